@@ -1,0 +1,86 @@
+"""What every backend promises."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from cwl_prefect.model.job import ContainerJob, JobOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backend can do, so that staging can choose."""
+
+    containers: bool  # runs images; otherwise plain processes
+    mounts: bool  # shows files at other paths; otherwise staging links them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobHandle:
+    """A job that was started; `reference` is the engine's own name for it (pid, container id, Job name)."""
+
+    job: ContainerJob
+    reference: str
+
+
+class Backend(Protocol):
+    """Runs jobs.
+
+    1. ``start`` gives a handle once the job exists, or raises BackendError (ImageError for its image); nothing is left if it raises.
+    2. A job whose command cannot be started still has an outcome (CommandNotFound, CommandNotExecutable, StartFailed).
+    3. ``wait`` ends with the job and gives the exit code and why it ended; the files ``stdout`` and ``stderr`` then hold every byte.
+    4. A job past its ``timeout_s`` is killed with all its children; its reason is TimedOut.
+    5. ``wait`` may be cancelled at any moment; ``delete`` must then be called.
+    6. ``delete`` kills what still runs and removes every trace but the files; it may be called twice and does not raise for a job that is gone.
+    7. Jobs never see a PREFECT_* variable of the driver, nor any variable that the job does not name.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name for people, as ``docker``."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this backend can do."""
+        ...
+
+    async def start(self, job: ContainerJob) -> JobHandle:
+        """Start a job."""
+        ...
+
+    async def wait(self, handle: JobHandle) -> JobOutcome:
+        """Wait for the end of a job."""
+        ...
+
+    async def delete(self, handle: JobHandle) -> None:
+        """Remove a job, killing it if it runs."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections and threads; no job of this backend may run any more."""
+        ...
+
+
+async def execute(backend: Backend, job: ContainerJob) -> JobOutcome:
+    """Run a job from start to end and leave nothing behind, also when cancelled.
+
+    Raises:
+        BackendError: The backend could not start it.
+    """
+    handle = await backend.start(job)
+    try:
+        return await backend.wait(handle)
+    finally:
+        await delete_shielded(backend, handle)
+
+
+async def delete_shielded(backend: Backend, handle: JobHandle) -> None:
+    """Delete a job even while the caller is being cancelled."""
+    import asyncio
+
+    deletion = asyncio.ensure_future(backend.delete(handle))
+    try:
+        await asyncio.shield(deletion)
+    except asyncio.CancelledError:
+        await deletion
+        raise

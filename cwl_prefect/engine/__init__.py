@@ -1,0 +1,1 @@
+"""Pure parts of a run: no Prefect, no cwltool."""

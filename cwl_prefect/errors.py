@@ -1,0 +1,149 @@
+"""Every error that a user of cwl-prefect can meet.
+
+::
+
+    CwlPrefectError                 exit code  1
+    ├── UsageError                             2   the command line or a setting is wrong
+    ├── DocumentError                         10   a CWL document cannot be loaded or is not valid
+    ├── InputError                            11   the job order does not fit the workflow
+    ├── ResourceError                         12   a step asks for more than may be used
+    ├── StepError                             13   a step ran and failed, or could not be run
+    │   ├── ExpressionError                   14   an expression threw, ran too long or used too much memory
+    │   ├── OutputError                       15   a step's outputs are not what it declares
+    │   └── TemporaryStepError                16   a step failed with one of its temporaryFailCodes
+    ├── BackendError                          17   containers or processes cannot be run
+    │   └── ImageError                        18   an image cannot be had
+    ├── ServerError                           19   no Prefect API can be reached or started
+    ├── PublishError                          20   results cannot be written to their destination
+    ├── TimeLimitError                        21   the whole run took longer than allowed
+    ├── UnsupportedError                      33   a feature that this runner does not have, as CWL runners report it
+    └── InterruptedRunError                  130   stopped by Ctrl-C or SIGTERM
+"""
+
+from typing import ClassVar
+
+
+class CwlPrefectError(Exception):
+    """What every error of this package derives from; its text is written for the user.
+
+    Attributes:
+        exit_code: What the command line exits with.
+        hint: What the user can do next, or None where nothing is known.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\nTo fix: {self.hint}"
+
+
+class UsageError(CwlPrefectError):
+    """The command line or a setting is wrong."""
+
+    exit_code = 2
+
+
+class DocumentError(CwlPrefectError):
+    """A CWL document cannot be read, parsed or is not valid CWL; the text names file, line and column."""
+
+    exit_code = 10
+
+
+class InputError(CwlPrefectError):
+    """The job order does not fit the workflow's inputs, or names a file that does not exist."""
+
+    exit_code = 11
+
+
+class ResourceError(CwlPrefectError):
+    """A step asks for more cores or memory than the run may use at all."""
+
+    exit_code = 12
+
+
+class StepError(CwlPrefectError):
+    """A step failed; the text holds the evidence.
+
+    Attributes:
+        step: Path of the step with its index, as ``align[3]``; None outside any step.
+        exit_status: Exit status of the tool, or None where it never ran to an end.
+    """
+
+    exit_code = 13
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        step: str | None = None,
+        exit_status: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.step = step
+        self.exit_status = exit_status
+
+
+class ExpressionError(StepError):
+    """A CWL expression threw, did not end in time, or used too much memory."""
+
+    exit_code = 14
+
+
+class OutputError(StepError):
+    """A step ended well, yet its outputs are missing, of the wrong type, or outside the output directory."""
+
+    exit_code = 15
+
+
+class TemporaryStepError(StepError):
+    """A step failed with one of its ``temporaryFailCodes``; trying again may help."""
+
+    exit_code = 16
+
+
+class BackendError(CwlPrefectError):
+    """Containers or processes cannot be run at all."""
+
+    exit_code = 17
+
+
+class ImageError(BackendError):
+    """A container image cannot be pulled, loaded, imported or built."""
+
+    exit_code = 18
+
+
+class ServerError(CwlPrefectError):
+    """No Prefect API can be reached, or a local server does not start."""
+
+    exit_code = 19
+
+
+class PublishError(CwlPrefectError):
+    """Results cannot be written to their destination."""
+
+    exit_code = 20
+
+
+class TimeLimitError(CwlPrefectError):
+    """The run took longer than ``--timeout`` allows."""
+
+    exit_code = 21
+
+
+class UnsupportedError(CwlPrefectError):
+    """The document requires a feature that this runner does not have (exit code 33, as CWL runners report it)."""
+
+    exit_code = 33
+
+
+class InterruptedRunError(CwlPrefectError):
+    """The run was stopped by Ctrl-C or SIGTERM."""
+
+    exit_code = 130

@@ -1,0 +1,115 @@
+"""Settings of cwl-prefect: the only reader of the environment."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class BackendName(StrEnum):
+    """Where steps run."""
+
+    AUTO = "auto"
+    LOCAL = "local"
+    DOCKER = "docker"
+
+
+class OnError(StrEnum):
+    """What a failed step does to the others."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+
+
+class Keep(StrEnum):
+    """When workspaces are kept."""
+
+    NEVER = "never"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+
+
+def _default_home() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "cwl-prefect"
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default; each can be set as an environment variable ``CWL_PREFECT_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="CWL_PREFECT_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default_factory=_default_home,
+        description="Directory for compiled plans, the local server and workspaces.",
+    )
+    backend: BackendName = Field(
+        default=BackendName.AUTO,
+        description="Where steps run; auto uses Docker for a step that asks for an image.",
+    )
+    workdir: Path | None = Field(default=None, description="Directory for workspaces; <home>/runs where none is given.")
+    keep: Keep = Field(default=Keep.ON_FAILURE, description="When the workspaces of a run are kept.")
+    on_error: OnError = Field(default=OnError.STOP, description="What a failed step does to the others.")
+    max_cores: float | None = Field(
+        default=None,
+        gt=0,
+        description="Cores that steps may use together; all of the machine where none is given.",
+    )
+    max_ram_mib: float | None = Field(default=None, gt=0, description="Memory in MiB that steps may use together.")
+    group_threshold: int = Field(
+        default=100,
+        ge=1,
+        description="A scatter wider than this groups several calls into one task run.",
+    )
+    group_size: int = Field(default=50, ge=1, description="Calls in one task run of a wide scatter.")
+    retries: int = Field(default=0, ge=0, description="Further tries of a call that fails with a temporaryFailCode.")
+    retry_delay_s: float = Field(
+        default=1.0, ge=0, description="Seconds before the first further try; doubles each time."
+    )
+    step_timeout_s: float | None = Field(
+        default=None, gt=0, description="Time limit in seconds of a step without a ToolTimeLimit."
+    )
+    run_timeout_s: float | None = Field(default=None, gt=0, description="Time limit in seconds of a whole run.")
+    log_tail_lines: int = Field(default=20, ge=0, description="Lines of a failed tool's stderr shown in the error.")
+    log_lines: int = Field(
+        default=100,
+        ge=0,
+        description="Lines of each tool call's stderr sent to the run's log; files hold all.",
+    )
+    javascript_timeout_s: float = Field(default=20.0, gt=0, description="Time limit in seconds of one expression.")
+    javascript_memory_mib: int = Field(default=128, ge=8, description="Memory limit in MiB of the expression engine.")
+    plan_cache: bool = Field(default=True, description="Keep compiled plans between runs.")
+    server_idle_s: float = Field(
+        default=1800.0,
+        ge=0,
+        description="Seconds without a run after which the local server ends; 0: never.",
+    )
+    server_start_timeout_s: float = Field(default=90.0, gt=0, description="Seconds to wait for the local server.")
+    server_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port of the local server; a free one where none is given.",
+    )
+
+    @property
+    def runs(self) -> Path:
+        """Directory for workspaces."""
+        return self.workdir if self.workdir is not None else self.home / "runs"
+
+    @property
+    def plans(self) -> Path:
+        """Directory for compiled plans."""
+        return self.home / "plans"
+
+
+def search_path() -> str:
+    """PATH for tools that run as processes of this machine."""
+    return os.environ.get("PATH", os.defpath)
+
+
+def prefect_api_url() -> str | None:
+    """API that the user configured in the environment, if any."""
+    return os.environ.get("PREFECT_API_URL")

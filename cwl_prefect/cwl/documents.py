@@ -1,0 +1,115 @@
+"""Documents as plain, path-free JSON: what makes two loads of one document equal, wherever it lies."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cwltool.process import shortname
+
+_IDENTIFIERS = frozenset({"id", "name", "type", "items", "symbols"})
+_TOOL_LEVEL = frozenset({"requirements", "hints", "cwlVersion", "$namespaces", "$schemas", "id", "doc", "label"})
+_SHA1 = re.compile(r"[0-9a-f]{40}")
+_LOCATED = re.compile(r"^(?:file|https?)://[^#]*/([^/#]+)(#.*)?$")
+
+
+def plain(value: Any) -> Any:
+    """Copy a parsed document into dicts and lists without line numbers."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, (bool, str)):
+        return value if not isinstance(value, str) else str(value)
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if isinstance(value, float) else str(value)
+
+
+def canonical_process(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a process or requirement as plain JSON whose identifiers hold no directory.
+
+    Requirements and hints are left out of a process: the effective ones are kept beside it.
+    """
+    is_process = "inputs" in node and "outputs" in node
+    kept = {key: value for key, value in node.items() if not (is_process and key in _TOOL_LEVEL)}
+    document = _without_directories(plain(kept), key=None)
+    return _with_stable_streams(document) if is_process else document
+
+
+def bare_inputs(process: Mapping[str, Any], *, bindings: bool = True) -> dict[str, Any]:
+    """Give the input declarations of a process in the form of an ExpressionTool that has no outputs.
+
+    Defaulting, validation, secondaryFiles and loadContents of workflow inputs are then what they are for a tool.
+    """
+    inputs = [dict(canonical_process(entry)) for entry in process["inputs"]]
+    if not bindings:
+        for entry in inputs:
+            entry.pop("inputBinding", None)
+            entry.pop("loadContents", None)
+            _strip_field_bindings(entry.get("type"))
+    return {"class": "ExpressionTool", "inputs": inputs, "outputs": [], "expression": "$(null)"}
+
+
+def short_type(declared: Any) -> Any:
+    """Give a type with short names and without bindings, for people and forms."""
+    if isinstance(declared, str):
+        return shortname(declared) if "#" in declared or "/" in declared else declared
+    if isinstance(declared, Sequence):
+        return [short_type(item) for item in declared]
+    if not isinstance(declared, Mapping):
+        return plain(declared)
+    kept = {key: plain(value) for key, value in declared.items() if key in ("label", "doc", "default", "format")}
+    kept["type"] = short_type(declared["type"])
+    if "items" in declared:
+        kept["items"] = short_type(declared["items"])
+    if "symbols" in declared:
+        kept["symbols"] = [shortname(str(symbol)) for symbol in declared["symbols"]]
+    if "name" in declared:
+        kept["name"] = shortname(str(declared["name"]))
+    if "fields" in declared:
+        kept["fields"] = [short_type(field) for field in declared["fields"]]
+    return kept
+
+
+def requirement(
+    requirements: Sequence[Mapping[str, Any]], hints: Sequence[Mapping[str, Any]], name: str
+) -> Mapping[str, Any] | None:
+    """Find the requirement of a class that applies: the last one, requirements before hints."""
+    for entry in [*reversed(requirements), *reversed(hints)]:
+        if entry["class"] == name:
+            return entry
+    return None
+
+
+def _without_directories(value: Any, *, key: str | None) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_directories(item, key=name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_directories(item, key=key) for item in value]
+    if key in _IDENTIFIERS and isinstance(value, str) and (found := _LOCATED.match(value)) and "w3id.org" not in value:
+        return found.group(1) + (found.group(2) or "")
+    return value
+
+
+def _with_stable_streams(document: dict[str, Any]) -> dict[str, Any]:
+    """Name unnamed stdout and stderr by the tool's content; cwltool names them by a text that holds its path."""
+    for stream in ("stdout", "stderr"):
+        name = document.get(stream)
+        if not isinstance(name, str) or not _SHA1.fullmatch(name):
+            continue
+        text = json.dumps(document, sort_keys=True).replace(name, stream)
+        stable = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        document = json.loads(json.dumps(document).replace(name, stable))
+    return document
+
+
+def _strip_field_bindings(declared: Any) -> None:
+    if isinstance(declared, list):
+        for item in declared:
+            _strip_field_bindings(item)
+    if isinstance(declared, dict):
+        declared.pop("inputBinding", None)
+        for key in ("type", "items", "fields"):
+            _strip_field_bindings(declared.get(key))

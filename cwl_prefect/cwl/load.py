@@ -1,0 +1,161 @@
+"""Read CWL documents: paths, URLs, fragments, packed graphs and older versions, with errors that name the place."""
+
+import logging
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cwltool.context import LoadingContext
+from cwltool.errors import GraphTargetMissingException, UnsupportedRequirement, WorkflowException
+from cwltool.load_tool import default_loader, fetch_document, make_tool, resolve_and_validate_document
+from cwltool.process import Process, use_custom_schema
+from cwltool.workflow import default_make_tool
+from ruamel.yaml.error import YAMLError
+from schema_salad.exceptions import SchemaSaladException
+
+from cwl_prefect.cwl.messages import document_message
+from cwl_prefect.errors import CwlPrefectError, DocumentError, UnsupportedError
+
+EXTENSION_SCHEMAS = {
+    "v1.0": "extensions.yml",
+    "v1.1": "extensions-v1.1.yml",
+    "v1.2": "extensions-v1.2.yml",
+    "v1.3.0-dev1": "extensions-v1.3.yml",
+}
+
+
+def load_process(document: str, *, defaults: Mapping[str, Any] | None = None) -> Process:
+    """Load and validate a document with everything it refers to, its links' types included.
+
+    Args:
+        document: A local path, ``file://`` or ``http(s)://`` URL, with ``#id`` for a part of it.
+        defaults: A job order whose ``cwl:requirements`` and ``cwltool:overrides`` apply.
+
+    Raises:
+        DocumentError: It cannot be read or is not valid CWL.
+        UnsupportedError: It requires a feature that this runner does not have.
+    """
+    quiet_libraries()
+    _use_extensions()
+    location = document_uri(document)
+    with translated_errors(document):
+        context = _loading_context(location, defaults or {})
+        context, root, uri = fetch_document(location, context)
+        if not isinstance(root, Mapping):
+            raise DocumentError(
+                f"{document}: expected a CWL document, which is a mapping, found {_kind(root)}.",
+                hint="A CWL document has the fields cwlVersion and class, or cwlVersion and $graph.",
+            )
+        if "cwlVersion" not in root and "class" not in root and "$graph" not in root:
+            raise DocumentError(
+                f"{document}: this is YAML, but not a CWL document: it has neither cwlVersion nor class.",
+                hint="Give the CWL document first and the job order after it.",
+            )
+        context, uri = resolve_and_validate_document(context, root, uri)
+        return make_tool(uri, context)
+
+
+def document_uri(document: str) -> str:
+    """Give the URI of a document, with its fragment; a local path must exist.
+
+    Raises:
+        DocumentError: There is no such file.
+    """
+    if urllib.parse.urlsplit(document).scheme in ("http", "https", "file"):
+        _check_file_url(document)
+        return document
+    whole = Path(document)
+    if whole.exists():
+        return _existing_file(whole, document).absolute().as_uri()
+    path, separator, fragment = document.rpartition("#")
+    if separator and Path(path).exists():
+        return f"{_existing_file(Path(path), document).absolute().as_uri()}#{fragment}"
+    raise DocumentError(f"{document}: no such file.", hint="Check the path of the CWL document.")
+
+
+@contextmanager
+def translated_errors(document: str) -> Iterator[None]:
+    """Turn what cwltool and schema-salad raise into errors of this package."""
+    try:
+        yield
+    except CwlPrefectError:
+        raise
+    except UnsupportedRequirement as error:
+        raise UnsupportedError(
+            document_message(str(error)),
+            hint="Remove the requirement, or give it as a hint if the tool can do without it.",
+        ) from error
+    except GraphTargetMissingException as error:
+        raise DocumentError(f"{document}: {error}", hint=f"Name one, as in {document}#id.") from error
+    except (SchemaSaladException, WorkflowException, YAMLError, ValueError) as error:
+        raise DocumentError(_named(document, document_message(str(error)))) from error
+    except (OSError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
+        detail = document_message(str(error)) or type(error).__name__
+        raise DocumentError(f"{document}: it cannot be loaded as CWL ({type(error).__name__}: {detail}).") from error
+
+
+def quiet_libraries() -> None:
+    """Keep cwltool's and schema-salad's own logging off the terminal; what matters is raised."""
+    for name in ("cwltool", "cwl_utils", "salad", "rdflib", "rdflib.term", "schema_salad"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.CRITICAL + 1)
+        logger.propagate = False
+
+
+def _loading_context(location: str, job_order: Mapping[str, Any]) -> LoadingContext:
+    context = LoadingContext()
+    context.construct_tool_object = default_make_tool
+    context.enable_dev = True
+    context.disable_js_validation = True
+    context.relax_path_checks = True
+    context.do_validate = True
+    context.strict = True
+    context.loader = default_loader(enable_dev=True)
+    context.overrides_list = _overrides(location, job_order)
+    return context
+
+
+def _overrides(location: str, job_order: Mapping[str, Any]) -> list[Any]:
+    requirements = job_order.get("cwl:requirements") or job_order.get("https://w3id.org/cwl/cwl#requirements")
+    found = [dict(entry) for entry in job_order.get("cwltool:overrides") or []]
+    if not requirements:
+        return found
+    if isinstance(requirements, Mapping):
+        requirements = [{"class": name, **(body or {})} for name, body in requirements.items()]
+    return [*found, {"overrideTarget": location, "requirements": [dict(entry) for entry in requirements]}]
+
+
+@cache
+def _use_extensions() -> None:
+    """Accept cwltool's extensions (CUDA, MPI, Loop, in-place update) in every version of the language."""
+    for version, file in EXTENSION_SCHEMAS.items():
+        use_custom_schema(version, "http://commonwl.org/cwltool", files("cwltool").joinpath(file).read_text("utf-8"))
+
+
+def _existing_file(path: Path, document: str) -> Path:
+    if path.is_dir():
+        raise DocumentError(f"{document}: this is a directory.", hint="Give the path of a CWL document in it.")
+    return path
+
+
+def _check_file_url(document: str) -> None:
+    parts = urllib.parse.urlsplit(document)
+    if parts.scheme == "file" and not Path(urllib.parse.unquote(parts.path)).is_file():
+        raise DocumentError(f"{document}: no such file.", hint="Check the path of the CWL document.")
+
+
+def _named(document: str, message: str) -> str:
+    name = Path(urllib.parse.urlsplit(document).path).name
+    return message if name and name in message else f"{document}: {message}"
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return {list: "a list", str: "a text"}.get(type(value), f"a {type(value).__name__}")
+
+

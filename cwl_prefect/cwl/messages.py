@@ -1,0 +1,38 @@
+"""Make the messages of cwltool and schema-salad readable: short paths, no ornaments, places kept."""
+
+import re
+from pathlib import Path
+
+_FILE_URL = re.compile(r"file://(/[^\s'\"#]*)")
+_PLACEHOLDER_PLACE = re.compile(r"^\s*(?:plan|_:[0-9a-f-]+|):\d+:\d+:\s*", re.MULTILINE)
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*", re.MULTILINE)
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+LONGEST_MESSAGE = 4000  # characters; a validation error can quote a whole document
+
+
+def document_message(text: str) -> str:
+    """Shorten a message about a document; places such as ``workflow.cwl:3:5`` stay."""
+    plain = _ANSI.sub("", text).strip()
+    plain = _FILE_URL.sub(lambda match: _relative(match.group(1)), plain)
+    return _bounded(plain)
+
+
+def call_message(text: str) -> str:
+    """Shorten a message about one call of a tool, whose document has no places any more."""
+    plain = _TRACEBACK.sub("", _ANSI.sub("", text))
+    plain = _PLACEHOLDER_PLACE.sub("", plain).strip()
+    return _bounded(_FILE_URL.sub(lambda match: match.group(1), plain))
+
+
+def _relative(path: str) -> str:
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    half = LONGEST_MESSAGE // 2
+    return f"{text[:half]}\n… ({len(text) - LONGEST_MESSAGE} characters left out) …\n{text[-half:]}"

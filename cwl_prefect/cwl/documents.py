@@ -77,7 +77,8 @@ def requirement(
     requirements: Sequence[Mapping[str, Any]], hints: Sequence[Mapping[str, Any]], name: str
 ) -> Mapping[str, Any] | None:
     """Find the requirement of a class that applies: the last one, requirements before hints."""
-    for entry in [*reversed(requirements), *reversed(hints)]:
+    effective: list[Mapping[str, Any]] = [*reversed(requirements), *reversed(hints)]
+    for entry in effective:
         if entry["class"] == name:
             return entry
     return None

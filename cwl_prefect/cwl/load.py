@@ -156,6 +156,6 @@ def _named(document: str, message: str) -> str:
 def _kind(value: object) -> str:
     if value is None:
         return "nothing"
-    return {list: "a list", str: "a text"}.get(type(value), f"a {type(value).__name__}")
-
-
+    if isinstance(value, list):
+        return "a list"
+    return "a text" if isinstance(value, str) else f"a {type(value).__name__}"

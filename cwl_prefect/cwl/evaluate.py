@@ -1,0 +1,105 @@
+"""Evaluate what belongs to a step rather than to its tool: loadContents, valueFrom and when."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cwl_utils import expression
+from cwltool.builder import content_limit_respected_read
+from cwltool.stdfsaccess import StdFsAccess
+from cwltool.utils import adjustDirObjs, get_listing
+
+from cwl_prefect.cwl.bind import missing_files
+from cwl_prefect.cwl.live import call_errors
+from cwl_prefect.errors import ExpressionError
+from cwl_prefect.model.plan import Link
+from cwl_prefect.model.values import CwlObject, CwlValue
+
+
+def step_values(
+    links: Sequence[Link],
+    values: Mapping[str, CwlValue],
+    *,
+    requirements: Iterable[Mapping[str, Any]],
+    timeout_s: float,
+    name: str,
+) -> CwlObject:
+    """Apply loadContents and then valueFrom to the inputs of one step call.
+
+    Each valueFrom sees the values before any of them: their order is undefined (CWL Workflow, §WorkflowStepInput).
+
+    Raises:
+        ExpressionError: An expression failed.
+        StepError: A file is too large for loadContents.
+    """
+    loaded = dict(values)
+    with call_errors(name), missing_files(name):
+        for link in links:
+            if link.load_contents and loaded.get(link.port) is not None:
+                loaded[link.port] = _with_contents(loaded[link.port])
+        evaluated = dict(loaded)
+        for link in links:
+            if link.value_from is not None:
+                own = _with_listing(loaded.get(link.port))
+                evaluated[link.port] = _evaluate(link.value_from, loaded, own, requirements, timeout_s)
+        return evaluated
+
+
+def holds(
+    condition: str,
+    values: Mapping[str, CwlValue],
+    *,
+    requirements: Iterable[Mapping[str, Any]],
+    timeout_s: float,
+    name: str,
+) -> bool:
+    """Tell whether a step's ``when`` is true (CWL Workflow, §WorkflowStep).
+
+    Raises:
+        ExpressionError: It failed, or gave neither true nor false.
+    """
+    with call_errors(name):
+        found = _evaluate(condition, values, None, requirements, timeout_s)
+    if not isinstance(found, bool):
+        raise ExpressionError(
+            f"{name}: when must give true or false, {condition!r} gave {found!r}.",
+            step=name,
+            hint="Compare explicitly, as in $(inputs.count > 0).",
+        )
+    return found
+
+
+def _evaluate(text: str, inputs: Any, own: Any, requirements: Iterable[Any], timeout_s: float) -> Any:
+    return expression.do_eval(text, dict(inputs), list(requirements), None, None, {}, context=own, timeout=timeout_s)
+
+
+def _with_contents(value: CwlValue) -> CwlValue:
+    if isinstance(value, list):
+        return [_with_contents(item) for item in value]
+    if not isinstance(value, dict) or value.get("contents") is not None:
+        return value
+    with StdFsAccess("").open(str(value["location"]), "rb") as stream:
+        return {**value, "contents": content_limit_respected_read(stream)}
+
+
+def _with_listing(value: CwlValue) -> CwlValue:
+    if not _has_directory(value):
+        return value
+    copied = _copied(value)
+    adjustDirObjs(copied, lambda directory: get_listing(StdFsAccess(""), directory, recursive=True))
+    return copied
+
+
+def _has_directory(value: CwlValue) -> bool:
+    if isinstance(value, list):
+        return any(_has_directory(item) for item in value)
+    if not isinstance(value, dict):
+        return False
+    return value.get("class") == "Directory" or any(_has_directory(item) for item in value.values())
+
+
+def _copied(value: CwlValue) -> CwlValue:
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,184 @@
+"""Live cwltool objects made from plans, without loading any schema; they stay inside one process and one call."""
+
+import copy
+import json
+from collections.abc import Iterator, Mapping, MutableSequence
+from contextlib import contextmanager
+from decimal import Decimal
+from importlib.resources import files
+from typing import Any
+
+import cwltool.process
+from cwltool.builder import Builder
+from cwltool.command_line_tool import CommandLineTool, ExpressionTool
+from cwltool.context import LoadingContext, RuntimeContext
+from cwltool.errors import UnsupportedRequirement, WorkflowException
+from cwltool.job import JobBase
+from cwltool.pathmapper import PathMapper
+from cwltool.update import INTERNAL_VERSION, ORIGINAL_CWLVERSION
+from rdflib import Graph, URIRef
+from schema_salad.avro.schema import Names
+from schema_salad.exceptions import SchemaSaladException
+from schema_salad.sourceline import cmap
+
+from cwl_prefect.cwl.load import quiet_libraries
+from cwl_prefect.cwl.messages import call_message
+from cwl_prefect.errors import CwlPrefectError, ExpressionError, InputError, StepError, UnsupportedError
+from cwl_prefect.model.plan import ToolPlan
+
+Ontology = tuple[tuple[str, str, str], ...]
+
+_EXPRESSION_MARK = "Expression evaluation error"
+
+
+class CallPathMapper(PathMapper):
+    """Stages each input in a directory with a number instead of a random name, so that a call is the same each time."""
+
+    def setup(self, referenced_files: MutableSequence[Any], basedir: str) -> None:
+        """Give every referenced file its own numbered directory below the staging directory."""
+        stagedir = self.stagedir
+        for number, found in enumerate(referenced_files):
+            if self.separateDirs:
+                stagedir = f"{self.stagedir}/{number}"
+            self.visit(found, stagedir, basedir, copy=bool(found.get("writable")), staged=True)
+
+
+class DescribedJob(JobBase):
+    """A cwltool job that is read, never run."""
+
+    def run(self, runtimeContext: RuntimeContext, tmpdir_lock: Any = None) -> None:  # noqa: N803
+        """Refuse: backends run calls."""
+        raise AssertionError(runtimeContext, tmpdir_lock)
+
+    def _required_env(self) -> dict[str, str]:
+        return {"HOME": self.builder.outdir, "TMPDIR": self.builder.tmpdir}
+
+
+class DescribedTool(CommandLineTool):
+    """A command line tool whose jobs are described instead of run."""
+
+    def make_job_runner(self, runtimeContext: RuntimeContext) -> type[JobBase]:  # noqa: ARG002, N803
+        """Give the class of job that only describes."""
+        return DescribedJob
+
+    def _init_job(self, joborder: Any, runtime_context: RuntimeContext) -> Builder:
+        builder = super()._init_job(joborder, runtime_context)
+        builder.tostr = argument_text  # type: ignore[method-assign]
+        return builder
+
+
+def argument_text(value: Any) -> str:
+    """Write a value as a command line argument, a number never in scientific notation.
+
+    (CWL CommandLineTool, §Input binding.)
+
+    Raises:
+        WorkflowException: A file has no path.
+    """
+    if isinstance(value, Mapping) and value.get("class") in ("File", "Directory"):
+        if "path" not in value:
+            msg = f"{value['class']} object without a path"
+            raise WorkflowException(msg)
+        return str(value["path"])
+    if isinstance(value, float):
+        text = repr(value)
+        return format(Decimal(text), "f") if "e" in text else text
+    return str(value)
+
+
+class LiveTools:
+    """The live objects of one process, made once for each tool digest."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def get(self, tool: ToolPlan, ontology: Ontology = ()) -> Any:
+        """Give the live tool of a plan."""
+        found = self._made.get(tool.digest)
+        if found is None:
+            found = make_live(
+                {"id": f"#{tool.name}", **tool.document},
+                requirements=tool.requirements,
+                hints=tool.hints,
+                cwl_version=tool.cwl_version,
+                ontology=ontology,
+            )
+            self._made[tool.digest] = found
+        return found
+
+
+def make_live(
+    document: Mapping[str, Any],
+    *,
+    requirements: tuple[dict[str, Any], ...],
+    hints: tuple[dict[str, Any], ...],
+    cwl_version: str,
+    ontology: Ontology = (),
+) -> Any:
+    """Make a live tool from its plain document and effective requirements."""
+    quiet_libraries()
+    _preset_base_types()
+    context = LoadingContext()
+    context.requirements = [_marked(entry) for entry in requirements]
+    context.hints = [_marked(entry) for entry in hints]
+    context.metadata = {"cwlVersion": INTERNAL_VERSION, ORIGINAL_CWLVERSION: cwl_version}
+    context.avsc_names = Names()
+    context.disable_js_validation = True
+    context.relax_path_checks = True
+    context.do_validate = False
+    kind = DescribedTool if document["class"] == "CommandLineTool" else ExpressionTool
+    live = kind(_marked(document), context)
+    live.formatgraph = _graph(ontology)
+    return live
+
+
+@contextmanager
+def call_errors(what: str) -> Iterator[None]:
+    """Turn what cwltool raises while a call is bound or collected into errors of this package."""
+    try:
+        yield
+    except CwlPrefectError:
+        raise
+    except UnsupportedRequirement as error:
+        raise UnsupportedError(f"{what}: {call_message(str(error))}") from error
+    except (WorkflowException, SchemaSaladException, ValueError, KeyError, TypeError) as error:
+        raise _call_error(what, error) from error
+    except RecursionError as error:
+        raise StepError(f"{what}: values are nested too deeply.") from error
+
+
+def _call_error(what: str, error: Exception) -> CwlPrefectError:
+    message = call_message(str(error)) or type(error).__name__
+    if _EXPRESSION_MARK in message:
+        return ExpressionError(
+            f"{what}: {message}",
+            step=what,
+            hint="Check the expression; inputs, self and runtime are what it can see.",
+        )
+    if message.startswith("Invalid job input record"):
+        return InputError(f"{what}: {message.partition(chr(10))[2] or message}")
+    return StepError(f"{what}: {message}", step=what)
+
+
+def _marked(document: Mapping[str, Any]) -> Any:
+    """Give cwltool the line-numbered mapping that it expects; the numbers are placeholders."""
+    return cmap(copy.deepcopy(dict(document)), fn="plan")
+
+
+def _graph(ontology: Ontology) -> Graph | None:
+    if not ontology:
+        return None
+    graph = Graph()
+    for subject, relation, object_ in ontology:
+        graph.add((URIRef(subject), URIRef(relation), URIRef(object_)))
+    return graph
+
+
+def _preset_base_types() -> None:
+    """Give cwltool the three base types that it would otherwise load the whole CWL v1.0 schema for."""
+    if cwltool.process.SCHEMA_FILE is not None:
+        return
+    base = json.loads(files("cwl_prefect.cwl").joinpath("base_types.json").read_text("utf-8"))
+    cwltool.process.SCHEMA_ANY = base["Any"]
+    cwltool.process.SCHEMA_FILE = base["File"]
+    cwltool.process.SCHEMA_DIR = base["Directory"]

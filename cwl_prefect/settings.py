@@ -51,6 +51,14 @@ class Settings(BaseSettings):
     )
     workdir: Path | None = Field(default=None, description="Directory for workspaces; <home>/runs where none is given.")
     keep: Keep = Field(default=Keep.ON_FAILURE, description="When the workspaces of a run are kept.")
+    outdir: Path | None = Field(
+        default=None, description="Destination of results; <home>/outputs/<run> where none is given."
+    )
+    nested_flows: int = Field(
+        default=5,
+        ge=0,
+        description="A workflow with at most so many unscattered subworkflows shows each as a flow run of its own.",
+    )
     on_error: OnError = Field(default=OnError.STOP, description="What a failed step does to the others.")
     max_cores: float | None = Field(
         default=None,
@@ -58,6 +66,7 @@ class Settings(BaseSettings):
         description="Cores that steps may use together; all of the machine where none is given.",
     )
     max_ram_mib: float | None = Field(default=None, gt=0, description="Memory in MiB that steps may use together.")
+    max_calls: int = Field(default=128, ge=1, description="Tool calls in hand at once: prepared, waiting for resources or running.")
     group_threshold: int = Field(
         default=100,
         ge=1,
@@ -113,3 +122,8 @@ def search_path() -> str:
 def prefect_api_url() -> str | None:
     """API that the user configured in the environment, if any."""
     return os.environ.get("PREFECT_API_URL")
+
+
+def environment() -> dict[str, str]:
+    """A copy of the environment, for child processes of cwl-prefect itself; never for tools."""
+    return dict(os.environ)

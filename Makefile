@@ -1,0 +1,143 @@
+# Needs Python 3.11 or newer and make; everything else is installed into $(VENV).
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
+# Where `make conformance` runs the steps: docker, local, or empty for both and the black box.
+BACKEND ?=
+# What `make bench` measures (empty: everything) and how often.
+ROWS ?=
+REPEAT ?= 3
+# More arguments for pytest, as in `make test ARGS="-k scatter"`.
+ARGS ?=
+
+PYTEST := $(BIN)/python -m pytest
+NOW = date +%s
+
+.PHONY: help
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- setting up: each stamp is made once, and again when pyproject.toml changes -------------------------------------------------------
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found. Install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module does not work here (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
+
+$(VENV)/.run-stamp: pyproject.toml | $(BIN)/python
+	@echo "Installing cwl-prefect into $(VENV) (a minute or two the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev-stamp: pyproject.toml | $(BIN)/python
+	@echo "Installing cwl-prefect and its development tools into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.run-stamp
+
+$(VENV)/.docs-stamp: pyproject.toml | $(BIN)/python
+	@echo "Installing cwl-prefect and what its documentation needs into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@ $(VENV)/.run-stamp
+
+.PHONY: install
+install: $(VENV)/.dev-stamp ## Set up .venv with cwl-prefect and all development tools
+	@echo "Ready: $(BIN)/cwl-prefect --help"
+
+# --- trying it ------------------------------------------------------------------------------------------------------------------------
+
+DEMO := examples/cwl/vegetation/vegetation
+DEMO_OUT := demo-output
+
+.PHONY: demo
+demo: ## Set up and run a real workflow on this machine: no Docker, no node, no server needed
+	@begin=$$($(NOW)); $(MAKE) $(VENV)/.run-stamp || exit 1; ready=$$($(NOW)); \
+	echo "Running $(DEMO).cwl as a Prefect flow (the first run also starts a local Prefect server)"; \
+	rm -rf $(DEMO_OUT) && mkdir -p $(DEMO_OUT) && \
+	$(BIN)/cwl-prefect run --backend local --outdir $(DEMO_OUT) $(DEMO).cwl $(DEMO).yml > $(DEMO_OUT)/outputs.json || exit $$?; \
+	end=$$($(NOW)); \
+	echo; echo "What came out, in $(DEMO_OUT) ($$(ls $(DEMO_OUT) | wc -l | tr -d ' ') files):"; \
+	$(BIN)/python -c 'import json, sys; value = json.load(open(sys.argv[1])); print("  greenest scene:", value["greenest_scene"], "with a mean index of", value["greenest_mean"])' $(DEMO_OUT)/outputs.json; \
+	echo "  season.csv (scene, mean, least, greatest, share of dense vegetation):"; sed 's/^/    /' $(DEMO_OUT)/season.csv; \
+	echo; $(BIN)/cwl-prefect server status || true; \
+	echo "The server ends by itself when it is idle; to stop it now: $(BIN)/cwl-prefect server stop"; \
+	echo "The demo took $$((end - begin)) s: $$((ready - begin)) s to set up, $$((end - ready)) s to run."
+
+# --- tests ----------------------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: ## Set up and run all tests that can run here, with the coverage of unit tests alone and of all
+	@begin=$$($(NOW)); $(MAKE) $(VENV)/.dev-stamp || exit 1; ready=$$($(NOW)); \
+	echo "Coverage of cwl_prefect by unit tests alone:"; \
+	COVERAGE_FILE=.coverage.unit $(PYTEST) tests/unit -q --no-header --cov=cwl_prefect --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS) || exit $$?; \
+	middle=$$($(NOW)); echo "Coverage of cwl_prefect by all tests:"; \
+	$(PYTEST) tests -m "not bench" --cov=cwl_prefect --cov-report=term:skip-covered --cov-fail-under=92 $(ARGS); status=$$?; \
+	end=$$($(NOW)); echo "make test took $$((end - begin)) s: $$((ready - begin)) s to set up, $$((middle - ready)) s for unit tests alone, $$((end - middle)) s for all."; \
+	exit $$status
+
+.PHONY: test-unit
+test-unit: $(VENV)/.dev-stamp ## Run the unit tests only: seconds, no network, no engine
+	@$(PYTEST) tests/unit $(ARGS)
+
+.PHONY: test-docker
+test-docker: $(VENV)/.dev-stamp ## Run the tests that need a Docker engine
+	@CWL_PREFECT_REQUIRE_ENGINES=1 $(PYTEST) tests -m "docker and not conformance and not bench" $(ARGS)
+
+.PHONY: test-kubernetes
+test-kubernetes: $(VENV)/.dev-stamp ## Run the tests that need a Kubernetes cluster (none yet)
+	@CWL_PREFECT_REQUIRE_ENGINES=1 $(PYTEST) tests -m kubernetes $(ARGS); status=$$?; \
+	if [ $$status -eq 5 ]; then echo "There are no Kubernetes tests yet."; else exit $$status; fi
+
+.PHONY: conformance
+conformance: $(VENV)/.dev-stamp ## Run the CWL v1.2 conformance suite [BACKEND=docker|local] (CWL_CONFORMANCE_SUITE names its folder)
+	@test -n "$$CWL_CONFORMANCE_SUITE" || { \
+		echo "Set CWL_CONFORMANCE_SUITE to a clone of https://github.com/common-workflow-language/cwl-v1.2" >&2; exit 2; }
+	@$(PYTEST) $(if $(BACKEND),tests/conformance/$(BACKEND).conformance.yml,tests/conformance) $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.dev-stamp ## Measure against cwltool and the project's bars [ROWS="chain-100 echo"] [REPEAT=3]
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python tests/bench --repeat $(REPEAT) $(ROWS)
+
+# --- quality --------------------------------------------------------------------------------------------------------------------------
+
+WORDS := cwl_prefect docs examples tests Makefile README.md CHANGELOG.md CONTRIBUTING.md pyproject.toml
+
+.PHONY: check
+check: $(VENV)/.dev-stamp ## Lint, check format, types, import contracts and spelling, and check that these checks find faults
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell $(WORDS)
+	$(BIN)/validate-pyproject pyproject.toml
+	@$(MAKE) check-check
+
+.PHONY: check-check
+check-check: $(VENV)/.dev-stamp ## Write a wrong type and a forbidden import, and demand that the checks fail
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
+	cp -R cwl_prefect pyproject.toml "$$scratch" && \
+	printf '"""Wrong on purpose."""\n\nfrom cwl_prefect.errors import CwlPrefectError\n\nwrong: int = CwlPrefectError("not a number")\n' > "$$scratch/wrong.py" && \
+	printf '"""Wrong on purpose."""\n\nimport prefect\n\nfrom cwl_prefect import cli\n\n__all__ = ["cli", "prefect"]\n' > "$$scratch/cwl_prefect/model/wrong.py" && \
+	{ $(BIN)/mypy "$$scratch/wrong.py" > "$$scratch/types" 2>&1 && { echo "mypy did not find a wrong type" >&2; exit 1; } || true; } && \
+	{ grep -q 'Incompatible types in assignment' "$$scratch/types" || { cat "$$scratch/types" >&2; exit 1; }; } && \
+	linter=$$(cd $(BIN) && pwd)/lint-imports && cd "$$scratch" && \
+	{ PYTHONPATH="$$scratch" "$$linter" --no-cache > imports 2>&1 && { echo "lint-imports did not find forbidden imports" >&2; exit 1; } || true; } && \
+	{ grep -q 'cwl_prefect.model.wrong -> cwl_prefect.cli' imports && grep -q 'cwl_prefect.model.wrong -> prefect' imports || { cat imports >&2; exit 1; }; } && \
+	echo "The checks find a wrong type and forbidden imports."
+
+.PHONY: format
+format: $(VENV)/.dev-stamp ## Mend what can be mended by itself: format and simple lint
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: docs
+docs: $(VENV)/.docs-stamp ## Build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+.PHONY: clean
+clean: ## Remove what was built or measured, but not .venv
+	rm -rf build dist site $(DEMO_OUT) .coverage .coverage.* .benchmarks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,62 @@
+"""A sample of the conformance suite through the command that other CWL tools call."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from cwltest import utils
+
+from tests.conformance.conftest import suite_file
+
+SAMPLE = 40
+NEEDS_INTERNET = "networkaccess"
+TIME_LIMIT_S = 900
+
+pytestmark = [pytest.mark.conformance, pytest.mark.docker, pytest.mark.server]
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of the commands, with a home and so a server of their own."""
+    chosen = os.environ | {
+        "CWL_PREFECT_HOME": str(tmp_path / "home"),
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    }
+    yield chosen
+    subprocess.run([BIN / "cwl-prefect", "server", "stop"], env=chosen, check=False, capture_output=True)
+
+
+def sample(suite: Path) -> list[str]:
+    """Choose tests at equal distances, so that every part of the suite is met and each run takes the same."""
+    tests, _ = utils.load_and_validate_tests(str(suite))
+    names = [utils.shortname(str(test["id"])) for test in tests]
+    possible = [name for name in names if name != NEEDS_INTERNET]
+    return [possible[index * len(possible) // SAMPLE] for index in range(SAMPLE)]
+
+
+def test_cwltest_agrees_with_the_runner_on_a_sample(tmp_path: Path, environment: dict[str, str]) -> None:
+    suite = suite_file()
+    report = tmp_path / "report.xml"
+    subprocess.run([BIN / "cwl-prefect", "server", "start"], env=environment, check=True, capture_output=True)
+
+    done = subprocess.run(
+        [BIN / "cwltest", "--test", suite, "--tool", "cwl-prefect-runner", "-s", ",".join(sample(suite)), "-j", "2",
+         "--junit-xml", report],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT_S,
+        check=False,
+    )  # fmt: skip
+
+    cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
+    failed = [case.get("name") for case in cases if case.find("failure") is not None]
+    assert done.returncode == 0, done.stderr[-5000:]
+    assert (len(cases), failed) == (SAMPLE, [])

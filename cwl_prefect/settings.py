@@ -66,7 +66,9 @@ class Settings(BaseSettings):
         description="Cores that steps may use together; all of the machine where none is given.",
     )
     max_ram_mib: float | None = Field(default=None, gt=0, description="Memory in MiB that steps may use together.")
-    max_calls: int = Field(default=128, ge=1, description="Tool calls in hand at once: prepared, waiting for resources or running.")
+    max_calls: int = Field(
+        default=128, ge=1, description="Tool calls in hand at once: prepared, waiting for resources or running."
+    )
     group_threshold: int = Field(
         default=100,
         ge=1,

@@ -22,10 +22,19 @@ def step_values(
     requirements: Iterable[Mapping[str, Any]],
     timeout_s: float,
     name: str,
+    seen: Mapping[str, CwlValue] | None = None,
 ) -> CwlObject:
     """Apply loadContents and then valueFrom to the inputs of one step call.
 
     Each valueFrom sees the values before any of them: their order is undefined (CWL Workflow, §WorkflowStepInput).
+
+    Args:
+        links: The step's links; only their expressions matter here.
+        values: The merged value of each port, which is ``self`` of its own expression.
+        requirements: Requirements that apply to the expressions.
+        timeout_s: Time limit of one expression.
+        name: What to call the step in errors.
+        seen: What expressions see as ``inputs``; ``values`` where it is not given.
 
     Raises:
         ExpressionError: An expression failed.
@@ -36,11 +45,12 @@ def step_values(
         for link in links:
             if link.load_contents and loaded.get(link.port) is not None:
                 loaded[link.port] = _with_contents(loaded[link.port])
+        inputs = loaded if seen is None else dict(seen)
         evaluated = dict(loaded)
         for link in links:
             if link.value_from is not None:
                 own = _with_listing(loaded.get(link.port))
-                evaluated[link.port] = _evaluate(link.value_from, loaded, own, requirements, timeout_s)
+                evaluated[link.port] = _evaluate(link.value_from, inputs, own, requirements, timeout_s)
         return evaluated
 
 

@@ -4,7 +4,7 @@ import logging
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from cwltool.process import Process, use_custom_schema
 from cwltool.workflow import default_make_tool
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException
+from schema_salad.fetcher import DefaultFetcher
 
 from cwl_prefect.cwl.messages import document_message
 from cwl_prefect.errors import CwlPrefectError, DocumentError, UnsupportedError
@@ -28,12 +29,33 @@ EXTENSION_SCHEMAS = {
 }
 
 
-def load_process(document: str, *, defaults: Mapping[str, Any] | None = None) -> Process:
+class RecordingFetcher(DefaultFetcher):
+    """Remembers which files and URLs a document was made of."""
+
+    def __init__(self, read: set[str], *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._read = read
+
+    def fetch_text(self, url: str, content_types: list[str] | None = None) -> str:
+        """Fetch a text and remember its URL, unless it belongs to the language itself."""
+        if not url.startswith("https://w3id.org/cwl/"):
+            self._read.add(url.partition("#")[0])
+        return super().fetch_text(url, content_types)
+
+
+def load_recorded(document: str) -> tuple[Process, frozenset[str]]:
+    """Load a document like :func:`load_process`, and tell which URLs were read for it."""
+    read: set[str] = set()
+    return load_process(document, read=read), frozenset(read)
+
+
+def load_process(document: str, *, defaults: Mapping[str, Any] | None = None, read: set[str] | None = None) -> Process:
     """Load and validate a document with everything it refers to, its links' types included.
 
     Args:
         document: A local path, ``file://`` or ``http(s)://`` URL, with ``#id`` for a part of it.
         defaults: A job order whose ``cwl:requirements`` and ``cwltool:overrides`` apply.
+        read: Receives the URL of every file that is read.
 
     Raises:
         DocumentError: It cannot be read or is not valid CWL.
@@ -43,7 +65,7 @@ def load_process(document: str, *, defaults: Mapping[str, Any] | None = None) ->
     _use_extensions()
     location = document_uri(document)
     with translated_errors(document):
-        context = _loading_context(location, defaults or {})
+        context = _loading_context(location, defaults or {}, set() if read is None else read)
         context, root, uri = fetch_document(location, context)
         if not isinstance(root, Mapping):
             raise DocumentError(
@@ -106,15 +128,16 @@ def quiet_libraries() -> None:
         logger.propagate = False
 
 
-def _loading_context(location: str, job_order: Mapping[str, Any]) -> LoadingContext:
+def _loading_context(location: str, job_order: Mapping[str, Any], read: set[str]) -> LoadingContext:
     context = LoadingContext()
+    context.fetcher_constructor = partial(RecordingFetcher, read)
     context.construct_tool_object = default_make_tool
     context.enable_dev = True
     context.disable_js_validation = True
     context.relax_path_checks = True
     context.do_validate = True
     context.strict = True
-    context.loader = default_loader(enable_dev=True)
+    context.loader = default_loader(context.fetcher_constructor, enable_dev=True)
     context.overrides_list = _overrides(location, job_order)
     return context
 

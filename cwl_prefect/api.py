@@ -1,0 +1,217 @@
+"""What a Python user imports: compile, load, run.
+
+Example:
+    ::
+
+        from cwl_prefect import load_flow
+
+        flow = load_flow("workflow.cwl")
+        outputs = await flow(message="hi")
+"""
+
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import JsonValue
+
+from cwl_prefect.errors import CwlPrefectError, InputError
+from cwl_prefect.model.events import Observer
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.values import CwlObject, as_object
+from cwl_prefect.settings import OnError, Settings
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+
+OVERRIDES = frozenset({"cwl:requirements", "cwltool:overrides"})
+
+
+class RunStatus(StrEnum):
+    """How a run ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    PARTIAL = "partial"  # on_error=continue: something failed, the outputs that exist were published
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What a run gave.
+
+    Attributes:
+        status: How it ended.
+        outputs: The CWL output object; what failed is null where status is partial, and it is empty where it is failed.
+        flow_run_id: Identifier of the Prefect flow run, or None where none was made.
+        url: Its page in the Prefect UI, where there is one.
+        errors: Why it failed.
+    """
+
+    status: RunStatus
+    outputs: CwlObject
+    flow_run_id: str | None
+    url: str | None
+    errors: tuple[CwlPrefectError, ...]
+
+
+def compile_document(
+    document: str | Path, *, job_order: Mapping[str, JsonValue] | None = None, settings: Settings | None = None
+) -> WorkflowPlan:
+    """Compile a CWL document into a plan.
+
+    Args:
+        document: Path or URL, with ``#id`` for a part of a packed document.
+        job_order: A job order whose ``cwl:requirements`` and ``cwltool:overrides`` apply.
+        settings: Settings; from the environment where none are given.
+
+    Raises:
+        DocumentError: It cannot be read or is not valid CWL.
+        UnsupportedError: It requires a feature that this runner does not have.
+    """
+    from cwl_prefect.cwl.compile import compile_process
+    from cwl_prefect.cwl.load import load_process, translated_errors
+
+    del settings
+    process = load_process(str(document), defaults=job_order)
+    with translated_errors(str(document)):
+        return compile_process(process, origin=str(document))
+
+
+def load_plan(
+    document: str | Path, *, job_order: Mapping[str, JsonValue] | None = None, settings: Settings | None = None
+) -> WorkflowPlan:
+    """Load the plan of a document, compiling it only if it or anything it refers to changed.
+
+    Args:
+        document: A CWL document, or a plan that ``cwl-prefect compile`` wrote.
+        job_order: A job order whose ``cwl:requirements`` and ``cwltool:overrides`` apply; with any, nothing is cached.
+        settings: Settings; from the environment where none are given.
+
+    Raises:
+        DocumentError: It cannot be read or is not valid CWL.
+        UnsupportedError: It requires a feature that this runner does not have.
+    """
+    from cwl_prefect.cwl.plans import cached_plan, read_plan
+
+    chosen = settings or Settings()
+    plan = read_plan(document)
+    if plan is not None:
+        return plan
+    overridden = job_order is not None and not OVERRIDES.isdisjoint(job_order)
+    if overridden or not chosen.plan_cache:
+        return compile_document(document, job_order=job_order)
+    return cached_plan(str(document), chosen.plans)
+
+
+def read_job_order(plan: WorkflowPlan, source: str | Path | None) -> CwlObject:
+    """Read a job order from a YAML or JSON file or URL; relative paths in it start from its directory.
+
+    Raises:
+        InputError: It cannot be read or is not a mapping.
+    """
+    from cwl_prefect.cwl.inputs import parse_job_order, resolve_files
+
+    del plan
+    if source is None:
+        return {}
+    text, base = _read(source)
+    parsed = parse_job_order(text, source=str(source))
+    namespaces = parsed.get("$namespaces")
+    prefixes = {str(key): str(uri) for key, uri in namespaces.items()} if isinstance(namespaces, dict) else {}
+    return as_object(resolve_files(parsed, base, prefixes))
+
+
+def document_of(source: str | Path) -> str | None:
+    """Give the document that a job order names as ``cwl:tool``, resolved, or None."""
+    from cwl_prefect.cwl.inputs import parse_job_order
+
+    text, base = _read(source)
+    if "cwl:tool" not in text:
+        return None
+    named = parse_job_order(text, source=str(source)).get("cwl:tool")
+    return urllib.parse.urljoin(base, named) if isinstance(named, str) else None
+
+
+def build_flow(plan: WorkflowPlan, *, settings: Settings | None = None) -> "Flow[..., Any]":
+    """Build the Prefect flow of a plan; its parameters are the workflow's inputs."""
+    from cwl_prefect.flows.build import build_flow as build
+
+    return build(plan, settings or Settings())
+
+
+def load_flow(document: str | Path, *, settings: Settings | None = None) -> "Flow[..., Any]":
+    """Load a CWL document as a Prefect flow, to be awaited or called from another flow.
+
+    Raises:
+        DocumentError: The document cannot be read or is not valid CWL.
+        UnsupportedError: It requires a feature that this runner does not have.
+    """
+    return build_flow(load_plan(document, settings=settings), settings=settings)
+
+
+async def run(
+    plan: WorkflowPlan,
+    job_order: Mapping[str, JsonValue],
+    *,
+    settings: Settings | None = None,
+    outdir: Path | None = None,
+    observer: Observer | None = None,
+) -> RunResult:
+    """Run a plan as a Prefect flow run, on the API that is configured or else on a local server.
+
+    Args:
+        plan: What to run.
+        job_order: Values of its inputs; file locations are absolute URIs.
+        settings: Settings; from the environment where none are given.
+        outdir: Where outputs are published; a directory of the run where it is not given.
+        observer: Told what happens.
+
+    Raises:
+        InputError: The job order does not fit.
+        ServerError: No Prefect API can be reached or started.
+    """
+    from cwl_prefect.flows.invoke import invoke
+
+    chosen = settings or Settings()
+    caller = await invoke(plan, job_order, settings=chosen, outdir=outdir, observer=observer)
+    return RunResult(
+        status=_status(caller.errors, chosen),
+        outputs=caller.outputs,
+        flow_run_id=caller.flow_run_id,
+        url=caller.url,
+        errors=tuple(caller.errors),
+    )
+
+
+def _status(errors: Sequence[CwlPrefectError], settings: Settings) -> RunStatus:
+    if not errors:
+        return RunStatus.COMPLETED
+    return RunStatus.PARTIAL if settings.on_error is OnError.CONTINUE else RunStatus.FAILED
+
+
+def _read(source: str | Path) -> tuple[str, str]:
+    """Read a job order and give the URI of its directory, with a final slash."""
+    name = str(source)
+    if urllib.parse.urlsplit(name).scheme in ("http", "https"):
+        return _fetched(name), urllib.parse.urljoin(name, ".")
+    path = Path(urllib.parse.unquote(urllib.parse.urlsplit(name).path)) if name.startswith("file://") else Path(source)
+    try:
+        return path.read_text("utf-8"), f"{path.absolute().parent.as_uri()}/"
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: the job order is not a text in UTF-8.") from error
+    except OSError as error:
+        raise InputError(f"{source}: {error.strerror}.", hint="Check the path of the job order.") from error
+
+
+def _fetched(url: str) -> str:
+    import httpx
+
+    try:
+        answer = httpx.get(url, follow_redirects=True, timeout=60).raise_for_status()
+    except httpx.HTTPError as error:
+        raise InputError(f"{url}: {error}") from error
+    return answer.text

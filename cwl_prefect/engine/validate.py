@@ -1,0 +1,53 @@
+"""Check what a tool left behind before anyone uses it."""
+
+import os
+import urllib.parse
+from pathlib import Path
+
+from cwl_prefect.errors import OutputError
+from cwl_prefect.model.job import BoundCall, EntryKind
+from cwl_prefect.model.values import CwlObject, file_objects
+
+
+def validate(outputs: CwlObject, call: BoundCall, outdir: Path, *, name: str) -> None:
+    """Check that every File and Directory exists and lies inside the output directory or is an input passed on.
+
+    Args:
+        outputs: What was collected, by output port.
+        call: The call, whose inputs may be outputs too.
+        outdir: The output directory on this machine.
+        name: What to call the call in errors.
+
+    Raises:
+        OutputError: One does not; the text names the port and the path.
+    """
+    inside = os.path.realpath(outdir)
+    allowed = (inside, *(os.path.realpath(entry.source) for entry in call.entries if _is_file(entry.kind)))
+    for port, value in outputs.items():
+        for found in file_objects(value):
+            location = found.get("location")
+            if isinstance(location, str) and location.startswith("file://"):
+                path = urllib.parse.unquote(urllib.parse.urlsplit(location).path)
+                _check_place(path, allowed, port=port, name=name)
+
+
+def _check_place(path: str, allowed: tuple[str, ...], *, port: str, name: str) -> None:
+    if not os.path.lexists(path):
+        raise OutputError(f"{name}: output {port}: {path} does not exist.", step=name)
+    real = os.path.realpath(path)
+    if not os.path.exists(real):
+        raise OutputError(
+            f"{name}: output {port}: {path} is a link to {real}, which does not exist.",
+            step=name,
+            hint="Let the tool copy the file instead of linking to it.",
+        )
+    if not any(real == root or real.startswith(f"{root}/") for root in allowed):
+        raise OutputError(
+            f"{name}: output {port}: {path} leads to {real}, outside the output directory.",
+            step=name,
+            hint="A tool may only give files of its own output directory or its inputs.",
+        )
+
+
+def _is_file(kind: EntryKind) -> bool:
+    return kind not in (EntryKind.LITERAL, EntryKind.WRITABLE_LITERAL, EntryKind.EMPTY_DIRECTORY)

@@ -1,0 +1,168 @@
+"""From a plan to a Prefect flow whose parameters are the workflow's inputs."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.logging import get_run_logger
+
+from cwl_prefect.cwl import javascript
+from cwl_prefect.cwl.inputs import prepare_inputs
+from cwl_prefect.engine import workspace as workspaces
+from cwl_prefect.engine.publish import publish
+from cwl_prefect.errors import CwlPrefectError, ServerError
+from cwl_prefect.flows.drive import Driver, Scope
+from cwl_prefect.flows.hooks import reap
+from cwl_prefect.flows.nested import count_unscattered
+from cwl_prefect.flows.params import docstring, job_order, signature
+from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
+from cwl_prefect.model.events import RunStarted
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.values import CwlObject
+from cwl_prefect.settings import Keep, Settings
+
+
+def build_flow(plan: WorkflowPlan, settings: Settings, *, validate: bool = True) -> Flow[..., Any]:
+    """Build the flow of a plan.
+
+    Its parameters have the types, defaults and descriptions of the workflow's inputs; it returns the workflow's output
+    object, with every file published to the destination.
+
+    Args:
+        plan: What the flow runs.
+        settings: What its runs use, unless their caller says otherwise.
+        validate: Whether Prefect checks the parameters; not needed where the job order was checked already.
+    """
+
+    async def body(**parameters: Any) -> CwlObject:
+        caller = CALLER.get() or Caller(settings=settings)
+        if caller.job_order is not None:
+            return await run_plan(plan, caller.job_order, caller)
+        return await run_plan(plan, prepared(plan, job_order(plan, parameters), caller.settings), caller)
+
+    body.__signature__ = signature(plan)  # type: ignore[attr-defined]
+    body.__annotations__ = {name: found.annotation for name, found in signature(plan).parameters.items()}
+    body.__name__ = body.__qualname__ = "".join(c if c.isalnum() else "_" for c in plan.name)
+    body.__doc__ = docstring(plan)
+    return _flow(body, plan, settings, validate=validate)
+
+
+def build_reference_flow(plan: WorkflowPlan, settings: Settings) -> Flow[..., Any]:
+    """Build the flow of a plan for a job order that the caller holds, because it is too large for flow parameters."""
+
+    async def body(inputs: str) -> CwlObject:  # noqa: ARG001 - shown with the flow run
+        caller = CALLER.get()
+        if caller is None or caller.job_order is None:
+            raise ServerError("this flow can only be called with a job order at hand")
+        return await run_plan(plan, caller.job_order, caller)
+
+    return _flow(body, plan, settings, validate=False)
+
+
+def _flow(body: Callable[..., Any], plan: WorkflowPlan, settings: Settings, *, validate: bool) -> Flow[..., Any]:
+    return Flow(
+        body,
+        name=plan.name,
+        version=plan.digest[:12],
+        description=plan.doc or plan.label,
+        timeout_seconds=settings.run_timeout_s,
+        validate_parameters=validate,
+        persist_result=False,
+        on_cancellation=[reap],
+        on_crashed=[reap],
+    )
+
+
+def prepared(plan: WorkflowPlan, order: Mapping[str, Any], settings: Settings) -> CwlObject:
+    """Fill the defaults of a job order and check it, before anything runs.
+
+    Raises:
+        InputError: It does not fit the workflow.
+    """
+    javascript.install(timeout_s=settings.javascript_timeout_s, memory_mib=settings.javascript_memory_mib)
+    return prepare_inputs(
+        plan,
+        order,
+        ontology=plan.ontology,
+        outermost=True,
+        timeout_s=settings.javascript_timeout_s,
+        name=plan.name,
+    )
+
+
+async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) -> CwlObject:
+    """Run a plan inside a flow run: drive it, publish its outputs, clean up.
+
+    Args:
+        plan: What to run.
+        order: Its prepared inputs (see :func:`prepared`).
+        caller: Who wants it.
+
+    Raises:
+        CwlPrefectError: A step failed; what could still be given is with the caller.
+    """
+    flow_run = _flow_run()
+    run_id = str(flow_run.id)
+    caller.flow_run_id = run_id
+    succeeded = False
+    async with open_run(plan, caller, run_id) as run:
+        run.tell(RunStarted(flow_run_id=run_id, name=flow_run.name, url=_url(run_id)))
+        try:
+            outputs = await _driven(plan, order, run)
+            caller.outputs = await run.in_thread(_publish, outputs, run)
+            succeeded = not caller.errors
+        except CwlPrefectError as error:
+            caller.errors.append(error)
+            raise
+        finally:
+            await asyncio.shield(run.in_thread(_clean, run, succeeded=succeeded))
+    if caller.errors:
+        _log_failures(caller)
+        raise caller.errors[0]
+    return caller.outputs
+
+
+async def _driven(plan: WorkflowPlan, order: Mapping[str, Any], run: Run) -> CwlObject:
+    nested = 0 < count_unscattered(plan) <= run.settings.nested_flows
+    return await Driver(run).workflow(plan, dict(order), Scope(nested=nested))
+
+
+def _flow_run() -> FlowRun:
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise ServerError("a plan can only run inside a Prefect flow run")
+    return context.flow_run
+
+
+def _url(run_id: str) -> str | None:
+    from prefect.settings import PREFECT_UI_URL
+
+    base = PREFECT_UI_URL.value()
+    return f"{base}/runs/flow-run/{run_id}" if base else None
+
+
+def _publish(outputs: CwlObject, run: Run) -> CwlObject:
+    destination = run.caller.outdir or run.settings.outdir or run.settings.home / "outputs" / run.run_id
+    return publish(outputs, Path(destination).absolute(), move_from=(run_root(run),))
+
+
+def run_root(run: Run) -> Path:
+    """Tell where all workspaces of a run lie."""
+    return workspaces.locate(run.runs, run.run_id, "any", ()).root.parent.parent
+
+
+def _clean(run: Run, *, succeeded: bool) -> None:
+    keep = run.settings.keep
+    if keep is Keep.ALWAYS or (keep is Keep.ON_FAILURE and not succeeded):
+        return
+    workspaces.remove_run(run.runs, run.run_id)
+
+
+def _log_failures(caller: Caller) -> None:
+    logger = get_run_logger()
+    for error in caller.errors:
+        logger.error("%s", error)

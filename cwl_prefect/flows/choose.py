@@ -1,0 +1,95 @@
+"""Choose the backend of each call: an image runs in Docker where that is wanted and there, anything else as a process."""
+
+import asyncio
+from collections.abc import Callable
+
+from cwl_prefect.backends.base import Backend
+from cwl_prefect.cwl.bind import docker_requirement
+from cwl_prefect.errors import BackendError, UnsupportedError
+from cwl_prefect.model.plan import ToolPlan
+from cwl_prefect.settings import BackendName, Settings
+
+
+def _local() -> Backend:
+    from cwl_prefect.backends.local import LocalBackend
+
+    return LocalBackend()
+
+
+def _docker() -> Backend:
+    from cwl_prefect.backends.docker import DockerBackend
+
+    return DockerBackend()
+
+
+def _docker_answers() -> bool:
+    from cwl_prefect.backends.docker import docker_available
+
+    return docker_available()
+
+
+class Backends:
+    """The backends of one run, each opened when it is first needed.
+
+    Args:
+        settings: Say which backend is wanted.
+        containers: Makes the backend that runs images; Docker where none is given.
+        processes: Makes the backend that runs processes.
+        available: Tells whether images can be run at all.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        containers: Callable[[], Backend] = _docker,
+        processes: Callable[[], Backend] = _local,
+        available: Callable[[], bool] = _docker_answers,
+    ) -> None:
+        self._wanted = settings.backend
+        self._make = {True: containers, False: processes}
+        self._available = available
+        self._open: dict[bool, Backend] = {}
+        self._answers: bool | None = None
+
+    async def choose(self, tool: ToolPlan, *, name: str) -> Backend:
+        """Give the backend that a tool's call runs on.
+
+        Raises:
+            UnsupportedError: The tool requires an image, and only processes are wanted.
+            BackendError: The tool requires an image, and no engine answers.
+        """
+        image, required = docker_requirement(tool)
+        if image is None:
+            return self._backend(containers=False)
+        if self._wanted is BackendName.LOCAL:
+            if required:
+                raise UnsupportedError(
+                    f"{name}: the tool requires the image {image.name}, but containers are switched off.",
+                    hint="Run with --backend docker, or make DockerRequirement a hint.",
+                )
+            return self._backend(containers=False)
+        if await self._engine_answers():
+            return self._backend(containers=True)
+        if required or self._wanted is BackendName.DOCKER:
+            raise BackendError(
+                f"{name}: the tool needs the image {image.name}, but no Docker engine answers.",
+                hint="Start Docker and check `docker info`; a tool with a mere hint runs with --backend local.",
+            )
+        return self._backend(containers=False)
+
+    async def close(self) -> None:
+        """Close every backend that was opened."""
+        while self._open:
+            _, backend = self._open.popitem()
+            await backend.close()
+
+    async def _engine_answers(self) -> bool:
+        if self._answers is None:
+            self._answers = await asyncio.to_thread(self._available)
+        return self._answers
+
+    def _backend(self, *, containers: bool) -> Backend:
+        if containers not in self._open:
+            self._open[containers] = self._make[containers]()
+        return self._open[containers]

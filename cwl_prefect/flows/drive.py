@@ -1,0 +1,284 @@
+"""Drive a plan: each step starts the moment its sources exist; scatters, loops and subworkflows become calls."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from prefect import State
+
+from cwl_prefect.cwl.evaluate import holds, step_values
+from cwl_prefect.cwl.inputs import prepare_inputs
+from cwl_prefect.engine.dataflow import Dataflow
+from cwl_prefect.engine.links import merge
+from cwl_prefect.engine.scatter import expand, gather
+from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.flows.nested import run_nested
+from cwl_prefect.flows.run import Run
+from cwl_prefect.flows.step import Call, CallWork, call_name, only_declared
+from cwl_prefect.flows.tasks import StepTasks
+from cwl_prefect.flows.wide import run_groups
+from cwl_prefect.model.events import StepEvent, StepEventKind
+from cwl_prefect.model.job import StepResult
+from cwl_prefect.model.plan import Loop, LoopOutput, StepId, StepPlan, ToolPlan, WorkflowPlan
+from cwl_prefect.model.values import CwlObject, CwlValue, as_object
+from cwl_prefect.settings import OnError
+
+Outputs = CwlObject | None  # None: skipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Where in the workflow a step stands."""
+
+    path: str = ""  # prefix of its name, as `prepare[2].`
+    recorded: bool = True  # whether its calls are task runs of their own
+    nested: bool = False  # whether subworkflows here are flow runs of their own
+    after: tuple[State[Any], ...] = ()  # states that its first steps come after, for the graph
+
+
+class Driver:
+    """Drives the plan of one flow run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._tasks = StepTasks(run.settings)
+        self._stop = run.settings.on_error is OnError.STOP
+
+    async def workflow(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> CwlObject:
+        """Run a workflow to its outputs.
+
+        With on_error=continue a failed step's outputs are null and the failures are kept with the caller.
+
+        Raises:
+            CwlPrefectError: A step failed and on_error is stop; its other steps are cancelled first.
+        """
+        flow = Dataflow(plan, await self._inputs(plan, values, scope))
+        states: dict[StepId, tuple[State[Any], ...]] = {}
+        running: dict[asyncio.Task[tuple[CwlObject, tuple[State[Any], ...]]], StepPlan] = {}
+        try:
+            while True:
+                for step in flow.ready():
+                    after = tuple(state for name in flow.upstream(step) for state in states.get(name, ()))
+                    here = replace(scope, after=after or scope.after)
+                    running[asyncio.create_task(self.step(step, flow.step_inputs(step), here))] = step
+                if not running:
+                    break
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    self._settle(flow, states, running.pop(task), task)
+        finally:
+            await _cancel(running)
+        return flow.outputs(partial=not self._stop)
+
+    async def _inputs(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> CwlObject:
+        if not scope.path:
+            return values  # the outermost job order was prepared before the run began
+        return await self._run.in_thread(
+            prepare_inputs,
+            plan,
+            values,
+            ontology=self._run.plan.ontology,
+            outermost=False,
+            timeout_s=self._run.settings.javascript_timeout_s,
+            name=scope.path.rstrip("."),
+        )
+
+    async def step(self, step: StepPlan, values: CwlObject, scope: Scope) -> tuple[CwlObject, tuple[State[Any], ...]]:
+        """Run one step, however often it is called, to its outputs."""
+        name = f"{scope.path}{step.id}"
+        states: list[State[Any]] = []
+        if step.scatter is not None:
+            outputs = await self._scattered(step, values, name, scope, states)
+        elif step.loop is not None:
+            outputs = await self._loop(step, step.loop, values, name, scope, states)
+        else:
+            self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=1))
+            outputs = _or_null(step, await self._element(step, values, name, (), scope, states))
+        return {port: outputs.get(port) for port in step.outputs}, tuple(states)
+
+    async def _scattered(
+        self, step: StepPlan, values: CwlObject, name: str, scope: Scope, states: list[State[Any]]
+    ) -> CwlObject:
+        assert step.scatter is not None  # noqa: S101
+        expansion = expand(step.scatter, values)
+        count = len(expansion.elements)
+        self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=count))
+        grouped = scope.recorded and count > self._run.settings.group_threshold
+        inner = replace(scope, nested=False, recorded=scope.recorded and not grouped)
+        calls = [
+            lambda element=element: self._element(step, as_object(element.values), name, element.index, inner, states)
+            for element in expansion.elements
+        ]
+        if grouped:
+            found = await run_groups(self._tasks, self._run, name, calls, scope.after, states)
+        else:
+            found = await self._all(calls)
+        return gather(expansion, found, step.outputs)
+
+    async def _all(self, calls: Sequence[Any]) -> list[Outputs]:
+        tasks = [asyncio.create_task(call()) for call in calls]
+        try:
+            found = await asyncio.gather(*tasks, return_exceptions=not self._stop)
+        finally:
+            await _cancel(tasks)
+        failures = [result for result in found if isinstance(result, BaseException)]
+        if failures:
+            self._note(failures[1:])
+            raise failures[0]
+        return [result for result in found if not isinstance(result, BaseException)]
+
+    async def _loop(
+        self, step: StepPlan, loop: Loop, values: CwlObject, name: str, scope: Scope, states: list[State[Any]]
+    ) -> CwlObject:
+        current = await self._evaluated(step, values, name)
+        collected: list[CwlObject] = []
+        inner = replace(scope, nested=False)
+        while await self._holds(loop.when, step, current, name):
+            index = (len(collected),)
+            self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=len(collected) + 1))
+            collected.append(await self._process(step, current, name, index, inner, states))
+            current = await self._next(step, loop, current, collected[-1], name)
+        if loop.output is LoopOutput.ALL_ITERATIONS:
+            return {port: [outputs.get(port) for outputs in collected] for port in step.outputs}
+        return collected[-1] if collected else _or_null(step, None)
+
+    async def _next(self, step: StepPlan, loop: Loop, current: CwlObject, outputs: CwlObject, name: str) -> CwlObject:
+        """Give the inputs of a loop's next iteration (CWL v1.3 draft, §LoopInput)."""
+        merged: CwlObject = dict(current)
+        for link in loop.links:
+            values = [outputs.get(source.port) for source in link.sources]
+            merged[link.port] = merge(link, values) if link.sources else _or_default(link.default, current[link.port])
+        return await self._run.in_thread(
+            step_values,
+            loop.links,
+            merged,
+            requirements=step.requirements,
+            timeout_s=self._run.settings.javascript_timeout_s,
+            name=name,
+            seen=current,
+        )
+
+    async def _element(  # noqa: PLR0913
+        self,
+        step: StepPlan,
+        values: CwlObject,
+        name: str,
+        index: tuple[int, ...],
+        scope: Scope,
+        states: list[State[Any]],
+    ) -> Outputs:
+        evaluated = await self._evaluated(step, values, call_name(name, index))
+        if step.when is not None and not await self._holds(step.when, step, evaluated, call_name(name, index)):
+            await self._skipped(name, index, scope, states)
+            return None
+        return await self._process(step, evaluated, name, index, scope, states)
+
+    async def _process(  # noqa: PLR0913
+        self,
+        step: StepPlan,
+        values: CwlObject,
+        name: str,
+        index: tuple[int, ...],
+        scope: Scope,
+        states: list[State[Any]],
+    ) -> CwlObject:
+        inner = replace(scope, path=f"{call_name(name, index)}.")
+        if isinstance(step.run, ToolPlan):
+            call = Call(tool=step.run, values=as_object(only_declared(step.run, values)), step=name, index=index)
+            return await self._call(call, scope, states)
+        if scope.nested and scope.recorded:
+            outputs, state = await run_nested(self.workflow, step.run, values, inner)
+            states.append(state)
+            return outputs
+        return await self._inline(step.run, values, name, index, inner)
+
+    async def _inline(
+        self, plan: WorkflowPlan, values: CwlObject, name: str, index: tuple[int, ...], scope: Scope
+    ) -> CwlObject:
+        called = call_name(name, index)
+        self._run.tell_call(StepEventKind.STARTED, name, called)
+        try:
+            outputs = await self.workflow(plan, values, scope)
+        except CwlPrefectError as error:
+            self._run.tell_call(StepEventKind.FAILED, name, called, str(error))
+            raise
+        self._run.tell_call(StepEventKind.SUCCEEDED, name, called)
+        return outputs
+
+    async def _call(self, call: Call, scope: Scope, states: list[State[Any]]) -> CwlObject:
+        work = CallWork(self._run, call)
+        async with self._run.places:
+            try:
+                await work.prepare()
+                if not scope.recorded:
+                    return (await work.attempt()).outputs
+                result, state = await self._tasks.run(call.step, call.name, work, scope.after)
+            finally:
+                await work.release()
+        states.append(state)
+        assert isinstance(result, StepResult)  # noqa: S101
+        return result.outputs
+
+    async def _skipped(self, name: str, index: tuple[int, ...], scope: Scope, states: list[State[Any]]) -> None:
+        called = call_name(name, index)
+        self._run.tell_call(StepEventKind.SKIPPED, name, called)
+        if scope.recorded:
+            states.append(await self._tasks.skip(name, called, scope.after))
+
+    async def _evaluated(self, step: StepPlan, values: CwlObject, name: str) -> CwlObject:
+        if not any(link.value_from is not None or link.load_contents for link in step.links):
+            return values
+        return await self._run.in_thread(
+            step_values,
+            step.links,
+            values,
+            requirements=step.requirements,
+            timeout_s=self._run.settings.javascript_timeout_s,
+            name=name,
+        )
+
+    async def _holds(self, condition: str, step: StepPlan, values: CwlObject, name: str) -> bool:
+        return await self._run.in_thread(
+            holds,
+            condition,
+            values,
+            requirements=step.requirements,
+            timeout_s=self._run.settings.javascript_timeout_s,
+            name=name,
+        )
+
+    def _settle(
+        self,
+        flow: Dataflow,
+        states: dict[StepId, tuple[State[Any], ...]],
+        step: StepPlan,
+        task: asyncio.Task[tuple[CwlObject, tuple[State[Any], ...]]],
+    ) -> None:
+        error = task.exception()
+        if error is None:
+            outputs, states[step.id] = task.result()
+            flow.complete(step.id, outputs)
+            return
+        if self._stop or not isinstance(error, CwlPrefectError):
+            raise error
+        self._note([error])
+        flow.fail(step.id)
+
+    def _note(self, errors: Sequence[BaseException]) -> None:
+        self._run.caller.errors.extend(error for error in errors if isinstance(error, CwlPrefectError))
+
+
+async def _cancel(tasks: Any) -> None:
+    """Cancel what still runs and wait until it has cleaned up."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _or_null(step: StepPlan, outputs: Outputs) -> CwlObject:
+    return dict.fromkeys(step.outputs) if outputs is None else outputs
+
+
+def _or_default(default: CwlValue, current: CwlValue) -> CwlValue:
+    return current if default is None else default

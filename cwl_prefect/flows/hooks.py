@@ -1,0 +1,28 @@
+"""What must happen when a flow run ends in a way that no `finally` sees."""
+
+import asyncio
+import logging
+from typing import Any
+
+from prefect import Flow, State
+from prefect.client.schemas.objects import FlowRun
+
+_logger = logging.getLogger(__name__)
+
+REAP_TIMEOUT_S = 20
+
+
+async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect names them
+    """Remove the containers that a cancelled or crashed flow run may have left; selects by label only.
+
+    Prefect calls it by keyword, and perhaps in another process than the flow's.
+    """
+    from cwl_prefect.backends.docker import docker_available
+    from cwl_prefect.backends.docker import reap as reap_containers
+
+    try:
+        async with asyncio.timeout(REAP_TIMEOUT_S):
+            if await asyncio.to_thread(docker_available):
+                await asyncio.to_thread(reap_containers, str(flow_run.id))
+    except Exception:
+        _logger.exception("containers of the flow run %s could not be removed", flow_run.id)

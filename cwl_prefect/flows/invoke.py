@@ -1,0 +1,84 @@
+"""Call a plan's flow as a program does: find the API, check the inputs, run, and tell what came of it."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from prefect import State
+from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
+from pydantic import JsonValue
+
+from cwl_prefect.errors import CwlPrefectError, StepError, TimeLimitError
+from cwl_prefect.flows.build import build_flow, build_reference_flow, prepared
+from cwl_prefect.flows.params import parameter_names
+from cwl_prefect.flows.run import CALLER, Caller
+from cwl_prefect.flows.server import ApiEndpoint, lease
+from cwl_prefect.model.events import Observer
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.settings import Settings
+
+LARGEST_PARAMETERS = 400 * 1024  # bytes; Prefect's API refuses more than 512 KiB
+
+
+async def invoke(
+    plan: WorkflowPlan,
+    job_order: Mapping[str, JsonValue],
+    *,
+    settings: Settings,
+    outdir: Path | None,
+    observer: Observer | None,
+) -> Caller:
+    """Run a plan's flow and give what it told its caller; failed steps are among its errors.
+
+    Raises:
+        InputError: The job order does not fit.
+        ServerError: No Prefect API can be reached or started.
+        TimeLimitError: The run took longer than the settings allow.
+    """
+    order = await asyncio.to_thread(prepared, plan, job_order, settings)
+    caller = Caller(settings=settings, observer=observer, outdir=outdir, job_order=order)
+    async with lease(settings) as endpoint:
+        with temporary_settings(updates=_api_settings(endpoint)):
+            await _call(plan, job_order, caller)
+    return caller
+
+
+async def _call(plan: WorkflowPlan, job_order: Mapping[str, JsonValue], caller: Caller) -> None:
+    names = parameter_names(plan)
+    shown = {names[port]: value for port, value in job_order.items() if port in names}
+    large = len(json.dumps(shown)) > LARGEST_PARAMETERS
+    flow = build_reference_flow(plan, caller.settings) if large else build_flow(plan, caller.settings, validate=False)
+    parameters: dict[str, Any] = {"inputs": "given by the caller; too large to be shown"} if large else shown
+    token = CALLER.set(caller)
+    try:
+        call = cast("Callable[..., Awaitable[State[Any]]]", flow)
+        state = await call(**parameters, return_state=True)
+        await state.aresult()
+    except CwlPrefectError as error:
+        if error not in caller.errors:
+            caller.errors.append(error)
+    except TimeoutError as error:
+        raise _too_long(caller.settings) from error
+    except Exception as error:  # noqa: BLE001 - Prefect hands over whatever a step raised
+        caller.errors.append(_unexpected(error))
+    finally:
+        CALLER.reset(token)
+
+
+def _api_settings(endpoint: ApiEndpoint) -> dict[Any, Any]:
+    if not endpoint.ours:
+        return {}
+    return {PREFECT_API_URL: endpoint.url, PREFECT_UI_URL: endpoint.ui_url}
+
+
+def _too_long(settings: Settings) -> TimeLimitError:
+    return TimeLimitError(
+        f"the run took longer than {settings.run_timeout_s:g} s and was stopped.",
+        hint="Allow more with --timeout.",
+    )
+
+
+def _unexpected(error: Exception) -> CwlPrefectError:
+    return StepError(f"{type(error).__name__}: {error}")

@@ -1,0 +1,59 @@
+"""Subworkflows as flow runs of their own, where a person looks at them: unscattered and few."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from prefect import Flow, State
+
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.values import CwlObject
+
+if TYPE_CHECKING:
+    from cwl_prefect.flows.drive import Scope
+
+LARGEST_SHOWN = 64 * 1024  # bytes of inputs that are stored with a nested flow run
+
+
+async def run_nested(
+    drive: Callable[[WorkflowPlan, CwlObject, "Scope"], Awaitable[CwlObject]],
+    plan: WorkflowPlan,
+    values: CwlObject,
+    scope: "Scope",
+) -> tuple[CwlObject, State[Any]]:
+    """Run a subworkflow as a nested flow run.
+
+    Raises:
+        CwlPrefectError: One of its steps failed.
+    """
+
+    async def subworkflow(inputs: dict[str, Any]) -> CwlObject:  # noqa: ARG001 - shown with the flow run
+        return await drive(plan, values, replace(scope, after=()))
+
+    nested: Flow[..., Any] = Flow(
+        subworkflow,
+        name=plan.name,
+        flow_run_name=scope.path.rstrip("."),
+        description=plan.doc or plan.label,
+        validate_parameters=False,
+        persist_result=False,
+    )
+    call = cast("Callable[..., Awaitable[State[Any]]]", nested)
+    state = await call(inputs=_shown(values), wait_for=list(scope.after), return_state=True)
+    return await state.aresult(), state
+
+
+def count_unscattered(plan: WorkflowPlan) -> int:
+    """Count the subworkflows that run once for each run of the outermost workflow."""
+    found = 0
+    for step in plan.steps:
+        if isinstance(step.run, WorkflowPlan) and step.scatter is None and step.loop is None:
+            found += 1 + count_unscattered(step.run)
+    return found
+
+
+def _shown(values: CwlObject) -> dict[str, Any]:
+    if len(json.dumps(values)) <= LARGEST_SHOWN:
+        return dict(values)
+    return dict.fromkeys(values, "(too large to be shown)")

@@ -1,0 +1,103 @@
+"""What one flow run works with, and what it leaves behind for its caller."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from cwl_prefect.cwl.bind import Binder
+from cwl_prefect.engine.scheduler import ResourcePool
+from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.flows.choose import Backends
+from cwl_prefect.model.events import Observer, RunEvent, StepEvent, StepEventKind
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.values import CwlObject
+from cwl_prefect.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WORKER_THREADS = 4
+
+
+@dataclass(kw_only=True)
+class Caller:
+    """What the caller of a flow run wants, and what the run tells it; set around the call of the flow."""
+
+    settings: Settings
+    observer: Observer | None = None
+    outdir: Path | None = None
+    backends: Backends | None = None  # None: chosen by the settings
+    job_order: CwlObject | None = None  # a job order too large for flow parameters
+    flow_run_id: str | None = None
+    url: str | None = None
+    outputs: CwlObject = field(default_factory=dict)
+    errors: list[CwlPrefectError] = field(default_factory=list)
+
+
+CALLER: ContextVar[Caller | None] = ContextVar("cwl_prefect_caller", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that the calls of one flow run share."""
+
+    run_id: str
+    plan: WorkflowPlan
+    caller: Caller
+    binder: Binder
+    pool: ResourcePool
+    backends: Backends
+    threads: ThreadPoolExecutor
+    places: asyncio.Semaphore  # for calls in hand
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of this run."""
+        return self.caller.settings
+
+    @property
+    def runs(self) -> Path:
+        """Directory of all workspaces."""
+        return self.settings.runs
+
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run blocking work off the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, lambda: function(*args, **kwargs))
+
+    def tell(self, event: RunEvent) -> None:
+        """Tell the caller's observer, if any."""
+        if self.caller.observer is not None:
+            self.caller.observer(event)
+
+    def tell_call(self, kind: StepEventKind, step: str, call: str, message: str | None = None) -> None:
+        """Tell what happened to one call of a step."""
+        if self.caller.observer is not None:
+            self.tell(StepEvent(kind=kind, step=step, call=call, message=message))
+
+
+@asynccontextmanager
+async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIterator[Run]:
+    """Open what a run needs, and give it back at the end."""
+    settings = caller.settings
+    threads = ThreadPoolExecutor(max_workers=WORKER_THREADS, thread_name_prefix="cwl-prefect")
+    backends = caller.backends or Backends(settings)
+    try:
+        yield Run(
+            run_id=run_id,
+            plan=plan,
+            caller=caller,
+            binder=Binder(ontology=plan.ontology, expression_timeout_s=settings.javascript_timeout_s),
+            pool=ResourcePool.of_machine(settings),
+            backends=backends,
+            threads=threads,
+            places=asyncio.Semaphore(settings.max_calls),
+        )
+    finally:
+        await backends.close()
+        threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,196 @@
+"""The whole path of one tool call: bind, reserve, stage, execute, collect, validate."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
+
+from cwl_prefect.backends.base import Backend, execute
+from cwl_prefect.cwl.bind import Bound, Place
+from cwl_prefect.engine import workspace as workspaces
+from cwl_prefect.engine.diagnose import explain, last_lines
+from cwl_prefect.engine.stage import relink, stage
+from cwl_prefect.engine.validate import validate
+from cwl_prefect.engine.workspace import Workspace
+from cwl_prefect.errors import CwlPrefectError, StepError, TemporaryStepError
+from cwl_prefect.flows.run import Run
+from cwl_prefect.model.events import StepEventKind
+from cwl_prefect.model.job import BoundCall, CallStatus, ContainerJob, JobOutcome, Reason, StepResult
+from cwl_prefect.model.plan import ProcessClass, ToolPlan
+from cwl_prefect.model.values import CwlObject
+from cwl_prefect.settings import search_path
+
+LABEL_RUN = "cwl-prefect.io/flow-run-id"
+LABEL_STEP = "cwl-prefect.io/step"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of a tool, before it is bound."""
+
+    tool: ToolPlan
+    values: CwlObject
+    step: str  # path of the step, as `prepare[2].align`
+    index: tuple[int, ...]  # place in the step's own scatter or loop
+
+    @property
+    def name(self) -> str:
+        """Name for people, as ``prepare[2].align[3]``."""
+        return call_name(self.step, self.index)
+
+
+def call_name(step: str, index: tuple[int, ...]) -> str:
+    """Write a step path with the place in its scatter, as ``align[0,2]``."""
+    return f"{step}[{','.join(map(str, index))}]" if index else step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    bound: Bound
+    backend: Backend
+    root: Path
+
+
+class CallWork:
+    """One call as it goes through its tries; resources are held only while a try runs.
+
+    ``prepare`` is awaited before the task run starts, so that a call waiting for resources does not look as if it ran;
+    what fails there is raised by ``attempt``, where it belongs to the call.
+    """
+
+    def __init__(self, run: Run, call: Call) -> None:
+        self._run = run
+        self._call = call
+        self._lease = AsyncExitStack()
+        self._prepared: _Prepared | None = None
+        self._error: CwlPrefectError | None = None
+        self._tries = 0
+
+    async def prepare(self) -> None:
+        """Bind the call and wait for the resources that it asks for."""
+        if self._call.tool.process_class is not ProcessClass.COMMAND_LINE_TOOL:
+            return
+        try:
+            self._prepared = await _bind(self._run, self._call)
+            resources = self._prepared.bound.call.resources
+            self._run.pool.check(resources, self._call.name)
+            await self._lease.enter_async_context(self._run.pool.reserve(resources))
+        except CwlPrefectError as error:
+            self._error = error
+
+    async def attempt(self) -> StepResult:
+        """Run the call once.
+
+        Raises:
+            CwlPrefectError: It failed; the text holds the evidence.
+        """
+        run, call = self._run, self._call
+        self._tries += 1
+        if self._tries > 1:
+            await self.prepare()
+        run.tell_call(StepEventKind.STARTED, call.step, call.name)
+        try:
+            if self._error is not None:
+                raise self._error
+            outputs, root = await self._outputs()
+        except CwlPrefectError as error:
+            run.tell_call(StepEventKind.FAILED, call.step, call.name, str(error))
+            raise
+        finally:
+            self._prepared, self._error = None, None
+            await self._lease.aclose()
+        run.tell_call(StepEventKind.SUCCEEDED, call.step, call.name)
+        return StepResult(
+            step=call.step, index=call.index, status=CallStatus.SUCCEEDED, outputs=outputs, workspace=root
+        )
+
+    async def release(self) -> None:
+        """Give back what a call holds that will not be tried."""
+        await self._lease.aclose()
+
+    async def _outputs(self) -> tuple[CwlObject, Path | None]:
+        run, call = self._run, self._call
+        if self._prepared is None:
+            return await run.in_thread(run.binder.evaluate, call.tool, call.values, name=call.name), None
+        prepared = self._prepared
+        return await _execute(run, call, prepared, self._tries), prepared.root
+
+
+async def _bind(run: Run, call: Call) -> _Prepared:
+    backend = await run.backends.choose(call.tool, name=call.name)
+    space = workspaces.locate(run.runs, run.run_id, call.step, call.index)
+    place = Place(
+        outdir=space.out,
+        tmpdir=space.tmp,
+        stagedir=space.stage,
+        containers=backend.capabilities.containers,
+        search_path=search_path(),
+    )
+    bound = await run.in_thread(run.binder.bind, call.tool, call.values, place, name=call.name)
+    return _Prepared(bound=bound, backend=backend, root=space.root)
+
+
+async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> CwlObject:
+    bound, backend = prepared.bound, prepared.backend
+    space, job = await run.in_thread(_stage, run, call, prepared, tries)
+    outcome = await execute(backend, job)
+    _log_stderr(job.stderr, call.name, run.settings.log_lines)
+    _check(outcome, bound.call, job, call.name, run, space)
+    return await run.in_thread(_finish, bound, space, outcome, call, backend.capabilities.mounts)
+
+
+def _stage(run: Run, call: Call, prepared: _Prepared, tries: int) -> tuple[Workspace, ContainerJob]:
+    space = workspaces.create(run.runs, run.run_id, call.step, call.index)
+    bound = prepared.bound.call
+    job = stage(
+        replace(bound, timeout_s=bound.timeout_s or run.settings.step_timeout_s),
+        space,
+        job_id=f"{run.run_id}-{call.name}-{tries}",
+        name=call.name,
+        mounts=prepared.backend.capabilities.mounts,
+        labels={LABEL_RUN: run.run_id, LABEL_STEP: call.name},
+        user=None,
+    )
+    return space, job
+
+
+def _finish(bound: Bound, space: Workspace, outcome: JobOutcome, call: Call, mounts: bool) -> CwlObject:  # noqa: FBT001
+    if mounts:
+        relink(bound.call, space)
+    outputs = bound.collect(space.out, outcome.exit_code or 0)
+    validate(outputs, bound.call, space.out, name=call.name)
+    workspaces.remove_scratch(space)
+    declared = {port.id for port in call.tool.outputs}
+    return {port: value for port, value in outputs.items() if port in declared}
+
+
+def _check(outcome: JobOutcome, call: BoundCall, job: ContainerJob, name: str, run: Run, space: Workspace) -> None:  # noqa: PLR0913
+    code = outcome.exit_code
+    if outcome.reason is Reason.EXITED and code is not None:
+        failing = call.temporary_fail_codes | call.permanent_fail_codes
+        if code in call.success_codes or (code == 0 and code not in failing):
+            return
+    message, hint = explain(outcome, job, tail_lines=run.settings.log_tail_lines, workspace=space.root)
+    temporary = code in call.temporary_fail_codes and code not in call.success_codes
+    kind = TemporaryStepError if temporary else StepError
+    raise kind(message, step=name, exit_status=code, hint=hint)
+
+
+def _log_stderr(stderr: Path, name: str, lines: int) -> None:
+    """Send the end of a tool's stderr to the run's log; the file keeps all of it."""
+    found = last_lines(stderr, lines)
+    if not found:
+        return
+    try:
+        get_run_logger().info("%s stderr:\n%s", name, "\n".join(found))
+    except MissingContextError:
+        return
+
+
+def only_declared(tool: ToolPlan, values: Mapping[str, object]) -> dict[str, object]:
+    """Keep the values of inputs that a tool declares; a step may have others for its expressions."""
+    names = {port.id for port in tool.inputs}
+    return {port: value for port, value in values.items() if port in names}

@@ -1,0 +1,133 @@
+"""Tool calls as Prefect task runs: one for each call, or one for a group of calls of a wide scatter."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from prefect import State, Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import TaskRun
+from prefect.states import Completed
+from prefect.utilities.annotations import opaque
+
+from cwl_prefect.errors import CwlPrefectError, TemporaryStepError
+from cwl_prefect.settings import Settings
+
+T = TypeVar("T")
+MOST_EDGES = 50  # graph edges into one task run; a wide scatter feeding a wide scatter would draw its square
+
+
+class Work(Protocol):
+    """Something that a task run carries through its tries."""
+
+    async def attempt(self) -> object:
+        """Try once; gives the result or raises CwlPrefectError."""
+        ...
+
+
+async def _is_temporary(_task: Task[Any, Any], _task_run: TaskRun, state: State[Any]) -> bool:
+    """Tell whether a failed try is worth another (CWL CommandLineTool, §temporaryFailCodes)."""
+    try:
+        await state.aresult()
+    except TemporaryStepError:
+        return True
+    except Exception:  # noqa: BLE001 - any other failure is final
+        return False
+    return False
+
+
+@task(
+    name="step",
+    task_run_name="{label}",
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    retry_condition_fn=_is_temporary,
+)
+async def _attempt(label: str, work: Work) -> object:  # noqa: ARG001 - the label names the task run
+    return await work.attempt()
+
+
+@task(name="step", task_run_name="{label}", persist_result=False, cache_policy=NO_CACHE)
+async def _skip(label: str) -> State[None]:
+    return Completed(name="Skipped", message=f"{label}: its when is false")
+
+
+class StepTasks:
+    """The task of each step, made once; a task run is named after its call, its task after the step."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._made: dict[str, Task[Any, Any]] = {}
+
+    async def run(self, step: str, label: str, work: Work, after: Sequence[State[Any]]) -> tuple[object, State[Any]]:
+        """Carry work through a task run.
+
+        Args:
+            step: Path of the step, without indexes of its own.
+            label: Name of the task run.
+            work: What to try.
+            after: States of the task runs whose results it uses, for the graph.
+
+        Raises:
+            CwlPrefectError: Its last try failed.
+        """
+        call = cast("Callable[..., Awaitable[State[object]]]", self._task(step))
+        state = await call(label, opaque(work), wait_for=list(after[:MOST_EDGES]), return_state=True)
+        return await state.aresult(), state
+
+    async def skip(self, step: str, label: str, after: Sequence[State[Any]]) -> State[Any]:
+        """Show a skipped call as a task run of its own."""
+        call = cast("Callable[..., Awaitable[State[Any]]]", _skip.with_options(name=step))
+        return await call(label, wait_for=list(after[:MOST_EDGES]), return_state=True)
+
+    def _task(self, step: str) -> Task[Any, Any]:
+        found = self._made.get(step)
+        if found is None:
+            retries = self._settings.retries
+            delays = [self._settings.retry_delay_s * 2**number for number in range(retries)]
+            found = _attempt.with_options(name=step, retries=retries, retry_delay_seconds=delays or 0)
+            self._made[step] = found
+        return found
+
+
+class GroupWork(Generic[T]):
+    """Several calls of a wide scatter in one task run.
+
+    Each call keeps its own result; a further try repeats only those that failed.
+    """
+
+    def __init__(self, calls: Sequence[Callable[[], Awaitable[T]]], *, stop: bool, done: Callable[[], None]) -> None:
+        self._calls = calls
+        self._stop = stop
+        self._done = done
+        self.results: dict[int, T] = {}
+        self.errors: dict[int, CwlPrefectError] = {}
+
+    async def attempt(self) -> "GroupWork[T]":
+        """Try every call that has no result yet.
+
+        Raises:
+            CwlPrefectError: The first failure, in the order of the calls.
+        """
+        self.errors = {}
+        waiting = [number for number in range(len(self._calls)) if number not in self.results]
+        tasks = [asyncio.create_task(self._one(number)) for number in waiting]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for running in tasks:
+                running.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if self.errors:
+            raise self.errors[min(self.errors)]
+        return self
+
+    async def _one(self, number: int) -> None:
+        try:
+            self.results[number] = await self._calls[number]()
+        except CwlPrefectError as error:
+            self.errors[number] = error
+            if self._stop and not isinstance(error, TemporaryStepError):
+                raise
+        finally:
+            self._done()

@@ -1,0 +1,304 @@
+"""JavaScript of CWL documents, evaluated by QuickJS in confined processes (``docs/adr/0001-javascript-engine.md``).
+
+Expressions come from strangers. An embedded engine limits time and memory from within, yet not all of its built-in
+functions look at the clock, and a fault in it would take the whole run along; so it lives in a small process that is
+killed when it does not answer.
+"""
+
+import atexit
+import importlib.util
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+
+from cwl_utils.errors import JavascriptException
+from cwl_utils.sandboxjs import JSEngine, NodeJSEngine, get_js_engine, set_js_engine
+from cwl_utils.types import CWLOutputType
+
+from cwl_prefect.cwl import javascript_process
+from cwl_prefect.cwl.javascript_process import REPLY, REQUEST, Reply
+from cwl_prefect.settings import environment
+
+_GRACE_S = 0.5
+_CHUNK_BYTES = 1 << 20
+_MESSAGE_CHARACTERS = 1000
+_FRAME = re.compile(r"at (?P<function>\S+) \(<input>:(?P<line>\d+)|at <input>:(?P<syntax_line>\d+)")
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class JavascriptError(JavascriptException):
+    """An expression cannot be evaluated; the text is one line.
+
+    Attributes:
+        message: What happened.
+        hint: What the user can do next, or None where the message says it.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class QuickJSEngine(JSEngine):
+    """Evaluates expressions for cwl_utils and cwltool, from any number of threads.
+
+    Each expression gets a fresh context in strict mode, so that none sees what another left. Processes are started when
+    a first expression needs one, at most one per core, and kept for the next.
+    """
+
+    def __init__(self, *, timeout_s: float, memory_mib: int) -> None:
+        self.timeout_s = timeout_s
+        self.memory_mib = memory_mib
+        self._references = NodeJSEngine()  # its parameter references need no engine at all
+        self.forget_processes()
+
+    def eval(self, scan: str, jslib: str = "", *_options: Any, **_named_options: Any) -> CWLOutputType:
+        """Evaluate an expression.
+
+        Args:
+            scan: The expression with its parentheses or braces, without the dollar sign.
+            jslib: ``expressionLib`` and the variables of the expression.
+            _options: Options of the node engine; the limits here are this engine's own.
+            _named_options: The same by name.
+
+        Raises:
+            JavascriptError: It threw, gave no JSON value, or used more time, memory or stack than it may.
+        """
+        reply, text = self._ask(jslib, scan)
+        if reply is not Reply.VALUE:
+            raise self._error(reply, text)
+        try:
+            return cast("CWLOutputType", json.loads(text))
+        except RecursionError:
+            raise JavascriptError("the expression's value is nested too deeply") from None
+
+    def regex_eval(
+        self,
+        parsed_string: str,
+        remaining_string: str,
+        current_value: CWLOutputType,
+        **options: Any,
+    ) -> CWLOutputType:
+        """Follow a parameter reference, without any JavaScript (CWL CommandLineTool, §Parameter references)."""
+        return self._references.regex_eval(parsed_string, remaining_string, current_value, **options)
+
+    def close(self) -> None:
+        """End the processes that are idle; a further expression starts one anew."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _ask(self, library: str, expression: str) -> tuple[Reply, str]:
+        with self._evaluator() as evaluator:
+            return evaluator.ask(library, expression, deadline_s=time.monotonic() + self.timeout_s + _GRACE_S)
+
+    @contextmanager
+    def _evaluator(self) -> Iterator["_Evaluator"]:
+        with self._free:
+            evaluator = self._idle.pop() if self._idle else None
+            if evaluator is None or not evaluator.alive:
+                evaluator = _Evaluator(timeout_s=self.timeout_s, memory_mib=self.memory_mib)
+            try:
+                yield evaluator
+            except BaseException:
+                evaluator.close()
+                raise
+            self._keep(evaluator)
+
+    def _keep(self, evaluator: "_Evaluator") -> None:
+        if evaluator.alive:
+            self._idle.append(evaluator)
+        else:
+            evaluator.close()
+
+    def forget_processes(self) -> None:
+        """Start without processes, as after a fork: those of the parent are not ours."""
+        self._idle: list[_Evaluator] = []  # append and pop are atomic
+        self._free = threading.BoundedSemaphore(os.cpu_count() or 1)
+
+    def _error(self, reply: Reply, text: str) -> JavascriptError:
+        match reply:
+            case Reply.TIMED_OUT:
+                hint = "Correct a loop that does not end, or raise CWL_PREFECT_JAVASCRIPT_TIMEOUT_S."
+                return JavascriptError(f"the expression did not end within {self.timeout_s:g} s", hint=hint)
+            case Reply.OUT_OF_MEMORY:
+                hint = "Make it hold less at once, or raise CWL_PREFECT_JAVASCRIPT_MEMORY_MIB."
+                return JavascriptError(f"the expression needs more than {self.memory_mib} MiB of memory", hint=hint)
+            case Reply.TOO_LARGE:
+                hint = "Return less, or raise CWL_PREFECT_JAVASCRIPT_MEMORY_MIB, an eighth of which a value may take."
+                return JavascriptError(f"the expression's value is too large ({text} bytes as JSON)", hint=hint)
+            case Reply.STACK_OVERFLOW:
+                return JavascriptError("the expression nests or calls itself too deeply")
+            case Reply.UNDEFINED:
+                hint = "Return a value, or null for none; a misspelt name of an input gives undefined."
+                return JavascriptError(
+                    "the expression gave undefined or a function, which are not CWL values", hint=hint
+                )
+            case _:
+                return JavascriptError(_describe(text, library=reply is Reply.THREW_IN_LIBRARY))
+
+
+class _Evaluator:
+    """One confined process."""
+
+    def __init__(self, *, timeout_s: float, memory_mib: int) -> None:
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            javascript_process.__file__,
+            _extension(),
+            str(timeout_s),
+            str(memory_mib),
+        ]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                # What the interpreter needs to find its own libraries, and nothing else.
+                env={name: value for name, value in environment().items() if name == "LD_LIBRARY_PATH"},
+                start_new_session=True,  # Ctrl-C is for the run, which then ends this process
+            )
+        except OSError as error:
+            raise JavascriptError(f"the JavaScript process cannot be started: {error}") from error
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can take another expression."""
+        return self._process.poll() is None
+
+    def ask(self, library: str, expression: str, *, deadline_s: float) -> tuple[Reply, str]:
+        """Have an expression evaluated.
+
+        The process is killed when it has not answered at ``deadline_s`` of the monotonic clock.
+
+        Raises:
+            JavascriptError: The process ended before it answered.
+        """
+        texts = _encode(library), _encode(expression)
+        message = b"".join((REQUEST.pack(len(texts[0]), len(texts[1])), *texts))
+        try:
+            self._write(message)
+            code, size = REPLY.unpack(self._read(REPLY.size, deadline_s))
+            return Reply(code), self._read(size, deadline_s).decode()
+        except TimeoutError:
+            self.close()
+            return Reply.TIMED_OUT, ""
+        except (BrokenPipeError, EOFError):
+            return self._ended()
+
+    def close(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+
+    def _ended(self) -> tuple[Reply, str]:
+        status = self._process.wait()
+        self.close()
+        if status == -signal.SIGXCPU:
+            return Reply.TIMED_OUT, ""
+        if status == 1:  # Python's own end where memory is short
+            return Reply.OUT_OF_MEMORY, ""
+        reason = signal.Signals(-status).name if status < 0 else f"status {status}"
+        raise JavascriptError(f"the JavaScript engine ended unexpectedly ({reason})")
+
+    def _write(self, message: bytes) -> None:
+        pipe = cast("Any", self._process.stdin)
+        rest = memoryview(message)
+        while rest:
+            rest = rest[pipe.write(rest) :]
+
+    def _read(self, size: int, deadline_s: float) -> bytes:
+        pipe = cast("Any", self._process.stdout).fileno()
+        ready = select.poll()
+        ready.register(pipe, select.POLLIN)
+        received = bytearray()
+        while len(received) < size:
+            remaining_s = deadline_s - time.monotonic()
+            if remaining_s <= 0 or not ready.poll(remaining_s * 1000):
+                raise TimeoutError
+            chunk = os.read(pipe, min(size - len(received), _CHUNK_BYTES))
+            if not chunk:
+                raise EOFError
+            received += chunk
+        return bytes(received)
+
+
+def install(*, timeout_s: float, memory_mib: int) -> QuickJSEngine:
+    """Make cwl_utils and cwltool evaluate JavaScript by QuickJS; node is never started.
+
+    Args:
+        timeout_s: Time limit of one expression in seconds.
+        memory_mib: Memory limit of one expression in MiB.
+
+    Returns:
+        The engine; the one that is installed already where the limits are the same.
+    """
+    installed = get_js_engine()
+    if isinstance(installed, QuickJSEngine):
+        if (installed.timeout_s, installed.memory_mib) == (timeout_s, memory_mib):
+            return installed
+        installed.close()
+    engine = QuickJSEngine(timeout_s=timeout_s, memory_mib=memory_mib)
+    set_js_engine(engine)
+    return engine
+
+
+def _close_installed() -> None:
+    engine = get_js_engine()
+    if isinstance(engine, QuickJSEngine):
+        engine.close()
+
+
+def _forget_installed() -> None:
+    engine = get_js_engine()
+    if isinstance(engine, QuickJSEngine):
+        engine.forget_processes()
+
+
+atexit.register(_close_installed)
+os.register_at_fork(after_in_child=_forget_installed)
+
+
+def _extension() -> str:
+    found = importlib.util.find_spec("_quickjs")
+    if found is None or found.origin is None:
+        raise JavascriptError("QuickJS is not installed", hint="Install it: pip install quickjs-ng")
+    return str(Path(found.origin).resolve())
+
+
+def _encode(script: str) -> bytes:
+    # Half surrogates and NUL can only stand in string literals, where their escapes mean the same.
+    return _UNWRITABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", script).encode()
+
+
+def _describe(text: str, *, library: bool) -> str:
+    """Give an error of the engine, message and stack, as one line with its place."""
+    message, _, _ = text.partition("\n    at ")
+    message = " ".join(message.split())
+    if len(message) > _MESSAGE_CHARACTERS:
+        message = message[:_MESSAGE_CHARACTERS] + "…"
+    frames = [found for found in _FRAME.finditer(text) if found["function"] != "evaluateExpression"]
+    if not frames:
+        return message
+    # The outermost frame is the expression's own, the innermost is where a library's own statements failed.
+    frame = frames[0] if library else frames[-1]
+    where = "expressionLib or inputs" if library else "the expression"
+    return f"{message} (line {frame['line'] or frame['syntax_line']} of {where})"

@@ -1,0 +1,179 @@
+"""How many calls run at once: a pool of cores and memory, shared first come first served."""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cwl_prefect.errors import ResourceError
+from cwl_prefect.model.job import Resources
+from cwl_prefect.settings import Settings
+
+_PARTS = 1_000_000  # whole numbers, so that ten times 0.1 cores are one core
+
+
+class ResourcePool:
+    """Bounds what runs at once by cores and memory together.
+
+    Requests are served strictly in the order in which they come, so that a large one is never starved by small ones
+    behind it. A waiter that is cancelled gives its place back. Meant for one event loop; not for threads.
+    """
+
+    def __init__(self, *, cores: float, ram_mib: float) -> None:
+        """Make a pool that hands out at most these cores and this memory."""
+        self.cores = cores
+        self.ram_mib = ram_mib
+        self._total = _Share.of(cores, ram_mib)
+        self._free = self._total
+        self._waiting: deque[_Waiter] = deque()
+
+    @classmethod
+    def of_machine(cls, settings: Settings) -> "ResourcePool":
+        """Make a pool of what this machine (or the container around this process) has, capped by the settings."""
+        cores, ram_mib = machine_resources()
+        return cls(
+            cores=min(cores, settings.max_cores or cores),
+            ram_mib=min(ram_mib, settings.max_ram_mib or ram_mib),
+        )
+
+    def check(self, resources: Resources, who: str) -> None:
+        """Refuse a request that can never be met.
+
+        Raises:
+            ResourceError: It is larger than the whole pool.
+        """
+        need = _Share.of(resources.cores, resources.ram_mib)
+        if need.fits(self._total):
+            return
+        excess = [
+            *([f"{resources.cores:g} cores, {self.cores:g} may be used"] if need.cores > self._total.cores else []),
+            *(
+                [f"{resources.ram_mib:g} MiB of memory, {self.ram_mib:g} may be used"]
+                if need.ram > self._total.ram
+                else []
+            ),
+        ]
+        msg = f"{who} asks for {' and for '.join(excess)}"
+        hint = (
+            "lower its ResourceRequirement, raise --max-cores or --max-ram where they are set, or use a larger machine"
+        )
+        raise ResourceError(msg, hint=hint)
+
+    @asynccontextmanager
+    async def reserve(self, resources: Resources) -> AsyncGenerator[None]:
+        """Wait for a share of the pool and hold it for as long as the context lasts.
+
+        Raises:
+            ResourceError: The request is larger than the whole pool.
+        """
+        self.check(resources, "a call")
+        need = _Share.of(resources.cores, resources.ram_mib)
+        await self._acquire(need)
+        try:
+            yield
+        finally:
+            self._release(need)
+
+    async def _acquire(self, need: "_Share") -> None:
+        if not self._waiting and need.fits(self._free):
+            self._free = self._free.less(need)
+            return
+        waiter = _Waiter(need=need, granted=asyncio.get_running_loop().create_future())
+        self._waiting.append(waiter)
+        try:
+            await waiter.granted
+        except asyncio.CancelledError:
+            granted_meanwhile = waiter.granted.done() and not waiter.granted.cancelled()
+            self._release(need if granted_meanwhile else _NOTHING)
+            raise
+
+    def _release(self, share: "_Share") -> None:
+        self._free = self._free.plus(share)
+        while self._waiting:
+            waiter = self._waiting[0]
+            if not waiter.granted.done():
+                if not waiter.need.fits(self._free):
+                    return
+                self._free = self._free.less(waiter.need)
+                waiter.granted.set_result(None)
+            self._waiting.popleft()
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    cores: int
+    ram: int
+
+    @classmethod
+    def of(cls, cores: float, ram_mib: float) -> "_Share":
+        return cls(round(cores * _PARTS), round(ram_mib * _PARTS))
+
+    def fits(self, free: "_Share") -> bool:
+        return self.cores <= free.cores and self.ram <= free.ram
+
+    def less(self, other: "_Share") -> "_Share":
+        return _Share(self.cores - other.cores, self.ram - other.ram)
+
+    def plus(self, other: "_Share") -> "_Share":
+        return _Share(self.cores + other.cores, self.ram + other.ram)
+
+
+_NOTHING = _Share(0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Waiter:
+    need: _Share
+    granted: asyncio.Future[None]
+
+
+def machine_resources(
+    control_groups: Path = Path("/sys/fs/cgroup"),
+    membership: Path = Path("/proc/self/cgroup"),
+) -> tuple[float, float]:
+    """Tell how many cores and how much memory in MiB this process may use, by the machine and by its control groups."""
+    import psutil
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
+    directories = list(_group_directories(control_groups, membership))
+    cores = [limit for directory in directories for limit in _core_limits(directory)]
+    memory = [limit for directory in directories for limit in _memory_limits(directory)]
+    total = psutil.virtual_memory().total
+    return min([float(allowed), *cores]), min([total, *memory]) / 2**20
+
+
+def _group_directories(control_groups: Path, membership: Path) -> Iterator[Path]:
+    """Yield this process's control groups (version 2, then 1) with all above them, since each one limits."""
+    for line in _text(membership).splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            mounted = control_groups / controller
+            directory = mounted / path.lstrip("/")
+            while directory.is_relative_to(mounted):
+                yield directory
+                directory = directory.parent
+
+
+def _core_limits(directory: Path) -> Iterator[float]:
+    words = _text(directory / "cpu.max").split()
+    if not words:
+        words = [_text(directory / "cpu.cfs_quota_us").strip(), _text(directory / "cpu.cfs_period_us").strip()]
+    if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[0]) and int(words[1]):
+        yield int(words[0]) / int(words[1])
+
+
+def _memory_limits(directory: Path) -> Iterator[int]:
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        word = _text(directory / name).strip()
+        if word.isdigit() and int(word):
+            yield int(word)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -1,0 +1,205 @@
+import asyncio
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cwl_prefect.engine.scheduler import ResourcePool, machine_resources
+from cwl_prefect.errors import ResourceError
+from cwl_prefect.model.job import Resources
+from cwl_prefect.settings import Settings
+
+
+def need(cores: float = 1, ram_mib: float = 1) -> Resources:
+    return Resources(cores=cores, ram_mib=ram_mib)
+
+
+async def settle():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def hold(pool, resources, log, name, release):
+    async with pool.reserve(resources):
+        log.append(name)
+        await release.wait()
+
+
+async def test_requests_are_served_in_order_so_that_a_large_one_is_not_starved():
+    pool = ResourcePool(cores=2, ram_mib=100)
+    log, gates = [], {name: asyncio.Event() for name in "abcd"}
+    requests = {"a": need(1), "b": need(2), "c": need(1), "d": need(1)}
+    tasks = [asyncio.create_task(hold(pool, requests[name], log, name, gates[name])) for name in "abcd"]
+    await settle()
+    assert log == ["a"]
+    gates["a"].set()
+    await settle()
+    assert log == ["a", "b"]
+    gates["b"].set()
+    await settle()
+    assert log == ["a", "b", "c", "d"]
+    gates["c"].set()
+    gates["d"].set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_cancelled_waiter_gives_its_place_to_the_next():
+    pool = ResourcePool(cores=2, ram_mib=100)
+    log, gate, open_gate = [], asyncio.Event(), asyncio.Event()
+    open_gate.set()
+    first = asyncio.create_task(hold(pool, need(1), log, "first", gate))
+    await settle()
+    large = asyncio.create_task(hold(pool, need(2), log, "large", open_gate))
+    small = asyncio.create_task(hold(pool, need(1), log, "small", open_gate))
+    await settle()
+    assert log == ["first"]
+    large.cancel()
+    await settle()
+    assert log == ["first", "small"]
+    gate.set()
+    await asyncio.gather(first, small)
+    async with pool.reserve(need(2)):
+        pass
+
+
+async def test_a_waiter_cancelled_in_the_moment_it_is_served_gives_its_share_back():
+    pool = ResourcePool(cores=1, ram_mib=100)
+    log, open_gate = [], asyncio.Event()
+    open_gate.set()
+    async with pool.reserve(need(1)):
+        waiting = asyncio.create_task(hold(pool, need(1), log, "waiting", open_gate))
+        await settle()
+    waiting.cancel()
+    await settle()
+    assert log == []
+    async with asyncio.timeout(1):
+        async with pool.reserve(need(1)):
+            pass
+
+
+async def test_an_error_inside_gives_the_share_back():
+    pool = ResourcePool(cores=1, ram_mib=1)
+    with pytest.raises(RuntimeError):
+        async with pool.reserve(need()):
+            raise RuntimeError
+    async with pool.reserve(need()):
+        pass
+
+
+async def test_ten_tenths_of_a_core_fit_one_core():
+    pool = ResourcePool(cores=1, ram_mib=10)
+    log, gate = [], asyncio.Event()
+    tasks = [asyncio.create_task(hold(pool, need(0.1), log, n, gate)) for n in range(11)]
+    await settle()
+    assert log == list(range(10))
+    gate.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_ten_thousand_waiters_are_cheap():
+    pool = ResourcePool(cores=2, ram_mib=100)
+    log, open_gate = [], asyncio.Event()
+    open_gate.set()
+    begun = time.process_time()
+    await asyncio.gather(*(hold(pool, need(), log, n, open_gate) for n in range(10_000)))
+    assert log == list(range(10_000))
+    assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        pytest.param(need(3), r"align asks for 3 cores, 2 may be used$", id="cores"),
+        pytest.param(need(1, 101), "align asks for 101 MiB of memory, 100 may be used", id="memory"),
+        pytest.param(need(2.5, 101), "2.5 cores, 2 may be used and for 101 MiB", id="both"),
+    ],
+)
+async def test_refuses_what_never_fits(resources, words):
+    pool = ResourcePool(cores=2, ram_mib=100)
+    with pytest.raises(ResourceError) as raised:
+        pool.check(resources, "align")
+    assert raised.match(words.rstrip("$"))
+    assert "--max-cores" in raised.value.hint
+    with pytest.raises(ResourceError):
+        async with pool.reserve(resources):
+            pass
+
+
+REQUESTS = st.lists(
+    st.tuples(st.floats(0, 4), st.floats(0, 100), st.integers(0, 3), st.booleans()),
+    max_size=25,
+)
+
+
+@given(REQUESTS)
+def test_never_exceeds_its_bounds_and_serves_everyone(requests):
+    asyncio.run(_simulate(requests))
+
+
+async def _simulate(requests):
+    pool = ResourcePool(cores=4, ram_mib=100)
+    used = {"cores": 0.0, "ram": 0.0}
+    served = []
+
+    async def call(number, cores, ram, turns):
+        async with pool.reserve(need(cores, ram)):
+            served.append(number)
+            used["cores"] += cores
+            used["ram"] += ram
+            assert used["cores"] <= 4 + 1e-4
+            assert used["ram"] <= 100 + 1e-4
+            try:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            finally:
+                used["cores"] -= cores
+                used["ram"] -= ram
+
+    tasks = [asyncio.create_task(call(n, c, r, t)) for n, (c, r, t, _) in enumerate(requests)]
+    await asyncio.sleep(0)
+    for task, (*_, cancelled) in zip(tasks, requests, strict=True):
+        if cancelled:
+            task.cancel()
+            await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert served == sorted(served)
+    assert {n for n, (*_, cancelled) in enumerate(requests) if not cancelled} <= set(served)
+    for task in tasks:
+        assert task.cancelled() or task.exception() is None
+    async with asyncio.timeout(1), pool.reserve(need(4, 100)):
+        pass
+
+
+def test_control_groups_limit_the_machine(tmp_path):
+    membership = tmp_path / "cgroup"
+    membership.write_text("0::/a/b\n")
+    inner = tmp_path / "sys" / "a" / "b"
+    inner.mkdir(parents=True)
+    (inner / "cpu.max").write_text("max 100000\n")
+    (inner / "memory.max").write_text("max\n")
+    (inner.parent / "cpu.max").write_text("50000 100000\n")
+    (inner.parent / "memory.max").write_text(str(64 * 2**20))
+    assert machine_resources(tmp_path / "sys", membership) == (0.5, 64)
+
+
+def test_control_groups_of_version_one_limit_the_machine(tmp_path):
+    membership = tmp_path / "cgroup"
+    membership.write_text("3:cpu,cpuacct:/x\n2:memory:/\n")
+    (tmp_path / "cpu" / "x").mkdir(parents=True)
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "cpu" / "x" / "cpu.cfs_quota_us").write_text("25000")
+    (tmp_path / "cpu" / "x" / "cpu.cfs_period_us").write_text("100000")
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1")
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text(str(32 * 2**20))
+    assert machine_resources(tmp_path, membership) == (0.25, 32)
+
+
+def test_the_settings_cap_the_machine():
+    whole = ResourcePool.of_machine(Settings())
+    assert whole.cores > 0
+    assert whole.ram_mib > 0
+    capped = ResourcePool.of_machine(Settings(max_cores=0.5, max_ram_mib=10))
+    assert (capped.cores, capped.ram_mib) == (0.5, 10)
+    assert ResourcePool.of_machine(Settings(max_cores=10_000)).cores == whole.cores

@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cwl_prefect.engine import workspace
+from cwl_prefect.errors import BackendError
+
+
+def test_makes_the_directories_of_a_call(tmp_path):
+    made = workspace.create(tmp_path / "runs", "run-1", "prepare.align", (0, 2))
+    assert made.root == (tmp_path / "runs" / "run-1" / "prepare.align" / "0-2").resolve()
+    for directory in (made.out, made.tmp, made.stage, made.logs):
+        assert directory.is_dir()
+        assert not list(directory.iterdir())
+
+
+def test_a_further_try_starts_empty(tmp_path):
+    made = workspace.create(tmp_path, "run", "step", ())
+    (made.out / "left").write_text("x")
+    again = workspace.create(tmp_path, "run", "step", ())
+    assert again == made
+    assert not list(again.out.iterdir())
+
+
+@given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
+def test_names_never_leave_their_directory_and_stay_apart(one, other):
+    name = workspace._directory_name(one)
+    assert name not in ("", ".", "..")
+    assert len(name) < 200
+    assert set(name) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+    assert (name == workspace._directory_name(other)) == (one == other)
+
+
+def test_removes_read_only_directories_and_follows_no_links(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("x")
+    made = workspace.create(tmp_path / "runs", "run", "step", ())
+    locked = made.out / "locked" / "inner"
+    locked.mkdir(parents=True)
+    (locked / "file").write_text("x")
+    (made.out / "link").symlink_to(outside)
+    locked.chmod(0o500)
+    locked.parent.chmod(0o500)
+    workspace.remove(made)
+    assert not made.root.exists()
+    assert (outside / "kept").exists()
+    workspace.remove(made)
+    workspace.remove_run(tmp_path / "runs", "run")
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_allows_removal_of_locked_directories(tmp_path):
+    locked = tmp_path / "a" / "b"
+    locked.mkdir(parents=True)
+    locked.chmod(0o000)
+    locked.parent.chmod(0o000)
+    workspace._allow_removal(tmp_path / "a")
+    assert locked.stat().st_mode & 0o700 == 0o700
+
+
+def test_tells_what_cannot_be_removed(tmp_path, monkeypatch, caplog):
+    made = workspace.create(tmp_path, "run", "step", ())
+
+    def refuse(path, ignore_errors=False):
+        if not ignore_errors:
+            raise PermissionError(path)
+
+    monkeypatch.setattr(workspace.shutil, "rmtree", refuse)
+    workspace.remove(made)
+    assert "cannot be removed" in caplog.text
+
+
+def test_a_place_that_cannot_be_written_is_told_with_a_hint(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BackendError, match="workspace of 'step'") as raised:
+        workspace.create(tmp_path / "file", "run", "step", ())
+    assert "--workdir" in raised.value.hint

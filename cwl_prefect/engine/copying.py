@@ -1,0 +1,53 @@
+"""Copies of files and directories by content: links are resolved, and what is neither file nor directory is refused."""
+
+import errno
+import os
+import shutil
+import stat
+from pathlib import Path
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, or a directory with all below it, to a path that does not exist yet.
+
+    The owner may write to the copy. Links are followed; one that leads nowhere is left out.
+
+    Raises:
+        OSError: Something cannot be read or written, is neither file nor directory, or a directory contains itself by a
+            link or contains the target.
+    """
+    _copy(source, target, source.stat(), frozenset())
+
+
+def _copy(source: Path, target: Path, status: os.stat_result, above: frozenset[tuple[int, int]]) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        _copy_directory(source, target, status, above)
+    elif stat.S_ISREG(status.st_mode):
+        shutil.copyfile(source, target)
+        _take_over(target, status, stat.S_IRUSR | stat.S_IWUSR)
+    else:
+        raise OSError(errno.EINVAL, "neither a file nor a directory", str(source))
+
+
+def _copy_directory(source: Path, target: Path, status: os.stat_result, above: frozenset[tuple[int, int]]) -> None:
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        raise OSError(errno.ELOOP, "the copy would contain itself", str(source))
+    target.mkdir()
+    made = target.stat()
+    above |= {identity, (made.st_dev, made.st_ino)}
+    with os.scandir(source) as entries:
+        for entry in entries:
+            try:
+                inner = entry.stat()
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ELOOP):
+                    continue
+                raise
+            _copy(Path(entry.path), target / entry.name, inner, above)
+    _take_over(target, status, stat.S_IRWXU)
+
+
+def _take_over(target: Path, status: os.stat_result, least: int) -> None:
+    target.chmod(stat.S_IMODE(status.st_mode) & 0o777 | least)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))

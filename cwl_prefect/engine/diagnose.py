@@ -1,0 +1,240 @@
+"""Why a call failed, told to the person who has to fix it."""
+
+import os
+import re
+import shlex
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
+
+_LONGEST_COMMAND = 2_000
+_LONGEST_LINE = 2_000
+_LONGEST_TAIL_BYTES = 64 * 1024
+
+_MEANINGS = {
+    126: "the command was found but could not be executed",
+    127: "command not found",
+    128 + signal.SIGKILL: "killed by SIGKILL, most likely because it ran out of memory",
+}
+
+
+def explain(outcome: JobOutcome, job: ContainerJob, *, tail_lines: int, workspace: Path) -> tuple[str, str | None]:
+    """Tell what a failed call was, how it ended, what it said last and where its files are; and what may help.
+
+    Args:
+        outcome: How it ended.
+        job: What was run.
+        tail_lines: How many of the last lines of its stderr are shown.
+        workspace: Where its files are.
+
+    Returns:
+        A message of several lines, and a hint or None where nothing is known.
+    """
+    tail = last_lines(job.stderr, tail_lines)
+    lines = [
+        f"{job.name} failed: {_ending(outcome, job)}",
+        f"  command:   {_command_line(job.command)}",
+        f"  image:     {job.image.name if job.image is not None else 'none (a process on this machine)'}",
+        f"  workspace: {workspace}",
+    ]
+    if outcome.message:
+        lines.append(f"  engine:    {_shortened(outcome.message.strip(), _LONGEST_LINE)}")
+    if tail:
+        lines.append(f"  last lines of stderr ({job.stderr}):")
+        lines.extend(f"    {line}" for line in tail)
+    elif tail_lines:
+        lines.append("  stderr:    empty")
+    said = "\n".join([*last_lines(job.stderr, max(tail_lines, 20)), outcome.message or ""])
+    return "\n".join(lines), _hint(_Evidence(outcome=outcome, job=job, said=said))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
+    outcome: JobOutcome
+    job: ContainerJob
+    said: str
+
+    def says(self, pattern: str) -> bool:
+        return re.search(pattern, self.said, re.IGNORECASE) is not None
+
+    @property
+    def program(self) -> str:
+        return _shortened(self.job.command[0] if self.job.command else "the command", 200)
+
+    @property
+    def place(self) -> str:
+        return f"the image {self.job.image.name}" if self.job.image is not None else "this machine's PATH"
+
+    @property
+    def killed(self) -> bool:
+        by_signal = self.outcome.signal == signal.SIGKILL and self.outcome.reason is Reason.SIGNALED
+        return by_signal or self.outcome.exit_code == 128 + signal.SIGKILL
+
+
+def _ending(outcome: JobOutcome, job: ContainerJob) -> str:
+    limit = "" if job.timeout_s is None else f" of {job.timeout_s:g} s"
+    endings = {
+        Reason.EXITED: _exit(outcome.exit_code),
+        Reason.SIGNALED: f"it was killed by {_signal_name(outcome.signal)}",
+        Reason.OUT_OF_MEMORY: f"it used more than its memory limit of {job.resources.ram_mib:g} MiB and was killed",
+        Reason.TIMED_OUT: f"it ran longer than its time limit{limit} and was killed",
+        Reason.NOT_FOUND: f"its command was not found (exit code {outcome.exit_code or 127})",
+        Reason.NOT_EXECUTABLE: f"its command cannot be executed (exit code {outcome.exit_code or 126})",
+        Reason.START_FAILED: "it could not be started",
+        Reason.EVICTED: "it was evicted from the machine it ran on",
+        Reason.LOST: "it disappeared, so that nobody knows how it ended",
+    }
+    return endings[outcome.reason]
+
+
+def _exit(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "it ended without an exit code"
+    meaning = _MEANINGS.get(exit_code)
+    if meaning is None and 128 < exit_code <= 128 + signal.SIGRTMAX:
+        meaning = f"128 + {exit_code - 128}, so most likely killed by {_signal_name(exit_code - 128)}"
+    return f"it exited with code {exit_code}" + (f" ({meaning})" if meaning else "")
+
+
+def _signal_name(number: int | None) -> str:
+    if number is None:
+        return "a signal"
+    try:
+        return f"{signal.Signals(number).name} (signal {number})"
+    except ValueError:
+        return f"signal {number}"
+
+
+def _hint(evidence: _Evidence) -> str | None:
+    for holds, advise in _ADVICE:
+        if holds(evidence):
+            return advise(evidence)
+    return None
+
+
+def _out_of_memory(evidence: _Evidence) -> bool:
+    return evidence.outcome.reason is Reason.OUT_OF_MEMORY or evidence.killed or evidence.says(_MEMORY_WORDS)
+
+
+_MEMORY_WORDS = r"out of memory|cannot allocate memory|std::bad_alloc|\bMemoryError\b|java\.lang\.OutOfMemoryError"
+_IMAGE_WORDS = r"no such image|pull access denied|manifest (for .* )?(unknown|not found)|repository does not exist"
+_NETWORK_WORDS = (
+    r"temporary failure in name resolution|could not resolve host|name or service not known|network is unreachable"
+    r"|unable to resolve host address|bad address '"
+)
+_NOT_FOUND_WORDS = r"command not found|executable file not found|: not found$|: not found\n"
+
+_ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], ...] = (
+    (
+        lambda evidence: evidence.outcome.reason is Reason.TIMED_OUT,
+        lambda _: "raise the tool's ToolTimeLimit, or give it more cores or less data",
+    ),
+    (
+        lambda evidence: evidence.outcome.reason in (Reason.EVICTED, Reason.LOST),
+        lambda _: "run again; if it happens again, ask for what it needs by ResourceRequirement (ramMin, tmpdirMin)",
+    ),
+    (
+        lambda evidence: evidence.says(r"no space left on device|disk quota exceeded"),
+        lambda _: "free disk space, or choose another place for workspaces by --workdir",
+    ),
+    (
+        _out_of_memory,
+        lambda evidence: (
+            f"raise ramMin of the tool's ResourceRequirement, which is {evidence.job.resources.ram_mib:g} MiB now, "
+            "or run fewer calls at once by --max-ram"
+        ),
+    ),
+    (
+        lambda evidence: evidence.says(_IMAGE_WORDS),
+        lambda evidence: f"check the name and tag in DockerRequirement, and that you may pull {evidence.place}",
+    ),
+    (
+        lambda evidence: evidence.says(r"read-only file system"),
+        lambda _: (
+            "write only to the output directory ($(runtime.outdir)) or $(runtime.tmpdir); "
+            "to change an input, stage it as writable by InitialWorkDirRequirement"
+        ),
+    ),
+    (
+        lambda evidence: evidence.says(_NETWORK_WORDS),
+        lambda evidence: (
+            "check the name and the network"
+            if evidence.job.network
+            else "tools have no network: add a NetworkAccess requirement with networkAccess: true"
+        ),
+    ),
+    (
+        lambda evidence: (
+            evidence.outcome.reason is Reason.NOT_FOUND
+            or evidence.outcome.exit_code == 127
+            or evidence.says(_NOT_FOUND_WORDS)
+        ),
+        lambda evidence: (
+            f"make sure that {evidence.program} and all that it calls is installed in {evidence.place}, "
+            "and that baseCommand is spelled right"
+        ),
+    ),
+    (
+        lambda evidence: evidence.outcome.reason is Reason.NOT_EXECUTABLE or evidence.outcome.exit_code == 126,
+        lambda evidence: f"make {evidence.program} executable (chmod +x), and check that it is for this processor",
+    ),
+    (
+        lambda evidence: evidence.says(r"permission denied|operation not permitted"),
+        lambda _: (
+            "check the permissions of the files named above; "
+            "inputs are read-only unless staged as writable by InitialWorkDirRequirement"
+        ),
+    ),
+    (
+        lambda evidence: evidence.says(r"no such file or directory|cannot find the file"),
+        lambda _: (
+            "let the tool take files from its inputs ($(inputs.….path)); it sees nothing else of this machine"
+            " in a container, and secondaryFiles have to be declared"
+        ),
+    ),
+)
+
+
+def _command_line(command: tuple[str, ...]) -> str:
+    """Quote a command so that it can be pasted into a shell; what is too long is cut before it is quoted."""
+    words: list[str] = []
+    length = 0
+    for word in command:
+        words.append(shlex.quote(_shortened(word, _LONGEST_COMMAND)))
+        length += len(words[-1]) + 1
+        if length > _LONGEST_COMMAND and len(words) < len(command):
+            words.append(f"… ({len(command) - len(words)} more arguments)")
+            break
+    return _one_line(" ".join(words))
+
+
+def _one_line(text: str) -> str:
+    """Show control characters instead of obeying them."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}… ({len(text) - length} more characters)"
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """Read the last lines of a tool's output: a file that may be huge, be missing or hold any bytes."""
+    if count <= 0:
+        return []
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _LONGEST_TAIL_BYTES))
+            ending = file.read(_LONGEST_TAIL_BYTES)
+    except OSError:
+        return []
+    lines = re.split(r"\r?\n", ending.decode("utf-8", "replace").rstrip("\r\n"))
+    return [_shortened(_visible(line), _LONGEST_LINE) for line in lines[-count:]] if lines != [""] else []
+
+
+def _visible(line: str) -> str:
+    """Keep what a progress bar showed last, and no escape sequence."""
+    return _one_line(line.rsplit("\r", 1)[-1].expandtabs())

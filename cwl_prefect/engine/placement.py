@@ -1,0 +1,264 @@
+"""Where each output goes, and what the output object says of it then; nothing is written here."""
+
+import hashlib
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import JsonValue
+
+from cwl_prefect.errors import PublishError
+from cwl_prefect.model.values import CwlObject, is_file_object
+
+_DROPPED = frozenset({"contents", "dirname", "listing", "location", "nameext", "nameroot", "path", "secondaryFiles"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """A file or directory that goes to ``target``, a path relative to the destination."""
+
+    source: Path  # free of links
+    target: str
+    movable: bool  # as far as it can be seen alone: there are no links inside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A file literal that goes to ``target``."""
+
+    text: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A directory literal that goes to ``target``; what is in it follows."""
+
+    target: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Placement:
+    """Gives every file and directory of an output object its place below a destination.
+
+    Names are those of the objects; a name that is taken gets ``_2``, ``_3`` and so on. Secondary files lie next to
+    their primary file. One file that is an output twice is delivered once.
+
+    Attributes:
+        destination: Directory for the outputs.
+        reserved: Names that outputs may not have.
+        replaceable: Names of directories in the destination that may be replaced; others are left alone, unlike files.
+        deliveries: What is to be delivered, in order.
+    """
+
+    destination: Path
+    reserved: Collection[str] = ()
+    replaceable: Collection[str] = ()
+    deliveries: list[Copied | Written | Made] = field(default_factory=list)
+    _taken: set[str] = field(default_factory=set)
+    _delivered: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (source, folder, basename) to target
+
+    def place(self, value: JsonValue, folder: str = "") -> JsonValue:
+        """Copy a value with all its files and directories placed; what is not on this machine stays as it is.
+
+        Args:
+            value: Any CWL value.
+            folder: Directory for the outermost files, relative to the destination.
+
+        Raises:
+            PublishError: A basename is no file name, or an object has neither a location nor anything to write.
+            OSError: A file cannot be read.
+        """
+        if isinstance(value, list):
+            return [self.place(item, folder) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if not is_file_object(value):
+            return {name: self.place(item, folder) for name, item in value.items()}
+        if _is_remote(value):
+            return value
+        return self._file(value, folder) if value["class"] == "File" else self._directory(value, folder)
+
+    def _file(self, value: CwlObject, folder: str) -> CwlObject:
+        source = local_path(value)
+        described = self._literal(value, folder) if source is None else self._existing_file(value, source, folder)
+        secondary = value.get("secondaryFiles")
+        if isinstance(secondary, list) and secondary:
+            described["secondaryFiles"] = self.place(secondary, folder)
+        return described
+
+    def _existing_file(self, value: CwlObject, source: Path, folder: str) -> CwlObject:
+        real = _real_path(source)
+        basename = _basename(value, source.name)
+        target = self._deliver(real, basename, folder, directory=False, movable=True)
+        return self._describe(value, target, basename) | _size_and_checksum(value, real)
+
+    def _literal(self, value: CwlObject, folder: str) -> CwlObject:
+        text = value.get("contents")
+        if not isinstance(text, str):
+            msg = f"an output File has neither a location nor contents: {value.get('basename')!r}"
+            raise PublishError(msg, hint="let the expression that makes it give it one of both")
+        basename = _basename(value, "literal")
+        target = self._free_name(folder, basename, directory=False)
+        self.deliveries.append(Written(text=text, target=target))
+        content = text.encode("utf-8", "surrogateescape")
+        checksum = f"sha1${hashlib.sha1(content, usedforsecurity=False).hexdigest()}"
+        return self._describe(value, target, basename) | {"size": len(content), "checksum": checksum}
+
+    def _directory(self, value: CwlObject, folder: str) -> CwlObject:
+        source = local_path(value)
+        if source is not None:
+            return self._existing_directory(value, source, folder)
+        basename = _basename(value, "directory")
+        target = self._free_name(folder, basename, directory=True)
+        self.deliveries.append(Made(target=target))
+        listing = value.get("listing")
+        inside = self.place(listing, target) if isinstance(listing, list) else []
+        return self._describe(value, target, basename) | {"listing": inside}
+
+    def _existing_directory(self, value: CwlObject, source: Path, folder: str) -> CwlObject:
+        real = _real_path(source)
+        basename = _basename(value, source.name)
+        tree = _Tree()
+        listing = tree.listing(real, value.get("listing"))
+        target = self._deliver(real, basename, folder, directory=True, movable=not tree.has_links)
+        inside = _located(listing, self.destination / target)
+        return self._describe(value, target, basename) | {"listing": inside}
+
+    def _deliver(self, real: Path, basename: str, folder: str, *, directory: bool, movable: bool) -> str:
+        known = self._delivered.get((str(real), folder, basename))
+        if known is not None:
+            return known
+        target = _joined(folder, basename)
+        if not folder and real == self.destination / target and target not in self._taken:
+            self._taken.add(target)  # it lies where it is to be
+        else:
+            target = self._free_name(folder, basename, directory=directory)
+            self.deliveries.append(Copied(source=real, target=target, movable=movable))
+        self._delivered[str(real), folder, basename] = target
+        return target
+
+    def _free_name(self, folder: str, basename: str, *, directory: bool) -> str:
+        number, target = 1, _joined(folder, basename)
+        while not self._is_free(target, directory=directory):
+            number += 1
+            target = f"{_joined(folder, basename)}_{number}"
+        self._taken.add(target)
+        return target
+
+    def _is_free(self, target: str, *, directory: bool) -> bool:
+        if target in self._taken or target in self.reserved:
+            return False
+        existing = self.destination / target
+        if "/" in target or not os.path.lexists(existing):
+            return True
+        if existing.is_dir() and not existing.is_symlink():
+            return directory and target in self.replaceable
+        return not directory
+
+    def _describe(self, value: CwlObject, target: str, basename: str) -> CwlObject:
+        kept = {name: item for name, item in value.items() if name not in _DROPPED}
+        return _location(self.destination / target) | kept | {"basename": basename}
+
+
+@dataclass(slots=True)
+class _Tree:
+    """Reads a directory, following links; remembers whether there were any."""
+
+    has_links: bool = False
+
+    def listing(self, directory: Path, known: JsonValue, above: frozenset[Path] = frozenset()) -> list[CwlObject]:
+        """Describe what is in a directory, with sizes and checksums from an earlier listing where there is one."""
+        real = directory.resolve()
+        if real in above:
+            msg = f"the output directory {directory} contains itself by a link"
+            raise PublishError(msg, hint="let the tool remove that link")
+        described = (
+            {item.get("basename"): item for item in known if isinstance(item, dict)} if isinstance(known, list) else {}
+        )
+        found: list[CwlObject] = []
+        with os.scandir(directory) as entries:
+            for entry in sorted(entries, key=lambda each: each.name):
+                self.has_links = self.has_links or entry.is_symlink()
+                found.extend(self._entry(Path(entry.path), described.get(entry.name, {}), above | {real}))
+        return found
+
+    def _entry(self, path: Path, known: CwlObject, above: frozenset[Path]) -> Iterator[CwlObject]:
+        if path.is_dir():
+            yield {
+                "class": "Directory",
+                "basename": path.name,
+                "listing": cast("JsonValue", self.listing(path, known.get("listing"), above)),
+            }
+        elif path.exists():
+            kept = {name: item for name, item in known.items() if name not in _DROPPED}
+            yield {"class": "File"} | kept | {"basename": path.name} | _size_and_checksum(known, path)
+
+
+def local_path(value: CwlObject) -> Path | None:
+    """Tell where on this machine a File or Directory lies; None for a literal."""
+    location = value.get("location") or value.get("path")
+    if not isinstance(location, str) or location.startswith("_:"):
+        return None
+    if location.startswith("file:"):
+        return Path(unquote(location.removeprefix("file://localhost").removeprefix("file://").removeprefix("file:")))
+    return Path(location)
+
+
+def file_uri(path: Path) -> str:
+    """Spell a path as a ``file://`` URI."""
+    return "file://" + quote(str(path), safe="/~", errors="surrogateescape")
+
+
+def _is_remote(value: CwlObject) -> bool:
+    location = value.get("location")
+    if not isinstance(location, str) or location.startswith(("_:", "file:", "/")):
+        return False
+    return "://" in location and bool(urlsplit(location).scheme)
+
+
+def _real_path(path: Path) -> Path:
+    return Path(os.path.realpath(path, strict=True))  # Path.resolve raises no OSError where links go in circles
+
+
+def _located(listing: list[CwlObject], directory: Path) -> JsonValue:
+    """Copy a listing with the places that its files will have."""
+    located: list[JsonValue] = []
+    for item in listing:
+        place = directory / str(item["basename"])
+        inner = (
+            {"listing": _located(cast("list[CwlObject]", item["listing"]), place)}
+            if item["class"] == "Directory"
+            else {}
+        )
+        located.append(_location(place) | item | inner)
+    return located
+
+
+def _location(path: Path) -> CwlObject:
+    return {"location": file_uri(path), "path": str(path)}
+
+
+def _joined(folder: str, basename: str) -> str:
+    return f"{folder}/{basename}" if folder else basename
+
+
+def _basename(value: CwlObject, otherwise: str) -> str:
+    basename = value.get("basename") or otherwise
+    if isinstance(basename, str) and basename not in (".", "..") and not {"/", "\0"} & set(basename):
+        return basename
+    msg = f"{basename!r} is not a name for an output file"
+    raise PublishError(msg, hint="a basename must not contain a slash or a null character")
+
+
+def _size_and_checksum(value: CwlObject, path: Path) -> CwlObject:
+    size = path.stat().st_size
+    checksum = value.get("checksum")
+    if isinstance(checksum, str) and value.get("size") == size:
+        return {"size": size, "checksum": checksum}
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.sha1(usedforsecurity=False))
+    return {"size": size, "checksum": f"sha1${digest.hexdigest()}"}

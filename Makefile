@@ -100,7 +100,7 @@ conformance: $(VENV)/.dev-stamp ## Run the CWL v1.2 conformance suite [BACKEND=d
 
 .PHONY: bench
 bench: $(VENV)/.dev-stamp ## Measure against cwltool and the project's bars [ROWS="chain-100 echo"] [REPEAT=3]
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python tests/bench --repeat $(REPEAT) $(ROWS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m tests.bench --repeat $(REPEAT) $(ROWS)
 
 # --- quality --------------------------------------------------------------------------------------------------------------------------
 

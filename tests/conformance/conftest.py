@@ -1,6 +1,6 @@
 """The CWL conformance suite through cwltest's pytest plugin: one process, one Prefect server, one file per backend.
 
-``<backend>.conformance.yml`` names a backend and the tests that are expected to fail on it. Collecting that file collects
+``<backend>.conformance.yml`` names a backend and the tests expected to fail on it. Collecting that file collects
 the whole suite that ``CWL_CONFORMANCE_SUITE`` points at. An expected failure that passes is a failure.
 """
 

@@ -1,0 +1,53 @@
+"""How long the server still works on a run's events after the run has ended: until then the UI shows an old state."""
+
+import json
+import time
+import urllib.request
+from pathlib import Path
+from time import perf_counter
+
+from cwl_prefect.flows.server import server_files
+from cwl_prefect.flows.server_state import read_state
+from cwl_prefect.settings import Settings
+from tests.bench.processes import BenchError
+
+POLL_S = 0.2
+QUIET_S = 6.0  # nothing new for so long: the server has caught up
+LIMIT_S = 120.0
+
+
+def _post(api: str, path: str, body: dict[str, object]) -> object:
+    request = urllib.request.Request(
+        f"{api}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json", "User-Agent": "bench"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def seconds_to_catch_up(home: Path) -> tuple[float, int]:
+    """Wait until the latest run's task runs stand still, all ended; give the seconds that took, and their number.
+
+    Raises:
+        BenchError: The server has no such run, or does not catch up.
+    """
+    begin = perf_counter()
+    state = read_state(server_files(Settings(home=home / ".cache" / "cwl-prefect")))
+    if state is None:
+        raise BenchError("the local server is not running")
+    runs = _post(state.api_url, "flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
+    if not isinstance(runs, list) or not runs:
+        raise BenchError("the server knows of no flow run")
+    of_run: dict[str, object] = {"flow_runs": {"id": {"any_": [runs[0]["id"]]}}}
+    completed = {**of_run, "task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+    seen, changed = (-1, -1), perf_counter()
+    while perf_counter() - changed < QUIET_S or seen[0] != seen[1]:
+        if perf_counter() - begin > LIMIT_S:
+            raise BenchError(f"after {LIMIT_S:.0f} s the server shows {seen[1]} of {seen[0]} task runs as completed")
+        asked = perf_counter()
+        now = (_post(state.api_url, "task_runs/count", of_run), _post(state.api_url, "task_runs/count", completed))
+        if now != seen:
+            seen, changed = now, asked
+        time.sleep(POLL_S)
+    if not seen[0]:
+        raise BenchError("the server shows no task run at all")
+    return changed - begin, seen[0]

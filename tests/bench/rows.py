@@ -1,0 +1,191 @@
+"""The rows of the benchmark: what is measured, and the bar that each must hold."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from tests.bench import workloads
+from tests.bench.catch_up import seconds_to_catch_up
+from tests.bench.processes import Run
+from tests.bench.runners import Runners
+from tests.bench.workloads import Workload
+
+IMAGE = "busybox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One figure against its bar; smaller is better."""
+
+    row: str
+    what: str
+    figure: float
+    bar: float
+    unit: str
+    ours: tuple[float, ...] = ()
+    reference: tuple[float, ...] = ()
+    note: str = ""
+
+    @property
+    def held(self) -> bool:
+        """Whether the bar is held."""
+        return self.figure <= self.bar
+
+
+@dataclass(slots=True)
+class Bench:
+    """What the rows share: the runners, where documents lie, how often to measure, and figures that two rows need."""
+
+    runners: Runners
+    documents: Path
+    repeat: int
+    echo: Workload = field(init=False)
+    _wide: dict[int, list[Run]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.echo = workloads.echo(self.documents)
+
+    def warm_up(self) -> None:
+        """Run each runner once, so that bytecode is compiled and the file cache is filled."""
+        self.runners.server("start")
+        self.runners.ours(self.echo)
+        self.runners.reference(self.echo)
+
+    def against(self, workload: Workload, *, container: bool = False) -> tuple[list[Run], list[Run]]:
+        """Measure both runners in turn."""
+        pairs = [
+            (self.runners.reference(workload, container=container), self.runners.ours(workload, container=container))
+            for _ in range(self.repeat)
+        ]
+        return [ours for _, ours in pairs], [reference for reference, _ in pairs]
+
+    def plain_scatter(self) -> list[Run]:
+        """Measure cwl-prefect alone on 1,000 calls, unless another row has."""
+        if 1000 not in self._wide:
+            workload = workloads.scatter(self.documents, 1000)
+            self._wide[1000] = [self.runners.ours(workload) for _ in range(self.repeat)]
+        return self._wide[1000]
+
+    def remember_scatter(self, runs: list[Run]) -> None:
+        """Keep the runs of 1,000 calls for the row of 10,000."""
+        self._wide[1000] = runs
+
+
+def _walls(runs: list[Run]) -> tuple[float, ...]:
+    return tuple(round(run.wall_s, 3) for run in runs)
+
+
+def _ratio(row: str, what: str, bar: float, runs: tuple[list[Run], list[Run]]) -> Check:
+    ours, reference = map(_walls, runs)
+    figure = median(ours) / median(reference)
+    return Check(row=row, what=what, figure=figure, bar=bar, unit="times cwltool", ours=ours, reference=reference)
+
+
+def scatter_1000(bench: Bench) -> Iterator[Check]:
+    """1,000 calls of echo."""
+    runs = bench.against(workloads.scatter(bench.documents, 1000))
+    bench.remember_scatter(runs[0])
+    yield _ratio("scatter-1000", "1,000-wide scatter of echo", 0.6, runs)
+
+
+def javascript_1000(bench: Bench) -> Iterator[Check]:
+    """1,000 calls of echo whose argument is a JavaScript expression."""
+    runs = bench.against(workloads.scatter(bench.documents, 1000, javascript=True))
+    yield _ratio("javascript-1000", "the same with a JavaScript argument", 0.5, runs)
+
+
+def chain_100(bench: Bench) -> Iterator[Check]:
+    """100 steps of cat in a row."""
+    runs = bench.against(workloads.chain(bench.documents, 100))
+    yield _ratio("chain-100", "chain of 100 cat steps", 2.0, runs)
+
+
+def echo_once(bench: Bench) -> Iterator[Check]:
+    """One echo with a server running."""
+    yield _ratio("echo", "echo once, server running", 3.0, bench.against(bench.echo))
+
+
+def echo_from_nothing(bench: Bench) -> Iterator[Check]:
+    """One echo with no server running, on a used home."""
+    runs = []
+    for _ in range(bench.repeat):
+        bench.runners.server("stop")
+        runs.append(bench.runners.ours(bench.echo))
+    walls = _walls(runs)
+    yield Check(
+        row="echo-from-nothing",
+        what="echo once from nothing, used home",
+        figure=median(walls),
+        bar=8.0,
+        unit="s",
+        ours=walls,
+    )
+
+
+def echo_fresh_home(bench: Bench) -> Iterator[Check]:
+    """One echo with no server running, on a home that was never used."""
+    runs = []
+    for _ in range(bench.repeat):
+        with bench.runners.fresh_home() as home:
+            runs.append(bench.runners.ours(bench.echo, home=home))
+    walls = _walls(runs)
+    yield Check(
+        row="echo-fresh-home",
+        what="echo once from nothing, fresh home",
+        figure=median(walls),
+        bar=15.0,
+        unit="s",
+        ours=walls,
+    )
+
+
+def scatter_10000(bench: Bench) -> Iterator[Check]:
+    """10,000 calls of echo: time, memory, and the server's lag."""
+    row = "scatter-10000"
+    small = median(_walls(bench.plain_scatter()))
+    workload = workloads.scatter(bench.documents, 10000)
+    runs, lags, tasks = [], [], 0
+    for _ in range(bench.repeat):
+        runs.append(bench.runners.ours(workload))
+        lag, tasks = seconds_to_catch_up(bench.runners.home)
+        lags.append(round(lag, 2))
+    walls = _walls(runs)
+    peaks = tuple(round(run.peak_rss_mib, 1) for run in runs)
+    yield Check(
+        row=row,
+        what="10,000-wide scatter of echo",
+        figure=median(walls) / small,
+        bar=11.0,
+        unit="times 1,000-wide",
+        ours=walls,
+        reference=(small,),
+    )
+    yield Check(row=row, what="… its peak memory", figure=max(peaks), bar=500.0, unit="MiB", ours=peaks)
+    yield Check(
+        row=row,
+        what="… the server catches up",
+        figure=median(lags),
+        bar=5.0,
+        unit="s",
+        ours=tuple(lags),
+        note=f"{tasks} task runs",
+    )
+
+
+def docker_50(bench: Bench) -> Iterator[Check]:
+    """50 calls of echo, each in a container."""
+    runs = bench.against(workloads.scatter(bench.documents, 50, image=IMAGE), container=True)
+    yield _ratio("docker-50", "50-wide scatter in Docker", 0.5, runs)
+
+
+ROWS: dict[str, Callable[[Bench], Iterator[Check]]] = {
+    "echo": echo_once,
+    "chain-100": chain_100,
+    "scatter-1000": scatter_1000,
+    "javascript-1000": javascript_1000,
+    "scatter-10000": scatter_10000,
+    "docker-50": docker_50,
+    "echo-from-nothing": echo_from_nothing,
+    "echo-fresh-home": echo_fresh_home,
+}

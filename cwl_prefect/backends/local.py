@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cwl_prefect.backends.base import Capabilities, JobHandle
-from cwl_prefect.backends.outcomes import FIRST_SIGNAL_STATUS, open_output, timed_out, unstarted
+from cwl_prefect.backends.outcomes import FIRST_SIGNAL_STATUS, open_output, signal_of, timed_out, unstarted
 from cwl_prefect.backends.processes import end_family
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
@@ -231,14 +231,13 @@ def _reap(run: _Run, process: subprocess.Popen[bytes]) -> None:
         process.returncode = 0  # keeps subprocess from waiting for it once more
         run.ended.set_result(_outcome(run, Reason.LOST, None, message="something else took its exit status"))
         return
-    process.returncode = code = os.waitstatus_to_exitcode(status)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    exit_code = process.returncode if process.returncode >= 0 else FIRST_SIGNAL_STATUS - process.returncode
+    number = signal_of(exit_code)
+    reason = Reason.EXITED if number is None else Reason.SIGNALED
     # A new process inherits its parent's peak until exec, so that only a higher one is its own.
     peak_mib = usage.ru_maxrss / _KIB_PER_MIB if usage.ru_maxrss > run.own_peak_kib else None
-    if code >= 0:
-        run.ended.set_result(_outcome(run, Reason.EXITED, code, max_rss_mib=peak_mib))
-    else:
-        killed = _outcome(run, Reason.SIGNALED, FIRST_SIGNAL_STATUS - code, number=-code, max_rss_mib=peak_mib)
-        run.ended.set_result(killed)
+    run.ended.set_result(_outcome(run, reason, exit_code, number=number, max_rss_mib=peak_mib))
 
 
 def _outcome(

@@ -18,7 +18,7 @@ from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Mount, 
 ECHO_STDIN = ("sh", "-c", "cat")
 ENVIRONMENT = ("env",)
 EXIT_7 = ("sh", "-c", "exit 7")
-KILLED = ("sh", "-c", "kill -9 $$")
+KILLED = ("sh", "-c", "sh -c 'kill -9 $$'; exit $?")
 MISSING = ("no-such-command", "--help")
 MISSING_PATH = ("/no/such/command",)
 NOT_EXECUTABLE = ("./plain-file",)

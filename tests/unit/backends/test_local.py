@@ -184,6 +184,12 @@ class TestLocal(BackendCase):
         await backend.delete(handle)
         assert job.stdout.read_text() == "started\ncleaned\n"
 
+    async def test_a_process_that_dies_of_a_signal_has_the_exit_code_of_a_shell(
+        self, backend: LocalBackend, make_job: JobMaker
+    ) -> None:
+        outcome = await execute(backend, make_job(("sh", "-c", "kill -TERM $$")))
+        assert (outcome.reason, outcome.exit_code, outcome.signal) == (Reason.SIGNALED, 143, 15)
+
     async def test_a_stopped_process_is_killed_too(self, backend: LocalBackend, make_job: JobMaker) -> None:
         job = make_job(("sh", "-c", "kill -STOP $$"), timeout_s=0.3)
         outcome = await execute(backend, job)

@@ -1,0 +1,238 @@
+"""Runs jobs as containers of a Docker engine."""
+
+import asyncio
+import importlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import JsonValue
+
+from cwl_prefect.backends.base import Capabilities, JobHandle
+from cwl_prefect.backends.containers import Launch, launch
+from cwl_prefect.backends.docker_engine import DockerEngine
+from cwl_prefect.backends.images import Images
+from cwl_prefect.backends.once import Once, ignore_error
+from cwl_prefect.backends.outcomes import timed_out
+from cwl_prefect.backends.template import DockerDefaults, container_settings, docker_defaults, packaged_template
+from cwl_prefect.errors import BackendError
+from cwl_prefect.model.job import ContainerJob, JobOutcome
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+
+_CAPABILITIES = Capabilities(containers=True, mounts=True)
+_CALLS_AT_ONCE = 16
+_CONTAINERS_AT_ONCE = 1024
+_GIVE_UP_S = 10.0
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A connected engine and what holds for every container on it."""
+
+    engine: DockerEngine
+    images: Images
+    defaults: DockerDefaults
+    user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    launch: Launch
+    ended: asyncio.Future[JobOutcome]
+
+
+class DockerBackend:
+    """Runs each job as a container of its own.
+
+    Containers get no network unless the job asks for one, a read-only root, the caller's user and group, and exactly
+    the job's environment on top of the image's own. The image's entry point is kept. The engine must see the job's
+    files at the same paths as this process does.
+
+    Args:
+        template: Base job template of a Docker work pool; the packaged one where none is given.
+        variables: Job variables for it (see :func:`cwl_prefect.backends.template.merge_variables`).
+        client: Resolves blocks and variables that the template refers to.
+        strict_limits: Make the cores and memory that a step asks for the most that it may use. Off by default: CWL
+            asks for what is reserved, and where a document says nothing the specification's default would be a limit
+            that its author never thought of.
+    """
+
+    def __init__(
+        self,
+        template: Mapping[str, JsonValue] | None = None,
+        variables: Mapping[str, JsonValue] | None = None,
+        *,
+        client: "PrefectClient | None" = None,
+        strict_limits: bool = False,
+    ) -> None:
+        self._template = template
+        self._variables = variables or {}
+        self._client = client
+        self._strict_limits = strict_limits
+        self._calls = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="docker-call")
+        self._streams = ThreadPoolExecutor(_CONTAINERS_AT_ONCE, thread_name_prefix="docker-stream")
+        self._connection: Once[None, _Ready] = Once(lambda _: self._connect())
+        self._running: dict[str, _Running] = {}
+        self._removals: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+        return "docker"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Containers, which see files where they are mounted."""
+        return _CAPABILITIES
+
+    async def start(self, job: ContainerJob) -> JobHandle:
+        """Get the job's image and start a container.
+
+        Raises:
+            ImageError: The image cannot be had.
+            BackendError: The engine does not answer or refuses the container.
+        """
+        if job.image is None:
+            raise BackendError(f"{job.name} names no image", hint="run it with the local backend")
+        ready = await self._connection.get(None)
+        image = await ready.images.get(job.image)
+        settings = container_settings(
+            job, ready.defaults, image=image, user=ready.user, strict_limits=self._strict_limits
+        )
+        further_networks = ready.defaults.networks[1:] if job.network else ()
+        launching = self._calls.submit(launch, ready.engine, self._streams, job, settings, further_networks)
+        try:
+            launched = await asyncio.shield(asyncio.wrap_future(launching))
+        except asyncio.CancelledError:
+            await self._abandon(launching)
+            raise
+        self._remember(launched)
+        return JobHandle(job=job, reference=launched.reference)
+
+    async def wait(self, handle: JobHandle) -> JobOutcome:
+        """Wait for the container to end; one past its time limit is killed.
+
+        Raises:
+            BackendError: The job is not one of this backend or was deleted, or its output cannot be written.
+        """
+        running = self._running.get(handle.reference)
+        if running is None:
+            raise BackendError(f"no container {handle.reference[:12]} of {handle.job.name} was started here")
+        limit_s = handle.job.timeout_s
+        remaining_s = None if limit_s is None else max(0.0, running.launch.started_s + limit_s - time.monotonic())
+        await asyncio.wait([running.ended], timeout=remaining_s)
+        if running.ended.done():
+            return running.ended.result()
+        ready = await self._connection.get(None)
+        await self._call(partial(ready.engine.kill, handle.reference))
+        await asyncio.wait([running.ended], timeout=_GIVE_UP_S)
+        return timed_out(handle.job, running.launch.started_at)
+
+    async def delete(self, handle: JobHandle) -> None:
+        """Kill and remove the container, if there is one.
+
+        Raises:
+            BackendError: The engine cannot remove it.
+        """
+        running = self._running.get(handle.reference)
+        attachment = running.launch.attachment if running is not None else None
+        if running is None or attachment is not None:
+            ready = await self._connection.get(None)
+            await self._call(partial(ready.engine.remove, handle.reference))
+        if running is not None and attachment is not None:
+            await asyncio.wait([running.ended], timeout=_GIVE_UP_S)
+            if not running.ended.done():
+                attachment.close()
+        self._running.pop(handle.reference, None)
+
+    async def reap(self, labels: Mapping[str, str]) -> int:
+        """Remove every container with all these labels, whoever started it, and tell how many there were.
+
+        Args:
+            labels: At least one label, as ``{FLOW_RUN_LABEL: flow_run_id}``; an empty mapping removes nothing.
+
+        Raises:
+            BackendError: The engine does not answer, or cannot remove one of them.
+        """
+        if not labels:
+            return 0
+        ready = await self._connection.get(None)
+        found = await self._call(partial(ready.engine.find, labels))
+        await asyncio.gather(*(self._call(partial(ready.engine.remove, identifier)) for identifier in found))
+        return len(found)
+
+    async def close(self) -> None:
+        """Remove what still runs, stop pulls, and give back connections and threads."""
+        ready = self._connection.peek(None)
+        if ready is not None:
+            ready.images.close()
+        await asyncio.gather(*self._removals, return_exceptions=True)
+        handles = [JobHandle(job=item.launch.job, reference=name) for name, item in self._running.items()]
+        problems = await asyncio.gather(*map(self.delete, handles), return_exceptions=True)
+        self._calls.shutdown(wait=False, cancel_futures=True)
+        self._streams.shutdown(wait=False, cancel_futures=True)
+        if ready is not None:
+            ready.engine.close()
+        for problem in problems:
+            if problem is not None:
+                raise problem
+
+    async def _connect(self) -> _Ready:
+        await self._call(_import_docker_worker)
+        engine = await self._call(DockerEngine.connect)
+        try:
+            defaults = await docker_defaults(
+                self._template or packaged_template("docker"), self._variables, client=self._client
+            )
+            # Root inside a rootless engine is the user outside; files of any other would not be the caller's.
+            rootless = await self._call(engine.is_rootless)
+        except BaseException:
+            engine.close()
+            raise
+        user = "0:0" if rootless else f"{os.geteuid()}:{os.getegid()}"
+        images = Images(engine, self._call, policy=defaults.pull_policy, login=defaults.login)
+        return _Ready(engine=engine, images=images, defaults=defaults, user=user)
+
+    async def _call(self, function: Callable[[], Answer]) -> Answer:
+        return await asyncio.wrap_future(self._calls.submit(function))
+
+    def _remember(self, launched: Launch) -> None:
+        ended = asyncio.wrap_future(launched.ended)
+        ended.add_done_callback(ignore_error)
+        self._running[launched.reference] = _Running(launch=launched, ended=ended)
+
+    async def _abandon(self, launching: "Future[Launch]") -> None:
+        """Remove a container that nobody waits for any more, also one that is still being made."""
+
+        async def remove() -> None:
+            with suppress(BackendError):  # it was not made after all
+                launched = await asyncio.wrap_future(launching)
+                self._remember(launched)
+                await self.delete(JobHandle(job=launched.job, reference=launched.reference))
+
+        if launching.cancel():
+            return
+        removal = asyncio.create_task(remove())
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
+        await asyncio.shield(removal)
+
+
+def _import_docker_worker() -> None:
+    """Import what takes a second, away from the event loop."""
+    try:
+        importlib.import_module("prefect_docker.worker")
+    except ImportError as exc:
+        raise BackendError(
+            f"Docker support is not installed: {exc}",
+            hint="pip install 'cwl-prefect[docker]', or run with --no-container",
+        ) from exc

@@ -1,0 +1,320 @@
+"""The few things that a Docker engine must do for us, with its errors made ours; every call blocks."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import sleep
+from typing import IO, TYPE_CHECKING, cast
+
+from cwl_prefect.backends.attach import Attachment
+from cwl_prefect.backends.docker_errors import (
+    ContainerGoneError,
+    engine_errors,
+    image_hint,
+    plain,
+    refusal,
+    unreachable,
+)
+from cwl_prefect.backends.naming import JOB_LABEL, LABEL_PREFIX
+from cwl_prefect.errors import BackendError, ImageError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+_REMOVE_TRIES = 4
+_CONFLICT = 409
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEnd:
+    """How a container ended, in the engine's words."""
+
+    exit_code: int
+    out_of_memory: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryLogin:
+    """Credentials of a registry, as the work pool's template gives them."""
+
+    username: str
+    password: str
+    registry_url: str
+
+
+class DockerEngine:
+    """A Docker engine behind the Docker SDK.
+
+    Args:
+        client: A connected client.
+    """
+
+    def __init__(self, client: "DockerClient") -> None:
+        self._client = client
+
+    @classmethod
+    def connect(cls, *, timeout_s: float = 120.0, connections: int = 64) -> "DockerEngine":
+        """Connect to the engine that DOCKER_HOST names, or to this machine's.
+
+        Raises:
+            BackendError: The SDK is not installed, or no engine answers.
+        """
+        try:
+            import docker
+        except ImportError as exc:
+            raise BackendError(
+                "the Docker SDK is not installed", hint="pip install 'cwl-prefect[docker]', or use --no-container"
+            ) from exc
+        try:
+            return cls(docker.from_env(timeout=int(timeout_s), max_pool_size=connections))
+        except docker.errors.DockerException as exc:
+            raise unreachable(exc) from exc
+
+    def is_rootless(self) -> bool:
+        """Tell whether the engine runs as the user, so that root inside is the user outside."""
+        with engine_errors("describe itself"):
+            options = self._client.info().get("SecurityOptions") or ()
+        return any("rootless" in str(option) for option in options)
+
+    def has_image(self, name: str) -> bool:
+        """Tell whether an image is here."""
+        import docker.errors
+
+        with engine_errors(f"look for image {name}"):
+            try:
+                self._client.images.get(name)
+            except (docker.errors.ImageNotFound, docker.errors.NullResource):
+                return False
+        return True
+
+    def pull(self, name: str, *, login: RegistryLogin | None, stopped: Callable[[], bool]) -> None:
+        """Pull an image.
+
+        Raises:
+            ImageError: It cannot be pulled, or the run was stopped meanwhile.
+        """
+        auth = {"username": login.username, "password": login.password} if login is not None else None
+        with _image_errors("pull", name):
+            _follow(self._client.api.pull(name, stream=True, decode=True, auth_config=auth), stopped)
+
+    def load(self, archive: Path, *, stopped: Callable[[], bool]) -> tuple[str, ...]:
+        """Load the images of an archive that ``docker save`` made, and give their names."""
+        prefix = "Loaded image"
+        with _image_errors("load", str(archive)), archive.open("rb") as file:
+            load = cast("Callable[[IO[bytes]], Iterable[object]]", self._client.api.load_image)
+            lines = _follow(load(file), stopped)
+        texts = [str(line.get("stream", "")).strip() for line in lines]
+        return tuple(text.partition(": ")[2] for text in texts if text.startswith(prefix))
+
+    def import_(self, source: str, name: str) -> None:
+        """Make an image of a file tree, from a path or URL of an archive.
+
+        Raises:
+            ImageError: It cannot be imported.
+        """
+        from docker.utils import parse_repository_tag
+
+        repository, tag = parse_repository_tag(name)
+        with _image_errors("import", source):
+            answer = self._client.api.import_image(src=source, repository=repository, tag=tag)
+            lines = [json.loads(line) for line in str(answer).splitlines() if line.strip()]
+            _follow(lines, lambda: False)
+
+    def build(self, dockerfile: str, name: str, *, stopped: Callable[[], bool]) -> None:
+        """Build an image from the text of a Dockerfile, without any context.
+
+        Raises:
+            ImageError: It cannot be built.
+        """
+        digest = hashlib.sha256(dockerfile.encode()).hexdigest()
+        with _image_errors("build", name):
+            lines = self._client.api.build(
+                fileobj=io.BytesIO(dockerfile.encode()),
+                tag=name,
+                rm=True,
+                forcerm=True,
+                decode=True,
+                labels={f"{LABEL_PREFIX}dockerfile": digest},
+            )
+            _follow(lines, stopped)
+
+    def create(self, settings: Mapping[str, object]) -> str:
+        """Create a container and give its id; one that an earlier try of the same job left is replaced.
+
+        Raises:
+            ImageError: Its image is gone.
+            BackendError: The engine refuses it.
+        """
+        import docker.errors
+
+        name = str(settings["name"])
+        with engine_errors(f"create container {name}"):
+            try:
+                container = self._create(settings)
+            except docker.errors.ImageNotFound as exc:
+                raise ImageError(f"image {settings['image']} is gone", hint="pull it again") from exc
+            except docker.errors.APIError as exc:
+                if exc.status_code != _CONFLICT or not self._removed_leftover(settings):
+                    raise
+                container = self._create(settings)
+        return str(container.id)
+
+    def connect_networks(self, identifier: str, networks: Iterable[str]) -> None:
+        """Let a container join networks besides the one that it was created with."""
+        for network in networks:
+            with engine_errors(f"connect a container to network {network}"):
+                self._client.networks.get(network).connect(identifier)
+
+    def _create(self, settings: Mapping[str, object]) -> "Container":
+        create = cast("Callable[..., Container]", self._client.containers.create)
+        try:
+            return create(**settings)
+        except TypeError as exc:  # the SDK's word for a setting that it does not know
+            raise BackendError(
+                f"the work pool's container settings are not valid: {exc}", hint="see container_create_kwargs"
+            ) from exc
+
+    def _removed_leftover(self, settings: Mapping[str, object]) -> bool:
+        labels = cast("Mapping[str, str]", settings.get("labels") or {})
+        found = self.find({JOB_LABEL: labels.get(JOB_LABEL, "")})
+        for identifier in found:
+            self.remove(identifier)
+        return bool(found)
+
+    def attach(self, identifier: str, *, stdin: bool) -> Attachment:
+        """Connect to the streams of a container that was not started yet."""
+        params = {"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1}
+        with engine_errors(f"attach to container {identifier}"):
+            return Attachment(self._client.api.attach_socket(identifier, params))
+
+    def start(self, identifier: str) -> None:
+        """Start a container.
+
+        Raises:
+            CommandRefusedError: Its command cannot be started.
+            BackendError: The engine refuses for another reason.
+        """
+        import docker.errors
+
+        with engine_errors(f"start container {identifier[:12]}"):
+            try:
+                self._client.api.start(identifier)
+            except docker.errors.APIError as exc:
+                refused = refusal(str(exc.explanation or exc))
+                if refused is None:
+                    raise
+                raise refused from exc
+
+    def end_of(self, identifier: str) -> ContainerEnd:
+        """Wait for the end of a container.
+
+        Raises:
+            ContainerGoneError: It was removed, or the engine does not answer any more.
+        """
+        import docker.errors
+        import requests.exceptions
+
+        try:
+            status = int(self._client.api.wait(identifier, timeout=None)["StatusCode"])
+            if status == 0:
+                return ContainerEnd(exit_code=0)
+            state = self._client.api.inspect_container(identifier)["State"]
+        except docker.errors.NotFound as exc:
+            raise ContainerGoneError("the container was removed") from exc
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as exc:
+            raise ContainerGoneError(unreachable(exc).message) from exc
+        return ContainerEnd(
+            exit_code=status, out_of_memory=bool(state.get("OOMKilled")), error=plain(str(state.get("Error") or ""))
+        )
+
+    def kill(self, identifier: str) -> None:
+        """Kill a container, if it runs."""
+        import docker.errors
+
+        with engine_errors(f"kill container {identifier[:12]}"):
+            try:
+                self._client.api.kill(identifier)
+            except docker.errors.APIError as exc:
+                if not exc.is_client_error():  # gone, or not running
+                    raise
+
+    def remove(self, identifier: str) -> None:
+        """Kill and remove a container with its anonymous volumes, if it exists.
+
+        Raises:
+            BackendError: The engine cannot remove it.
+        """
+        import docker.errors
+
+        for tried in range(_REMOVE_TRIES):
+            with engine_errors(f"remove container {identifier[:12]}"):
+                try:
+                    self._client.api.remove_container(identifier, v=True, force=True)
+                except docker.errors.NotFound:
+                    return
+                except docker.errors.APIError:
+                    # Somebody else is removing it, or a mount is busy for a moment.
+                    if tried == _REMOVE_TRIES - 1:
+                        raise
+                else:
+                    return
+            sleep(0.1 * 2**tried)
+
+    def find(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """Give the ids of all containers, running or not, that have all these labels."""
+        with engine_errors("list containers"):
+            filters = {"label": [f"{name}={value}" for name, value in labels.items()]}
+            found = self._client.api.containers(all=True, filters=filters)
+        return tuple(str(container["Id"]) for container in found)
+
+    def close(self) -> None:
+        """Give back the connections."""
+        with suppress(OSError):
+            self._client.close()
+
+
+class _StoppedError(Exception):
+    """The run ends while an image is still on its way."""
+
+
+def _follow(progress: Iterable[object], stopped: Callable[[], bool]) -> list[Mapping[str, object]]:
+    """Read the progress of an image to its end, which is where errors are told."""
+    import docker.errors
+
+    lines = []
+    for line in progress:
+        if stopped():
+            raise _StoppedError
+        if not isinstance(line, Mapping):
+            continue
+        if "error" in line:
+            raise docker.errors.DockerException(str(line["error"]))
+        lines.append(line)
+    return lines
+
+
+@contextmanager
+def _image_errors(verb: str, name: str) -> Iterator[None]:
+    import docker.errors
+    import requests.exceptions
+
+    try:
+        yield
+    except _StoppedError as exc:
+        raise ImageError(f"stopped while it was to {verb} image {name}") from exc
+    except docker.errors.APIError as exc:
+        raise _image_error(verb, name, str(exc.explanation or exc)) from exc
+    except (docker.errors.DockerException, OSError) as exc:
+        if isinstance(exc, requests.exceptions.RequestException):
+            raise unreachable(exc) from exc
+        raise _image_error(verb, name, str(exc)) from exc
+
+
+def _image_error(verb: str, name: str, explanation: str) -> ImageError:
+    return ImageError(f"cannot {verb} image {name}: {plain(explanation)}", hint=image_hint(explanation))

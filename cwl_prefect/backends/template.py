@@ -1,0 +1,281 @@
+"""From a work pool's job template to a step's container.
+
+Four layers make the configuration, each stronger than the one before::
+
+    pool template  <  deployment's job variables  <  run's job variables  <  the step's CWL requirements
+
+The first three are merged by Prefect itself (:func:`docker_defaults`), once per run; the last is written onto the
+result for every step (:func:`container_settings`). What the platform decides (networks, volumes, registry logins,
+labels, extra hosts, ulimits) survives untouched. A step alone decides command, image, environment, streams and whether
+it may use a network, so that no API key and no command of a flow run ever reaches a tool.
+"""
+
+import json
+import math
+import os
+import posixpath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pydantic import JsonValue, ValidationError
+
+from cwl_prefect.backends.docker_engine import RegistryLogin
+from cwl_prefect.backends.images import PullPolicy
+from cwl_prefect.backends.naming import job_labels, resource_name
+from cwl_prefect.errors import BackendError
+from cwl_prefect.model.job import ContainerJob, Mount, Resources
+
+if TYPE_CHECKING:
+    from docker.types import DeviceRequest
+    from docker.types import Mount as DockerMount
+    from prefect.client.orchestration import PrefectClient
+
+STEP_VARIABLES = "cwl"
+"""Job variable whose members apply to steps alone, over those that the flow run's own container shares."""
+
+OWNED_VARIABLES = frozenset({"command", "image", "name", "env", "mem_limit", "memswap_limit", "auto_remove"})
+"""Job variables that describe the flow run's own container; steps decide these for themselves."""
+
+_OWNED_PREFIXES = ("env.", "cpu_", "memory_")
+_MIB = 1 << 20
+_LEAST_MEMORY_MIB = 6  # engines refuse less
+_LEAST_CORES = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerDefaults:
+    """What the platform decides for every container of a run."""
+
+    networks: tuple[str, ...] = ()
+    network_mode: str | None = None  # None: the engine's default network, for a step that may use one
+    volumes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    mem_limit: str | None = None
+    memswap_limit: str | None = None
+    privileged: bool = False
+    pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
+    login: RegistryLogin | None = None
+    create_settings: Mapping[str, JsonValue] = field(default_factory=dict)  # as the Docker SDK names them
+
+
+def packaged_template(pool_type: str) -> dict[str, JsonValue]:
+    """Give the base job template that this package ships for a kind of work pool.
+
+    Args:
+        pool_type: ``docker``, ``kubernetes`` or ``process``.
+
+    Raises:
+        BackendError: There is none for this kind.
+    """
+    name = f"{pool_type}.json"
+    for directory in (files("cwl_prefect") / "templates", Path(__file__).parents[2] / "templates"):
+        candidate = directory / name
+        if candidate.is_file():
+            return cast("dict[str, JsonValue]", json.loads(candidate.read_text(encoding="utf-8")))
+    raise BackendError(f"there is no job template for pools of type {pool_type}")
+
+
+def merge_variables(*layers: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Merge job variables for steps, later layers over earlier ones; those that a step owns are left out.
+
+    Args:
+        layers: The deployment's, then the run's job variables; members of a ``cwl`` variable win over all others.
+    """
+    shared = {name: value for layer in layers for name, value in layer.items() if name != STEP_VARIABLES}
+    own = [layer[STEP_VARIABLES] for layer in layers if isinstance(layer.get(STEP_VARIABLES), Mapping)]
+    kept = {name: value for name, value in shared.items() if not _owned(name)}
+    for variables in own:
+        kept.update(cast("dict[str, JsonValue]", variables))
+    return kept
+
+
+def _owned(variable: str) -> bool:
+    return variable in OWNED_VARIABLES or variable.startswith(_OWNED_PREFIXES)
+
+
+class _NoApi:
+    """Stands for a Prefect client where a template needs none."""
+
+    def __getattr__(self, name: str) -> object:
+        raise BackendError(
+            "the job template refers to a block or variable, but no Prefect API is given",
+            hint="run as a deployment, or give a template without references",
+        )
+
+
+async def docker_defaults(
+    template: Mapping[str, JsonValue],
+    variables: Mapping[str, JsonValue],
+    *,
+    client: "PrefectClient | None" = None,
+) -> DockerDefaults:
+    """Let Prefect merge a Docker pool's template with job variables, and take from it what the platform decides.
+
+    Args:
+        template: The pool's base job template.
+        variables: Job variables, as :func:`merge_variables` gives them.
+        client: Resolves blocks and variables that the template refers to; None where it refers to none.
+
+    Raises:
+        BackendError: The template and variables make no valid configuration.
+    """
+    from prefect_docker.worker import DockerWorkerJobConfiguration
+
+    try:
+        merged = await DockerWorkerJobConfiguration.from_template_and_values(
+            dict(template), dict(variables), client=client or _NoApi()
+        )
+    except (ValidationError, KeyError, ValueError) as exc:
+        raise BackendError(
+            f"the work pool's job template is not valid: {exc}", hint="see `prefect work-pool inspect`"
+        ) from exc
+    credentials = merged.registry_credentials
+    return DockerDefaults(
+        networks=tuple(merged.networks),
+        network_mode=merged.network_mode,
+        volumes=tuple(_own_volumes(merged.volumes)),
+        labels=dict(merged.labels),
+        mem_limit=merged.mem_limit,
+        memswap_limit=merged.memswap_limit,
+        privileged=merged.privileged,
+        pull_policy=PullPolicy(merged.image_pull_policy or PullPolicy.IF_NOT_PRESENT),
+        login=credentials
+        and RegistryLogin(
+            username=credentials.username,
+            password=credentials.password.get_secret_value(),
+            registry_url=credentials.registry_url,
+        ),
+        create_settings={
+            name: value
+            for name, value in (merged.container_create_kwargs or {}).items()
+            if name
+            not in DockerWorkerJobConfiguration.model_fields  # as Prefect does: these have variables of their own
+        },
+    )
+
+
+def _own_volumes(volumes: Iterable[str]) -> Iterable[str]:
+    """Give a pool's volumes for steps: without the engine's socket, and with relative paths made absolute."""
+    for volume in volumes:
+        source, separator, rest = volume.partition(":")
+        if source.endswith(".sock"):
+            continue  # the flow run drives the engine; a tool that could would own the machine
+        yield f"{Path(source).absolute()}{separator}{rest}" if source.startswith(".") and separator else volume
+
+
+def container_settings(
+    job: ContainerJob, defaults: DockerDefaults, *, image: str, user: str, strict_limits: bool = False
+) -> dict[str, object]:
+    """Give what to create a step's container with, in the words of the Docker SDK's ``containers.create``.
+
+    Args:
+        job: The step's call.
+        defaults: What the platform decides.
+        image: Name under which the engine has the image.
+        user: User and group where neither job nor platform names one.
+        strict_limits: Whether the cores and memory that the step asks for are also the most it may use.
+
+    Raises:
+        BackendError: Two mounts of different files share a path.
+    """
+    limits = _limits(job.resources) if strict_limits else {}
+    return {
+        "read_only": True,
+        "use_config_proxy": False,  # would add variables of the driver's user
+        "user": user,
+        **_platform(defaults),
+        **_step(job, defaults, image),
+        **_network(job, defaults),
+        **_devices(job.resources),
+        **limits,
+    }
+
+
+def _platform(defaults: DockerDefaults) -> dict[str, object]:
+    members = {
+        "mem_limit": defaults.mem_limit,
+        "memswap_limit": defaults.memswap_limit,
+        "volumes": list(defaults.volumes) or None,
+        "privileged": defaults.privileged or None,
+    }
+    return {**defaults.create_settings, **{name: value for name, value in members.items() if value is not None}}
+
+
+def _step(job: ContainerJob, defaults: DockerDefaults, image: str) -> dict[str, object]:
+    settings: dict[str, object] = {
+        "name": resource_name(job.job_id),
+        "image": image,
+        "command": list(job.command),
+        "environment": dict(job.env),
+        "working_dir": job.workdir,
+        "labels": job_labels(job, defaults.labels),
+        "mounts": docker_mounts(job.mounts),
+        "stdin_open": job.stdin is not None,
+        "tty": False,
+        "detach": False,
+        "auto_remove": False,  # would take the exit code with it
+        "log_config": {"type": "none"},  # the streams are attached; a log would keep every byte once more
+        "healthcheck": {"test": ["NONE"]},
+    }
+    return settings if job.user is None else {**settings, "user": job.user}
+
+
+def _network(job: ContainerJob, defaults: DockerDefaults) -> dict[str, object]:
+    if not job.network:
+        return {"network_mode": "none", "network": None}
+    if defaults.networks:
+        return {"network": defaults.networks[0], "network_mode": None}
+    return {"network_mode": defaults.network_mode, "network": None}
+
+
+def _devices(resources: Resources) -> dict[str, object]:
+    settings: dict[str, object] = {}
+    if resources.shm_mib is not None:
+        settings["shm_size"] = math.ceil(resources.shm_mib * _MIB)
+    if resources.gpus > 0:
+        settings["device_requests"] = [_gpus(resources.gpus)]
+    return settings
+
+
+def _gpus(count: int) -> "DeviceRequest":
+    from docker.types import DeviceRequest
+
+    return DeviceRequest(count=count, capabilities=[["gpu"]])
+
+
+def _limits(resources: Resources) -> dict[str, object]:
+    memory = math.ceil(max(resources.ram_mib, _LEAST_MEMORY_MIB) * _MIB)
+    return {
+        "mem_limit": memory,
+        "memswap_limit": memory,  # no swap on top
+        "nano_cpus": math.ceil(max(resources.cores, _LEAST_CORES) * 1e9),
+    }
+
+
+def docker_mounts(mounts: Iterable[Mount]) -> "list[DockerMount]":
+    """Give mounts as the Docker SDK wants them: each path once, outer directories before what lies inside.
+
+    Paths may hold any character, since no part of them is parsed.
+
+    Raises:
+        BackendError: Two mounts of different files share a path.
+    """
+    from docker.types import Mount as DockerMount
+
+    chosen: dict[str, Mount] = {}
+    for mount in mounts:
+        target = posixpath.normpath(mount.target)
+        other = chosen.get(target)
+        if other is not None and other.source != mount.source:
+            raise BackendError(f"both {other.source} and {mount.source} are to be mounted at {target}")
+        if other is None or mount.writable:
+            chosen[target] = mount
+    return [
+        DockerMount(
+            target, os.fspath(chosen[target].source.absolute()), type="bind", read_only=not chosen[target].writable
+        )
+        for target in sorted(chosen, key=lambda path: (path.count("/"), path))
+    ]

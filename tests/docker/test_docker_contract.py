@@ -1,0 +1,26 @@
+"""The Docker backend on a real engine: the contract."""
+
+from collections.abc import AsyncIterator
+
+import docker
+import pytest
+
+from cwl_prefect.backends.docker import DockerBackend
+from cwl_prefect.backends.naming import JOB_LABEL
+from cwl_prefect.model.job import ContainerJob
+from tests.contract.backend_contract import BackendContract
+
+pytestmark = pytest.mark.docker
+
+
+class TestContract(BackendContract):
+    @pytest.fixture
+    async def backend(self, docker_engine: None) -> AsyncIterator[DockerBackend]:
+        backend = DockerBackend()
+        yield backend
+        await backend.close()
+
+    async def assert_nothing_left(self, job: ContainerJob) -> None:
+        client = docker.from_env()
+        assert client.containers.list(all=True, filters={"label": f"{JOB_LABEL}={job.job_id}"}) == []
+        client.close()

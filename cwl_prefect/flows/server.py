@@ -76,6 +76,11 @@ def server_files(settings: Settings) -> ServerFiles:
     return ServerFiles(settings.home.absolute() / "server")
 
 
+def configured_api() -> str | None:
+    """Give the address of the Prefect API that the user configured, or None where runs use the local server."""
+    return configured_api_url(environment(), Path.cwd())
+
+
 def logs_path(settings: Settings) -> Path:
     """Say where the local server's log is, whether or not it exists."""
     return server_files(settings).log
@@ -87,7 +92,7 @@ async def ensure_api(settings: Settings) -> ApiEndpoint:
     Raises:
         ServerError: The configured API does not answer, or the local server does not start.
     """
-    configured = configured_api_url(environment(), Path.cwd())
+    configured = configured_api()
     if configured is None:
         return await start(settings)
     if not await _may_answer(configured):
@@ -106,7 +111,7 @@ async def lease(settings: Settings) -> AsyncIterator[ApiEndpoint]:
     Raises:
         ServerError: The configured API does not answer, or the local server does not start.
     """
-    if configured_api_url(environment(), Path.cwd()) is not None:
+    if configured_api() is not None:
         yield await ensure_api(settings)
         return
     files = server_files(settings)

@@ -1,0 +1,231 @@
+"""The commands of ``cwl-prefect`` and their arguments; what does the work is imported when it is needed."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from cwl_prefect import __version__
+
+
+class ReportingGroup(TyperGroup):
+    """Commands whose errors become one message and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer hides the base of its Context
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except (typer.TyperException, typer.Exit, typer.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as exc:
+            from cwl_prefect.cli.failures import report_failure
+
+            raise typer.Exit(report_failure(exc)) from exc
+
+
+class GraphFormat(StrEnum):
+    """How a graph is written."""
+
+    MERMAID = "mermaid"
+    DOT = "dot"
+    SVG = "svg"
+
+
+class BackendChoice(StrEnum):
+    """Where steps run."""
+
+    AUTO = "auto"
+    LOCAL = "local"
+    DOCKER = "docker"
+
+
+class OnErrorChoice(StrEnum):
+    """What a failed step does to the others."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+
+
+class KeepChoice(StrEnum):
+    """When workspaces are kept."""
+
+    NEVER = "never"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+
+
+app = typer.Typer(
+    cls=ReportingGroup,
+    name="cwl-prefect",
+    help="Run Common Workflow Language documents as Prefect flows.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+server_app = typer.Typer(
+    help="The local Prefect server that runs use where no Prefect API is configured.", no_args_is_help=True
+)
+app.add_typer(server_app, name="server")
+
+Document = Annotated[
+    str, typer.Argument(metavar="DOCUMENT", help="A CWL document: a path or URL, with #id for a part of it.")
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of the standard output.")
+]
+LIMITS = "Limits"
+FILES = "Files"
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"cwl-prefect {__version__}")
+        raise typer.Exit
+
+
+# The callback of --version must win over "missing command".
+app.info.invoke_without_command = True
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    options_metavar="[OPTIONS]",
+    epilog="Every input of the workflow is an option too: put --help after the document to see them. "
+    "Where an input is named like an option above, give it after a lone `--`.",
+)
+def run(  # noqa: PLR0917 - one parameter for each option
+    ctx: typer.Context,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DOCUMENT [JOB_ORDER] [--INPUT VALUE]...", help="What to run, and with which inputs."),
+    ] = None,
+    outdir: Annotated[
+        Path | None, typer.Option(help="Where results go; the current directory by default.", rich_help_panel=FILES)
+    ] = None,
+    workdir: Annotated[Path | None, typer.Option(help="Where workspaces are made.", rich_help_panel=FILES)] = None,
+    keep: Annotated[
+        KeepChoice | None, typer.Option(help="When workspaces are kept afterwards.", rich_help_panel=FILES)
+    ] = None,
+    backend: Annotated[BackendChoice | None, typer.Option(help="Where steps run.")] = None,
+    no_container: Annotated[
+        bool, typer.Option("--no-container", help="Run every step as a process of this machine, as --backend local.")
+    ] = False,
+    max_cores: Annotated[
+        float | None, typer.Option(help="Cores that steps may use together.", rich_help_panel=LIMITS)
+    ] = None,
+    max_ram: Annotated[
+        str | None,
+        typer.Option(help="Memory that steps may use together: MiB, or with a unit as 4G.", rich_help_panel=LIMITS),
+    ] = None,
+    parallel: Annotated[int | None, typer.Option(help="Tool calls in hand at once.", rich_help_panel=LIMITS)] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds that the whole run may take.", rich_help_panel=LIMITS)
+    ] = None,
+    on_error: Annotated[OnErrorChoice | None, typer.Option(help="What a failed step does to the others.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more: every call, and logs.")] = False,
+    show_help: Annotated[
+        bool, typer.Option("--help", "-h", help="Show this, and the inputs of DOCUMENT where it is given.")
+    ] = False,
+) -> None:
+    """Run a CWL document; the output object is printed as JSON."""
+    from cwl_prefect.cli import run as running
+
+    if show_help:
+        typer.echo(ctx.get_help())
+        running.show_inputs(arguments or [])
+        return
+    overrides = {
+        "workdir": workdir,
+        "keep": keep,
+        "backend": BackendChoice.LOCAL if no_container else backend,
+        "max_cores": max_cores,
+        "max_ram_mib": max_ram,
+        "max_calls": parallel,
+        "run_timeout_s": timeout,
+        "on_error": on_error,
+    }
+    request = running.RunRequest(
+        arguments=tuple(arguments or ()), overrides=overrides, outdir=outdir, quiet=quiet, verbose=verbose
+    )
+    raise typer.Exit(running.run_document(request))
+
+
+@app.command()
+def compile(document: Document, output: Output = None) -> None:
+    """Compile a document into a plan: one JSON file that can be run on another machine."""
+    from cwl_prefect.cli import documents
+
+    documents.write_plan(document, output)
+
+
+@app.command()
+def validate(
+    document: Document,
+    job_order: Annotated[str | None, typer.Argument(metavar="[JOB_ORDER]", help="Check this job order too.")] = None,
+) -> None:
+    """Check a document, and everything it refers to, without running anything."""
+    from cwl_prefect.cli import documents
+
+    documents.check(document, job_order)
+
+
+@app.command()
+def graph(
+    document: Document,
+    format: Annotated[GraphFormat, typer.Option("--format", "-f", help="How to draw.")] = GraphFormat.MERMAID,
+    output: Output = None,
+) -> None:
+    """Draw a workflow's steps and links."""
+    from cwl_prefect.cli import documents
+
+    documents.draw(document, format, output)
+
+
+@app.command()
+def inputs(document: Document, output: Output = None) -> None:
+    """Write a template of the job order: every input with its type, documentation and default."""
+    from cwl_prefect.cli import documents
+
+    documents.write_job_order(document, output)
+
+
+@server_app.command("start")
+def server_start() -> None:
+    """Start the local server, where it is not running."""
+    from cwl_prefect.cli import servers
+
+    servers.start()
+
+
+@server_app.command("stop")
+def server_stop(
+    force: Annotated[bool, typer.Option("--force", help="Stop it although a run is using it.")] = False,
+) -> None:
+    """Stop the local server."""
+    from cwl_prefect.cli import servers
+
+    servers.stop(force=force)
+
+
+@server_app.command("status")
+def server_status() -> None:
+    """Tell which Prefect API runs use, and how the local server is."""
+    from cwl_prefect.cli import servers
+
+    servers.status()
+
+
+@server_app.command("logs")
+def server_logs(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is added.")] = False,
+) -> None:
+    """Print the log of the local server."""
+    from cwl_prefect.cli import servers
+
+    servers.logs(follow=follow)

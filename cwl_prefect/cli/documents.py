@@ -1,0 +1,85 @@
+"""Commands that look at a document without running it."""
+
+from pathlib import Path
+
+import typer
+
+from cwl_prefect import api
+from cwl_prefect.cli.failures import settings_with
+from cwl_prefect.errors import PublishError
+from cwl_prefect.model.plan import WorkflowPlan, encode_plan
+
+
+def write_plan(document: str, output: Path | None) -> None:
+    """Compile a document and write the plan.
+
+    Raises:
+        DocumentError: The document is not valid CWL.
+        PublishError: The file cannot be written.
+    """
+    plan = api.compile_document(document, settings=settings_with({}))
+    write_text(encode_plan(plan, indent=1).decode(), output)
+
+
+def check(document: str, job_order: str | None) -> None:
+    """Compile a document, read a job order, and say that they are valid.
+
+    Raises:
+        DocumentError: The document is not valid CWL.
+        InputError: The job order cannot be read or names unknown inputs.
+    """
+    from cwl_prefect.flows.build import prepared
+
+    settings = settings_with({})
+    plan = api.compile_document(document, settings=settings)
+    typer.echo(f"{document} is valid CWL {plan.cwl_version}.")
+    if job_order is not None:
+        prepared(plan, api.read_job_order(plan, job_order), settings)
+        typer.echo(f"{job_order} fits it.")
+
+
+def draw(document: str, format_name: str, output: Path | None) -> None:
+    """Write a workflow's graph as Mermaid, DOT or SVG.
+
+    Raises:
+        DocumentError: The document is not valid CWL.
+        PublishError: The file cannot be written.
+    """
+    from cwl_prefect.engine import graph
+
+    drawing = {"mermaid": graph.mermaid, "dot": graph.dot, "svg": graph.svg}[format_name]
+    write_text(drawing(_plan(document)), output)
+
+
+def write_job_order(document: str, output: Path | None) -> None:
+    """Write a template of the job order.
+
+    Raises:
+        DocumentError: The document is not valid CWL.
+        PublishError: The file cannot be written.
+    """
+    from cwl_prefect.engine.template import job_order_template
+
+    write_text(job_order_template(_plan(document)), output)
+
+
+def write_text(text: str, output: Path | None) -> None:
+    """Write to a file, which is old or new and nothing between, or to the standard output.
+
+    Raises:
+        PublishError: The file cannot be written.
+    """
+    ended = text if text.endswith("\n") else f"{text}\n"
+    if output is None:
+        typer.echo(ended, nl=False)
+        return
+    part = output.with_name(f".{output.name}.part")
+    try:
+        part.write_text(ended, encoding="utf-8")
+        part.replace(output)
+    except OSError as exc:
+        raise PublishError(f"{output}: {exc.strerror}.", hint="give another file with --output.") from exc
+
+
+def _plan(document: str) -> WorkflowPlan:
+    return api.load_plan(document, settings=settings_with({}))

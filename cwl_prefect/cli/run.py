@@ -1,0 +1,157 @@
+"""The command ``run``: find document and inputs on the command line, run them, print the output object."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from cwl_prefect import api
+from cwl_prefect.cli.exit_codes import SUCCESS
+from cwl_prefect.cli.failures import report_failure, settings_with
+from cwl_prefect.cli.input_flags import parse_input_arguments
+from cwl_prefect.cli.interrupt import run_interruptibly
+from cwl_prefect.cli.log_output import configure_logging
+from cwl_prefect.cli.progress import shown_progress
+from cwl_prefect.cli.terminal import results_only
+from cwl_prefect.errors import CwlPrefectError, UsageError
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.values import CwlObject
+from cwl_prefect.settings import Settings
+
+MIB_PER_UNIT = {"": 1, "m": 1, "g": 1024, "t": 1024**2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What the command line asks for."""
+
+    arguments: tuple[str, ...]  # document, job order, inputs as flags
+    overrides: Mapping[str, object]  # settings by name; None: not given
+    outdir: Path | None = None  # None: the current directory
+    quiet: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is to be run, with everything read and compiled."""
+
+    plan: WorkflowPlan
+    job_order: CwlObject
+    settings: Settings
+    outdir: Path
+
+
+def run_document(request: RunRequest) -> int:
+    """Run a document, print its output object on the standard output, and give the exit code.
+
+    Raises:
+        CwlPrefectError: It could not be run at all; failures of steps are reported here and decide the exit code.
+    """
+    configure_logging(quiet=request.quiet, verbose=request.verbose)
+    with results_only() as results:
+        settings = settings_with(_checked(request.overrides))
+        work = prepare(request.arguments, settings, request.outdir)
+        result = execute(work, quiet=request.quiet, verbose=request.verbose)
+        return report(result, results)
+
+
+def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None) -> Work:
+    """Load the document and read its inputs.
+
+    Raises:
+        UsageError: No document is given, or an input's flag is wrong.
+        DocumentError: The document is not valid CWL.
+        InputError: The job order cannot be read.
+    """
+    document, rest = _document_and_rest(arguments)
+    tool = api.document_of(document) if _may_be_job_order(document) else None
+    plan = api.load_plan(tool or document, settings=settings)
+    given = parse_input_arguments(plan.inputs, rest)
+    if tool is not None and given.job_order is not None:
+        raise UsageError(
+            f"{document} is a job order that names its own document.", hint=f"leave out {given.job_order}."
+        )
+    source = document if tool is not None else given.job_order
+    job_order = api.read_job_order(plan, source)
+    if not api.OVERRIDES.isdisjoint(job_order):
+        plan = api.load_plan(tool or document, job_order=job_order, settings=settings)
+    return Work(
+        plan=plan,
+        job_order={**job_order, **given.values},
+        settings=settings,
+        outdir=(outdir or Path()).absolute(),
+    )
+
+
+def execute(work: Work, *, quiet: bool, verbose: bool) -> api.RunResult:
+    """Run what was prepared, with its progress shown.
+
+    Raises:
+        CwlPrefectError: It could not be run at all, or was stopped.
+    """
+    with shown_progress(quiet=quiet, verbose=verbose) as observer:
+
+        async def run() -> api.RunResult:
+            return await api.run(
+                work.plan, work.job_order, settings=work.settings, outdir=work.outdir, observer=observer
+            )
+
+        return run_interruptibly(run)
+
+
+def report(result: api.RunResult, results: TextIO) -> int:
+    """Print the outputs, tell every error once, and give the exit code."""
+    if result.status is not api.RunStatus.FAILED:
+        results.write(json.dumps(result.outputs, indent=4, ensure_ascii=False) + "\n")
+        results.flush()
+    codes = [report_failure(error) for error in result.errors]
+    if result.status is api.RunStatus.COMPLETED:
+        return SUCCESS
+    return codes[0] if codes else CwlPrefectError.exit_code
+
+
+def show_inputs(arguments: Sequence[str]) -> None:
+    """Print the flags for the inputs of the document among the arguments, if there is one."""
+    from cwl_prefect.cli.input_help import print_input_help
+
+    if not arguments or arguments[0].startswith("-"):
+        return
+    document = arguments[0]
+    tool = api.document_of(document) if _may_be_job_order(document) else None
+    print_input_help(api.load_plan(tool or document, settings=settings_with({})), tool or document)
+
+
+def _document_and_rest(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+    if not arguments:
+        raise UsageError(
+            "No document to run.", hint="give a path or URL, as in `cwl-prefect run workflow.cwl inputs.yml`."
+        )
+    if arguments[0].startswith("-"):
+        raise UsageError(
+            f"No such option: {arguments[0]}.",
+            hint="inputs of the workflow go after the document; `cwl-prefect run --help` shows the options.",
+        )
+    return arguments[0], arguments[1:]
+
+
+def _may_be_job_order(document: str) -> bool:
+    return (
+        "#" not in document and Path(document).suffix.lower() in (".yml", ".yaml", ".json") and Path(document).is_file()
+    )
+
+
+def _checked(overrides: Mapping[str, object]) -> Mapping[str, object]:
+    ram = overrides.get("max_ram_mib")
+    return {**overrides, "max_ram_mib": _mebibytes(ram)} if isinstance(ram, str) else overrides
+
+
+def _mebibytes(text: str) -> float:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    unit = match.group(2).lower() if match else "?"
+    factor = MIB_PER_UNIT.get(unit.removesuffix("b").removesuffix("i"))
+    if match is None or factor is None:
+        raise UsageError(f"--max-ram: {text!r} is no amount of memory.", hint="give MiB, or a unit as in 4G or 512M.")
+    return float(match.group(1)) * factor

@@ -1,0 +1,94 @@
+"""Commands for the local server."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import typer
+
+from cwl_prefect.cli.failures import settings_with
+from cwl_prefect.errors import ServerError
+from cwl_prefect.flows import server
+
+POLL_INTERVAL_S = 0.3
+
+
+def start() -> None:
+    """Start the server and print where it is.
+
+    Raises:
+        ServerError: It does not start.
+    """
+    endpoint = asyncio.run(server.start(settings_with({})))
+    typer.echo(f"{'Started' if endpoint.started else 'Running already'}: {endpoint.ui_url}")
+
+
+def stop(*, force: bool) -> None:
+    """Stop the server.
+
+    Raises:
+        ServerError: A run is using it, or it does not end.
+    """
+    stopped = asyncio.run(server.stop(settings_with({}), force=force))
+    typer.echo("Stopped." if stopped else "No local server is running.")
+
+
+def status() -> None:
+    """Print which API runs use and how the local server is."""
+    settings = settings_with({})
+    configured = server.configured_api()
+    if configured is not None:
+        typer.echo(f"Runs use the configured Prefect API {configured}.")
+    found = asyncio.run(server.status(settings))
+    if found.state is None:
+        typer.echo("The local server is starting." if found.running else "No local server is running.")
+    else:
+        since = datetime.fromtimestamp(found.state.started_at).astimezone()
+        typer.echo(f"The local server is {'healthy' if found.healthy else 'not answering'}: {found.state.ui_url}")
+        typer.echo(
+            f"  process  {found.state.pid}, since {since:%Y-%m-%d %H:%M:%S}, Prefect {found.state.prefect_version}"
+        )
+        typer.echo(f"  in use   {'by a run' if found.in_use else 'no'}")
+        ends = f"after {found.state.idle_s:g} s without a run" if found.state.idle_s else "never by itself"
+        typer.echo(f"  ends     {ends}")
+    typer.echo(f"  log      {found.log}")
+    typer.echo(f"  database {found.database}")
+
+
+def logs(*, follow: bool) -> None:
+    """Print the server's log, and whatever is added to it until Ctrl-C.
+
+    Raises:
+        ServerError: There is no log yet.
+    """
+    path = server.logs_path(settings_with({}))
+    if not path.exists() and not follow:
+        raise ServerError(
+            "There is no log: the local server has not run yet.", hint="start it: `cwl-prefect server start`."
+        )
+    try:
+        for text in _additions(path, follow=follow):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return
+
+
+def _additions(path: Path, *, follow: bool) -> Iterator[str]:
+    """Yield the file's text and what is added; a new server begins a new file."""
+    position, identity = 0, None
+    while True:
+        if path.exists():
+            with path.open(errors="replace") as file:
+                found = path.stat().st_ino
+                file.seek(position if found == identity else 0)
+                text = file.read()
+                position, identity = file.tell(), found
+            if text:
+                yield text
+        if not follow:
+            return
+        time.sleep(POLL_INTERVAL_S)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -45,7 +46,8 @@ def compile_process(process: Process, *, origin: str) -> WorkflowPlan:
         DocumentError: A link needs a feature requirement that the workflow does not declare.
     """
     plan = _workflow(process) if isinstance(process, Workflow) else _single_step(process)
-    return _with_digest(replace(plan, ontology=_ontology(process), origin=origin))
+    namespaces = tuple(sorted((str(key), str(uri)) for key, uri in (process.metadata.get("$namespaces") or {}).items()))
+    return _with_digest(replace(plan, ontology=_ontology(process), namespaces=namespaces, origin=origin))
 
 
 def _workflow(workflow: Workflow) -> WorkflowPlan:
@@ -95,8 +97,8 @@ def _single_step(process: Process) -> WorkflowPlan:
         doc=step.doc,
         cwl_version=tool.cwl_version,
         document=bare_inputs(process.tool, bindings=False),
-        requirements=tool.requirements,
-        hints=tool.hints,
+        requirements=_of_inputs(tool.requirements),
+        hints=_of_inputs(tool.hints),
         inputs=tool.inputs,
         steps=(step,),
         outputs=tuple(
@@ -104,6 +106,11 @@ def _single_step(process: Process) -> WorkflowPlan:
             for port in tool.outputs
         ),
     )
+
+
+def _of_inputs(requirements: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Leave out what would be done a second time when the tool itself is called: a listing would grow by a level."""
+    return tuple(entry for entry in requirements if entry["class"] != "LoadListingRequirement")
 
 
 def _tool(process: Process) -> ToolPlan:
@@ -294,7 +301,7 @@ def _ontology(process: Process) -> tuple[tuple[str, str, str], ...]:
 
 
 def _name(process: Process) -> str:
-    name = shortname(process.tool["id"])
+    name = urllib.parse.unquote(shortname(process.tool["id"]))
     stem = name.removesuffix(".cwl").removesuffix(".json").removesuffix(".yml").removesuffix(".yaml")
     looks_random = len(name) == 36 and name.count("-") == 4
     return process.tool["class"] if looks_random or not stem else stem

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cwltool.process import shortname
+from ruamel.yaml.scalarfloat import ScalarFloat
 
 _IDENTIFIERS = frozenset({"id", "name", "type", "items", "symbols"})
 _TOOL_LEVEL = frozenset({"requirements", "hints", "cwlVersion", "$namespaces", "$schemas", "id", "doc", "label"})
@@ -24,7 +25,16 @@ def plain(value: Any) -> Any:
         return value if not isinstance(value, str) else str(value)
     if isinstance(value, int):
         return int(value)
-    return float(value) if isinstance(value, float) else str(value)
+    return plain_float(value) if isinstance(value, float) else str(value)
+
+
+def plain_float(value: float) -> float | int:
+    """Give a parsed number without its notation; a whole number in scientific notation becomes an integer.
+
+    cwltool writes ``1.23e5`` on a command line as 123000, and ``123000.0`` as it stands.
+    """
+    scientific = isinstance(value, ScalarFloat) and value._exp is not None  # noqa: SLF001 - it has no public name
+    return int(value) if scientific and value.is_integer() else float(value)
 
 
 def canonical_process(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +58,7 @@ def bare_inputs(process: Mapping[str, Any], *, bindings: bool = True) -> dict[st
         for entry in inputs:
             entry.pop("inputBinding", None)
             entry.pop("loadContents", None)
+            entry.pop("loadListing", None)
             _strip_field_bindings(entry.get("type"))
     return {"class": "ExpressionTool", "inputs": inputs, "outputs": [], "expression": "$(null)"}
 

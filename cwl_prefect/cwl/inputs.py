@@ -12,9 +12,10 @@ from schema_salad.utils import yaml_no_ts
 
 from cwl_prefect.cwl.bind import missing_files
 from cwl_prefect.cwl.live import Ontology, call_errors, make_live
+from cwl_prefect.cwl.documents import plain
 from cwl_prefect.errors import InputError
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
+from cwl_prefect.model.values import CwlObject, CwlValue, file_objects, map_file_objects
 
 _CONTROL_KEYS = frozenset({"cwl:tool", "cwl:requirements", "cwltool:overrides", "$namespaces", "$schemas", "id"})
 
@@ -40,7 +41,7 @@ def parse_job_order(text: str, *, source: str) -> CwlObject:
             f"{source}: expected a mapping from input to value, found {type(parsed).__name__}.",
             hint="Write one input per line, as in `message: hello`.",
         )
-    return {str(key): value for key, value in parsed.items()}
+    return {str(key): plain(value) for key, value in parsed.items()}
 
 
 def resolve_files(value: CwlValue, base: str, namespaces: Mapping[str, str]) -> CwlValue:
@@ -84,7 +85,8 @@ def prepare_inputs(
         InputError: A value is missing, of the wrong type, or names a file that does not exist.
     """
     declared = {port.id for port in plan.inputs}
-    given = {key: value for key, value in values.items() if key in declared}
+    prefixes = dict(plan.namespaces)
+    given = {key: _with_formats(value, prefixes) for key, value in values.items() if key in declared}
     if outermost:
         _check_required(plan, given, name)
         _check_exist(given, name)
@@ -124,6 +126,18 @@ def _resolved_file(value: dict[str, CwlValue], base: str, namespaces: Mapping[st
     if isinstance(changed.get("format"), str):
         changed["format"] = _expanded(str(changed["format"]), namespaces)
     return changed
+
+
+def _with_formats(value: CwlValue, namespaces: Mapping[str, str]) -> CwlValue:
+    """Expand the prefixes of formats by the document's namespaces, which hold in job orders too."""
+    if not namespaces:
+        return value
+
+    def expanded(found: CwlObject) -> CwlObject:
+        name = found.get("format")
+        return {**found, "format": _expanded(name, namespaces)} if isinstance(name, str) else found
+
+    return map_file_objects(value, expanded)
 
 
 def _expanded(name: str, namespaces: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import os
 import tempfile
 import urllib.parse
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import PLAN_FORMAT, WorkflowPlan, decode_plan, encode_plan
 
-_COMPILERS = ("cwl-prefect", "cwltool", "schema-salad")
+_COMPILERS = ("cwltool", "schema-salad")
 
 
 def read_plan(document: str | Path) -> WorkflowPlan | None:
@@ -70,7 +71,16 @@ def _key(document: str) -> str:
     path, separator, fragment = document.partition("#")
     place = os.path.abspath(path) if not urllib.parse.urlsplit(document).scheme else path  # noqa: PTH100 - keeps links
     parts = [place, separator, fragment, str(PLAN_FORMAT), *(f"{name}={version(name)}" for name in _COMPILERS)]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return hashlib.sha256("\0".join([*parts, _own_sources()]).encode()).hexdigest()
+
+
+@cache
+def _own_sources() -> str:
+    """Tell this compiler from any other, released or being worked on."""
+    found = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        found.update(source.read_bytes())
+    return found.hexdigest()
 
 
 def _read(entry: Path) -> WorkflowPlan | None:

@@ -17,7 +17,7 @@ from cwl_prefect.engine.publish import publish
 from cwl_prefect.errors import CwlPrefectError, ServerError
 from cwl_prefect.flows.drive import Driver, Scope
 from cwl_prefect.flows.hooks import reap
-from cwl_prefect.flows.nested import count_unscattered
+from cwl_prefect.flows.nested import count_unscattered, flow_name
 from cwl_prefect.flows.params import docstring, job_order, signature
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
 from cwl_prefect.model.events import RunStarted
@@ -66,7 +66,7 @@ def build_reference_flow(plan: WorkflowPlan, settings: Settings) -> Flow[..., An
 def _flow(body: Callable[..., Any], plan: WorkflowPlan, settings: Settings, *, validate: bool) -> Flow[..., Any]:
     return Flow(
         body,
-        name=plan.name,
+        name=flow_name(plan.name),
         version=plan.digest[:12],
         description=plan.doc or plan.label,
         timeout_seconds=settings.run_timeout_s,

@@ -181,6 +181,7 @@ class WorkflowPlan:
     inputs: tuple[InputPort, ...]
     steps: tuple[StepPlan, ...]
     outputs: tuple[OutputPort, ...]
+    namespaces: tuple[tuple[str, str], ...] = ()  # prefixes for formats in job orders, of the outermost plan only
     ontology: tuple[tuple[str, str, str], ...] = field(default=())  # format hierarchy, of the outermost plan only
     origin: str | None = None  # where the document was read, for people; not part of the digest
 

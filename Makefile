@@ -136,7 +136,7 @@ format: $(VENV)/.dev-stamp ## Mend what can be mended by itself: format and simp
 
 .PHONY: docs
 docs: $(VENV)/.docs-stamp ## Build the documentation into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: clean
 clean: ## Remove what was built or measured, but not .venv

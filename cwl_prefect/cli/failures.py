@@ -50,14 +50,14 @@ def _report_bug(error: BaseException) -> int:
 
 
 def _write_traceback(error: BaseException) -> Path | None:
-    name = f"internal-error-{datetime.now().astimezone():%Y%m%dT%H%M%S}.log"
+    prefix = f"internal-error-{datetime.now().astimezone():%Y%m%dT%H%M%S}-"
     text = "".join(traceback.format_exception(error))
     for directory in (_log_directory(), Path(tempfile.gettempdir())):
         if directory is None:
             continue
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=directory, suffix=f"-{name}", delete=False) as file:
+            with tempfile.NamedTemporaryFile("w", dir=directory, prefix=prefix, suffix=".log", delete=False) as file:
                 file.write(text)
             return Path(file.name)
         except OSError:

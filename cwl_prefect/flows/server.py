@@ -29,6 +29,7 @@ from cwl_prefect.flows.server_state import ServerFiles, ServerState, read_state
 from cwl_prefect.settings import Settings, environment
 
 HOST = "127.0.0.1"
+SERVER_MODULE = "cwl_prefect.flows.server_process"
 POLL_INTERVAL_S = 0.05
 STOP_TIMEOUT_S = 10.0
 CAUSE_LINES = 3
@@ -224,7 +225,7 @@ async def _spawn(settings: Settings, files: ServerFiles) -> None:
                 files.log.replace(files.log.with_suffix(".log.1"))
             with files.log.open("ab") as log:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", "cwl_prefect.flows.server_process", options.encode()),
+                    *(sys.executable, "-P", "-m", SERVER_MODULE, options.encode()),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -1,6 +1,6 @@
 """The program that evaluates JavaScript, one expression after another, in a process of its own.
 
-It is started by :mod:`cwl_prefect.cwl.javascript` as a script, outside the package and without site-packages, so that it
+It is started by :mod:`cwl_prefect.cwl.javascript` as a script, outside the package and without site-packages, so it
 starts in milliseconds and holds nothing worth stealing. It reads requests from its standard input and writes replies to
 its standard output. A request is two lengths (of the library and of the expression) and the two texts; a reply is a
 :class:`Reply` code, a length and a text.

@@ -54,7 +54,32 @@ class DescribedJob(JobBase):
         return {"HOME": self.builder.outdir, "TMPDIR": self.builder.tmpdir}
 
 
-class DescribedTool(CommandLineTool):
+class FreshInputs:
+    """Gives each call a schema of its own where an input is of type Any: binding writes the type it found into it."""
+
+    _schema: Any = None
+    _holds_any = False
+
+    @property
+    def inputs_record_schema(self) -> Any:
+        """Schema of the inputs."""
+        return copy.deepcopy(self._schema) if self._holds_any else self._schema
+
+    @inputs_record_schema.setter
+    def inputs_record_schema(self, schema: Any) -> None:
+        self._schema = schema
+
+    def finish(self) -> None:
+        """Look at the schema once it is complete."""
+        text = json.dumps(self._schema, default=str)
+        self._holds_any = 'salad.Any"' in text or '"Any"' in text
+
+
+class DescribedExpression(FreshInputs, ExpressionTool):  # type: ignore[misc]
+    """An expression tool that can be called many times."""
+
+
+class DescribedTool(FreshInputs, CommandLineTool):  # type: ignore[misc]
     """A command line tool whose jobs are described instead of run."""
 
     def make_job_runner(self, runtimeContext: RuntimeContext) -> type[JobBase]:  # noqa: ARG002, N803
@@ -126,8 +151,9 @@ def make_live(
     context.disable_js_validation = True
     context.relax_path_checks = True
     context.do_validate = False
-    kind = DescribedTool if document["class"] == "CommandLineTool" else ExpressionTool
+    kind: Any = DescribedTool if document["class"] == "CommandLineTool" else DescribedExpression
     live = kind(_marked(document), context)
+    live.finish()
     live.formatgraph = _graph(ontology)
     return live
 

@@ -23,7 +23,7 @@ def _docker() -> Backend:
 
 
 def _docker_answers() -> bool:
-    from cwl_prefect.backends.docker import docker_available
+    from cwl_prefect.backends.choice import docker_available
 
     return docker_available()
 

@@ -7,6 +7,9 @@ from typing import Any
 from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
+LABEL_RUN = "cwl-prefect.io/flow-run-id"
+LABEL_STEP = "cwl-prefect.io/step"
+
 _logger = logging.getLogger(__name__)
 
 REAP_TIMEOUT_S = 20
@@ -17,12 +20,23 @@ async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
 
     Prefect calls it by keyword, and perhaps in another process than the flow's.
     """
-    from cwl_prefect.backends.docker import docker_available
-    from cwl_prefect.backends.docker import reap as reap_containers
+    from cwl_prefect.backends.choice import docker_available
 
     try:
         async with asyncio.timeout(REAP_TIMEOUT_S):
             if await asyncio.to_thread(docker_available):
-                await asyncio.to_thread(reap_containers, str(flow_run.id))
+                await _remove_containers(str(flow_run.id))
     except Exception:
         _logger.exception("containers of the flow run %s could not be removed", flow_run.id)
+
+
+async def _remove_containers(flow_run_id: str) -> None:
+    from cwl_prefect.backends.docker import DockerBackend
+
+    backend = DockerBackend()
+    try:
+        removed = await backend.reap({LABEL_RUN: flow_run_id})
+    finally:
+        await backend.close()
+    if removed:
+        _logger.warning("removed %d containers that the flow run %s had left", removed, flow_run_id)

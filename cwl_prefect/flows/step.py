@@ -16,15 +16,13 @@ from cwl_prefect.engine.stage import relink, stage
 from cwl_prefect.engine.validate import validate
 from cwl_prefect.engine.workspace import Workspace
 from cwl_prefect.errors import CwlPrefectError, StepError, TemporaryStepError
+from cwl_prefect.flows.hooks import LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Run
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.model.job import BoundCall, CallStatus, ContainerJob, JobOutcome, Reason, StepResult
 from cwl_prefect.model.plan import ProcessClass, ToolPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import search_path
-
-LABEL_RUN = "cwl-prefect.io/flow-run-id"
-LABEL_STEP = "cwl-prefect.io/step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

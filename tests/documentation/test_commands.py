@@ -1,0 +1,76 @@
+"""Every command and every Python example that the documentation shows is run, in a copy of what the reader has."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.commands import PROJECT, command_environment
+from tests.documentation.blocks import Block, blocks
+
+pytestmark = pytest.mark.server
+
+TIME_LIMIT_S = 300
+NOT_RUN = ("pip ", "make ")  # covered by test_pages.py: the extras and targets that they name exist
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Readers try things one after the other, with one home and one server."""
+    yield from command_environment(tmp_path_factory.mktemp("reader"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The project's folder as far as the documentation uses it."""
+    shutil.copytree(PROJECT / "examples", tmp_path / "examples")
+    return tmp_path
+
+
+def runnable(language: str) -> Iterator[object]:
+    for block in blocks(language):
+        if language == "python" or any(not line.startswith(NOT_RUN) for line in block.lines):
+            marks = [pytest.mark.docker] if "needs docker" in block.note else []
+            yield pytest.param(block, id=block.name, marks=marks)
+
+
+@pytest.mark.parametrize("block", runnable("sh"))
+def test_shell(block: Block, environment: dict[str, str], folder: Path) -> None:
+    script = "\n".join(line for line in block.lines if not line.startswith(NOT_RUN))
+
+    done = subprocess.run(
+        ["sh", "-e", "-c", script],
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT_S,
+        check=False,
+    )
+
+    assert done.returncode == block.exit_code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("block", runnable("python"))
+def test_python(block: Block, environment: dict[str, str], folder: Path) -> None:
+    script = folder / "example.py"
+    script.write_text(block.text, "utf-8")
+
+    done = subprocess.run(
+        [sys.executable, script],
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT_S,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() != ""

@@ -1,0 +1,72 @@
+"""The documentation says what is so: its tables, options, links and make targets."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+from typer.main import get_command
+
+from cwl_prefect.cli.app import app
+from tests.documentation.blocks import PAGES, PROJECT, Block, blocks, section
+from tests.documentation.tables import TABLES
+
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_follow_the_code(name: str) -> None:
+    page, table = TABLES[name]
+
+    assert section(page, name) == table(), "bring it up to date by: python -m tests.documentation.tables"
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(PROJECT))) for page in PAGES])
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = [target for target in LINK.findall(page.read_text("utf-8")) if not (page.parent / target).exists()]
+
+    assert broken == []
+
+
+def _options(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    below = getattr(command, "commands", {})
+    found = [(*path, option) for parameter in command.params for option in parameter.opts if option.startswith("--")]  # type: ignore[attr-defined]
+    return found + [each for name, inner in below.items() for each in _options(inner, (*path, name))]
+
+
+def test_the_reference_names_every_command_and_option() -> None:
+    text = (PROJECT / "docs/reference/commands.md").read_text("utf-8")
+    command = get_command(app)
+    assert isinstance(app, typer.Typer)
+
+    missing = [" ".join(each) for each in _options(command) if each[-1] not in text]
+    commands = [name for name in command.commands if f"`cwl-prefect {name}" not in text]  # type: ignore[attr-defined]
+
+    assert (missing, commands) == ([], [])
+
+
+def _make_blocks() -> list[object]:
+    return [pytest.param(block, id=block.name) for block in blocks("sh") if "make " in block.text]
+
+
+@pytest.mark.parametrize("block", _make_blocks())
+def test_make_targets_exist(block: Block) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*?## ", (PROJECT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = {line.split()[1] for line in block.lines if line.startswith("make ")}
+
+    assert named <= targets
+
+
+def test_extras_exist() -> None:
+    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    named = {extra for page in PAGES for extra in re.findall(r"cwl-prefect\[([a-z]+)\]", page.read_text("utf-8"))}
+
+    assert named <= declared.keys()
+
+
+def test_every_page_is_in_the_menu() -> None:
+    menu = (PROJECT / "mkdocs.yml").read_text("utf-8")
+    pages = [str(page.relative_to(PROJECT / "docs")) for page in (PROJECT / "docs").rglob("*.md")]
+
+    assert [page for page in pages if not page.startswith("adr/") and page not in menu] == []

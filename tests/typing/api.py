@@ -1,0 +1,64 @@
+"""What a user writes against the public API must type-check; mypy reads this file, nothing runs it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import assert_type
+
+from prefect import Flow
+from pydantic import JsonValue
+
+import cwl_prefect
+from cwl_prefect import RunResult, build_flow, compile_document, load_flow, load_plan, run
+from cwl_prefect.api import RunStatus, document_of, read_job_order
+from cwl_prefect.backends.fake import FakeBackend
+from cwl_prefect.errors import CwlPrefectError, StepError
+from cwl_prefect.model.plan import StepPlan, WorkflowPlan
+from cwl_prefect.model.values import CwlObject
+from cwl_prefect.settings import BackendName, OnError, Settings
+
+
+async def runs_a_document_with_settings(document: Path, job_order: str | None) -> Mapping[str, JsonValue]:
+    """Everything about a run has a type."""
+    settings = Settings(backend=BackendName.LOCAL, on_error=OnError.CONTINUE, max_cores=2, max_ram_mib=4096)
+    plan = load_plan(document, settings=settings)
+    assert_type(plan, WorkflowPlan)
+    assert_type(plan.steps, tuple[StepPlan, ...])
+    inputs = read_job_order(plan, job_order)
+    assert_type(inputs, CwlObject)
+    result = await run(plan, inputs, settings=settings, outdir=Path("results"))
+    assert_type(result, RunResult)
+    assert_type(result.status, RunStatus)
+    assert_type(result.outputs, CwlObject)
+    assert_type(result.errors, tuple[CwlPrefectError, ...])
+    assert_type(result.url, str | None)
+    return result.outputs
+
+
+async def calls_a_document_as_a_flow(document: str) -> None:
+    """A document is a flow, whatever its inputs are named."""
+    flow = load_flow(document)
+    assert isinstance(flow, Flow)
+    await flow(message="hi", reads=["a.fq", "b.fq"])
+    await build_flow(compile_document(document), settings=Settings())(message="hi")
+
+
+def tells_failures_apart(error: CwlPrefectError) -> int:
+    """Errors carry data."""
+    assert_type(error.hint, str | None)
+    if isinstance(error, StepError):
+        assert_type(error.step, str | None)
+        assert_type(error.exit_status, int | None)
+    return error.exit_code
+
+
+def finds_the_document_of_a_job_order(source: str) -> str | None:
+    """A job order may name its document."""
+    return document_of(source)
+
+
+def tests_without_running_anything() -> FakeBackend:
+    """The fake backend takes a function from a job to its exit code."""
+    return FakeBackend(handler=lambda job: 0 if job.command[0] == "echo" else 7)
+
+
+assert_type(cwl_prefect.__version__, str)

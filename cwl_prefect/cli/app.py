@@ -134,10 +134,13 @@ def run(  # noqa: PLR0917 - one parameter for each option
     ] = False,
 ) -> None:
     """Run a CWL document; the output object is printed as JSON."""
+    if show_help:
+        typer.echo(ctx.get_help())
+        if not arguments:
+            return
     from cwl_prefect.cli import run as running
 
     if show_help:
-        typer.echo(ctx.get_help())
         running.show_inputs(arguments or [])
         return
     overrides = {

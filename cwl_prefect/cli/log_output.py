@@ -3,7 +3,26 @@
 import logging
 import sys
 
+RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 QUIET_LOGGERS = ("cwltool", "salad", "rdflib.term", "httpx", "httpcore", "docker", "urllib3", "asyncio")
+
+
+class MessageOnly(logging.Formatter):
+    """Leaves tracebacks out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the message alone."""
+        return record.getMessage()
+
+
+def worth_showing(record: logging.LogRecord) -> bool:
+    """Tell whether a record says something that the run's own report does not.
+
+    The engine's loggers of runs repeat every failure, with tracebacks; the Prefect API keeps what they say.
+    """
+    if record.name.startswith(RUN_LOGGERS):
+        return False
+    return record.levelno >= logging.ERROR or not record.name.startswith("prefect")
 
 
 class StandardErrorHandler(logging.Handler):
@@ -28,7 +47,9 @@ def configure_logging(*, quiet: bool = False, verbose: bool = False) -> None:
         if type(handler).__name__ in ("PrefectConsoleHandler", "StandardErrorHandler"):
             root.removeHandler(handler)
     ours = StandardErrorHandler(level)
-    ours.setFormatter(logging.Formatter("%(message)s"))
+    ours.setFormatter(logging.Formatter("%(message)s") if verbose else MessageOnly("%(message)s"))
+    if not verbose:
+        ours.addFilter(worth_showing)
     root.addHandler(ours)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from cwl_prefect.model.events import Observer, RunEvent, RunStarted, StepEvent, StepEventKind
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 REFRESHES_PER_SECOND = 4
 LINE_INTERVAL_S = 5.0
@@ -168,11 +168,13 @@ class LiveTable:
         """Show what ``tally`` counts."""
         self.tally = tally
 
-    def __rich__(self) -> "Table":
+    def __rich__(self) -> "Group":
         """Draw the table as of now."""
+        from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, title_justify="left", title=self._title())
+        table = Table(box=None, pad_edge=False)
         table.add_column("step", no_wrap=True, overflow="ellipsis", max_width=48)
         for column in ("done", "running", "failed", "skipped", "elapsed"):
             table.add_column(column, justify="right", no_wrap=True)
@@ -182,12 +184,12 @@ class LiveTable:
             table.add_row(*self._row(counts), style=_style(counts))
         if len(shown) < len(steps):
             table.add_row(f"… {len(steps) - len(shown)} more steps", style="dim")
-        return table
+        return Group(Text(self._title(), style="italic", no_wrap=True, overflow="ignore"), table)
 
     def _title(self) -> str:
         run = self.tally.run
         where = "starting" if run is None else f"{run.name} {run.url or ''}".rstrip()
-        return f"{where} · {_duration(self.tally.elapsed_s())}"
+        return f"{_duration(self.tally.elapsed_s())} {where}"
 
     def _row(self, counts: StepCounts) -> tuple[str, ...]:
         end = counts.ended_at if counts.done and counts.ended_at is not None else self.tally.clock()

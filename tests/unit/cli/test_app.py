@@ -1,0 +1,312 @@
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cwl_prefect import api
+from cwl_prefect.api import RunResult, RunStatus
+from cwl_prefect.cli.app import app
+from cwl_prefect.cli.runner import run_as_cwl_runner
+from cwl_prefect.errors import DocumentError, StepError, UnsupportedError
+from cwl_prefect.model.events import StepEvent, StepEventKind
+from cwl_prefect.model.plan import InputPort, WorkflowPlan
+
+PLAN = WorkflowPlan(
+    digest="0",
+    name="greet",
+    cwl_version="v1.2",
+    doc="Says something [nice].",
+    document={},
+    requirements=(),
+    hints=(),
+    inputs=(
+        InputPort(id="message", type="string", doc="What to say"),
+        InputPort(id="loud", type=["null", "boolean"], default=False),
+        InputPort(id="outdir", type=["null", "string"]),
+        InputPort(
+            id="reads", type=["null", {"type": "array", "items": "File"}], default={"class": "File", "path": "a.fq"}
+        ),
+    ),
+    steps=(),
+    outputs=(),
+)
+
+
+class FakeApi:
+    """Stands in for the api module: remembers what it is asked, gives what it is told to give."""
+
+    def __init__(self):
+        self.result = RunResult(status=RunStatus.COMPLETED, outputs={"out": "hé"}, flow_run_id="1", url=None, errors=())
+        self.error = None
+        self.job_order = {}
+        self.tool = None
+        self.loaded = []
+        self.ran = None
+
+    def load_plan(self, document, *, job_order=None, settings=None):
+        self.loaded.append((document, job_order))
+        if self.error is not None:
+            raise self.error
+        return PLAN
+
+    def read_job_order(self, plan, source):
+        return dict(self.job_order) if source else {}
+
+    def document_of(self, source):
+        return self.tool
+
+    async def run(self, plan, job_order, *, settings, outdir, observer):
+        self.ran = (dict(job_order), settings, outdir)
+        print("a library prints")
+        logging.getLogger("prefect.flow_runs.greet").error("told by the report already")
+        observer(StepEvent(kind=StepEventKind.STARTED, step="greet"))
+        return self.result
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    fake = FakeApi()
+    for name in ("load_plan", "read_job_order", "document_of", "run"):
+        monkeypatch.setattr(api, name, getattr(fake, name))
+    monkeypatch.setattr(api, "compile_document", fake.load_plan)
+    monkeypatch.setenv("CWL_PREFECT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    yield fake
+    root.handlers[:] = handlers
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_standard_output_is_the_output_object_and_nothing_else(fake):
+    result = invoke("run", "greet.cwl", "--message", "hi")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"out": "hé"}
+    assert "a library prints" in result.stderr
+    assert "greet started" in result.stderr
+    assert "told by the report already" not in result.stderr
+    assert fake.ran[0] == {"message": "hi"}
+
+
+def test_options_become_settings_wherever_they_stand(fake, tmp_path):
+    before = ["run", "--quiet", "--max-ram", "4G", "--max-cores", "2", "--parallel", "3", "--timeout", "9"]
+    after = ["greet.cwl", "--message", "hi", "--outdir", "out", "--no-container", "--keep", "always"]
+
+    result = invoke(*before, *after, "--on-error", "continue", "--workdir", "work")
+
+    assert result.exit_code == 0, result.stderr
+    job_order, settings, outdir = fake.ran
+    assert job_order == {"message": "hi"}
+    assert outdir == tmp_path / "out"
+    assert (settings.max_ram_mib, settings.max_cores, settings.max_calls, settings.run_timeout_s) == (4096, 2, 3, 9)
+    assert (settings.backend, settings.keep, settings.on_error) == ("local", "always", "continue")
+    assert settings.workdir == Path("work")
+    assert "greet started" not in result.stderr
+
+
+def test_inputs_named_like_options_go_after_two_dashes(fake):
+    assert invoke("run", "greet.cwl", "--message", "hi", "--", "--outdir", "x").exit_code == 0
+    assert fake.ran[0] == {"message": "hi", "outdir": "x"}
+
+
+def test_flags_win_over_the_job_order(fake):
+    fake.job_order = {"message": "from the file", "loud": True}
+
+    invoke("run", "greet.cwl", "job.yml", "--message", "from the flag")
+
+    assert fake.ran[0] == {"message": "from the flag", "loud": True}
+
+
+def test_a_job_order_may_name_its_document(fake, tmp_path):
+    (tmp_path / "job.yml").write_text("cwl:tool: greet.cwl")
+    fake.tool, fake.job_order = "greet.cwl", {"message": "hi"}
+
+    assert invoke("run", "job.yml").exit_code == 0
+    assert fake.loaded[0][0] == "greet.cwl"
+    assert fake.ran[0] == {"message": "hi"}
+    assert invoke("run", "job.yml", "other.yml").exit_code == 2
+
+
+def test_requirements_in_the_job_order_reach_the_compiler(fake):
+    fake.job_order = {"cwl:requirements": [{"class": "X"}], "message": "hi"}
+
+    invoke("run", "greet.cwl", "job.yml")
+
+    assert fake.loaded[-1] == ("greet.cwl", fake.job_order)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        pytest.param([], 2, "No document", id="no-document"),
+        pytest.param(["--unknown"], 2, "No such option: --unknown", id="unknown-option"),
+        pytest.param(["greet.cwl", "--mesage", "x"], 2, "did you mean --message", id="misspelt-input"),
+        pytest.param(["--max-ram", "lots", "greet.cwl"], 2, "no amount of memory", id="bad-memory"),
+        pytest.param(["--max-cores", "-1", "greet.cwl"], 2, "--max-cores", id="bad-cores"),
+        pytest.param(["--backend", "cloud", "greet.cwl"], 2, "--backend", id="bad-backend"),
+    ],
+)
+def test_wrong_command_lines_are_told(fake, arguments, code, told):
+    result = invoke("run", *arguments)
+
+    assert result.exit_code == code
+    assert told in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_wrong_environment_names_the_variable(fake, monkeypatch):
+    monkeypatch.setenv("CWL_PREFECT_BACKEND", "cloud")
+
+    result = invoke("run", "greet.cwl")
+
+    assert result.exit_code == 2
+    assert "CWL_PREFECT_BACKEND" in result.stderr
+
+
+def test_errors_end_with_their_code_and_say_what_to_do(fake):
+    fake.error = DocumentError("greet.cwl:3:1: no.", hint="Look there.")
+
+    result = invoke("run", "greet.cwl")
+
+    assert result.exit_code == 10
+    assert result.stderr.splitlines() == ["Error: greet.cwl:3:1: no.", "To fix: Look there."]
+
+
+def test_failed_steps_decide_the_exit_code_and_partial_outputs_are_printed(fake):
+    errors = (StepError("greet[3] failed"), StepError("greet[4] failed"))
+    fake.result = RunResult(status=RunStatus.FAILED, outputs={}, flow_run_id="1", url=None, errors=errors)
+
+    failed = invoke("run", "greet.cwl")
+    fake.result = RunResult(status=RunStatus.PARTIAL, outputs={"out": None}, flow_run_id="1", url=None, errors=errors)
+    partial = invoke("run", "greet.cwl")
+
+    assert (failed.exit_code, failed.stdout) == (13, "")
+    assert failed.stderr.count("greet[3] failed") == 1
+    assert (partial.exit_code, json.loads(partial.stdout)) == (13, {"out": None})
+
+
+def test_a_bug_is_told_with_a_log_file_that_has_the_traceback(fake, tmp_path):
+    fake.error = RuntimeError("unexpected")
+
+    result = invoke("run", "greet.cwl")
+
+    assert result.exit_code == 70
+    assert "internal error: RuntimeError: unexpected" in result.stderr
+    assert "Traceback" not in result.stderr
+    (log,) = (tmp_path / "home" / "logs").iterdir()
+    assert str(log) in result.stderr
+    assert "Traceback" in log.read_text()
+
+
+def test_a_bug_is_told_even_where_nothing_can_be_written(fake, monkeypatch):
+    monkeypatch.setenv("CWL_PREFECT_HOME", "/proc/nowhere")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/proc/nowhere")
+    fake.error = RuntimeError("unexpected")
+
+    result = invoke("run", "greet.cwl")
+
+    assert result.exit_code == 70
+    assert "no place" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [pytest.param(BrokenPipeError(), 141, id="broken-pipe"), pytest.param(KeyboardInterrupt(), 130, id="ctrl-c")],
+)
+def test_processes_that_are_stopped_end_quietly(fake, error, code):
+    fake.error = error
+
+    result = invoke("run", "greet.cwl")
+
+    assert result.exit_code == code
+    assert "Traceback" not in result.stderr
+
+
+def test_help_after_the_document_shows_its_inputs(fake):
+    result = invoke("run", "greet.cwl", "--help")
+
+    assert result.exit_code == 0
+    for text in (
+        "Says something [nice].",
+        "--message",
+        "What to say",
+        "[required]",
+        "--loud/--no-loud",
+        "File[]?",
+        "a.fq",
+    ):
+        assert text in result.stdout
+    assert fake.ran is None
+
+
+def test_help_without_a_document_shows_the_options(fake):
+    result = invoke("run", "--help")
+
+    assert result.exit_code == 0
+    assert "--on-error" in result.stdout
+    assert fake.loaded == []
+
+
+def test_the_version_is_printed():
+    assert invoke("--version").stdout.startswith("cwl-prefect ")
+    assert invoke().exit_code in (0, 2)
+
+
+def test_compile_writes_the_plan(fake, tmp_path):
+    printed = invoke("compile", "greet.cwl")
+    written = invoke("compile", "greet.cwl", "-o", str(tmp_path / "plan.json"))
+
+    assert json.loads(printed.stdout)["name"] == "greet"
+    assert written.stdout == ""
+    assert json.loads((tmp_path / "plan.json").read_text())["name"] == "greet"
+
+
+def test_an_output_that_cannot_be_written_is_told(fake, tmp_path):
+    result = invoke("compile", "greet.cwl", "-o", str(tmp_path / "no" / "plan.json"))
+
+    assert result.exit_code == 20
+    assert "No such file or directory" in result.stderr
+
+
+def test_validate_says_so(fake):
+    result = invoke("validate", "greet.cwl")
+
+    assert result.exit_code == 0
+    assert "greet.cwl is valid CWL v1.2" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(None, 0, id="success"),
+        pytest.param(UnsupportedError("no"), 33, id="unsupported"),
+        pytest.param(DocumentError("no"), 1, id="any-other-error"),
+        pytest.param(RuntimeError("no"), 1, id="bug"),
+        pytest.param(KeyboardInterrupt(), 130, id="interrupted"),
+    ],
+)
+def test_the_runner_ends_as_cwltest_expects(fake, capsys, error, code):
+    fake.error = error
+
+    assert run_as_cwl_runner(["--quiet", "--outdir", "out", "greet.cwl", "--message", "hi"]) == code
+
+
+def test_the_runner_takes_what_cwl_runners_take(fake, tmp_path):
+    options = ["--basedir", "x", "--tmpdir-prefix", "t/a", "--tmp-outdir-prefix", "t/b", "--no-container", "--debug"]
+
+    assert run_as_cwl_runner([*options, "greet.cwl", "job.json", "--message", "hi"]) == 0
+    job_order, settings, _ = fake.ran
+    assert job_order == {"message": "hi"}
+    assert settings.workdir == tmp_path / "t" / "cwl-prefect-runs"
+    assert settings.backend == "local"
+
+
+def test_the_runner_prints_its_version(capsys):
+    assert run_as_cwl_runner(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("cwl-prefect-runner ")

@@ -1,0 +1,53 @@
+"""The start-up of the command line, in processes of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("prefect", "cwltool", "schema_salad", "docker", "fastapi", "httpx", "cwl_prefect.api")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]], ids=" ".join)
+def test_looking_around_imports_nothing_heavy(arguments):
+    script = (
+        f"import sys; sys.argv = ['cwl-prefect', *{arguments!r}]\n"
+        "from cwl_prefect.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as exc:\n    assert not exc.code, exc.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert process.stderr.strip() == "[]"
+
+
+def test_results_stay_clean_whatever_prints():
+    script = (
+        "import os, subprocess\n"
+        "from cwl_prefect.cli.terminal import results_only\n"
+        "with results_only() as results:\n"
+        "    print('python'); os.write(1, b'descriptor\\n'); subprocess.run(['echo', 'child'])\n"
+        "    results.write('result\\n')\n"
+        "print('after')\n"
+    )
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert process.stdout == "result\nafter\n"
+    assert sorted(process.stderr.split()) == ["child", "descriptor", "python"]
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    script = (
+        "from cwl_prefect.cli.app import app\n"
+        "from cwl_prefect.cli import documents\n"
+        "documents.write_plan = lambda *_: documents.write_text('x' * 10**6, None)\n"
+        "app(['compile', 'x'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+
+    assert process.returncode == 141
+    assert errors == b""

@@ -1,7 +1,9 @@
 """Where each output goes, and what the output object says of it then; nothing is written here."""
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,7 +257,10 @@ def _basename(value: CwlObject, otherwise: str) -> str:
 
 
 def _size_and_checksum(value: CwlObject, path: Path) -> CwlObject:
-    size = path.stat().st_size
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    size = status.st_size
     checksum = value.get("checksum")
     if isinstance(checksum, str) and value.get("size") == size:
         return {"size": size, "checksum": checksum}

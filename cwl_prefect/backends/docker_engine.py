@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep
 from typing import IO, TYPE_CHECKING, cast
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _REMOVE_TRIES = 4
 _CONFLICT = 409
+_LOCAL_ENGINE = "unix:///var/run/docker.sock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,18 @@ class RegistryLogin:
     """Credentials of a registry, as the work pool's template gives them."""
 
     username: str
-    password: str
+    password: str = field(repr=False)
     registry_url: str
+
+    def auth_for(self, image: str) -> dict[str, str] | None:
+        """Give the credentials for pulling an image, or None where it comes from another registry."""
+        from docker.auth import resolve_index_name, resolve_repository_name
+
+        address = self.registry_url.partition("://")[2] or self.registry_url
+        registry, _ = resolve_repository_name(image)
+        if resolve_index_name(address.partition("/")[0]) != registry:
+            return None
+        return {"username": self.username, "password": self.password}
 
 
 class DockerEngine:
@@ -67,14 +78,17 @@ class DockerEngine:
         """
         try:
             import docker
+            from docker.utils import kwargs_from_env
         except ImportError as exc:
             raise BackendError(
                 "the Docker SDK is not installed", hint="pip install 'cwl-prefect[docker]', or use --no-container"
             ) from exc
+        address = _LOCAL_ENGINE
         try:
+            address = kwargs_from_env().get("base_url", address)
             return cls(docker.from_env(timeout=int(timeout_s), max_pool_size=connections))
         except docker.errors.DockerException as exc:
-            raise unreachable(exc) from exc
+            raise unreachable(exc, address) from exc
 
     def is_rootless(self) -> bool:
         """Tell whether the engine runs as the user, so that root inside is the user outside."""
@@ -99,8 +113,8 @@ class DockerEngine:
         Raises:
             ImageError: It cannot be pulled, or the run was stopped meanwhile.
         """
-        auth = {"username": login.username, "password": login.password} if login is not None else None
         with _image_errors("pull", name):
+            auth = login.auth_for(name) if login is not None else None
             _follow(self._client.api.pull(name, stream=True, decode=True, auth_config=auth), stopped)
 
     def load(self, archive: Path, *, stopped: Callable[[], bool]) -> tuple[str, ...]:

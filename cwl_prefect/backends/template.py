@@ -125,10 +125,11 @@ async def docker_defaults(
     from prefect_docker.worker import DockerWorkerJobConfiguration
 
     try:
+        for_steps, defaults = _for_steps(template)
         merged = await DockerWorkerJobConfiguration.from_template_and_values(
-            dict(template), dict(variables), client=client or _NoApi()
+            for_steps, {**defaults, **variables}, client=client or _NoApi()
         )
-    except (ValidationError, KeyError, ValueError) as exc:
+    except (ValidationError, KeyError, TypeError, ValueError) as exc:
         raise BackendError(
             f"the work pool's job template is not valid: {exc}", hint="see `prefect work-pool inspect`"
         ) from exc
@@ -155,6 +156,22 @@ async def docker_defaults(
             not in DockerWorkerJobConfiguration.model_fields  # as Prefect does: these have variables of their own
         },
     )
+
+
+def _for_steps(template: Mapping[str, JsonValue]) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """Take from a template what it gives the flow run's own container by default; and what it gives steps alone.
+
+    Values that the template fixes, without a variable, are the platform's and stay.
+    """
+    schema = cast("dict[str, JsonValue]", template["variables"])
+    properties = cast("dict[str, dict[str, JsonValue]]", schema.get("properties", {}))
+    shared = {
+        name: {key: value for key, value in attributes.items() if key != "default"} if _owned(name) else attributes
+        for name, attributes in properties.items()
+    }
+    own = properties.get(STEP_VARIABLES, {}).get("default")
+    for_steps = {**template, "variables": cast("JsonValue", {**schema, "properties": shared})}
+    return for_steps, own if isinstance(own, dict) else {}
 
 
 def _own_volumes(volumes: Iterable[str]) -> Iterable[str]:
@@ -186,7 +203,7 @@ def container_settings(
         "read_only": True,
         "use_config_proxy": False,  # would add variables of the driver's user
         "user": user,
-        **_platform(defaults),
+        **_platform(job, defaults),
         **_step(job, defaults, image),
         **_network(job, defaults),
         **_devices(job.resources),
@@ -194,14 +211,20 @@ def container_settings(
     }
 
 
-def _platform(defaults: DockerDefaults) -> dict[str, object]:
+def _platform(job: ContainerJob, defaults: DockerDefaults) -> dict[str, object]:
     members = {
         "mem_limit": defaults.mem_limit,
         "memswap_limit": defaults.memswap_limit,
-        "volumes": list(defaults.volumes) or None,
+        "volumes": [volume for volume in defaults.volumes if not _holds_files_of(job, volume)] or None,
         "privileged": defaults.privileged or None,
     }
     return {**defaults.create_settings, **{name: value for name, value in members.items() if value is not None}}
+
+
+def _holds_files_of(job: ContainerJob, volume: str) -> bool:
+    """Tell whether a volume holds what the job mounts anyway: the job then sees its own files and not its neighbours'."""
+    directory = volume.partition(":")[0]
+    return directory.startswith("/") and any(mount.source.is_relative_to(directory) for mount in job.mounts)
 
 
 def _step(job: ContainerJob, defaults: DockerDefaults, image: str) -> dict[str, object]:

@@ -1,0 +1,108 @@
+"""What engines' messages mean."""
+
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import docker.errors
+import pytest
+import requests.exceptions
+from urllib3.exceptions import ProtocolError
+
+from cwl_prefect.backends.attach import Attachment
+from cwl_prefect.backends.docker_errors import engine_errors, image_hint, plain, refusal, unreachable
+from cwl_prefect.errors import BackendError
+from cwl_prefect.model.job import Reason
+
+RUNC = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: "
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (f'{RUNC}exec: "nope": executable file not found in $PATH: unknown', Reason.NOT_FOUND),
+        (f'{RUNC}exec: "/nope": stat /nope: no such file or directory: unknown', Reason.NOT_FOUND),
+        ("OCI runtime create failed: executable file `nope` not found in $PATH: No such file", Reason.NOT_FOUND),
+        (f'{RUNC}exec: "/etc": permission denied: unknown', Reason.NOT_EXECUTABLE),
+        (f'{RUNC}exec: "/etc": is a directory: unknown', Reason.NOT_EXECUTABLE),
+        (f"{RUNC}exec /tool: exec format error: unknown", Reason.NOT_EXECUTABLE),
+        (f"{RUNC}error mounting /a to rootfs: not a directory: unknown", Reason.START_FAILED),
+        ('could not select device driver "" with capabilities: [[gpu]]', None),
+    ],
+)
+def test_refusals_of_commands(message: str, reason: Reason | None) -> None:
+    refused = refusal(message)
+    assert (refused and refused.reason) == reason
+
+
+def test_messages_lose_the_names_of_layers() -> None:
+    assert plain(f'{RUNC}exec: "nope": not found: unknown\n') == 'exec: "nope": not found'
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("dial tcp: lookup registry-1.docker.io: no such host", "network"),
+        ("toomanyrequests: You have reached your pull rate limit", "wait"),
+        ("pull access denied for x, repository does not exist or may require 'docker login'", "log in"),
+        ("manifest for x:1 not found: manifest unknown", "name and tag"),
+        ("write /var/lib/docker: no space left on device", "free space"),
+        ("invalid reference format", "name:tag"),
+        ("no matching manifest for linux/arm64 in the manifest list entries", "architecture"),
+    ],
+)
+def test_hints_for_images(message: str, words: str) -> None:
+    assert words in (image_hint(message) or "")
+
+
+def test_an_unknown_trouble_has_no_hint() -> None:
+    assert image_hint("something odd") is None
+
+
+def test_the_cause_of_an_unreachable_engine_is_the_operating_system_s() -> None:
+    inner = PermissionError(13, "Permission denied")
+    outer = requests.exceptions.ConnectionError(ProtocolError("Connection aborted.", inner))
+    error = unreachable(docker.errors.DockerException(f"Error: {outer}", outer), "unix:///x")
+    assert "at unix:///x: [Errno 13] Permission denied" in error.message
+    assert error.hint is not None
+    assert "group" in error.hint
+
+
+def test_an_unreachable_engine_without_a_known_cause_keeps_its_words() -> None:
+    assert "strange" in unreachable(ValueError("strange")).message
+
+
+def test_errors_of_the_transport_are_ours() -> None:
+    with pytest.raises(BackendError, match="no Docker engine answers"), engine_errors("do it"):
+        raise requests.exceptions.ReadTimeout("too slow")
+
+
+def test_importing_the_backend_imports_neither_prefect_nor_docker() -> None:
+    program = (
+        "import sys, cwl_prefect.backends.docker as d; print([m for m in ('prefect', 'docker') if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+class TestAttachment:
+    def test_a_stream_that_breaks_off_ends_quietly(self, tmp_path: Path) -> None:
+        here, there = socket.socketpair()
+        there.sendall(b"\x01\0\0\0\0\0\0\x03abc" + b"\x02\0\0\0\0\0\0\x09part")
+        there.close()
+        with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
+            Attachment(here).pump(out.fileno(), err.fileno())
+        assert ((tmp_path / "out").read_bytes(), (tmp_path / "err").read_bytes()) == (b"abc", b"")
+
+    def test_closing_stops_whoever_reads(self, tmp_path: Path) -> None:
+        here, there = socket.socketpair()
+        attachment = Attachment(here)
+        with (tmp_path / "out").open("wb") as out:
+            reader = threading.Thread(target=attachment.pump, args=(out.fileno(), out.fileno()))
+            reader.start()
+            attachment.close()
+            reader.join(5)
+        assert not reader.is_alive()
+        there.close()

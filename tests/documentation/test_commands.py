@@ -37,7 +37,7 @@ def runnable(language: str) -> Iterator[object]:
             yield pytest.param(block, id=block.name, marks=marks)
 
 
-@pytest.mark.parametrize("block", runnable("sh"))
+@pytest.mark.parametrize("block", list(runnable("sh")))
 def test_shell(block: Block, environment: dict[str, str], folder: Path) -> None:
     script = "\n".join(line for line in block.lines if not line.startswith(NOT_RUN))
 
@@ -56,7 +56,7 @@ def test_shell(block: Block, environment: dict[str, str], folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("block", runnable("python"))
+@pytest.mark.parametrize("block", list(runnable("python")))
 def test_python(block: Block, environment: dict[str, str], folder: Path) -> None:
     script = folder / "example.py"
     script.write_text(block.text, "utf-8")

@@ -29,7 +29,7 @@ def cases() -> Iterator[object]:
         yield pytest.param(entry, id=str(entry["id"]), marks=marks)
 
 
-@pytest.mark.parametrize("entry", cases())
+@pytest.mark.parametrize("entry", list(cases()))
 def test_gives_what_it_promises(entry: dict[str, object], environment: dict[str, str], tmp_path: Path) -> None:
     done = subprocess.run(
         [BIN / "cwl-prefect", "run", "--outdir", tmp_path / "out", EXAMPLES / entry["tool"], EXAMPLES / entry["job"]],

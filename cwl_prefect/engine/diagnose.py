@@ -14,6 +14,8 @@ _LONGEST_COMMAND = 2_000
 _LONGEST_LINE = 2_000
 _LONGEST_TAIL_BYTES = 64 * 1024
 
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
 _MEANINGS = {
     126: "the command was found but could not be executed",
     127: "command not found",
@@ -41,7 +43,7 @@ def explain(outcome: JobOutcome, job: ContainerJob, *, tail_lines: int, workspac
         f"  workspace: {workspace}",
     ]
     if outcome.message:
-        lines.append(f"  engine:    {_shortened(outcome.message.strip(), _LONGEST_LINE)}")
+        lines.append(f"  engine:    {_one_line(_shortened(outcome.message.strip(), _LONGEST_LINE))}")
     if tail:
         lines.append(f"  last lines of stderr ({job.stderr}):")
         lines.extend(f"    {line}" for line in tail)
@@ -236,5 +238,5 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 def _visible(line: str) -> str:
-    """Keep what a progress bar showed last, and no escape sequence."""
-    return _one_line(line.rsplit("\r", 1)[-1].expandtabs())
+    """Keep what a progress bar showed last, without colours."""
+    return _one_line(_COLOURS.sub("", line.rsplit("\r", 1)[-1]).expandtabs())

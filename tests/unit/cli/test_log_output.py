@@ -1,0 +1,61 @@
+import io
+import logging
+import sys
+
+import pytest
+
+from cwl_prefect.cli.log_output import StandardErrorHandler, configure_logging
+
+
+@pytest.fixture(autouse=True)
+def _root_handlers():
+    root = logging.getLogger()
+    before = list(root.handlers)
+    yield
+    root.handlers[:] = before
+
+
+def record(name, level, message="told"):
+    try:
+        int("inside")
+    except ValueError:
+        return logging.LogRecord(name, level, __file__, 1, message, None, sys.exc_info())
+
+
+def shown(capsys, name, level, **options):
+    configure_logging(**options)
+    ours = [handler for handler in logging.getLogger().handlers if isinstance(handler, StandardErrorHandler)]
+    assert len(ours) == 1
+    each = record(name, level)
+    if level >= ours[0].level:
+        ours[0].handle(each)
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "options", "told"),
+    [
+        pytest.param("cwl_prefect", logging.WARNING, {}, "warning: told\n", id="warning-without-traceback"),
+        pytest.param("cwl_prefect", logging.INFO, {}, "", id="information"),
+        pytest.param("cwl_prefect", logging.WARNING, {"quiet": True}, "", id="warning-when-quiet"),
+        pytest.param("prefect.flow_runs", logging.ERROR, {}, "", id="error-that-the-report-repeats"),
+        pytest.param("prefect._internal", logging.WARNING, {}, "", id="warning-of-the-engine"),
+        pytest.param("prefect.client", logging.ERROR, {}, "error: told\n", id="error-of-the-engine"),
+    ],
+)
+def test_the_terminal_shows_what_the_report_does_not(capsys, name, level, options, told):
+    assert shown(capsys, name, level, **options) == told
+
+
+def test_everything_is_shown_on_request(capsys):
+    text = shown(capsys, "prefect.flow_runs", logging.INFO, verbose=True)
+
+    assert text.startswith("info: told\nTraceback")
+
+
+def test_a_closed_terminal_disturbs_nobody(monkeypatch):
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+
+    StandardErrorHandler().emit(record("x", logging.ERROR))

@@ -57,11 +57,11 @@ DEMO_OUT := demo-output
 demo: ## Set up and run a real workflow on this machine: no Docker, no node, no server needed
 	@begin=$$($(NOW)); $(MAKE) $(VENV)/.run-stamp || exit 1; ready=$$($(NOW)); \
 	echo "Running $(DEMO).cwl as a Prefect flow (the first run also starts a local Prefect server)"; \
-	rm -rf $(DEMO_OUT) && mkdir -p $(DEMO_OUT) && \
-	$(BIN)/cwl-prefect run --backend local --outdir $(DEMO_OUT) $(DEMO).cwl $(DEMO).yml > $(DEMO_OUT)/outputs.json || exit $$?; \
+	rm -rf $(DEMO_OUT); \
+	$(BIN)/cwl-prefect run --backend local --outdir $(DEMO_OUT) $(DEMO).cwl $(DEMO).yml > /dev/null || exit $$?; \
 	end=$$($(NOW)); \
 	echo; echo "What came out, in $(DEMO_OUT) ($$(ls $(DEMO_OUT) | wc -l | tr -d ' ') files):"; \
-	$(BIN)/python -c 'import json, sys; value = json.load(open(sys.argv[1])); print("  greenest scene:", value["greenest_scene"], "with a mean index of", value["greenest_mean"])' $(DEMO_OUT)/outputs.json; \
+	$(BIN)/python -c 'import json, sys; value = json.load(open(sys.argv[1])); print("  greenest scene:", value["greenest_scene"], "with a mean index of", value["greenest_mean"])' $(DEMO_OUT)/cwl-prefect-outputs.json; \
 	echo "  season.csv (scene, mean, least, greatest, share of dense vegetation):"; sed 's/^/    /' $(DEMO_OUT)/season.csv; \
 	echo; $(BIN)/cwl-prefect server status || true; \
 	echo "The server ends by itself when it is idle; to stop it now: $(BIN)/cwl-prefect server stop"; \

@@ -251,7 +251,8 @@ def _mermaid_content(drawing: Drawing, indent: str) -> Iterator[str]:
         opening, closing = _MERMAID_SHAPES[node.kind]
         yield f"{indent}{node.id}{opening}{_mermaid_text(node.lines)}{closing}:::{node.kind}"
     for inner in drawing.inner:
-        yield f"{indent}subgraph {inner.id} [{_mermaid_text(inner.lines)}]"
+        title = ", ".join(inner.lines)  # Mermaid leaves room for one line
+        yield f"{indent}subgraph {inner.id} [{_mermaid_text((title,))}]"
         yield from _mermaid_content(inner, indent + "  ")
         yield f"{indent}end"
 

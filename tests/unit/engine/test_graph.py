@@ -160,7 +160,7 @@ class TestMermaid:
         text = mermaid(NESTED)
         assert text.startswith("flowchart TB\n")
         assert text.count("subgraph ") == text.count("\n  end") == 1
-        assert '["prepare<br/>scatter: reads"]' in text
+        assert '["prepare, scatter: reads"]' in text
         assert ":::expression" in text
         assert "classDef operation" not in text
 

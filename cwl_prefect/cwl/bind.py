@@ -1,6 +1,7 @@
 """Bind one call of a tool to its inputs: every expression evaluated, every path settled, nothing run."""
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from cwltool.cuda import cuda_check
 from cwltool.mpi import MpiConfig
 from cwltool.mutation import MutationManager
 from cwltool.pathmapper import PathMapper
+from cwltool.stdfsaccess import StdFsAccess
 
 from cwl_prefect.cwl.documents import requirement
 from cwl_prefect.cwl.live import CallPathMapper, DescribedJob, LiveTools, Ontology, call_errors
@@ -58,6 +60,14 @@ class CallContext(RuntimeContext):
     def create_tmpdir(self) -> str:
         """Give the call's temporary directory."""
         return self.tmpdir
+
+
+class CallFiles(StdFsAccess):
+    """File access for which a call's own directories, made by staging, are real paths already."""
+
+    def realpath(self, path: str) -> str:
+        """Give an absolute path as it stands."""
+        return path if os.path.isabs(path) else super().realpath(path)
 
 
 class Binder:
@@ -118,6 +128,7 @@ class Binder:
         context.compute_checksum = self._checksum
         context.path_mapper = CallPathMapper
         context.select_resources = _selected_resources
+        context.make_fs_access = CallFiles
         if _updates_in_place(tool):
             context.mutation_manager = self._mutations
         return context

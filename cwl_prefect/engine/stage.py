@@ -250,7 +250,7 @@ class _Mounts:
     def _scratch_directory(self) -> Path:
         self._scratch_directories += 1
         scratch = self.workspace.stage / str(self._scratch_directories)
-        scratch.mkdir()
+        scratch.mkdir(parents=True)
         return scratch
 
 

@@ -1,5 +1,6 @@
 """The directories in which one call runs."""
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -34,13 +35,13 @@ class Workspace:
 
     @property
     def stage(self) -> Path:
-        """Inputs as the tool sees them, and what staging had to write for it."""
+        """Inputs as the tool sees them, and what staging had to write for it; made when it is needed."""
         return self.root / "stage"
 
     @property
     def logs(self) -> Path:
         """What the tool printed, where it does not go to an output."""
-        return self.root / "logs"
+        return self.root
 
 
 def create(runs: Path, run_id: str, step: str, index: tuple[int, ...]) -> Workspace:
@@ -61,7 +62,7 @@ def create(runs: Path, run_id: str, step: str, index: tuple[int, ...]) -> Worksp
         workspace = locate(runs, run_id, step, index)
         workspace.root.parent.mkdir(parents=True, exist_ok=True)
         _make_empty(workspace.root)
-        for directory in (workspace.out, workspace.tmp, workspace.stage, workspace.logs):
+        for directory in (workspace.out, workspace.tmp):
             directory.mkdir()
     except OSError as error:
         msg = f"the workspace of '{step}' cannot be made: {error}"
@@ -109,6 +110,9 @@ def _directory_name(name: str) -> str:
 
 
 def _remove_tree(root: Path) -> None:
+    with contextlib.suppress(OSError):
+        root.rmdir()  # most are empty, and this is many times faster than a walk
+        return
     try:
         shutil.rmtree(root)
     except FileNotFoundError:

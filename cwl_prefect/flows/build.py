@@ -41,7 +41,8 @@ def build_flow(plan: WorkflowPlan, settings: Settings, *, validate: bool = True)
     async def body(**parameters: Any) -> CwlObject:
         caller = CALLER.get() or Caller(settings=settings)
         if caller.job_order is not None:
-            return await run_plan(plan, caller.job_order, caller)
+            await run_plan(plan, caller.job_order, caller)
+            return {}  # the caller has the outputs; Prefect would walk through all of them
         return await run_plan(plan, prepared(plan, job_order(plan, parameters), caller.settings), caller)
 
     body.__signature__ = signature(plan)  # type: ignore[attr-defined]
@@ -58,7 +59,8 @@ def build_reference_flow(plan: WorkflowPlan, settings: Settings) -> Flow[..., An
         caller = CALLER.get()
         if caller is None or caller.job_order is None:
             raise ServerError("this flow can only be called with a job order at hand")
-        return await run_plan(plan, caller.job_order, caller)
+        await run_plan(plan, caller.job_order, caller)
+        return {}
 
     return _flow(body, plan, settings, validate=False)
 

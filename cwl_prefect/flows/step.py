@@ -1,5 +1,6 @@
 """The whole path of one tool call: bind, reserve, stage, execute, collect, validate."""
 
+import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -19,10 +20,14 @@ from cwl_prefect.errors import CwlPrefectError, StepError, TemporaryStepError
 from cwl_prefect.flows.hooks import LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Run
 from cwl_prefect.model.events import StepEventKind
-from cwl_prefect.model.job import BoundCall, CallStatus, ContainerJob, JobOutcome, Reason, StepResult
+from cwl_prefect.model.job import BoundCall, CallStatus, ContainerJob, EntryKind, JobOutcome, Reason, StepResult
 from cwl_prefect.model.plan import ProcessClass, ToolPlan
-from cwl_prefect.model.values import CwlObject
+from cwl_prefect.model.values import CwlObject, file_objects
 from cwl_prefect.settings import search_path
+
+
+SMALL_OUTPUT = 256 * 1024  # bytes
+COPIED_KINDS = (EntryKind.WRITABLE_FILE, EntryKind.WRITABLE_DIRECTORY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,17 +132,48 @@ async def _bind(run: Run, call: Call) -> _Prepared:
         containers=backend.capabilities.containers,
         search_path=search_path(),
     )
-    bound = await run.in_thread(run.binder.bind, call.tool, call.values, place, name=call.name)
+    # A hop to a thread costs more than binding does; an expression may take its whole time limit.
+    if is_plain(call.tool) and not is_remote(call.values):
+        bound = run.binder.bind(call.tool, call.values, place, name=call.name)
+    else:
+        bound = await run.in_thread(run.binder.bind, call.tool, call.values, place, name=call.name)
     return _Prepared(bound=bound, backend=backend, root=space.root)
 
 
 async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> CwlObject:
     bound, backend = prepared.bound, prepared.backend
-    space, job = await run.in_thread(_stage, run, call, prepared, tries)
+    copies = any(entry.kind in COPIED_KINDS for entry in bound.call.entries)
+    space, job = await run.in_thread(_stage, run, call, prepared, tries) if copies else _stage(run, call, prepared, tries)
     outcome = await execute(backend, job)
     _log_stderr(job.stderr, call.name, run.settings.log_lines)
     _check(outcome, bound.call, job, call.name, run, space)
-    return await run.in_thread(_finish, bound, space, outcome, call, backend.capabilities.mounts)
+    mounts = backend.capabilities.mounts
+    if is_plain(call.tool) and is_small(space.out):
+        return _finish(bound, space, outcome, call, mounts)
+    return await run.in_thread(_finish, bound, space, outcome, call, mounts)
+
+
+def is_plain(tool: ToolPlan) -> bool:
+    """Tell whether binding and collecting a tool's calls can start no JavaScript."""
+    return not any(entry["class"] == "InlineJavascriptRequirement" for entry in tool.requirements)
+
+
+def is_remote(values: CwlObject) -> bool:
+    """Tell whether binding has to fetch an input."""
+    return any(not str(found.get("location") or "file:").startswith(("file:", "_:")) for found in file_objects(values))
+
+
+def is_small(directory: Path) -> bool:
+    """Tell whether reading all files of a directory takes no longer than a hop to a thread."""
+    total = 0
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if not entry.is_file(follow_symlinks=False):
+                return False
+            total += entry.stat(follow_symlinks=False).st_size
+            if total > SMALL_OUTPUT:
+                return False
+    return True
 
 
 def _stage(run: Run, call: Call, prepared: _Prepared, tries: int) -> tuple[Workspace, ContainerJob]:

@@ -9,7 +9,7 @@ from cwl_prefect.errors import BackendError
 def test_makes_the_directories_of_a_call(tmp_path):
     made = workspace.create(tmp_path / "runs", "run-1", "prepare.align", (0, 2))
     assert made.root == (tmp_path / "runs" / "run-1" / "prepare.align" / "0-2").resolve()
-    for directory in (made.out, made.tmp, made.stage, made.logs):
+    for directory in (made.out, made.tmp):
         assert directory.is_dir()
         assert not list(directory.iterdir())
 

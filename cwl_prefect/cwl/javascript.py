@@ -105,15 +105,21 @@ class QuickJSEngine(JSEngine):
     @contextmanager
     def _evaluator(self) -> Iterator["_Evaluator"]:
         with self._free:
-            evaluator = self._idle.pop() if self._idle else None
-            if evaluator is None or not evaluator.alive:
-                evaluator = _Evaluator(timeout_s=self.timeout_s, memory_mib=self.memory_mib)
+            evaluator = self._take() or _Evaluator(timeout_s=self.timeout_s, memory_mib=self.memory_mib)
             try:
                 yield evaluator
             except BaseException:
                 evaluator.close()
                 raise
             self._keep(evaluator)
+
+    def _take(self) -> "_Evaluator | None":
+        while self._idle:
+            evaluator = self._idle.pop()
+            if evaluator.alive:
+                return evaluator
+            evaluator.close()
+        return None
 
     def _keep(self, evaluator: "_Evaluator") -> None:
         if evaluator.alive:

@@ -200,7 +200,7 @@ def _link(
     holder = owner or workflow
     if len(names) > 1:
         _need(holder, "MultipleInputFeatureRequirement", f"{port}: several sources")
-    if entry.get("valueFrom") is not None and field != "outputSource":
+    if entry.get("valueFrom") is not None:
         _need(holder, "StepInputExpressionRequirement", f"{port}: valueFrom")
     unknown = [name for name in names if name not in sources]
     if unknown:

@@ -16,7 +16,7 @@ from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.nested import run_nested
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.step import Call, CallWork, call_name, only_declared
-from cwl_prefect.flows.tasks import StepTasks
+from cwl_prefect.flows.tasks import StepTasks, Tasks
 from cwl_prefect.flows.wide import run_groups
 from cwl_prefect.model.events import StepEvent, StepEventKind
 from cwl_prefect.model.job import StepResult
@@ -38,11 +38,16 @@ class Scope:
 
 
 class Driver:
-    """Drives the plan of one flow run."""
+    """Drives the plan of one flow run.
 
-    def __init__(self, run: Run) -> None:
+    Args:
+        run: What its calls share.
+        tasks: Carries calls through task runs; Prefect's where none is given.
+    """
+
+    def __init__(self, run: Run, tasks: Tasks | None = None) -> None:
         self._run = run
-        self._tasks = StepTasks(run.settings)
+        self._tasks: Tasks = tasks or StepTasks(run.settings)
         self._stop = run.settings.on_error is OnError.STOP
 
     async def workflow(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> CwlObject:

@@ -25,6 +25,18 @@ class Work(Protocol):
         ...
 
 
+class Tasks(Protocol):
+    """What carries calls through task runs."""
+
+    async def run(self, step: str, label: str, work: Work, after: Sequence[State[Any]]) -> tuple[object, State[Any]]:
+        """Carry work through a task run."""
+        ...
+
+    async def skip(self, step: str, label: str, after: Sequence[State[Any]]) -> State[Any]:
+        """Show a skipped call as a task run of its own."""
+        ...
+
+
 async def _is_temporary(_task: Task[Any, Any], _task_run: TaskRun, state: State[Any]) -> bool:
     """Tell whether a failed try is worth another (CWL CommandLineTool, §temporaryFailCodes)."""
     try:

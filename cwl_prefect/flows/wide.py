@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 from prefect import State
 
 from cwl_prefect.flows.run import Run
-from cwl_prefect.flows.tasks import GroupWork, StepTasks
+from cwl_prefect.flows.tasks import GroupWork, Tasks
 from cwl_prefect.settings import OnError
 
 T = TypeVar("T")
 
 
 async def run_groups(  # noqa: PLR0913
-    tasks: StepTasks,
+    tasks: Tasks,
     run: Run,
     step: str,
     calls: Sequence[Callable[[], Awaitable[T]]],
@@ -53,7 +53,7 @@ async def run_groups(  # noqa: PLR0913
 
 
 async def _run_group(  # noqa: PLR0913
-    tasks: StepTasks,
+    tasks: Tasks,
     step: str,
     label: str,
     group: GroupWork[T],

@@ -1,5 +1,6 @@
 """What every backend promises."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,12 +26,15 @@ class JobHandle:
 class Backend(Protocol):
     """Runs jobs.
 
-    1. ``start`` gives a handle once the job exists, or raises BackendError (ImageError for its image); nothing is left if it raises.
+    1. ``start`` gives a handle once the job exists, or raises BackendError (ImageError for its image); nothing is left
+       if it raises.
     2. A job whose command cannot be started still has an outcome (CommandNotFound, CommandNotExecutable, StartFailed).
-    3. ``wait`` ends with the job and gives the exit code and why it ended; the files ``stdout`` and ``stderr`` then hold every byte.
+    3. ``wait`` ends with the job and gives the exit code and why it ended; the files ``stdout`` and ``stderr`` then
+       hold every byte.
     4. A job past its ``timeout_s`` is killed with all its children; its reason is TimedOut.
     5. ``wait`` may be cancelled at any moment; ``delete`` must then be called.
-    6. ``delete`` kills what still runs and removes every trace but the files; it may be called twice and does not raise for a job that is gone.
+    6. ``delete`` kills what still runs and removes every trace but the files; it may be called twice and does not raise
+       for a job that is gone.
     7. Jobs never see a PREFECT_* variable of the driver, nor any variable that the job does not name.
     """
 
@@ -75,12 +79,14 @@ async def execute(backend: Backend, job: ContainerJob) -> JobOutcome:
 
 
 async def delete_shielded(backend: Backend, handle: JobHandle) -> None:
-    """Delete a job even while the caller is being cancelled."""
-    import asyncio
-
+    """Delete a job even while the caller is being cancelled, also more than once."""
     deletion = asyncio.ensure_future(backend.delete(handle))
-    try:
-        await asyncio.shield(deletion)
-    except asyncio.CancelledError:
-        await deletion
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not deletion.done():
+        try:
+            await asyncio.wait([deletion])
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    deletion.result()
+    if cancelled is not None:
+        raise cancelled

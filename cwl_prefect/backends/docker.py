@@ -80,7 +80,8 @@ class DockerBackend:
         self._strict_limits = strict_limits
         self._calls = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="docker-call")
         self._streams = ThreadPoolExecutor(_CONTAINERS_AT_ONCE, thread_name_prefix="docker-stream")
-        self._connection: Once[None, _Ready] = Once(lambda _: self._connect())
+        self._engine: Once[None, DockerEngine] = Once(lambda _: self._call(DockerEngine.connect))
+        self._ready: Once[None, _Ready] = Once(lambda _: self._prepare())
         self._running: dict[str, _Running] = {}
         self._removals: set[asyncio.Task[None]] = set()
 
@@ -103,7 +104,7 @@ class DockerBackend:
         """
         if job.image is None:
             raise BackendError(f"{job.name} names no image", hint="run it with the local backend")
-        ready = await self._connection.get(None)
+        ready = await self._ready.get(None)
         image = await ready.images.get(job.image)
         settings = container_settings(
             job, ready.defaults, image=image, user=ready.user, strict_limits=self._strict_limits
@@ -132,8 +133,8 @@ class DockerBackend:
         await asyncio.wait([running.ended], timeout=remaining_s)
         if running.ended.done():
             return running.ended.result()
-        ready = await self._connection.get(None)
-        await self._call(partial(ready.engine.kill, handle.reference))
+        engine = await self._engine.get(None)
+        await self._call(partial(engine.kill, handle.reference))
         await asyncio.wait([running.ended], timeout=_GIVE_UP_S)
         return timed_out(handle.job, running.launch.started_at)
 
@@ -146,8 +147,8 @@ class DockerBackend:
         running = self._running.get(handle.reference)
         attachment = running.launch.attachment if running is not None else None
         if running is None or attachment is not None:
-            ready = await self._connection.get(None)
-            await self._call(partial(ready.engine.remove, handle.reference))
+            engine = await self._engine.get(None)
+            await self._call(partial(engine.remove, handle.reference))
         if running is not None and attachment is not None:
             await asyncio.wait([running.ended], timeout=_GIVE_UP_S)
             if not running.ended.done():
@@ -165,14 +166,14 @@ class DockerBackend:
         """
         if not labels:
             return 0
-        ready = await self._connection.get(None)
-        found = await self._call(partial(ready.engine.find, labels))
-        await asyncio.gather(*(self._call(partial(ready.engine.remove, identifier)) for identifier in found))
+        engine = await self._engine.get(None)
+        found = await self._call(partial(engine.find, labels))
+        await asyncio.gather(*(self._call(partial(engine.remove, identifier)) for identifier in found))
         return len(found)
 
     async def close(self) -> None:
         """Remove what still runs, stop pulls, and give back connections and threads."""
-        ready = self._connection.peek(None)
+        ready, engine = self._ready.peek(None), self._engine.peek(None)
         if ready is not None:
             ready.images.close()
         await asyncio.gather(*self._removals, return_exceptions=True)
@@ -180,24 +181,19 @@ class DockerBackend:
         problems = await asyncio.gather(*map(self.delete, handles), return_exceptions=True)
         self._calls.shutdown(wait=False, cancel_futures=True)
         self._streams.shutdown(wait=False, cancel_futures=True)
-        if ready is not None:
-            ready.engine.close()
+        if engine is not None:
+            engine.close()
         for problem in problems:
             if problem is not None:
                 raise problem
 
-    async def _connect(self) -> _Ready:
+    async def _prepare(self) -> _Ready:
+        engine = await self._engine.get(None)
         await self._call(_import_docker_worker)
-        engine = await self._call(DockerEngine.connect)
-        try:
-            defaults = await docker_defaults(
-                self._template or packaged_template("docker"), self._variables, client=self._client
-            )
-            # Root inside a rootless engine is the user outside; files of any other would not be the caller's.
-            rootless = await self._call(engine.is_rootless)
-        except BaseException:
-            engine.close()
-            raise
+        template = self._template or packaged_template("docker")
+        defaults = await docker_defaults(template, self._variables, client=self._client)
+        # Root inside a rootless engine is the user outside; files of any other would not be the caller's.
+        rootless = await self._call(engine.is_rootless)
         user = "0:0" if rootless else f"{os.geteuid()}:{os.getegid()}"
         images = Images(engine, self._call, policy=defaults.pull_policy, login=defaults.login)
         return _Ready(engine=engine, images=images, defaults=defaults, user=user)

@@ -222,7 +222,7 @@ def _platform(job: ContainerJob, defaults: DockerDefaults) -> dict[str, object]:
 
 
 def _holds_files_of(job: ContainerJob, volume: str) -> bool:
-    """Tell whether a volume holds what the job mounts anyway: the job then sees its own files and not its neighbours'."""
+    """Tell whether a volume holds what the job mounts anyway: then the job sees its own files only."""
     directory = volume.partition(":")[0]
     return directory.startswith("/") and any(mount.source.is_relative_to(directory) for mount in job.mounts)
 

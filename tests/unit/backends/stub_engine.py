@@ -65,11 +65,15 @@ class StubEngine:
     bodies: list[Json] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     refusals: list[tuple[str, int, str, int]] = field(default_factory=list)  # pattern, status, message, times
+    holds: dict[str, threading.Event] = field(default_factory=dict)  # pattern: answer no earlier than this is set
     security_options: list[str] = field(default_factory=list)
     count: int = 0
 
     def refuse(self, pattern: str, status: int, message: str, times: int = 1_000_000) -> None:
         self.refusals.append((pattern, status, message, times))
+
+    def hold(self, pattern: str) -> threading.Event:
+        return self.holds.setdefault(pattern, threading.Event())
 
     def find(self, key: str) -> StubContainer | None:
         return next((one for one in list(self.containers.values()) if key in (one.id, one.name)), None)
@@ -122,6 +126,9 @@ class Handler(BaseHTTPRequestHandler):
         self.data = self._body()
         request = f"{self.command} {path}"
         self.engine.requests.append(request)
+        for pattern, release in self.engine.holds.items():
+            if re.search(pattern, request):
+                release.wait(10)
         try:
             self._refuse(request)
             self._route(request)

@@ -1,39 +1,10 @@
-"""Which backend runs a step."""
+"""Whether an engine answers, and work that is done once."""
 
 import pytest
 
-from cwl_prefect.backends.choice import choose, docker_available
+from cwl_prefect.backends.choice import docker_available
 from cwl_prefect.backends.once import Once
-from cwl_prefect.model.job import DockerImage
-from cwl_prefect.settings import BackendName
 from tests.unit.backends.stub_engine import StubEngine
-
-IMAGE = DockerImage(pull="busybox")
-
-
-@pytest.mark.parametrize(
-    ("requested", "image", "engine_answers", "expected"),
-    [
-        pytest.param(BackendName.AUTO, IMAGE, True, BackendName.DOCKER, id="auto-image-engine"),
-        pytest.param(BackendName.AUTO, IMAGE, False, BackendName.LOCAL, id="auto-image-no-engine"),
-        pytest.param(BackendName.AUTO, None, True, BackendName.LOCAL, id="auto-no-image"),
-        pytest.param(BackendName.LOCAL, IMAGE, True, BackendName.LOCAL, id="local-image"),
-        pytest.param(BackendName.DOCKER, IMAGE, False, BackendName.DOCKER, id="docker-image"),
-        pytest.param(BackendName.DOCKER, None, True, BackendName.LOCAL, id="docker-no-image"),
-    ],
-)
-def test_choice(requested: BackendName, image: DockerImage | None, engine_answers: bool, expected: BackendName) -> None:
-    assert choose(requested, image, lambda: engine_answers) is expected
-
-
-@pytest.mark.parametrize(
-    ("requested", "image"), [(BackendName.AUTO, None), (BackendName.LOCAL, IMAGE), (BackendName.DOCKER, IMAGE)]
-)
-def test_the_engine_is_asked_only_where_it_matters(requested: BackendName, image: DockerImage | None) -> None:
-    def unexpected() -> bool:
-        raise AssertionError
-
-    choose(requested, image, unexpected)
 
 
 @pytest.fixture

@@ -289,16 +289,65 @@ class TestContainers(DockerCase):
         with pytest.raises(BackendError, match="no container"):
             await docker.wait(handle)
 
+    @pytest.mark.parametrize("request_", ["containers/create", "/attach$", "/start$"])
+    async def test_a_start_cancelled_in_the_middle_leaves_nothing(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker, request_: str
+    ) -> None:
+        release = engine.hold(request_)
+        starting = asyncio.create_task(docker.start(make_job(commands.SLEEP)))
+        await until(lambda: engine.asked(request_) == 1)
+        starting.cancel()
+        await asyncio.sleep(0.05)
+        assert not starting.done()  # it waits until there is something to remove
+        release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert not engine.containers
+
+    async def test_a_start_cancelled_twice_is_tidied_up_by_close(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
+    ) -> None:
+        release = engine.hold("/start$")
+        starting = asyncio.create_task(docker.start(make_job(commands.SLEEP)))
+        await until(lambda: engine.asked("/start$") == 1)
+        for _ in range(2):
+            starting.cancel()
+            await asyncio.sleep(0.01)
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        release.set()
+        await docker.close()
+        assert not engine.containers
+
     async def test_a_start_that_is_cancelled_while_refused_stays_quiet(
         self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
     ) -> None:
-        await execute(docker, make_job(commands.SILENT))
         engine.refuse("containers/create", 500, "no")
-        running = asyncio.create_task(docker.start(make_job(commands.SILENT, suffix="-2")))
-        await until(lambda: engine.asked("containers/create") == 2)
-        running.cancel()
-        with pytest.raises((asyncio.CancelledError, BackendError)):
-            await running
+        release = engine.hold("containers/create")
+        starting = asyncio.create_task(docker.start(make_job(commands.SILENT)))
+        await until(lambda: engine.asked("containers/create") == 1)
+        starting.cancel()
+        await asyncio.sleep(0.01)
+        release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+    async def test_starts_that_wait_for_a_thread_are_given_up_at_once(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
+    ) -> None:
+        release = engine.hold("containers/create")
+        starting = [
+            asyncio.create_task(docker.start(make_job(commands.SLEEP, suffix=str(number)))) for number in range(20)
+        ]
+        await until(lambda: engine.asked("containers/create") == 16)
+        for task in starting:
+            task.cancel()
+        await asyncio.sleep(0.05)
+        assert sum(task.done() for task in starting) == 4
+        release.set()
+        await asyncio.wait(starting)
+        assert engine.asked("containers/create") == 16
+        assert not engine.containers
 
     async def test_a_killed_container_that_ended_meanwhile_is_no_error(
         self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
@@ -329,6 +378,11 @@ class TestReaping(DockerCase):
         assert await docker.reap({FLOW_RUN_LABEL: "mine"}) == 2
         assert [one.config["Labels"][FLOW_RUN_LABEL] for one in engine.containers.values()] == ["other"]
         await lost.close()
+
+    async def test_a_bad_template_hinders_no_reaping(self, engine: StubEngine) -> None:
+        backend = DockerBackend(variables={"networks": 7})
+        assert await backend.reap({FLOW_RUN_LABEL: "none"}) == 0
+        await backend.close()
 
     async def test_without_a_label_nothing_is_removed(self, docker: DockerBackend, engine: StubEngine) -> None:
         assert await docker.reap({}) == 0

@@ -25,6 +25,7 @@ from cwl_prefect.model.values import CwlObject, CwlValue, as_object
 from cwl_prefect.settings import OnError
 
 Outputs = CwlObject | None  # None: skipped
+States = tuple[State[Any], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Scope:
     path: str = ""  # prefix of its name, as `prepare[2].`
     recorded: bool = True  # whether its calls are task runs of their own
     nested: bool = False  # whether subworkflows here are flow runs of their own
-    after: tuple[State[Any], ...] = ()  # states that its first steps come after, for the graph
+    after: States = ()  # states that its first steps come after, for the graph
 
 
 class Driver:
@@ -58,9 +59,14 @@ class Driver:
         Raises:
             CwlPrefectError: A step failed and on_error is stop; its other steps are cancelled first.
         """
+        outputs, _ = await self._workflow(plan, values, scope)
+        return outputs
+
+    async def _workflow(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> tuple[CwlObject, States]:
+        """Run a workflow; give its outputs, and the states of the steps that they come from."""
         flow = Dataflow(plan, await self._inputs(plan, values, scope))
-        states: dict[StepId, tuple[State[Any], ...]] = {}
-        running: dict[asyncio.Task[tuple[CwlObject, tuple[State[Any], ...]]], StepPlan] = {}
+        states: dict[StepId, States] = {}
+        running: dict[asyncio.Task[tuple[CwlObject, States]], StepPlan] = {}
         try:
             while True:
                 for step in flow.ready():
@@ -74,7 +80,9 @@ class Driver:
                     self._settle(flow, states, running.pop(task), task)
         finally:
             await _cancel(running)
-        return flow.outputs(partial=not self._stop)
+        sources = {source.step for port in plan.outputs if port.link for source in port.link.sources}
+        giving = tuple(state for name in states if name in sources for state in states[name])
+        return flow.outputs(partial=not self._stop), giving
 
     async def _inputs(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> CwlObject:
         if not scope.path:
@@ -89,7 +97,7 @@ class Driver:
             name=scope.path.rstrip("."),
         )
 
-    async def step(self, step: StepPlan, values: CwlObject, scope: Scope) -> tuple[CwlObject, tuple[State[Any], ...]]:
+    async def step(self, step: StepPlan, values: CwlObject, scope: Scope) -> tuple[CwlObject, States]:
         """Run one step, however often it is called, to its outputs."""
         name = f"{scope.path}{step.id}"
         states: list[State[Any]] = []
@@ -164,7 +172,7 @@ class Driver:
             seen=current,
         )
 
-    async def _element(  # noqa: PLR0913
+    async def _element(
         self,
         step: StepPlan,
         values: CwlObject,
@@ -179,7 +187,7 @@ class Driver:
             return None
         return await self._process(step, evaluated, name, index, scope, states)
 
-    async def _process(  # noqa: PLR0913
+    async def _process(
         self,
         step: StepPlan,
         values: CwlObject,
@@ -196,20 +204,22 @@ class Driver:
             outputs, state = await run_nested(self.workflow, step.run, values, inner)
             states.append(state)
             return outputs
-        return await self._inline(step.run, values, name, index, inner)
+        outputs, giving = await self._inline(step.run, values, name, index, inner)
+        states.extend(giving)
+        return outputs
 
     async def _inline(
         self, plan: WorkflowPlan, values: CwlObject, name: str, index: tuple[int, ...], scope: Scope
-    ) -> CwlObject:
+    ) -> tuple[CwlObject, States]:
         called = call_name(name, index)
         self._run.tell_call(StepEventKind.STARTED, name, called)
         try:
-            outputs = await self.workflow(plan, values, scope)
+            found = await self._workflow(plan, values, scope)
         except CwlPrefectError as error:
             self._run.tell_call(StepEventKind.FAILED, name, called, str(error))
             raise
         self._run.tell_call(StepEventKind.SUCCEEDED, name, called)
-        return outputs
+        return found
 
     async def _call(self, call: Call, scope: Scope, states: list[State[Any]]) -> CwlObject:
         work = CallWork(self._run, call)
@@ -256,9 +266,9 @@ class Driver:
     def _settle(
         self,
         flow: Dataflow,
-        states: dict[StepId, tuple[State[Any], ...]],
+        states: dict[StepId, States],
         step: StepPlan,
-        task: asyncio.Task[tuple[CwlObject, tuple[State[Any], ...]]],
+        task: asyncio.Task[tuple[CwlObject, States]],
     ) -> None:
         error = task.exception()
         if error is None:

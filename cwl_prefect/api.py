@@ -10,7 +10,7 @@ Example:
 """
 
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -136,14 +136,14 @@ def document_of(source: str | Path) -> str | None:
     return urllib.parse.urljoin(base, named) if isinstance(named, str) else None
 
 
-def build_flow(plan: WorkflowPlan, *, settings: Settings | None = None) -> "Flow[..., Any]":
+def build_flow(plan: WorkflowPlan, *, settings: Settings | None = None) -> "Flow[..., Coroutine[Any, Any, CwlObject]]":
     """Build the Prefect flow of a plan; its parameters are the workflow's inputs."""
     from cwl_prefect.flows.build import build_flow as build
 
     return build(plan, settings or Settings())
 
 
-def load_flow(document: str | Path, *, settings: Settings | None = None) -> "Flow[..., Any]":
+def load_flow(document: str | Path, *, settings: Settings | None = None) -> "Flow[..., Coroutine[Any, Any, CwlObject]]":
     """Load a CWL document as a Prefect flow, to be awaited or called from another flow.
 
     Raises:

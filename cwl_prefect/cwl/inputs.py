@@ -11,8 +11,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from schema_salad.utils import yaml_no_ts
 
 from cwl_prefect.cwl.bind import missing_files
-from cwl_prefect.cwl.live import Ontology, call_errors, make_live
 from cwl_prefect.cwl.documents import plain
+from cwl_prefect.cwl.live import Ontology, call_errors, make_live
 from cwl_prefect.errors import InputError
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects, map_file_objects

@@ -75,11 +75,11 @@ class FreshInputs:
         self._holds_any = 'salad.Any"' in text or '"Any"' in text
 
 
-class DescribedExpression(FreshInputs, ExpressionTool):  # type: ignore[misc]
+class DescribedExpression(FreshInputs, ExpressionTool):
     """An expression tool that can be called many times."""
 
 
-class DescribedTool(FreshInputs, CommandLineTool):  # type: ignore[misc]
+class DescribedTool(FreshInputs, CommandLineTool):
     """A command line tool whose jobs are described instead of run."""
 
     def make_job_runner(self, runtimeContext: RuntimeContext) -> type[JobBase]:  # noqa: ARG002, N803

@@ -32,7 +32,7 @@ def validate(outputs: CwlObject, call: BoundCall, outdir: Path, *, name: str) ->
 
 
 def _lies_plainly_in(path: str, outdir: Path) -> bool:
-    """Tell whether a path is there, below the output directory, with no link on the way; the usual case, told cheaply."""
+    """Tell cheaply whether a path is there, below the output directory, with no link on the way: the usual case."""
     root = str(outdir)
     below = path.removeprefix(f"{root}/")
     if below == path or ".." in below:
@@ -57,7 +57,7 @@ def _check_place(path: str, allowed: tuple[str, ...], *, port: str, name: str) -
     if not os.path.lexists(path):
         raise OutputError(f"{name}: output {port}: {path} does not exist.", step=name)
     real = os.path.realpath(path)
-    if not os.path.exists(real):
+    if not Path(real).exists():
         raise OutputError(
             f"{name}: output {port}: {path} is a link to {real}, which does not exist.",
             step=name,

@@ -1,4 +1,4 @@
-"""Choose the backend of each call: an image runs in Docker where that is wanted and there, anything else as a process."""
+"""Choose the backend of each call: an image runs in Docker where that is wanted and there, the rest as processes."""
 
 import asyncio
 from collections.abc import Callable

@@ -25,7 +25,6 @@ from cwl_prefect.model.plan import ProcessClass, ToolPlan
 from cwl_prefect.model.values import CwlObject, file_objects
 from cwl_prefect.settings import search_path
 
-
 SMALL_OUTPUT = 256 * 1024  # bytes
 COPIED_KINDS = (EntryKind.WRITABLE_FILE, EntryKind.WRITABLE_DIRECTORY)
 
@@ -143,7 +142,9 @@ async def _bind(run: Run, call: Call) -> _Prepared:
 async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> CwlObject:
     bound, backend = prepared.bound, prepared.backend
     copies = any(entry.kind in COPIED_KINDS for entry in bound.call.entries)
-    space, job = await run.in_thread(_stage, run, call, prepared, tries) if copies else _stage(run, call, prepared, tries)
+    space, job = (
+        await run.in_thread(_stage, run, call, prepared, tries) if copies else _stage(run, call, prepared, tries)
+    )
     outcome = await execute(backend, job)
     _log_stderr(job.stderr, call.name, run.settings.log_lines)
     _check(outcome, bound.call, job, call.name, run, space)
@@ -201,7 +202,7 @@ def _finish(bound: Bound, space: Workspace, outcome: JobOutcome, call: Call, mou
     return {port: value for port, value in outputs.items() if port in declared}
 
 
-def _check(outcome: JobOutcome, call: BoundCall, job: ContainerJob, name: str, run: Run, space: Workspace) -> None:  # noqa: PLR0913
+def _check(outcome: JobOutcome, call: BoundCall, job: ContainerJob, name: str, run: Run, space: Workspace) -> None:
     code = outcome.exit_code
     if outcome.reason is Reason.EXITED and code is not None:
         failing = call.temporary_fail_codes | call.permanent_fail_codes

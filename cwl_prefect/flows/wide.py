@@ -13,7 +13,7 @@ from cwl_prefect.settings import OnError
 T = TypeVar("T")
 
 
-async def run_groups(  # noqa: PLR0913
+async def run_groups(
     tasks: Tasks,
     run: Run,
     step: str,
@@ -23,8 +23,8 @@ async def run_groups(  # noqa: PLR0913
 ) -> list[T]:
     """Run calls in groups, a task run for each, named after the places of its calls, as ``align[0-49]``.
 
-    The next group starts as soon as fewer calls than one group are unfinished, so that machines never wait for a straggler
-    while few task runs stand open.
+    The next group starts as soon as fewer calls than one group are unfinished, so that machines never wait for a
+    straggler while few task runs stand open.
 
     Raises:
         CwlPrefectError: A call failed; with on_error=continue, only once every group has ended.
@@ -52,7 +52,7 @@ async def run_groups(  # noqa: PLR0913
     return [group.results[number] for group in groups for number in sorted(group.results)]
 
 
-async def _run_group(  # noqa: PLR0913
+async def _run_group(
     tasks: Tasks,
     step: str,
     label: str,

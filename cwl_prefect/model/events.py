@@ -20,7 +20,7 @@ class StepEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEvent:
-    """One thing that happened; `step` is a path such as ``prepare.align``, `call` adds the index, as ``prepare.align[3]``."""
+    """One thing that happened; `step` is a path as ``prepare.align``, `call` adds the index: ``prepare.align[3]``."""
 
     kind: StepEventKind
     step: str

@@ -154,8 +154,8 @@ class CallStatus(StrEnum):
 class StepResult:
     """Outputs of one step call.
 
-    A plain class on purpose: Prefect tracks task results by identity and walks into dicts, lists, dataclasses and models,
-    which draws edges that are not there.
+    A plain class on purpose: Prefect tracks task results by identity and walks into dicts, lists, dataclasses and
+    models, which draws edges that are not there.
     """
 
     __slots__ = ("__weakref__", "index", "outputs", "status", "step", "workspace")

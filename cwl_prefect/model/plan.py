@@ -1,7 +1,7 @@
 """What a CWL document is compiled into: an immutable, self-contained plan.
 
-A plan is JSON all the way down (:func:`encode_plan`, :func:`decode_plan`), so that it can be cached by digest, carried by a deployment
-and run on another machine. The terms are those of the CWL v1.2 Workflow Description.
+A plan is JSON all the way down (:func:`encode_plan`, :func:`decode_plan`), so that it can be cached by digest, carried
+by a deployment and run on another machine. The terms are those of the CWL v1.2 Workflow Description.
 """
 
 from dataclasses import dataclass, field
@@ -68,8 +68,8 @@ class Source:
 class Link:
     """Where one port's value comes from.
 
-    The order of evaluation is the specification's: sources, then default where they give null, then linkMerge and pickValue,
-    then valueFrom (CWL Workflow, §WorkflowStepInput).
+    The order of evaluation is the specification's: sources, then default where they give null, then linkMerge and
+    pickValue, then valueFrom (CWL Workflow, §WorkflowStepInput).
     """
 
     port: str

@@ -21,6 +21,7 @@ from schema_salad.avro.schema import Names
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.sourceline import cmap
 
+from cwl_prefect.cwl.javascript import JavascriptError
 from cwl_prefect.cwl.load import quiet_libraries
 from cwl_prefect.cwl.messages import call_message
 from cwl_prefect.errors import CwlPrefectError, ExpressionError, InputError, StepError, UnsupportedError
@@ -175,6 +176,9 @@ def call_errors(what: str) -> Iterator[None]:
 
 def _call_error(what: str, error: Exception) -> CwlPrefectError:
     message = call_message(str(error)) or type(error).__name__
+    javascript = _javascript_error(error)
+    if javascript is not None:
+        return ExpressionError(f"{what}: {javascript.message}", step=what, hint=javascript.hint)
     if _EXPRESSION_MARK in message:
         return ExpressionError(
             f"{what}: {message}",
@@ -184,6 +188,15 @@ def _call_error(what: str, error: Exception) -> CwlPrefectError:
     if message.startswith("Invalid job input record"):
         return InputError(f"{what}: {message.partition(chr(10))[2] or message}")
     return StepError(f"{what}: {message}", step=what)
+
+
+def _javascript_error(error: BaseException | None) -> JavascriptError | None:
+    """Find what the JavaScript engine said among the causes of an error."""
+    while error is not None:
+        if isinstance(error, JavascriptError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _marked(document: Mapping[str, Any]) -> Any:

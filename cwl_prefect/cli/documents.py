@@ -45,9 +45,9 @@ def draw(document: str, format_name: str, output: Path | None) -> None:
         DocumentError: The document is not valid CWL.
         PublishError: The file cannot be written.
     """
-    from cwl_prefect.engine import graph
+    from cwl_prefect.engine.graph import dot, mermaid, svg
 
-    drawing = {"mermaid": graph.mermaid, "dot": graph.dot, "svg": graph.svg}[format_name]
+    drawing = {"mermaid": mermaid, "dot": dot, "svg": svg}[format_name]
     write_text(drawing(_plan(document)), output)
 
 

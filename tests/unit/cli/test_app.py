@@ -308,3 +308,18 @@ def test_the_runner_takes_what_cwl_runners_take(fake, tmp_path):
 def test_the_runner_prints_its_version(capsys):
     assert run_as_cwl_runner(["--version"]) == 0
     assert capsys.readouterr().out.startswith("cwl-prefect-runner ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        pytest.param(["graph", "greet.cwl"], "flowchart", id="mermaid"),
+        pytest.param(["graph", "greet.cwl", "--format", "dot"], "digraph", id="dot"),
+        pytest.param(["inputs", "greet.cwl"], "message", id="template"),
+    ],
+)
+def test_drawings_and_templates_are_printed(fake, arguments, told):
+    result = invoke(*arguments)
+
+    assert result.exit_code == 0, result.stderr
+    assert told in result.stdout

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 
+_SIGNALS = frozenset(int(number) for number in signal.valid_signals())
+
 FIRST_SIGNAL_STATUS = 128
 """Exit codes above this say that a signal ended the command, as shells report it."""
 
@@ -14,7 +16,7 @@ FIRST_SIGNAL_STATUS = 128
 def signal_of(exit_code: int) -> int | None:
     """Tell which signal an exit code such as 137 stands for, or None where it stands for none."""
     number = exit_code - FIRST_SIGNAL_STATUS
-    return number if number in signal.valid_signals() else None
+    return number if number in _SIGNALS else None
 
 
 def unstarted(job: ContainerJob, reason: Reason, message: str) -> JobOutcome:

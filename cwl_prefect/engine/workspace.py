@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cwl_prefect.errors import BackendError
@@ -73,7 +74,12 @@ def create(runs: Path, run_id: str, step: str, index: tuple[int, ...]) -> Worksp
 def locate(runs: Path, run_id: str, step: str, index: tuple[int, ...]) -> Workspace:
     """Tell where the workspace of a call is or will be, without touching it."""
     place = "-".join(str(number) for number in index) or "call"
-    return Workspace(root=runs.resolve() / _directory_name(run_id) / _directory_name(step) / place)
+    return Workspace(root=_step_directory(runs, run_id, step) / place)
+
+
+@lru_cache(maxsize=256)
+def _step_directory(runs: Path, run_id: str, step: str) -> Path:
+    return runs.resolve() / _directory_name(run_id) / _directory_name(step)
 
 
 def remove_scratch(workspace: Workspace) -> None:

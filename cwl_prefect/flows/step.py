@@ -204,7 +204,7 @@ def _finish(bound: Bound, space: Workspace, outcome: JobOutcome, call: Call, mou
 
 def _check(outcome: JobOutcome, call: BoundCall, job: ContainerJob, name: str, run: Run, space: Workspace) -> None:
     code = outcome.exit_code
-    if outcome.reason is Reason.EXITED and code is not None:
+    if outcome.reason in (Reason.EXITED, Reason.SIGNALED) and code is not None:
         failing = call.temporary_fail_codes | call.permanent_fail_codes
         if code in call.success_codes or (code == 0 and code not in failing):
             return

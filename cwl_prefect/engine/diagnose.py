@@ -1,6 +1,5 @@
 """Why a call failed, told to the person who has to fix it."""
 
-import os
 import re
 import shlex
 import signal
@@ -8,13 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cwl_prefect.engine.tail import LONGEST_LINE, last_lines, one_line, shortened
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 
 _LONGEST_COMMAND = 2_000
-_LONGEST_LINE = 2_000
-_LONGEST_TAIL_BYTES = 64 * 1024
-
-_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 _MEANINGS = {
     126: "the command was found but could not be executed",
@@ -43,7 +39,7 @@ def explain(outcome: JobOutcome, job: ContainerJob, *, tail_lines: int, workspac
         f"  workspace: {workspace}",
     ]
     if outcome.message:
-        lines.append(f"  engine:    {_one_line(_shortened(outcome.message.strip(), _LONGEST_LINE))}")
+        lines.append(f"  engine:    {one_line(shortened(outcome.message.strip(), LONGEST_LINE))}")
     if tail:
         lines.append(f"  last lines of stderr ({job.stderr}):")
         lines.extend(f"    {line}" for line in tail)
@@ -64,7 +60,7 @@ class _Evidence:
 
     @property
     def program(self) -> str:
-        return _shortened(self.job.command[0] if self.job.command else "the command", 200)
+        return shortened(self.job.command[0] if self.job.command else "the command", 200)
 
     @property
     def place(self) -> str:
@@ -205,38 +201,9 @@ def _command_line(command: tuple[str, ...]) -> str:
     words: list[str] = []
     length = 0
     for word in command:
-        words.append(shlex.quote(_shortened(word, _LONGEST_COMMAND)))
+        words.append(shlex.quote(shortened(word, _LONGEST_COMMAND)))
         length += len(words[-1]) + 1
         if length > _LONGEST_COMMAND and len(words) < len(command):
             words.append(f"… ({len(command) - len(words)} more arguments)")
             break
-    return _one_line(" ".join(words))
-
-
-def _one_line(text: str) -> str:
-    """Show control characters instead of obeying them."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-def _shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[:length]}… ({len(text) - length} more characters)"
-
-
-def last_lines(path: Path, count: int) -> list[str]:
-    """Read the last lines of a tool's output: a file that may be huge, be missing or hold any bytes."""
-    if count <= 0:
-        return []
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _LONGEST_TAIL_BYTES))
-            ending = file.read(_LONGEST_TAIL_BYTES)
-    except OSError:
-        return []
-    lines = re.split(r"\r?\n", ending.decode("utf-8", "replace").rstrip("\r\n"))
-    return [_shortened(_visible(line), _LONGEST_LINE) for line in lines[-count:]] if lines != [""] else []
-
-
-def _visible(line: str) -> str:
-    """Keep what a progress bar showed last, without colours."""
-    return _one_line(_COLOURS.sub("", line.rsplit("\r", 1)[-1]).expandtabs())
+    return one_line(" ".join(words))

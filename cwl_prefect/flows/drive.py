@@ -1,7 +1,7 @@
 """Drive a plan: each step starts the moment its sources exist; scatters, loops and subworkflows become calls."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -201,20 +201,20 @@ class Driver:
             call = Call(tool=step.run, values=as_object(only_declared(step.run, values)), step=name, index=index)
             return await self._call(call, scope, states)
         if scope.nested and scope.recorded:
-            outputs, state = await run_nested(self.workflow, step.run, values, inner)
-            states.append(state)
-            return outputs
-        outputs, giving = await self._inline(step.run, values, name, index, inner)
+            inside = run_nested(self.workflow, step.run, values, inner)
+        else:
+            inside = self._workflow(step.run, values, inner)
+        outputs, giving = await self._told(inside, name, call_name(name, index))
         states.extend(giving)
         return outputs
 
-    async def _inline(
-        self, plan: WorkflowPlan, values: CwlObject, name: str, index: tuple[int, ...], scope: Scope
+    async def _told(
+        self, subworkflow: Awaitable[tuple[CwlObject, States]], name: str, called: str
     ) -> tuple[CwlObject, States]:
-        called = call_name(name, index)
+        """Tell the beginning and the end of a subworkflow."""
         self._run.tell_call(StepEventKind.STARTED, name, called)
         try:
-            found = await self._workflow(plan, values, scope)
+            found = await subworkflow
         except CwlPrefectError as error:
             self._run.tell_call(StepEventKind.FAILED, name, called, str(error))
             raise

@@ -23,7 +23,7 @@ async def run_nested(
     plan: WorkflowPlan,
     values: CwlObject,
     scope: "Scope",
-) -> tuple[CwlObject, State[Any]]:
+) -> tuple[CwlObject, tuple[State[Any], ...]]:
     """Run a subworkflow as a nested flow run.
 
     Raises:
@@ -43,7 +43,7 @@ async def run_nested(
     )
     call = cast("Callable[..., Awaitable[State[Any]]]", nested)
     state = await call(inputs=_shown(values), wait_for=list(scope.after), return_state=True)
-    return await state.aresult(), state
+    return await state.aresult(), (state,)
 
 
 def flow_name(name: str) -> str:

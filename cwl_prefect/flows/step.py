@@ -6,19 +6,17 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prefect.exceptions import MissingContextError
-from prefect.logging import get_run_logger
-
 from cwl_prefect.backends.base import Backend, execute
 from cwl_prefect.cwl.bind import Bound, Place
 from cwl_prefect.engine import workspace as workspaces
-from cwl_prefect.engine.diagnose import explain, last_lines
+from cwl_prefect.engine.diagnose import explain
 from cwl_prefect.engine.stage import relink, stage
 from cwl_prefect.engine.validate import validate
 from cwl_prefect.engine.workspace import Workspace
 from cwl_prefect.errors import CwlPrefectError, StepError, TemporaryStepError
 from cwl_prefect.flows.hooks import LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Run
+from cwl_prefect.flows.tool_log import followed
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.model.job import BoundCall, CallStatus, ContainerJob, EntryKind, JobOutcome, Reason, StepResult
 from cwl_prefect.model.plan import ProcessClass, ToolPlan
@@ -92,6 +90,7 @@ class CallWork:
         run, call = self._run, self._call
         self._tries += 1
         if self._tries > 1:
+            run.tell_call(StepEventKind.RETRYING, call.step, call.name)
             await self.prepare()
         run.tell_call(StepEventKind.STARTED, call.step, call.name)
         try:
@@ -145,8 +144,8 @@ async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> Cwl
     space, job = (
         await run.in_thread(_stage, run, call, prepared, tries) if copies else _stage(run, call, prepared, tries)
     )
-    outcome = await execute(backend, job)
-    _log_stderr(job.stderr, call.name, run.settings.log_lines)
+    async with followed(job.stderr, name=call.name, most=run.settings.log_lines):
+        outcome = await execute(backend, job)
     _check(outcome, bound.call, job, call.name, run, space)
     mounts = backend.capabilities.mounts
     if is_plain(call.tool) and is_small(space.out):
@@ -212,17 +211,6 @@ def _check(outcome: JobOutcome, call: BoundCall, job: ContainerJob, name: str, r
     temporary = code in call.temporary_fail_codes and code not in call.success_codes
     kind = TemporaryStepError if temporary else StepError
     raise kind(message, step=name, exit_status=code, hint=hint)
-
-
-def _log_stderr(stderr: Path, name: str, lines: int) -> None:
-    """Send the end of a tool's stderr to the run's log; the file keeps all of it."""
-    found = last_lines(stderr, lines)
-    if not found:
-        return
-    try:
-        get_run_logger().info("%s stderr:\n%s", name, "\n".join(found))
-    except MissingContextError:
-        return
 
 
 def only_declared(tool: ToolPlan, values: Mapping[str, object]) -> dict[str, object]:

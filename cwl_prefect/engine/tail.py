@@ -1,0 +1,80 @@
+"""What a tool prints, as lines that a person can read: its end, or what came since the last look."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+LONGEST_LINE = 2_000
+_MOST_BYTES = 64 * 1024
+
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def one_line(text: str) -> str:
+    """Show control characters instead of obeying them."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def shortened(text: str, length: int) -> str:
+    """Cut a text, saying how much is missing."""
+    return text if len(text) <= length else f"{text[:length]}… ({len(text) - length} more characters)"
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """Read the last lines of a tool's output: a file that may be huge, be missing or hold any bytes."""
+    if count <= 0:
+        return []
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _MOST_BYTES))
+            ending = file.read(_MOST_BYTES)
+    except OSError:
+        return []
+    return list(_readable(ending))[-count:]
+
+
+class Follower:
+    """Reads a growing file, a bounded number of lines in all; the file keeps everything.
+
+    Args:
+        path: The file, which need not exist yet.
+        most: How many lines are given in all.
+    """
+
+    def __init__(self, path: Path, *, most: int) -> None:
+        self._path = path
+        self._left = most
+        self._offset = 0
+
+    def more(self, *, ended: bool) -> list[str]:
+        """Give the lines that came since the last look; an unfinished one only once the file has ended."""
+        if self._left <= 0:
+            return []
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                read = file.read(_MOST_BYTES)
+        except OSError:
+            return []
+        whole = read if ended or len(read) == _MOST_BYTES else read[: read.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        lines = list(_readable(whole))[: self._left]
+        self._left -= len(lines)
+        if self._left <= 0:
+            lines.append(f"(more is in {self._path})")
+        return lines
+
+
+def _readable(text: bytes) -> Iterator[str]:
+    stripped = text.decode("utf-8", "replace").rstrip("\r\n")
+    if not stripped:
+        return
+    for line in re.split(r"\r?\n", stripped):
+        yield shortened(_visible(line), LONGEST_LINE)
+
+
+def _visible(line: str) -> str:
+    """Keep what a progress bar showed last, without colours."""
+    return one_line(_COLOURS.sub("", line.rsplit("\r", 1)[-1]).expandtabs())

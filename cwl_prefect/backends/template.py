@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 STEP_VARIABLES = "cwl"
 """Job variable whose members apply to steps alone, over those that the flow run's own container shares."""
 
+_STEP_IMAGE = "the step's own"  # never used; without any value Prefect asks git for the default image's name
+
 OWNED_VARIABLES = frozenset({"command", "image", "name", "env", "mem_limit", "memswap_limit", "auto_remove"})
 """Job variables that describe the flow run's own container; steps decide these for themselves."""
 
@@ -127,7 +129,7 @@ async def docker_defaults(
     try:
         for_steps, defaults = _for_steps(template)
         merged = await DockerWorkerJobConfiguration.from_template_and_values(
-            for_steps, {**defaults, **variables}, client=client or _NoApi()
+            for_steps, {**defaults, **variables, "image": _STEP_IMAGE}, client=client or _NoApi()
         )
     except (ValidationError, KeyError, TypeError, ValueError) as exc:
         raise BackendError(

@@ -13,6 +13,7 @@ from cwltool.workflow import Workflow, WorkflowStep
 from schema_salad.utils import aslist
 
 from cwl_prefect.cwl.documents import bare_inputs, canonical_process, plain, requirement, short_type
+from cwl_prefect.cwl.places import placed
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import (
     PLAN_FORMAT,
@@ -198,13 +199,13 @@ def _link(
     port = shortname(entry["id"])
     holder = owner or workflow
     if len(names) > 1:
-        _need(holder, "MultipleInputFeatureRequirement", f"{port}: several sources")
+        _need(holder, "MultipleInputFeatureRequirement", placed(entry, field, f"{port} has several sources"))
     if entry.get("valueFrom") is not None:
-        _need(holder, "StepInputExpressionRequirement", f"{port}: valueFrom")
+        _need(holder, "StepInputExpressionRequirement", placed(entry, "valueFrom", f"{port} has a valueFrom"))
     unknown = [name for name in names if name not in sources]
     if unknown:
         raise DocumentError(
-            f"{_name(workflow)}: {port} names the source {shortname(unknown[0])!r}, which does not exist.",
+            placed(entry, field, f"{port} names the source {shortname(unknown[0])!r}, which does not exist."),
             hint="A source is an input of the workflow, or step/output with the output listed in the step's out.",
         )
     merge, pick = entry.get("linkMerge"), entry.get("pickValue")
@@ -224,7 +225,7 @@ def _link(
 def _need(process: Process, feature: str, what: str) -> None:
     if process.get_requirement(feature)[0] is None:
         raise DocumentError(
-            f"{_name(process)}: {what}, but {feature} is not among the requirements.",
+            f"{what}, but {feature} is not among the requirements of {_name(process)}.",
             hint=f"Add {feature} to the workflow's requirements.",
         )
 

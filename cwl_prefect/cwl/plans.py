@@ -6,6 +6,7 @@ An entry names every file that the compiler read, with its SHA-256; it holds whi
 import hashlib
 import json
 import os
+import re
 import tempfile
 import urllib.parse
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import PLAN_FORMAT, WorkflowPlan, decode_plan, encode_plan
 
 _COMPILERS = ("cwltool", "schema-salad")
+_PLAN = re.compile(rb'\s*\{\s*"kind"\s*:\s*"workflow"')
 
 
 def read_plan(document: str | Path) -> WorkflowPlan | None:
@@ -31,8 +33,11 @@ def read_plan(document: str | Path) -> WorkflowPlan | None:
     path = Path(document)
     if path.suffix != ".json" or not path.is_file():
         return None
-    text = path.read_bytes()
-    if b'"kind"' not in text[:200]:
+    try:
+        text = path.read_bytes()
+    except OSError:
+        return None  # loading it as a document says why
+    if not _PLAN.match(text):
         return None
     try:
         return decode_plan(text)

@@ -1,6 +1,7 @@
 """Read CWL documents: paths, URLs, fragments, packed graphs and older versions, with errors that name the place."""
 
 import logging
+import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,10 @@ from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.fetcher import DefaultFetcher
 
+from cwl_prefect.cwl.aliases import repeated_too_often
+from cwl_prefect.cwl.faults import describe_faults
 from cwl_prefect.cwl.messages import document_message
+from cwl_prefect.cwl.places import check_names, check_unique
 from cwl_prefect.errors import CwlPrefectError, DocumentError, UnsupportedError
 
 EXTENSION_SCHEMAS = {
@@ -27,6 +31,11 @@ EXTENSION_SCHEMAS = {
     "v1.2": "extensions-v1.2.yml",
     "v1.3.0-dev1": "extensions-v1.3.yml",
 }
+
+_UNKNOWN_REQUIREMENT = re.compile(
+    r"checking field 'requirements'.*Field 'class' contains undefined reference", re.DOTALL
+)
+IS_DOCUMENT = "A CWL document has the fields cwlVersion and class, or cwlVersion and $graph."
 
 
 class RecordingFetcher(DefaultFetcher):
@@ -40,7 +49,11 @@ class RecordingFetcher(DefaultFetcher):
         """Fetch a text and remember its URL, unless it belongs to the language itself."""
         if not url.startswith("https://w3id.org/cwl/"):
             self._read.add(url.partition("#")[0])
-        return super().fetch_text(url, content_types)
+        text = super().fetch_text(url, content_types)
+        if repeated_too_often(text):
+            place = document_message(url)
+            raise DocumentError(f"{place}: its YAML aliases stand for too many values.", hint="Write the values out.")
+        return text
 
 
 def load_recorded(document: str) -> tuple[Process, frozenset[str]]:
@@ -66,19 +79,33 @@ def load_process(document: str, *, defaults: Mapping[str, Any] | None = None, re
     location = document_uri(document)
     with translated_errors(document):
         context = _loading_context(location, defaults or {}, set() if read is None else read)
-        context, root, uri = fetch_document(location, context)
-        if not isinstance(root, Mapping):
-            raise DocumentError(
-                f"{document}: expected a CWL document, which is a mapping, found {_kind(root)}.",
-                hint="A CWL document has the fields cwlVersion and class, or cwlVersion and $graph.",
-            )
-        if "cwlVersion" not in root and "class" not in root and "$graph" not in root:
-            raise DocumentError(
-                f"{document}: this is YAML, but not a CWL document: it has neither cwlVersion nor class.",
-                hint="Give the CWL document first and the job order after it.",
-            )
+        context, root, uri = _fetched(document, location, context)
         context, uri = resolve_and_validate_document(context, root, uri)
         return make_tool(uri, context)
+
+
+def _fetched(document: str, location: str, context: LoadingContext) -> tuple[LoadingContext, Any, str]:
+    try:
+        context, root, uri = fetch_document(location, context)
+    except StopIteration:
+        root, uri = None, location
+    if not isinstance(root, Mapping):
+        raise DocumentError(
+            f"{document}: expected a CWL document, which is a mapping, found {_kind(root)}.",
+            hint=IS_DOCUMENT,
+        )
+    if "cwlVersion" not in root and "class" not in root and "$graph" not in root:
+        raise DocumentError(
+            f"{document}: this is YAML, but not a CWL document: it has neither cwlVersion nor class.",
+            hint="Give the CWL document first and the job order after it.",
+        )
+    check_unique(root.get("$graph"), "the process")
+    return context, root, uri
+
+
+def _checked_tool(toolpath_object: Any, loadingContext: LoadingContext) -> Process:  # noqa: N803 - cwltool's names
+    check_names(toolpath_object)
+    return default_make_tool(toolpath_object, loadingContext)
 
 
 def document_uri(document: str) -> str:
@@ -108,14 +135,20 @@ def translated_errors(document: str) -> Iterator[None]:
         raise
     except UnsupportedRequirement as error:
         raise UnsupportedError(
-            document_message(str(error)),
+            describe_faults(error, document),
             hint="Remove the requirement, or give it as a hint if the tool can do without it.",
         ) from error
     except GraphTargetMissingException as error:
         raise DocumentError(f"{document}: {error}", hint=f"Name one, as in {document}#id.") from error
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{document}: this is not a text in UTF-8.", hint=IS_DOCUMENT) from error
     except (SchemaSaladException, WorkflowException, YAMLError, ValueError) as error:
-        raise DocumentError(_named(document, document_message(str(error)))) from error
-    except (OSError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
+        raise _invalid(document, error) from error
+    except RecursionError as error:
+        raise DocumentError(
+            f"{document}: it is nested without end.", hint="Look for a workflow that runs itself, also through others."
+        ) from error
+    except (OSError, KeyError, TypeError, AttributeError, AssertionError) as error:
         detail = document_message(str(error)) or type(error).__name__
         raise DocumentError(f"{document}: it cannot be loaded as CWL ({type(error).__name__}: {detail}).") from error
 
@@ -131,7 +164,7 @@ def quiet_libraries() -> None:
 def _loading_context(location: str, job_order: Mapping[str, Any], read: set[str]) -> LoadingContext:
     context = LoadingContext()
     context.fetcher_constructor = partial(RecordingFetcher, read)
-    context.construct_tool_object = default_make_tool
+    context.construct_tool_object = _checked_tool
     context.enable_dev = True
     context.disable_js_validation = True
     context.relax_path_checks = True
@@ -171,9 +204,13 @@ def _check_file_url(document: str) -> None:
         raise DocumentError(f"{document}: no such file.", hint="Check the path of the CWL document.")
 
 
-def _named(document: str, message: str) -> str:
-    name = Path(urllib.parse.urlsplit(document).path).name
-    return message if name and name in message else f"{document}: {message}"
+def _invalid(document: str, error: Exception) -> CwlPrefectError:
+    message = describe_faults(error, document)
+    if _UNKNOWN_REQUIREMENT.search(str(error)):
+        return UnsupportedError(
+            message, hint="Correct its name, or give it as a hint if the process can do without it."
+        )
+    return DocumentError(message)
 
 
 def _kind(value: object) -> str:

@@ -1,6 +1,7 @@
 """Make the messages of cwltool and schema-salad readable: short paths, no ornaments, places kept."""
 
 import re
+import urllib.parse
 from pathlib import Path
 
 _FILE_URL = re.compile(r"file://(/[^\s'\"#]*)")
@@ -13,7 +14,7 @@ LONGEST_MESSAGE = 4000  # characters; a validation error can quote a whole docum
 def document_message(text: str) -> str:
     """Shorten a message about a document; places such as ``workflow.cwl:3:5`` stay."""
     plain = _ANSI.sub("", text).strip()
-    plain = _FILE_URL.sub(lambda match: _relative(match.group(1)), plain)
+    plain = _FILE_URL.sub(lambda match: short_path(urllib.parse.unquote(match.group(1))), plain)
     return _bounded(plain)
 
 
@@ -21,10 +22,11 @@ def call_message(text: str) -> str:
     """Shorten a message about one call of a tool, whose document has no places any more."""
     plain = _TRACEBACK.sub("", _ANSI.sub("", text))
     plain = _PLACEHOLDER_PLACE.sub("", plain).strip()
-    return _bounded(_FILE_URL.sub(lambda match: match.group(1), plain))
+    return _bounded(_FILE_URL.sub(lambda match: urllib.parse.unquote(match.group(1)), plain))
 
 
-def _relative(path: str) -> str:
+def short_path(path: str) -> str:
+    """Write a path from the current directory on, where it lies below it."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:

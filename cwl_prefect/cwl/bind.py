@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cwltool.process
 from cwltool.context import RuntimeContext
 from cwltool.cuda import cuda_check
 from cwltool.mpi import MpiConfig
@@ -89,7 +90,10 @@ class Binder:
         """
         with call_errors(name), missing_files(name):
             live = self._tools.get(tool, self._ontology)
-            job = next(live.job(inputs, None, self._context(tool, place)))
+            context = self._context(tool, place)
+            context.name = name
+            cwltool.process._names.clear()  # noqa: SLF001 - it looks for a free name by counting up; ours is unique
+            job = next(live.job(inputs, None, context))
             return _describe(tool, job, place, name)
 
     def evaluate(self, tool: ToolPlan, inputs: CwlObject, *, name: str) -> CwlObject:

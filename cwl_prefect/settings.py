@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         description="Cores that steps may use together; all of the machine where none is given.",
     )
     max_ram_mib: float | None = Field(default=None, gt=0, description="Memory in MiB that steps may use together.")
+    strict_limits: bool = Field(
+        default=False, description="Hold containers to the cores and memory that their step asks for."
+    )
     max_calls: int = Field(
         default=128, ge=1, description="Tool calls in hand at once: prepared, waiting for resources or running."
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.cwl.bind import docker_requirement
@@ -16,10 +17,10 @@ def _local() -> Backend:
     return LocalBackend()
 
 
-def _docker() -> Backend:
+def _docker(settings: Settings) -> Backend:
     from cwl_prefect.backends.docker import DockerBackend
 
-    return DockerBackend()
+    return DockerBackend(strict_limits=settings.strict_limits)
 
 
 def _docker_answers() -> bool:
@@ -42,12 +43,12 @@ class Backends:
         self,
         settings: Settings,
         *,
-        containers: Callable[[], Backend] = _docker,
+        containers: Callable[[], Backend] | None = None,
         processes: Callable[[], Backend] = _local,
         available: Callable[[], bool] = _docker_answers,
     ) -> None:
         self._wanted = settings.backend
-        self._make = {True: containers, False: processes}
+        self._make = {True: containers or partial(_docker, settings), False: processes}
         self._available = available
         self._open: dict[bool, Backend] = {}
         self._answers: bool | None = None

@@ -11,6 +11,8 @@ from cwl_prefect.cli.terminal import complain, silence_standard_output
 from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, UsageError
 from cwl_prefect.settings import Settings
 
+_OPTIONS = {"max_ram_mib": "--max-ram", "max_calls": "--parallel", "run_timeout_s": "--timeout"}  # not spelled alike
+
 
 def settings_with(overrides: Mapping[str, object]) -> Settings:
     """Make the settings of one command: the environment's, overridden by what the command line gives (not None).
@@ -76,6 +78,6 @@ def _settings_error(problems: object, given: Mapping[str, object]) -> UsageError
     texts = []
     for problem in problems if isinstance(problems, list) else []:
         name = str(problem["loc"][0]) if problem["loc"] else "settings"
-        source = f"--{name.replace('_', '-')}" if name in given else f"CWL_PREFECT_{name.upper()}"
+        source = _OPTIONS.get(name, f"--{name.replace('_', '-')}") if name in given else f"CWL_PREFECT_{name.upper()}"
         texts.append(f"{source}: {problem['msg']}, not {problem['input']!r}")
     return UsageError("; ".join(texts) or "The settings are wrong.", hint="see `cwl-prefect run --help`.")

@@ -4,6 +4,7 @@ import logging
 import sys
 
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+PREFECTS_LOGGERS = ("prefect", "APILogWorker", "EventsWorker")
 QUIET_LOGGERS = ("cwltool", "salad", "rdflib.term", "httpx", "httpcore", "docker", "urllib3", "asyncio")
 
 
@@ -22,7 +23,7 @@ def worth_showing(record: logging.LogRecord) -> bool:
     """
     if record.name.startswith(RUN_LOGGERS):
         return False
-    return record.levelno >= logging.ERROR or not record.name.startswith("prefect")
+    return record.levelno >= logging.ERROR or not record.name.startswith(PREFECTS_LOGGERS)
 
 
 class StandardErrorHandler(logging.Handler):

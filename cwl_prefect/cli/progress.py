@@ -142,7 +142,9 @@ class PlainLines:
     def _line_for(self, event: StepEvent, counts: StepCounts) -> str | None:
         now = self._clock()
         if event.kind in TROUBLES and counts.failed <= SHOWN_FAILURES:
-            return f"{event.call or event.step} {event.kind}" + (f": {_first_line(event.message or '')}").rstrip(": ")
+            name = event.call or event.step
+            said = _first_line(event.message or "").removeprefix(f"{name}: ").removeprefix(f"{name} failed: ")
+            return f"{name} {event.kind}: {said}".rstrip(": ")
         if event.kind in ENDINGS and counts.done:
             return f"{counts.name}: {counts.summary()} in {now - counts.began_at:.1f} s"
         if event.kind is StepEventKind.PLANNED:

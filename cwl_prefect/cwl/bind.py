@@ -88,7 +88,7 @@ class Binder:
             ExpressionError: An expression failed.
             StepError: The call cannot be described, for instance because its command line is empty.
         """
-        with call_errors(name), missing_files(name):
+        with call_errors(name, inputs), missing_files(name):
             live = self._tools.get(tool, self._ontology)
             context = self._context(tool, place)
             context.name = name
@@ -111,7 +111,7 @@ class Binder:
             )
         found: list[Any] = []
         context = RuntimeContext({"eval_timeout": self._expression_timeout_s, "use_container": False})
-        with call_errors(name), missing_files(name):
+        with call_errors(name, inputs), missing_files(name):
             live = self._tools.get(tool, self._ontology)
             job = next(live.job(inputs, None, context))
             outputs = job.builder.do_eval(job.script)

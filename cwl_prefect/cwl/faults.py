@@ -16,6 +16,12 @@ MOST_FAULTS = 10
 _PLACED = re.compile(r"^(?P<place>\S.*?:\d+:\d+):(?P<indent>\s+)(?P<text>.*)$")
 _FIELD = re.compile(r"^the '(.+)' field is not valid because$")
 _WRONG_KIND = re.compile(r"is not a valid enum_[0-9a-f]+|Expected class '")
+_OF_ANOTHER_TYPE = (
+    re.compile(r"Expected class '.*\.(\w+)' but this is '.*'"),
+    re.compile(r"the value is not (.*)"),
+    re.compile(r"value is a \w+,? (?:but )?expected (.*)"),
+    re.compile(r".* is not (int|long|float|double|boolean|string)", re.DOTALL),
+)
 _MEMORY_ADDRESS = re.compile(r"^\(\d{9,}\) \((?P<file>file://[^)]*)\)")
 _OF_PARSER = ("while parsing", "while scanning", "while constructing", "mapping values", "found ")
 _OLD_VERSION = "no longer supports pre CWL v1.0 documents"
@@ -44,7 +50,7 @@ def describe_faults(error: Exception, document: str) -> str:
 
 def value_faults(error: SchemaSaladException) -> list[tuple[str | None, str]]:
     """Tell what is wrong with values: for each fault the name of the outermost field, if any, and the fault."""
-    return [(path[0] if path else None, text) for _, path, text in _leaves(error, ())]
+    return [(path[0] if path else None, _reworded_value(text)) for _, path, text in _leaves(error, ())]
 
 
 def place_in(document: str, pattern: str) -> str | None:
@@ -212,6 +218,14 @@ _REWORDINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str] | str],
     (re.compile(r"(Workflow contains .*) but (\w+Requirement) not in requirements"), r"\1, but \2 is not required"),
     (re.compile(r"(.*) \(expected ''\)(.*)"), r"\1\2"),
 )
+
+
+def _reworded_value(message: str) -> str:
+    for pattern in _OF_ANOTHER_TYPE:
+        found = pattern.fullmatch(message)
+        if found is not None:
+            return f"expected {found[1]}"
+    return _reworded(message)
 
 
 def _reworded(message: str) -> str:

@@ -10,6 +10,7 @@ from cwltool.context import RuntimeContext
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from schema_salad.utils import yaml_no_ts
 
+from cwl_prefect.cwl.aliases import repeated_too_often
 from cwl_prefect.cwl.bind import missing_files
 from cwl_prefect.cwl.documents import plain
 from cwl_prefect.cwl.live import Ontology, call_errors, make_live
@@ -18,6 +19,7 @@ from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects, map_file_objects
 
 _CONTROL_KEYS = frozenset({"cwl:tool", "cwl:requirements", "cwltool:overrides", "$namespaces", "$schemas", "id"})
+READABLE_SCHEMES = frozenset({"file", "http", "https", "_"})
 
 
 def parse_job_order(text: str, *, source: str) -> CwlObject:
@@ -26,6 +28,8 @@ def parse_job_order(text: str, *, source: str) -> CwlObject:
     Raises:
         InputError: It is neither, or not a mapping; the text names line and column.
     """
+    if repeated_too_often(text):
+        raise InputError(f"{source}: its YAML aliases stand for too many values.", hint="Write the values out.")
     try:
         parsed = json.loads(text) if text.lstrip().startswith("{") else yaml_no_ts().load(text)
     except json.JSONDecodeError:
@@ -92,7 +96,7 @@ def prepare_inputs(
         _check_exist(given, name)
     live = _live_inputs(plan, ontology)
     context = RuntimeContext({"eval_timeout": timeout_s, "toplevel": outermost, "use_container": False})
-    with call_errors(name), missing_files(name):
+    with call_errors(name, given), missing_files(name):
         job = next(live.job(given, None, context))
     return {str(key): value for key, value in job.builder.job.items()}
 
@@ -158,7 +162,15 @@ def _check_exist(given: Mapping[str, CwlValue], name: str) -> None:
     for port, value in given.items():
         for found in file_objects(value):
             location = found.get("location")
-            if not isinstance(location, str) or not location.startswith("file://"):
+            if not isinstance(location, str):
+                continue
+            scheme = urllib.parse.urlsplit(location).scheme
+            if scheme not in READABLE_SCHEMES:
+                raise InputError(
+                    f"{name}: input {port}: {found['class']} {location}: locations with {scheme}: cannot be read.",
+                    hint="Fetch it first, and give the path of the local copy.",
+                )
+            if scheme != "file":
                 continue
             path = Path(urllib.parse.unquote(urllib.parse.urlsplit(location).path))
             expected = path.is_dir() if found["class"] == "Directory" else path.is_file()

@@ -17,17 +17,22 @@ from cwltool.job import JobBase
 from cwltool.pathmapper import PathMapper
 from cwltool.update import INTERNAL_VERSION, ORIGINAL_CWLVERSION
 from rdflib import Graph, URIRef
+from requests.exceptions import RequestException
 from schema_salad.avro.schema import Names
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.sourceline import cmap
 
+from cwl_prefect.cwl.faults import value_faults
 from cwl_prefect.cwl.javascript import JavascriptError
 from cwl_prefect.cwl.load import quiet_libraries
 from cwl_prefect.cwl.messages import call_message
 from cwl_prefect.errors import CwlPrefectError, ExpressionError, InputError, StepError, UnsupportedError
 from cwl_prefect.model.plan import ToolPlan
+from cwl_prefect.model.values import file_objects
 
 Ontology = tuple[tuple[str, str, str], ...]
+
+LONGEST_VALUE = 80  # characters of a value that is quoted in an error
 
 _EXPRESSION_MARK = "Expression evaluation error"
 
@@ -160,8 +165,13 @@ def make_live(
 
 
 @contextmanager
-def call_errors(what: str) -> Iterator[None]:
-    """Turn what cwltool raises while a call is bound or collected into errors of this package."""
+def call_errors(what: str, values: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Turn what cwltool raises while a call is bound or collected into errors of this package.
+
+    Args:
+        what: Name of the call.
+        values: Its inputs, to be named and quoted where they are at fault.
+    """
     try:
         yield
     except CwlPrefectError:
@@ -169,12 +179,12 @@ def call_errors(what: str) -> Iterator[None]:
     except UnsupportedRequirement as error:
         raise UnsupportedError(f"{what}: {call_message(str(error))}") from error
     except (WorkflowException, SchemaSaladException, ValueError, KeyError, TypeError) as error:
-        raise _call_error(what, error) from error
+        raise _call_error(what, error, values or {}) from error
     except RecursionError as error:
         raise StepError(f"{what}: values are nested too deeply.") from error
 
 
-def _call_error(what: str, error: Exception) -> CwlPrefectError:
+def _call_error(what: str, error: Exception, values: Mapping[str, Any]) -> CwlPrefectError:
     message = call_message(str(error)) or type(error).__name__
     javascript = _javascript_error(error)
     if javascript is not None:
@@ -185,8 +195,14 @@ def _call_error(what: str, error: Exception) -> CwlPrefectError:
             step=what,
             hint="Check the expression; inputs, self and runtime are what it can see.",
         )
-    if message.startswith("Invalid job input record"):
-        return InputError(f"{what}: {message.partition(chr(10))[2] or message}")
+    if message.startswith("Invalid job input record") and isinstance(error.__cause__, SchemaSaladException):
+        message = _input_message(what, error.__cause__, values)
+        return InputError(message, hint="`cwl-prefect inputs DOCUMENT` shows what is expected.")
+    if (unreachable := _unreachable(error)) is not None:
+        return InputError(
+            f"{what}: input {_port_of(unreachable, values)}{unreachable}: it cannot be fetched.",
+            hint="Check the address and the network, or give the path of a local copy.",
+        )
     return StepError(f"{what}: {message}", step=what)
 
 
@@ -197,6 +213,37 @@ def _javascript_error(error: BaseException | None) -> JavascriptError | None:
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+def _input_message(what: str, error: SchemaSaladException, values: Mapping[str, Any]) -> str:
+    faults: dict[str, str] = {}
+    for field, text in value_faults(error):
+        if field is None:
+            faults[text.rstrip(".")] = ""
+        else:
+            faults[f"input {field}: {text}"] = f", found {_shown(values[field])}" if field in values else ""
+    return f"{what}: {'; '.join(fault + found for fault, found in faults.items())}."
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def _unreachable(error: BaseException | None) -> str | None:
+    """Find the URL that could not be fetched, if that is what an error is about."""
+    while error is not None:
+        if isinstance(error, RequestException):
+            return None if error.request is None else str(error.request.url)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _port_of(location: str, values: Mapping[str, Any]) -> str:
+    for port, value in values.items():
+        if any(found.get("location") == location for found in file_objects(value)):
+            return f"{port}: "
+    return ""
 
 
 def _marked(document: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +39,8 @@ FORMAT_RELATIONS = (
     "http://www.w3.org/2000/01/rdf-schema#subClassOf",
     "http://www.w3.org/2002/07/owl#equivalentClass",
 )
+
+_RANDOM_NAME = re.compile(r"(?:_:)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # of a process without an id
 
 
 def compile_process(process: Process, *, origin: str) -> WorkflowPlan:
@@ -309,8 +312,7 @@ def _ontology(process: Process) -> tuple[tuple[str, str, str], ...]:
 def _name(process: Process) -> str:
     name = urllib.parse.unquote(shortname(process.tool["id"]))
     stem = name.removesuffix(".cwl").removesuffix(".json").removesuffix(".yml").removesuffix(".yaml")
-    looks_random = len(name) == 36 and name.count("-") == 4
-    return process.tool["class"] if looks_random or not stem else stem
+    return process.tool["class"] if not stem or _RANDOM_NAME.fullmatch(name) else stem
 
 
 def _version(process: Process) -> str:

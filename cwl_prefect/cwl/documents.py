@@ -107,14 +107,16 @@ def _without_directories(value: Any, *, key: str | None) -> Any:
 
 def _with_stable_streams(document: dict[str, Any]) -> dict[str, Any]:
     """Name unnamed stdout and stderr by the tool's content; cwltool names them by a text that holds its path."""
-    for stream in ("stdout", "stderr"):
-        name = document.get(stream)
-        if not isinstance(name, str) or not _SHA1.fullmatch(name):
-            continue
-        text = json.dumps(document, sort_keys=True).replace(name, stream)
-        stable = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-        document = json.loads(json.dumps(document).replace(name, stable))
-    return document
+    named = {stream: document.get(stream) for stream in ("stdout", "stderr")}
+    unnamed = {stream: name for stream, name in named.items() if isinstance(name, str) and _SHA1.fullmatch(name)}
+    if not unnamed:
+        return document
+    content = text = json.dumps(document, sort_keys=True)
+    for stream, name in unnamed.items():
+        content = content.replace(name, stream)
+    for stream, name in unnamed.items():
+        text = text.replace(name, hashlib.sha1(f"{stream} {content}".encode(), usedforsecurity=False).hexdigest())
+    return dict(json.loads(text))
 
 
 def _strip_field_bindings(declared: Any) -> None:

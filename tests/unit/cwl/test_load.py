@@ -183,20 +183,20 @@ class TestVersions:
 
 
 class TestOverrides:
-    ORDERS = [
-        pytest.param({"cwl:requirements": {"ResourceRequirement": {"coresMin": 3}}}, id="requirements-as-a-mapping"),
-        pytest.param(
-            {"cwl:requirements": [{"class": "ResourceRequirement", "coresMin": 3}]}, id="requirements-as-a-list"
-        ),
-        pytest.param(
-            {"https://w3id.org/cwl/cwl#requirements": [{"class": "ResourceRequirement", "coresMin": 3}]},
-            id="requirements-by-their-full-name",
-        ),
-    ]
-
-    @pytest.mark.parametrize("order", ORDERS)
-    def test_requirements_of_a_job_order_apply(self, write, order):
-        process = load_process(str(write(ECHO)), defaults=order)
+    @pytest.mark.parametrize(
+        ("key", "requirements"),
+        [
+            pytest.param("cwl:requirements", {"ResourceRequirement": {"coresMin": 3}}, id="as-a-mapping"),
+            pytest.param("cwl:requirements", [{"class": "ResourceRequirement", "coresMin": 3}], id="as-a-list"),
+            pytest.param(
+                "https://w3id.org/cwl/cwl#requirements",
+                [{"class": "ResourceRequirement", "coresMin": 3}],
+                id="by-their-full-name",
+            ),
+        ],
+    )
+    def test_requirements_of_a_job_order_apply(self, write, key, requirements):
+        process = load_process(str(write(ECHO)), defaults={key: requirements})
         assert process.get_requirement("ResourceRequirement")[0]["coresMin"] == 3
 
     def test_overrides_of_a_job_order_apply_to_their_target(self, write, tmp_path):
@@ -315,7 +315,7 @@ class TestBadDocuments:
     def test_what_is_missing_is_said(self, write, here, text, words):
         write(ECHO, "echo.cwl")
         write(text)
-        with pytest.raises(DocumentError, match="main.cwl") as found:
+        with pytest.raises(DocumentError, match=r"main\.cwl") as found:
             load_process("main.cwl")
         assert words in str(found.value)
 
@@ -334,7 +334,7 @@ class TestBadDocuments:
         assert found.value.exit_code == 33
 
     def test_a_graph_without_main_asks_for_a_fragment(self, write):
-        with pytest.raises(DocumentError, match="as in .*#id"):
+        with pytest.raises(DocumentError, match=r"as in .*#id"):
             load_process(str(write(GRAPH.replace("id: main", "id: other"))))
 
     def test_a_fragment_that_does_not_exist_is_refused(self, write):
@@ -353,7 +353,7 @@ class TestBadDocuments:
 
     def test_a_binary_file_is_refused(self, tmp_path):
         (tmp_path / "main.cwl").write_bytes(bytes(range(256)))
-        with pytest.raises(DocumentError, match="main.cwl"):
+        with pytest.raises(DocumentError, match=r"main\.cwl"):
             load_process(str(tmp_path / "main.cwl"))
 
     def test_a_bad_feature_use_stays_a_document_error(self, write):

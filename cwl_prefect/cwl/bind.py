@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cwltool.mutation import MutationManager
 from cwltool.pathmapper import PathMapper
 from cwltool.stdfsaccess import StdFsAccess
 
+from cwl_prefect.cwl.collect import Collect, collector
 from cwl_prefect.cwl.documents import requirement
 from cwl_prefect.cwl.live import CallPathMapper, DescribedJob, LiveTools, Ontology, call_errors
 from cwl_prefect.errors import InputError, StepError, UnsupportedError
@@ -28,8 +29,6 @@ CONTAINER_STAGEDIR = "/var/lib/cwl"
 
 _SIZE = re.compile(r"^\s*([0-9.]+)\s*([kmgt]?)i?b?\s*$", re.IGNORECASE)
 _MEBIBYTES = {"": 1 / 2**20, "k": 1 / 2**10, "m": 1, "g": 2**10, "t": 2**20}
-
-Collect = Callable[[Path, int], CwlObject]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,27 +227,7 @@ def _describe(tool: ToolPlan, job: DescribedJob, place: Place, name: str) -> Bou
         temporary_fail_codes=frozenset(job.temporaryFailCodes),
         permanent_fail_codes=frozenset(job.permanentFailCodes),
     )
-    return Bound(call=call, collect=_collector(job, call))
-
-
-def _collector(job: DescribedJob, call: BoundCall) -> Collect:
-    def collect(outdir: Path, exit_code: int) -> CwlObject:
-        _settle_literals(job, call, outdir)
-        return as_object(job.collect_outputs(str(outdir), exit_code))
-
-    return collect
-
-
-def _settle_literals(job: DescribedJob, call: BoundCall, outdir: Path) -> None:
-    """Tell the path mappers where literals were written, so that an output that is one is found on this machine."""
-    for mapper in (job.pathmapper, job.generatemapper):
-        if mapper is None:
-            continue
-        for key, entry in list(mapper.items()):
-            if entry.type in ("CreateFile", "CreateWritableFile"):
-                below = entry.target.removeprefix(f"{call.outdir}/")
-                here = str(outdir / below) if below != entry.target else entry.target
-                mapper.update(key, here, entry.target, entry.type, entry.staged)
+    return Bound(call=call, collect=collector(job, call, name=name))
 
 
 def _entries(mapper: PathMapper) -> list[StagedEntry]:

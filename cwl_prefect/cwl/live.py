@@ -185,16 +185,10 @@ def call_errors(what: str, values: Mapping[str, Any] | None = None) -> Iterator[
 
 
 def _call_error(what: str, error: Exception, values: Mapping[str, Any]) -> CwlPrefectError:
+    failed = expression_error(what, error)
+    if failed is not None:
+        return failed
     message = call_message(str(error)) or type(error).__name__
-    javascript = _javascript_error(error)
-    if javascript is not None:
-        return ExpressionError(f"{what}: {javascript.message}", step=what, hint=javascript.hint)
-    if _EXPRESSION_MARK in message:
-        return ExpressionError(
-            f"{what}: {message}",
-            step=what,
-            hint="Check the expression; inputs, self and runtime are what it can see.",
-        )
     if message.startswith("Invalid job input record") and isinstance(error.__cause__, SchemaSaladException):
         message = _input_message(what, error.__cause__, values)
         return InputError(message, hint="`cwl-prefect inputs DOCUMENT` shows what is expected.")
@@ -204,6 +198,18 @@ def _call_error(what: str, error: Exception, values: Mapping[str, Any]) -> CwlPr
             hint="Check the address and the network, or give the path of a local copy.",
         )
     return StepError(f"{what}: {message}", step=what)
+
+
+def expression_error(what: str, error: BaseException) -> ExpressionError | None:
+    """Give the error of an expression, where that is what an error is about."""
+    javascript = _javascript_error(error)
+    if javascript is not None:
+        return ExpressionError(f"{what}: {javascript.message}", step=what, hint=javascript.hint)
+    message = call_message(str(error))
+    if _EXPRESSION_MARK not in message:
+        return None
+    hint = "Check the expression; inputs, self and runtime are what it can see."
+    return ExpressionError(f"{what}: {message}", step=what, hint=hint)
 
 
 def _javascript_error(error: BaseException | None) -> JavascriptError | None:

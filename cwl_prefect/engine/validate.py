@@ -29,6 +29,8 @@ def validate(outputs: CwlObject, call: BoundCall, outdir: Path, *, name: str) ->
                 path = urllib.parse.unquote(urllib.parse.urlsplit(location).path)
                 if not _lies_plainly_in(path, outdir):
                     _check_place(path, _allowed(call, outdir), port=port, name=name)
+                if found["class"] == "Directory" and path.startswith(f"{outdir}/"):
+                    _check_links(path, _allowed(call, outdir), port=port, name=name)
 
 
 def _lies_plainly_in(path: str, outdir: Path) -> bool:
@@ -51,6 +53,15 @@ def _lies_plainly_in(path: str, outdir: Path) -> bool:
 def _allowed(call: BoundCall, outdir: Path) -> tuple[str, ...]:
     sources = (os.path.realpath(entry.source) for entry in call.entries if _is_file(entry.kind))
     return (os.path.realpath(outdir), *sources)
+
+
+def _check_links(directory: str, allowed: tuple[str, ...], *, port: str, name: str) -> None:
+    """Check every link of a directory that leads anywhere: it will be followed when the directory is published."""
+    for place, directories, files in os.walk(directory):
+        for entry in (*directories, *files):
+            path = f"{place}/{entry}"
+            if os.path.islink(path) and os.path.exists(path):  # noqa: PTH114, PTH110 - cheaper than Path
+                _check_place(path, allowed, port=port, name=name)
 
 
 def _check_place(path: str, allowed: tuple[str, ...], *, port: str, name: str) -> None:

@@ -13,7 +13,7 @@ from cwl_prefect.engine.diagnose import explain
 from cwl_prefect.engine.stage import relink, stage
 from cwl_prefect.engine.validate import validate
 from cwl_prefect.engine.workspace import Workspace
-from cwl_prefect.errors import CwlPrefectError, StepError, TemporaryStepError
+from cwl_prefect.errors import BackendError, CwlPrefectError, StepError, TemporaryStepError
 from cwl_prefect.flows.hooks import LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.tool_log import followed
@@ -145,12 +145,19 @@ async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> Cwl
         await run.in_thread(_stage, run, call, prepared, tries) if copies else _stage(run, call, prepared, tries)
     )
     async with followed(job.stderr, name=call.name, most=run.settings.log_lines):
-        outcome = await execute(backend, job)
+        outcome = await _executed(backend, job, call.name)
     _check(outcome, bound.call, job, call.name, run, space)
     mounts = backend.capabilities.mounts
     if is_plain(call.tool) and is_small(space.out):
         return _finish(bound, space, outcome, call, mounts)
     return await run.in_thread(_finish, bound, space, outcome, call, mounts)
+
+
+async def _executed(backend: Backend, job: ContainerJob, name: str) -> JobOutcome:
+    try:
+        return await execute(backend, job)
+    except BackendError as error:
+        raise type(error)(f"{name}: {error.message}", hint=error.hint) from error
 
 
 def is_plain(tool: ToolPlan) -> bool:

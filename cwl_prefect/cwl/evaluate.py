@@ -50,7 +50,7 @@ def step_values(
         for link in links:
             if link.value_from is not None:
                 own = _with_listing(loaded.get(link.port))
-                with call_errors(f"{name}: valueFrom of {link.port}"):
+                with call_errors(f"{name}: valueFrom of {link.port}", step=name):
                     evaluated[link.port] = _evaluate(link.value_from, inputs, own, requirements, timeout_s)
         return evaluated
 
@@ -68,7 +68,7 @@ def holds(
     Raises:
         ExpressionError: It failed, or gave neither true nor false.
     """
-    with call_errors(f"{name}: when"):
+    with call_errors(f"{name}: when", step=name):
         found = _evaluate(condition, values, None, requirements, timeout_s)
     if not isinstance(found, bool):
         raise ExpressionError(

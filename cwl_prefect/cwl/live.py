@@ -165,12 +165,13 @@ def make_live(
 
 
 @contextmanager
-def call_errors(what: str, values: Mapping[str, Any] | None = None) -> Iterator[None]:
+def call_errors(what: str, values: Mapping[str, Any] | None = None, *, step: str | None = None) -> Iterator[None]:
     """Turn what cwltool raises while a call is bound or collected into errors of this package.
 
     Args:
-        what: Name of the call.
+        what: Name of the call, with the part of it that may fail.
         values: Its inputs, to be named and quoted where they are at fault.
+        step: Name of the call alone, where it differs.
     """
     try:
         yield
@@ -179,7 +180,10 @@ def call_errors(what: str, values: Mapping[str, Any] | None = None) -> Iterator[
     except UnsupportedRequirement as error:
         raise UnsupportedError(f"{what}: {call_message(str(error))}") from error
     except (WorkflowException, SchemaSaladException, ValueError, KeyError, TypeError) as error:
-        raise _call_error(what, error, values or {}) from error
+        raised = _call_error(what, error, values or {})
+        if isinstance(raised, StepError):
+            raised.step = step or what
+        raise raised from error
     except RecursionError as error:
         raise StepError(f"{what}: values are nested too deeply.") from error
 

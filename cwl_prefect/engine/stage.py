@@ -155,12 +155,13 @@ class _Links:
         roots = [str(directory) for directory in (self.workspace.out, self.workspace.tmp, self.workspace.stage)]
         for target in (self.call.outdir, self.call.tmpdir, *(entry.target for entry in self.call.entries)):
             _demand_inside(target, roots)
-        node = layout.find(str(self.workspace.root))
-        if node is not None:
-            self._realise(node, self.workspace.root)
+        for directory in (self.workspace.out, self.workspace.tmp, self.workspace.stage):
+            node = layout.find(str(directory))
+            if node is not None:
+                self._realise(node, directory)
 
     def host_path(self, target: str) -> Path:
-        _demand_inside(target, [str(self.workspace.root)])
+        _demand_inside(target, [str(directory) for directory in (self.workspace.root, self.workspace.logs)])
         return Path(target)
 
     def _realise(self, node: Node, path: Path) -> None:

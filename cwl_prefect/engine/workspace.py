@@ -9,6 +9,7 @@ import shutil
 import stat
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 from cwl_prefect.errors import BackendError
@@ -20,9 +21,14 @@ _LONGEST_NAME = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """Where one call finds its inputs and leaves its outputs: ``<runs>/<run>/<step>/<index>``."""
+    """Where one call finds its inputs and leaves its outputs: ``<runs>/<run>/<step>/<index>``.
+
+    What is of no use after a call that ended well lies in ``scratch``, which calls of a run use one after the other;
+    making and removing it for each would cost more than everything else that a short call needs.
+    """
 
     root: Path
+    scratch: Path | None = None  # None: in the root
 
     @property
     def out(self) -> Path:
@@ -32,21 +38,60 @@ class Workspace:
     @property
     def tmp(self) -> Path:
         """The tool's temporary directory."""
-        return self.root / "tmp"
+        return (self.scratch or self.root) / "tmp"
 
     @property
     def stage(self) -> Path:
         """Inputs as the tool sees them, and what staging had to write for it; made when it is needed."""
-        return self.root / "stage"
+        return (self.scratch or self.root) / "stage"
 
     @property
     def logs(self) -> Path:
         """What the tool printed, where it does not go to an output."""
-        return self.root
+        return self.scratch or self.root
 
 
-def create(runs: Path, run_id: str, step: str, index: tuple[int, ...]) -> Workspace:
-    """Make the empty workspace of a call; what an earlier try left there is removed.
+class ScratchPool:
+    """Scratch directories of a run, each used by one call at a time."""
+
+    def __init__(self, runs: Path, run_id: str) -> None:
+        self._directory = run_directory(runs, run_id) / ".scratch"
+        self._free: list[Path] = []
+        self._numbers = count()
+
+    def take(self) -> Path:
+        """Give a scratch directory with an empty ``tmp``.
+
+        Raises:
+            BackendError: It cannot be made.
+        """
+        with contextlib.suppress(IndexError):
+            return self._free.pop()
+        scratch = self._directory / str(next(self._numbers))
+        try:
+            (scratch / "tmp").mkdir(parents=True)
+        except OSError as error:
+            raise _no_place("a step", error) from error
+        return scratch
+
+    def give_back(self, workspace: Workspace) -> None:
+        """Empty the scratch directory of a call that ended well, for the next."""
+        scratch = workspace.scratch
+        if scratch is None:
+            return
+        with os.scandir(scratch) as entries:
+            for entry in entries:
+                _empty(entry)
+        self._free.append(scratch)
+
+
+def run_directory(runs: Path, run_id: str) -> Path:
+    """Tell where all workspaces of a run lie."""
+    return runs.resolve() / _directory_name(run_id)
+
+
+def locate(runs: Path, run_id: str, step: str, index: tuple[int, ...]) -> Workspace:
+    """Tell where the workspace of a call is or will be, without touching it.
 
     The path follows from the arguments alone; below ``runs`` it has only letters, digits, dots, dashes and underscores.
 
@@ -55,37 +100,36 @@ def create(runs: Path, run_id: str, step: str, index: tuple[int, ...]) -> Worksp
         run_id: Identifier of the run.
         step: Path of the step, as ``prepare.align``.
         index: Where the call stands in its scatter; empty outside any scatter.
-
-    Raises:
-        BackendError: The directories cannot be made.
     """
-    try:
-        workspace = locate(runs, run_id, step, index)
-        workspace.root.parent.mkdir(parents=True, exist_ok=True)
-        _make_empty(workspace.root)
-        for directory in (workspace.out, workspace.tmp):
-            directory.mkdir()
-    except OSError as error:
-        msg = f"the workspace of '{step}' cannot be made: {error}"
-        raise BackendError(msg, hint="choose a writable directory with free space by --workdir") from error
-    return workspace
-
-
-def locate(runs: Path, run_id: str, step: str, index: tuple[int, ...]) -> Workspace:
-    """Tell where the workspace of a call is or will be, without touching it."""
     place = "-".join(str(number) for number in index) or "call"
     return Workspace(root=_step_directory(runs, run_id, step) / place)
 
 
-@lru_cache(maxsize=256)
-def _step_directory(runs: Path, run_id: str, step: str) -> Path:
-    return runs.resolve() / _directory_name(run_id) / _directory_name(step)
+def create(workspace: Workspace) -> None:
+    """Make the empty directories of a workspace; what an earlier try left there is removed.
+
+    Raises:
+        BackendError: They cannot be made.
+    """
+    try:
+        workspace.root.parent.mkdir(parents=True, exist_ok=True)
+        _make_empty(workspace.root)
+        workspace.out.mkdir()
+        if workspace.scratch is None:
+            workspace.tmp.mkdir()
+    except OSError as error:
+        raise _no_place(f"'{workspace.root.parent.name}'", error) from error
 
 
-def remove_scratch(workspace: Workspace) -> None:
-    """Remove what a call that ended well no longer needs: all but its outputs and logs."""
-    _remove_tree(workspace.tmp)
-    _remove_tree(workspace.stage)
+def settle(workspace: Workspace) -> Workspace:
+    """Bring the scratch of a call to its workspace, as evidence of what happened there."""
+    if workspace.scratch is None or not workspace.root.is_dir():
+        return workspace
+    with contextlib.suppress(OSError):
+        for entry in list(workspace.scratch.iterdir()):
+            entry.rename(workspace.root / entry.name)
+        workspace.scratch.rmdir()
+    return Workspace(root=workspace.root)
 
 
 def remove(workspace: Workspace) -> None:
@@ -95,7 +139,34 @@ def remove(workspace: Workspace) -> None:
 
 def remove_run(runs: Path, run_id: str) -> None:
     """Remove all workspaces of a run as far as possible; what cannot be removed is told to the log."""
-    _remove_tree(runs.resolve() / _directory_name(run_id))
+    _remove_tree(run_directory(runs, run_id))
+
+
+@lru_cache(maxsize=256)
+def _step_directory(runs: Path, run_id: str, step: str) -> Path:
+    return run_directory(runs, run_id) / _directory_name(step)
+
+
+def _no_place(who: str, error: OSError) -> BackendError:
+    return BackendError(
+        f"the workspace of {who} cannot be made: {error}",
+        hint="choose a writable directory with free space by --workdir",
+    )
+
+
+def _empty(entry: "os.DirEntry[str]") -> None:
+    """Remove one thing from a scratch directory, but leave an empty ``tmp``."""
+    if not entry.is_dir(follow_symlinks=False):
+        if entry.stat(follow_symlinks=False).st_size > 0:
+            Path(entry.path).unlink()
+        return
+    if entry.name == "tmp":
+        with contextlib.suppress(StopIteration), os.scandir(entry.path) as inside:
+            next(inside)
+            _remove_tree(Path(entry.path))
+            Path(entry.path).mkdir()
+        return
+    _remove_tree(Path(entry.path))
 
 
 def _make_empty(root: Path) -> None:

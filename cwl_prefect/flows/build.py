@@ -149,12 +149,7 @@ def _url(run_id: str) -> str | None:
 
 def _publish(outputs: CwlObject, run: Run) -> CwlObject:
     destination = run.caller.outdir or run.settings.outdir or run.settings.home / "outputs" / run.run_id
-    return publish(outputs, Path(destination).absolute(), move_from=(run_root(run),))
-
-
-def run_root(run: Run) -> Path:
-    """Tell where all workspaces of a run lie."""
-    return workspaces.locate(run.runs, run.run_id, "any", ()).root.parent.parent
+    return publish(outputs, Path(destination).absolute(), move_from=(workspaces.run_directory(run.runs, run.run_id),))
 
 
 def _clean(run: Run, *, succeeded: bool) -> None:

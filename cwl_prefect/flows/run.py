@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from cwl_prefect.cwl.bind import Binder
 from cwl_prefect.engine.scheduler import ResourcePool
+from cwl_prefect.engine.workspace import ScratchPool
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.model.events import Observer, RunEvent, StepEvent, StepEventKind
@@ -54,6 +55,7 @@ class Run:
     backends: Backends
     threads: ThreadPoolExecutor
     places: asyncio.Semaphore  # for calls in hand
+    scratch: ScratchPool
 
     @property
     def settings(self) -> Settings:
@@ -97,6 +99,7 @@ async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIter
             backends=backends,
             threads=threads,
             places=asyncio.Semaphore(settings.max_calls),
+            scratch=ScratchPool(settings.runs, run_id),
         )
     finally:
         await backends.close()

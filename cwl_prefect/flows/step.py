@@ -21,7 +21,7 @@ from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.model.job import BoundCall, CallStatus, ContainerJob, EntryKind, JobOutcome, Reason, StepResult
 from cwl_prefect.model.plan import ProcessClass, ToolPlan
 from cwl_prefect.model.values import CwlObject, file_objects
-from cwl_prefect.settings import search_path
+from cwl_prefect.settings import Keep, search_path
 
 SMALL_OUTPUT = 256 * 1024  # bytes
 COPIED_KINDS = (EntryKind.WRITABLE_FILE, EntryKind.WRITABLE_DIRECTORY)
@@ -51,7 +51,7 @@ def call_name(step: str, index: tuple[int, ...]) -> str:
 class _Prepared:
     bound: Bound
     backend: Backend
-    root: Path
+    space: Workspace
 
 
 class CallWork:
@@ -98,6 +98,8 @@ class CallWork:
                 raise self._error
             outputs, root = await self._outputs()
         except CwlPrefectError as error:
+            if self._prepared is not None:
+                workspaces.settle(self._prepared.space)
             run.tell_call(StepEventKind.FAILED, call.step, call.name, str(error))
             raise
         finally:
@@ -110,6 +112,8 @@ class CallWork:
 
     async def release(self) -> None:
         """Give back what a call holds that will not be tried."""
+        if self._prepared is not None:
+            workspaces.settle(self._prepared.space)
         await self._lease.aclose()
 
     async def _outputs(self) -> tuple[CwlObject, Path | None]:
@@ -117,12 +121,12 @@ class CallWork:
         if self._prepared is None:
             return await run.in_thread(run.binder.evaluate, call.tool, call.values, name=call.name), None
         prepared = self._prepared
-        return await _execute(run, call, prepared, self._tries), prepared.root
+        return await _execute(run, call, prepared, self._tries), prepared.space.root
 
 
 async def _bind(run: Run, call: Call) -> _Prepared:
     backend = await run.backends.choose(call.tool, name=call.name)
-    space = workspaces.locate(run.runs, run.run_id, call.step, call.index)
+    space = replace(workspaces.locate(run.runs, run.run_id, call.step, call.index), scratch=run.scratch.take())
     place = Place(
         outdir=space.out,
         tmpdir=space.tmp,
@@ -135,22 +139,19 @@ async def _bind(run: Run, call: Call) -> _Prepared:
         bound = run.binder.bind(call.tool, call.values, place, name=call.name)
     else:
         bound = await run.in_thread(run.binder.bind, call.tool, call.values, place, name=call.name)
-    return _Prepared(bound=bound, backend=backend, root=space.root)
+    return _Prepared(bound=bound, backend=backend, space=space)
 
 
 async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> CwlObject:
-    bound, backend = prepared.bound, prepared.backend
+    bound, backend, space = prepared.bound, prepared.backend, prepared.space
     copies = any(entry.kind in COPIED_KINDS for entry in bound.call.entries)
-    space, job = (
-        await run.in_thread(_stage, run, call, prepared, tries) if copies else _stage(run, call, prepared, tries)
-    )
+    job = await run.in_thread(_stage, run, call, prepared, tries) if copies else _stage(run, call, prepared, tries)
     async with followed(job.stderr, name=call.name, most=run.settings.log_lines):
         outcome = await _executed(backend, job, call.name)
     _check(outcome, bound.call, job, call.name, run, space)
-    mounts = backend.capabilities.mounts
     if is_plain(call.tool) and is_small(space.out):
-        return _finish(bound, space, outcome, call, mounts)
-    return await run.in_thread(_finish, bound, space, outcome, call, mounts)
+        return _finish(run, call, prepared, outcome)
+    return await run.in_thread(_finish, run, call, prepared, outcome)
 
 
 async def _executed(backend: Backend, job: ContainerJob, name: str) -> JobOutcome:
@@ -183,27 +184,30 @@ def is_small(directory: Path) -> bool:
     return True
 
 
-def _stage(run: Run, call: Call, prepared: _Prepared, tries: int) -> tuple[Workspace, ContainerJob]:
-    space = workspaces.create(run.runs, run.run_id, call.step, call.index)
+def _stage(run: Run, call: Call, prepared: _Prepared, tries: int) -> ContainerJob:
+    workspaces.create(prepared.space)
     bound = prepared.bound.call
-    job = stage(
+    return stage(
         replace(bound, timeout_s=bound.timeout_s or run.settings.step_timeout_s),
-        space,
+        prepared.space,
         job_id=f"{run.run_id}-{call.name}-{tries}",
         name=call.name,
         mounts=prepared.backend.capabilities.mounts,
         labels={LABEL_RUN: run.run_id, LABEL_STEP: call.name},
         user=None,
     )
-    return space, job
 
 
-def _finish(bound: Bound, space: Workspace, outcome: JobOutcome, call: Call, mounts: bool) -> CwlObject:  # noqa: FBT001
-    if mounts:
+def _finish(run: Run, call: Call, prepared: _Prepared, outcome: JobOutcome) -> CwlObject:
+    bound, space = prepared.bound, prepared.space
+    if prepared.backend.capabilities.mounts:
         relink(bound.call, space)
     outputs = bound.collect(space.out, outcome.exit_code or 0)
     validate(outputs, bound.call, space.out, name=call.name)
-    workspaces.remove_scratch(space)
+    if run.settings.keep is Keep.ALWAYS:
+        workspaces.settle(space)
+    else:
+        run.scratch.give_back(space)
     declared = {port.id for port in call.tool.outputs}
     return {port: value for port, value in outputs.items() if port in declared}
 
@@ -214,6 +218,9 @@ def _check(outcome: JobOutcome, call: BoundCall, job: ContainerJob, name: str, r
         failing = call.temporary_fail_codes | call.permanent_fail_codes
         if code in call.success_codes or (code == 0 and code not in failing):
             return
+    settled = workspaces.settle(space)
+    if job.stderr.parent == space.logs:
+        job = replace(job, stderr=settled.logs / job.stderr.name)
     message, hint = explain(outcome, job, tail_lines=run.settings.log_tail_lines, workspace=space.root)
     temporary = code in call.temporary_fail_codes and code not in call.success_codes
     kind = TemporaryStepError if temporary else StepError

@@ -31,7 +31,9 @@ ODD_NAMES = [
 
 @pytest.fixture
 def space(tmp_path) -> Workspace:
-    return workspaces.create(tmp_path / "runs", "run", "step", ())
+    made = workspaces.locate(tmp_path / "runs", "run", "step", ())
+    workspaces.create(made)
+    return made
 
 
 @pytest.fixture
@@ -545,7 +547,8 @@ def test_whatever_is_staged_the_originals_stay_and_every_entry_is_seen(tmp_path_
     (originals / "a" / "c").write_text("original")
     (originals / "file").write_text("original")
     before = snapshot(originals)
-    space = workspaces.create(base / "runs", "run", "step", ())
+    space = workspaces.locate(base / "runs", "run", "step", ())
+    workspaces.create(space)
     out, inside = (OUT, IN) if mounts else (str(space.out), str(space.stage))
     sources = {
         EntryKind.LITERAL: "text",

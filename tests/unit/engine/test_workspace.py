@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,8 +8,14 @@ from cwl_prefect.engine import workspace
 from cwl_prefect.errors import BackendError
 
 
+def create(runs, run_id, step, index, scratch=None):
+    made = replace(workspace.locate(runs, run_id, step, index), scratch=scratch)
+    workspace.create(made)
+    return made
+
+
 def test_makes_the_directories_of_a_call(tmp_path):
-    made = workspace.create(tmp_path / "runs", "run-1", "prepare.align", (0, 2))
+    made = create(tmp_path / "runs", "run-1", "prepare.align", (0, 2))
     assert made.root == (tmp_path / "runs" / "run-1" / "prepare.align" / "0-2").resolve()
     for directory in (made.out, made.tmp):
         assert directory.is_dir()
@@ -15,9 +23,9 @@ def test_makes_the_directories_of_a_call(tmp_path):
 
 
 def test_a_further_try_starts_empty(tmp_path):
-    made = workspace.create(tmp_path, "run", "step", ())
+    made = create(tmp_path, "run", "step", ())
     (made.out / "left").write_text("x")
-    again = workspace.create(tmp_path, "run", "step", ())
+    again = create(tmp_path, "run", "step", ())
     assert again == made
     assert not list(again.out.iterdir())
 
@@ -35,7 +43,7 @@ def test_removes_read_only_directories_and_follows_no_links(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_text("x")
-    made = workspace.create(tmp_path / "runs", "run", "step", ())
+    made = create(tmp_path / "runs", "run", "step", ())
     locked = made.out / "locked" / "inner"
     locked.mkdir(parents=True)
     (locked / "file").write_text("x")
@@ -60,7 +68,7 @@ def test_allows_removal_of_locked_directories(tmp_path):
 
 
 def test_tells_what_cannot_be_removed(tmp_path, monkeypatch, caplog):
-    made = workspace.create(tmp_path, "run", "step", ())
+    made = create(tmp_path, "run", "step", ())
 
     def refuse(path, ignore_errors=False):
         if not ignore_errors:
@@ -74,5 +82,45 @@ def test_tells_what_cannot_be_removed(tmp_path, monkeypatch, caplog):
 def test_a_place_that_cannot_be_written_is_told_with_a_hint(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(BackendError, match="workspace of 'step'") as raised:
-        workspace.create(tmp_path / "file", "run", "step", ())
+        create(tmp_path / "file", "run", "step", ())
     assert "--workdir" in raised.value.hint
+
+
+class TestScratchPool:
+    def test_a_scratch_directory_is_used_again_and_empty_each_time(self, tmp_path):
+        pool = workspace.ScratchPool(tmp_path, "run")
+        first = pool.take()
+        made = create(tmp_path, "run", "step", (), scratch=first)
+        assert made.tmp.is_dir()
+        assert made.tmp.parent == made.logs == first
+        (made.tmp / "left").write_text("x")
+        (made.logs / "stderr").write_text("said")
+        (made.logs / "stdout").touch()
+        made.stage.mkdir()
+        pool.give_back(made)
+        assert pool.take() == first
+        assert sorted(path.name for path in first.rglob("*")) == ["stdout", "tmp"]
+
+    def test_calls_at_one_time_have_different_ones(self, tmp_path):
+        pool = workspace.ScratchPool(tmp_path, "run")
+        assert pool.take() != pool.take()
+
+    def test_a_workspace_without_scratch_is_not_pooled(self, tmp_path):
+        pool = workspace.ScratchPool(tmp_path, "run")
+        pool.give_back(create(tmp_path, "run", "step", ()))
+        assert pool.take().name == "0"
+
+    def test_evidence_moves_to_the_workspace(self, tmp_path):
+        made = create(tmp_path, "run", "step", (), scratch=workspace.ScratchPool(tmp_path, "run").take())
+        (made.logs / "stderr").write_text("said")
+        (made.tmp / "left").write_text("x")
+        settled = workspace.settle(made)
+        assert (settled.logs / "stderr").read_text() == "said"
+        assert (settled.tmp / "left").read_text() == "x"
+        assert not made.scratch.exists()
+        assert workspace.settle(settled) == settled
+
+    def test_a_place_that_cannot_be_written_is_told(self, tmp_path):
+        (tmp_path / "file").write_text("x")
+        with pytest.raises(BackendError, match="workspace of a step"):
+            workspace.ScratchPool(tmp_path / "file", "run").take()

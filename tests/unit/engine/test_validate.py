@@ -1,0 +1,161 @@
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect.engine.validate import validate
+from cwl_prefect.errors import OutputError
+from cwl_prefect.model.job import BoundCall, EntryKind, Resources, StagedEntry
+
+
+@pytest.fixture
+def outdir(tmp_path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def call(*entries: StagedEntry) -> BoundCall:
+    return BoundCall(
+        command=("tool",),
+        env={},
+        entries=entries,
+        outdir="/out",
+        tmpdir="/tmp",
+        stdin=None,
+        stdout=None,
+        stderr=None,
+        image=None,
+        resources=Resources(),
+    )
+
+
+def file(path: Path, **more) -> dict:
+    return {"class": "File", "location": path.as_uri(), **more}
+
+
+def check(value, outdir: Path, *entries: StagedEntry) -> None:
+    validate({"o": value}, call(*entries), outdir, name="align[3]")
+
+
+def entry(source: Path, kind: EntryKind = EntryKind.FILE) -> StagedEntry:
+    return StagedEntry(kind=kind, source=str(source), target="/in/x")
+
+
+class TestAccepted:
+    @pytest.mark.parametrize("name", ["a.txt", "a b#%é.txt", "a..b", "..a", "d/e/a.txt"])
+    def test_a_file_of_the_output_directory(self, outdir, name):
+        path = outdir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        check(file(path), outdir)
+
+    def test_a_link_within_the_output_directory(self, outdir):
+        (outdir / "a").touch()
+        (outdir / "link").symlink_to("a")
+        check(file(outdir / "link"), outdir)
+
+    def test_a_link_to_an_input(self, outdir, tmp_path):
+        (tmp_path / "input").touch()
+        (outdir / "link").symlink_to(tmp_path / "input")
+        check(file(outdir / "link"), outdir, entry(tmp_path / "input"))
+
+    def test_an_input_passed_on(self, outdir, tmp_path):
+        (tmp_path / "input").touch()
+        check(file(tmp_path / "input"), outdir, entry(tmp_path / "input"))
+
+    def test_a_file_within_an_input_directory(self, outdir, tmp_path):
+        (tmp_path / "input").mkdir()
+        (tmp_path / "input" / "a").touch()
+        check(file(tmp_path / "input" / "a"), outdir, entry(tmp_path / "input", EntryKind.DIRECTORY))
+
+    def test_a_directory_with_links_within_the_output_directory(self, outdir):
+        (outdir / "d" / "e").mkdir(parents=True)
+        (outdir / "a").touch()
+        (outdir / "d" / "e" / "link").symlink_to("../../a")
+        check({"class": "Directory", "location": (outdir / "d").as_uri()}, outdir)
+
+    def test_an_output_directory_reached_by_a_link(self, outdir, tmp_path):
+        (outdir / "a").touch()
+        (tmp_path / "alias").symlink_to(outdir)
+        check(file(outdir / "a"), tmp_path / "alias")
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            None,
+            5,
+            "text",
+            [],
+            {"class": "File", "contents": "literal", "basename": "a"},
+            {"class": "File", "location": "_:1"},
+            {"class": "File", "location": "https://e.org/a"},
+        ],
+        ids=["null", "number", "text", "empty-array", "literal", "unnamed-literal", "url"],
+    )
+    def test_what_is_no_file_of_this_machine(self, outdir, value):
+        check(value, outdir)
+
+
+class TestRefused:
+    def refused(self, value, outdir, *entries, words: str):
+        with pytest.raises(OutputError, match=words) as found:
+            check(value, outdir, *entries)
+        assert found.value.step == "align[3]"
+        assert str(found.value).startswith("align[3]: output o: ")
+
+    def test_a_file_that_does_not_exist(self, outdir):
+        self.refused(file(outdir / "gone"), outdir, words="does not exist")
+
+    def test_a_link_that_leads_nowhere(self, outdir):
+        (outdir / "link").symlink_to("gone")
+        self.refused(file(outdir / "link"), outdir, words="is a link to")
+
+    def test_a_link_that_leaves(self, outdir, tmp_path):
+        (tmp_path / "secret").touch()
+        (outdir / "link").symlink_to(tmp_path / "secret")
+        self.refused(file(outdir / "link"), outdir, words="outside the output directory")
+
+    def test_a_file_behind_a_linked_directory_that_leaves(self, outdir, tmp_path):
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "a").touch()
+        (outdir / "d").symlink_to(tmp_path / "other")
+        self.refused(file(outdir / "d" / "a"), outdir, words="outside the output directory")
+
+    def test_a_directory_with_a_link_that_leaves(self, outdir, tmp_path):
+        (tmp_path / "secret").touch()
+        (outdir / "d" / "e").mkdir(parents=True)
+        (outdir / "d" / "e" / "link").symlink_to(tmp_path / "secret")
+        value = {"class": "Directory", "location": (outdir / "d").as_uri()}
+        self.refused(value, outdir, words="outside the output directory")
+
+    def test_a_path_that_climbs_out(self, outdir, tmp_path):
+        (tmp_path / "secret").touch()
+        value = {"class": "File", "location": f"{outdir.as_uri()}/../secret"}
+        self.refused(value, outdir, words="outside the output directory")
+
+    def test_a_file_elsewhere(self, outdir):
+        self.refused({"class": "File", "location": "file:///etc/passwd"}, outdir, words="outside")
+
+    def test_a_neighbour_with_a_longer_name(self, outdir, tmp_path):
+        (tmp_path / "out2").touch()
+        self.refused(file(tmp_path / "out2"), outdir, words="outside")
+
+    def test_a_neighbour_of_an_input(self, outdir, tmp_path):
+        (tmp_path / "input").touch()
+        (tmp_path / "other").touch()
+        self.refused(file(tmp_path / "other"), outdir, entry(tmp_path / "input"), words="outside")
+
+    def test_the_text_of_a_literal_opens_no_place(self, outdir):
+        literal = StagedEntry(kind=EntryKind.LITERAL, source="/etc", target="/in/x")
+        self.refused({"class": "File", "location": "file:///etc/passwd"}, outdir, literal, words="outside")
+
+    @pytest.mark.parametrize(
+        "wrap",
+        [
+            pytest.param(lambda bad: [bad], id="in-an-array"),
+            pytest.param(lambda bad: {"field": bad}, id="in-a-record"),
+            pytest.param(lambda bad: {"class": "File", "location": "_:1", "secondaryFiles": [bad]}, id="secondary"),
+            pytest.param(lambda bad: {"class": "Directory", "listing": [bad]}, id="in-a-listing"),
+        ],
+    )
+    def test_a_bad_file_anywhere(self, outdir, wrap):
+        self.refused(wrap(file(outdir / "gone")), outdir, words="does not exist")

@@ -1,0 +1,89 @@
+from collections import OrderedDict
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cwl_prefect.model.values import as_object, file_objects, is_file_object, map_file_objects
+
+FILE = {"class": "File", "location": "file:///a"}
+BIG = {
+    "class": "File",
+    "location": "file:///big",
+    "secondaryFiles": [{"class": "File", "location": "file:///idx"}],
+}
+DIRECTORY = {"class": "Directory", "location": "file:///d", "listing": [FILE, BIG]}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.just(FILE) | st.just(BIG) | st.just(DIRECTORY),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (FILE, True),
+        (DIRECTORY, True),
+        ({"class": "Other"}, False),
+        ({}, False),
+        ([FILE], False),
+        ("File", False),
+        (None, False),
+    ],
+)
+def test_files_are_told_from_other_values(value, expected):
+    assert is_file_object(value) is expected
+
+
+def test_each_file_comes_before_what_belongs_to_it():
+    found = [entry["location"] for entry in file_objects([{"x": DIRECTORY}, 1, "text", None])]
+    assert found == ["file:///d", "file:///a", "file:///big", "file:///idx"]
+
+
+def test_files_are_changed_innermost_first():
+    seen = []
+    map_file_objects(DIRECTORY, lambda found: seen.append(found["location"]) or found)
+    assert seen == ["file:///a", "file:///idx", "file:///big", "file:///d"]
+
+
+def test_what_was_changed_within_is_seen_outside():
+    changed = map_file_objects(BIG, lambda found: {**found, "seen": True})
+    assert changed["seen"]
+    assert changed["secondaryFiles"][0]["seen"]
+    assert "seen" not in BIG
+
+
+@given(VALUES)
+def test_changing_nothing_gives_an_equal_value(value):
+    assert map_file_objects(value, lambda found: found) == value
+
+
+@given(VALUES)
+def test_every_file_is_changed_once(value):
+    count = 0
+
+    def change(found):
+        nonlocal count
+        count += 1
+        return found
+
+    map_file_objects(value, change)
+    assert count == len(list(file_objects(value)))
+
+
+def test_a_dict_is_an_object_as_it_is():
+    given = {"a": 1}
+    assert as_object(given) is given
+
+
+@pytest.mark.parametrize("kind", [OrderedDict, MappingProxyType])
+def test_any_mapping_becomes_a_dict(kind):
+    assert as_object(kind({"a": 1})) == {"a": 1}
+
+
+@pytest.mark.parametrize("value", [None, [], "text", 5])
+def test_anything_else_is_no_object(value):
+    with pytest.raises(TypeError, match=type(value).__name__):
+        as_object(value)

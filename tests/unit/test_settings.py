@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from cwl_prefect import settings
+from cwl_prefect.settings import BackendName, Keep, OnError, Settings
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch, tmp_path):
+    for name in settings.environment():
+        if name.startswith("CWL_PREFECT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+
+def test_everything_has_a_default():
+    found = Settings()
+    assert (found.backend, found.on_error, found.keep) == (BackendName.AUTO, OnError.STOP, Keep.ON_FAILURE)
+
+
+def test_every_setting_is_described():
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("backend", "docker", BackendName.DOCKER),
+        ("max_cores", "1.5", 1.5),
+        ("group_size", "7", 7),
+        ("plan_cache", "false", False),
+        ("workdir", "/data/work", Path("/data/work")),
+        ("on_error", "continue", OnError.CONTINUE),
+        ("keep", "always", Keep.ALWAYS),
+    ],
+)
+def test_the_environment_sets(monkeypatch, name, text, value):
+    monkeypatch.setenv(f"CWL_PREFECT_{name.upper()}", text)
+    assert getattr(Settings(), name) == value
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"backend": "podman"},
+        {"max_cores": 0},
+        {"max_ram_mib": -1},
+        {"max_calls": 0},
+        {"group_size": 0},
+        {"retries": -1},
+        {"step_timeout_s": 0},
+        {"javascript_memory_mib": 1},
+        {"server_port": 70000},
+        {"on_error": "ignore"},
+    ],
+    ids="-".join,
+)
+def test_a_value_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        Settings(**wrong)
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        Settings().retries = 3
+
+
+def test_the_home_is_the_user_s_cache(tmp_path):
+    assert Settings().home == tmp_path / ".cache" / "cwl-prefect"
+
+
+def test_the_home_follows_the_cache_directory(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert Settings().home == Path("/caches/cwl-prefect")
+
+
+def test_plans_and_workspaces_lie_in_the_home(tmp_path):
+    found = Settings(home=tmp_path)
+    assert (found.plans, found.runs) == (tmp_path / "plans", tmp_path / "runs")
+
+
+def test_workspaces_can_lie_elsewhere(tmp_path):
+    assert Settings(home=tmp_path, workdir=tmp_path / "fast").runs == tmp_path / "fast"
+
+
+def test_the_search_path_is_the_user_s(monkeypatch):
+    monkeypatch.setenv("PATH", "/my/bin")
+    assert settings.search_path() == "/my/bin"
+
+
+def test_without_a_search_path_there_is_the_system_s(monkeypatch):
+    monkeypatch.delenv("PATH")
+    assert "/bin" in settings.search_path()
+
+
+def test_the_configured_api_is_told(monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", "http://example.com/api")
+    assert settings.prefect_api_url() == "http://example.com/api"
+    monkeypatch.delenv("PREFECT_API_URL")
+    assert settings.prefect_api_url() is None
+
+
+def test_the_environment_is_a_copy():
+    settings.environment()["CWL_PREFECT_RETRIES"] = "9"
+    assert Settings().retries == 0

@@ -16,7 +16,7 @@ from cwltool.pathmapper import PathMapper
 from cwltool.stdfsaccess import StdFsAccess
 
 from cwl_prefect.cwl.collect import Collect, collector
-from cwl_prefect.cwl.documents import requirement
+from cwl_prefect.cwl.documents import has_javascript, requirement
 from cwl_prefect.cwl.live import CallPathMapper, DescribedJob, LiveTools, Ontology, call_errors
 from cwl_prefect.errors import InputError, StepError, UnsupportedError
 from cwl_prefect.model.job import BoundCall, DockerImage, EntryKind, Resources, StagedEntry
@@ -150,6 +150,29 @@ def docker_requirement(tool: ToolPlan) -> tuple[DockerImage | None, bool]:
     )
     required = any(entry["class"] == "DockerRequirement" for entry in tool.requirements)
     return image, required
+
+
+def binds_quickly(tool: ToolPlan) -> bool:
+    """Tell whether binding a call of a tool starts no JavaScript, which may take its whole time limit."""
+    return _expressions(tool)[0]
+
+
+def collects_quickly(tool: ToolPlan) -> bool:
+    """Tell whether collecting the outputs of a tool starts no JavaScript."""
+    return _expressions(tool)[1]
+
+
+_QUICK: dict[str, tuple[bool, bool]] = {}  # by digest of the tool
+
+
+def _expressions(tool: ToolPlan) -> tuple[bool, bool]:
+    found = _QUICK.get(tool.digest)
+    if found is None:
+        inward = {key: value for key, value in tool.document.items() if key != "outputs"}
+        requirements = [entry for entry in tool.requirements if entry["class"] != "InlineJavascriptRequirement"]
+        binding = has_javascript([inward, requirements, tool.hints])
+        found = _QUICK[tool.digest] = (not binding, not has_javascript(tool.document["outputs"]))
+    return found
 
 
 class missing_files:  # noqa: N801 - used like a function

@@ -11,6 +11,7 @@ from ruamel.yaml.scalarfloat import ScalarFloat
 
 _IDENTIFIERS = frozenset({"id", "name", "type", "items", "symbols"})
 _TOOL_LEVEL = frozenset({"requirements", "hints", "cwlVersion", "$namespaces", "$schemas", "id", "doc", "label"})
+_REFERENCE = re.compile(r"""\$\([A-Za-z_]\w*(?:\.\w+|\[\d+\]|\['(?:[^'\\]|\\.)+'\]|\["(?:[^"\\]|\\.)+"\])*\)""")
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _LOCATED = re.compile(r"^(?:file|https?)://[^#]*/([^/#]+)(#.*)?$")
 
@@ -82,6 +83,19 @@ def short_type(declared: Any) -> Any:
     if "fields" in declared:
         kept["fields"] = [short_type(field) for field in declared["fields"]]
     return kept
+
+
+def has_javascript(value: Any) -> bool:
+    """Tell whether a part of a document holds an expression that is more than a parameter reference.
+
+    (CWL CommandLineTool, §Parameter references.) A reference to what does not exist may still start the engine.
+    """
+    if isinstance(value, str):
+        rest = _REFERENCE.sub("", value)
+        return "$(" in rest or "${" in rest
+    if isinstance(value, Mapping):
+        return any(has_javascript(item) for item in value.values())
+    return isinstance(value, Sequence) and any(has_javascript(item) for item in value)
 
 
 def requirement(

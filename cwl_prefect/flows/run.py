@@ -22,7 +22,7 @@ from cwl_prefect.settings import Settings
 P = ParamSpec("P")
 T = TypeVar("T")
 
-WORKER_THREADS = 4
+WORKER_THREADS = 2
 
 
 @dataclass(kw_only=True)

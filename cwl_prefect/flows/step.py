@@ -1,13 +1,13 @@
 """The whole path of one tool call: bind, reserve, stage, execute, collect, validate."""
 
 import os
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cwl_prefect.backends.base import Backend, execute
-from cwl_prefect.cwl.bind import Bound, Place
+from cwl_prefect.cwl.bind import Bound, Place, binds_quickly, collects_quickly
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.diagnose import explain
 from cwl_prefect.engine.stage import relink, stage
@@ -135,7 +135,7 @@ async def _bind(run: Run, call: Call) -> _Prepared:
         search_path=search_path(),
     )
     # A hop to a thread costs more than binding does; an expression may take its whole time limit.
-    if is_plain(call.tool) and not is_remote(call.values):
+    if binds_quickly(call.tool) and not is_remote(call.values):
         bound = run.binder.bind(call.tool, call.values, place, name=call.name)
     else:
         bound = await run.in_thread(run.binder.bind, call.tool, call.values, place, name=call.name)
@@ -145,25 +145,23 @@ async def _bind(run: Run, call: Call) -> _Prepared:
 async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> CwlObject:
     bound, backend, space = prepared.bound, prepared.backend, prepared.space
     copies = any(entry.kind in COPIED_KINDS for entry in bound.call.entries)
-    job = await run.in_thread(_stage, run, call, prepared, tries) if copies else _stage(run, call, prepared, tries)
-    async with followed(job.stderr, name=call.name, most=run.settings.log_lines):
-        outcome = await _executed(backend, job, call.name)
+    with _named(call.name):
+        job = await run.in_thread(_stage, run, call, prepared, tries) if copies else _stage(run, call, prepared, tries)
+        async with followed(job.stderr, name=call.name, most=run.settings.log_lines):
+            outcome = await execute(backend, job)
     _check(outcome, bound.call, job, call.name, run, space)
-    if is_plain(call.tool) and is_small(space.out):
+    if collects_quickly(call.tool) and is_small(space.out):
         return _finish(run, call, prepared, outcome)
     return await run.in_thread(_finish, run, call, prepared, outcome)
 
 
-async def _executed(backend: Backend, job: ContainerJob, name: str) -> JobOutcome:
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Name the call in errors of a backend, which knows none."""
     try:
-        return await execute(backend, job)
+        yield
     except BackendError as error:
         raise type(error)(f"{name}: {error.message}", hint=error.hint) from error
-
-
-def is_plain(tool: ToolPlan) -> bool:
-    """Tell whether binding and collecting a tool's calls can start no JavaScript."""
-    return not any(entry["class"] == "InlineJavascriptRequirement" for entry in tool.requirements)
 
 
 def is_remote(values: CwlObject) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from cwl_prefect.engine.tail import LONGEST_LINE, last_lines, one_line, shortened
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
+
+LEAST_FREE_BYTES = 64 * 1024
 
 _LONGEST_COMMAND = 2_000
 
@@ -40,13 +43,16 @@ def explain(outcome: JobOutcome, job: ContainerJob, *, tail_lines: int, workspac
     ]
     if outcome.message:
         lines.append(f"  engine:    {one_line(shortened(outcome.message.strip(), LONGEST_LINE))}")
+    full = is_full(workspace)
+    if full:
+        lines.append("  disk:      no space is left where the workspace is")
     if tail:
         lines.append(f"  last lines of stderr ({job.stderr}):")
         lines.extend(f"    {line}" for line in tail)
     elif tail_lines:
         lines.append("  stderr:    empty")
     said = "\n".join([*last_lines(job.stderr, max(tail_lines, 20)), outcome.message or ""])
-    return "\n".join(lines), _hint(_Evidence(outcome=outcome, job=job, said=said))
+    return "\n".join(lines), _hint(_Evidence(outcome=outcome, job=job, said=said, full=full))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +60,7 @@ class _Evidence:
     outcome: JobOutcome
     job: ContainerJob
     said: str
+    full: bool = False
 
     def says(self, pattern: str) -> bool:
         return re.search(pattern, self.said, re.IGNORECASE) is not None
@@ -135,7 +142,7 @@ _ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], .
         lambda _: "run again; if it happens again, ask for what it needs by ResourceRequirement (ramMin, tmpdirMin)",
     ),
     (
-        lambda evidence: evidence.says(r"no space left on device|disk quota exceeded"),
+        lambda evidence: evidence.full or evidence.says(r"no space left on device|disk quota exceeded"),
         lambda _: "free disk space, or choose another place for workspaces by --workdir",
     ),
     (
@@ -194,6 +201,14 @@ _ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], .
         ),
     ),
 )
+
+
+def is_full(directory: Path) -> bool:
+    """Tell whether nothing more can be written to a directory's file system; a tool's own words would be lost then."""
+    try:
+        return shutil.disk_usage(directory).free < LEAST_FREE_BYTES
+    except OSError:
+        return False
 
 
 def _command_line(command: tuple[str, ...]) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cwl_utils import expression
 from cwltool.builder import content_limit_respected_read
 from cwltool.stdfsaccess import StdFsAccess
 from cwltool.utils import adjustDirObjs, get_listing
 
 from cwl_prefect.cwl.bind import missing_files
+from cwl_prefect.cwl.expressions import evaluate
 from cwl_prefect.cwl.live import call_errors
 from cwl_prefect.errors import ExpressionError
 from cwl_prefect.model.plan import Link
@@ -20,7 +20,6 @@ def step_values(
     values: Mapping[str, CwlValue],
     *,
     requirements: Iterable[Mapping[str, Any]],
-    timeout_s: float,
     name: str,
     seen: Mapping[str, CwlValue] | None = None,
 ) -> CwlObject:
@@ -32,7 +31,6 @@ def step_values(
         links: The step's links; only their expressions matter here.
         values: The merged value of each port, which is ``self`` of its own expression.
         requirements: Requirements that apply to the expressions.
-        timeout_s: Time limit of one expression.
         name: What to call the step in errors.
         seen: What expressions see as ``inputs``; ``values`` where it is not given.
 
@@ -51,7 +49,7 @@ def step_values(
             if link.value_from is not None:
                 own = _with_listing(loaded.get(link.port))
                 with call_errors(f"{name}: valueFrom of {link.port}", step=name):
-                    evaluated[link.port] = _evaluate(link.value_from, inputs, own, requirements, timeout_s)
+                    evaluated[link.port] = _evaluate(link.value_from, inputs, own, requirements)
         return evaluated
 
 
@@ -60,7 +58,6 @@ def holds(
     values: Mapping[str, CwlValue],
     *,
     requirements: Iterable[Mapping[str, Any]],
-    timeout_s: float,
     name: str,
 ) -> bool:
     """Tell whether a step's ``when`` is true (CWL Workflow, §WorkflowStep).
@@ -69,7 +66,7 @@ def holds(
         ExpressionError: It failed, or gave neither true nor false.
     """
     with call_errors(f"{name}: when", step=name):
-        found = _evaluate(condition, values, None, requirements, timeout_s)
+        found = _evaluate(condition, values, None, requirements)
     if not isinstance(found, bool):
         raise ExpressionError(
             f"{name}: when must give true or false, {condition!r} gave {found!r}.",
@@ -79,8 +76,9 @@ def holds(
     return found
 
 
-def _evaluate(text: str, inputs: Any, own: Any, requirements: Iterable[Any], timeout_s: float) -> Any:
-    return expression.do_eval(text, dict(inputs), list(requirements), None, None, {}, context=own, timeout=timeout_s)
+def _evaluate(text: str, inputs: Any, own: Any, requirements: Iterable[Any]) -> Any:
+    runtime = {"tmpdir": None, "outdir": None}
+    return evaluate(text, {"inputs": inputs, "self": own, "runtime": runtime}, requirements)
 
 
 def _with_contents(value: CwlValue) -> CwlValue:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, MutableSequence
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -22,6 +23,7 @@ from schema_salad.avro.schema import Names
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.sourceline import cmap
 
+from cwl_prefect.cwl.expressions import evaluate_in
 from cwl_prefect.cwl.faults import value_faults
 from cwl_prefect.cwl.javascript import JavascriptError
 from cwl_prefect.cwl.load import quiet_libraries
@@ -95,6 +97,7 @@ class DescribedTool(FreshInputs, CommandLineTool):
     def _init_job(self, joborder: Any, runtime_context: RuntimeContext) -> Builder:
         builder = super()._init_job(joborder, runtime_context)
         builder.tostr = argument_text  # type: ignore[method-assign]
+        builder.do_eval = partial(evaluate_in, builder)  # type: ignore[method-assign]
         return builder
 
 

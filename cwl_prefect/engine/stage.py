@@ -157,7 +157,7 @@ class _Links:
             _demand_inside(target, roots)
         for directory in (self.workspace.out, self.workspace.tmp, self.workspace.stage):
             node = layout.find(str(directory))
-            if node is not None:
+            if node is not None and (node.children or not directory.is_dir()):
                 self._realise(node, directory)
 
     def host_path(self, target: str) -> Path:

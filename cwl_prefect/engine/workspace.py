@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -16,6 +16,7 @@ from cwl_prefect.errors import BackendError
 
 _logger = logging.getLogger(__name__)
 
+EVIDENCE = ".call"  # in the workspace of a failed call: what it printed, its inputs and its temporary files
 _LONGEST_NAME = 100
 
 
@@ -24,7 +25,8 @@ class Workspace:
     """Where one call finds its inputs and leaves its outputs: ``<runs>/<run>/<step>/<index>``.
 
     What is of no use after a call that ended well lies in ``scratch``, which calls of a run use one after the other;
-    making and removing it for each would cost more than everything else that a short call needs.
+    the root is then the output directory itself. To make and remove several directories for each call would cost more
+    than everything else that a short call needs.
     """
 
     root: Path
@@ -33,7 +35,7 @@ class Workspace:
     @property
     def out(self) -> Path:
         """The tool's output directory."""
-        return self.root / "out"
+        return self.root if self.scratch is not None else self.root / "out"
 
     @property
     def tmp(self) -> Path:
@@ -112,10 +114,9 @@ def create(workspace: Workspace) -> None:
         BackendError: They cannot be made.
     """
     try:
-        workspace.root.parent.mkdir(parents=True, exist_ok=True)
         _make_empty(workspace.root)
-        workspace.out.mkdir()
         if workspace.scratch is None:
+            workspace.out.mkdir()
             workspace.tmp.mkdir()
     except OSError as error:
         raise _no_place(f"'{workspace.root.parent.name}'", error) from error
@@ -123,13 +124,12 @@ def create(workspace: Workspace) -> None:
 
 def settle(workspace: Workspace) -> Workspace:
     """Bring the scratch of a call to its workspace, as evidence of what happened there."""
-    if workspace.scratch is None or not workspace.root.is_dir():
+    kept = workspace.root / EVIDENCE
+    if workspace.scratch is None or kept == workspace.scratch:
         return workspace
     with contextlib.suppress(OSError):
-        for entry in list(workspace.scratch.iterdir()):
-            entry.rename(workspace.root / entry.name)
-        workspace.scratch.rmdir()
-    return Workspace(root=workspace.root)
+        workspace.scratch.rename(kept)
+    return replace(workspace, scratch=kept) if kept.is_dir() else workspace
 
 
 def remove(workspace: Workspace) -> None:
@@ -172,6 +172,8 @@ def _empty(entry: "os.DirEntry[str]") -> None:
 def _make_empty(root: Path) -> None:
     try:
         root.mkdir()
+    except FileNotFoundError:
+        root.mkdir(parents=True)
     except FileExistsError:
         _remove_tree(root)
         root.mkdir()

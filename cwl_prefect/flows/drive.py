@@ -13,6 +13,7 @@ from cwl_prefect.engine.dataflow import Dataflow
 from cwl_prefect.engine.links import merge
 from cwl_prefect.engine.scatter import expand, gather
 from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.flows.failures import IncompleteError, note
 from cwl_prefect.flows.nested import run_nested
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.step import Call, CallWork, call_name, only_declared
@@ -72,7 +73,7 @@ class Driver:
                 for step in flow.ready():
                     after = tuple(state for name in flow.upstream(step) for state in states.get(name, ()))
                     here = replace(scope, after=after or scope.after)
-                    running[asyncio.create_task(self.step(step, flow.step_inputs(step), here))] = step
+                    running[asyncio.create_task(self._step(flow, step, here))] = step
                 if not running:
                     break
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -82,7 +83,10 @@ class Driver:
             await _cancel(running)
         sources = {source.step for port in plan.outputs if port.link for source in port.link.sources}
         giving = tuple(state for name in states if name in sources for state in states[name])
-        return flow.outputs(partial=not self._stop), giving
+        outputs = flow.outputs(partial=not self._stop)
+        if flow.failed and scope.path:
+            raise IncompleteError(scope.path.rstrip("."), outputs=outputs)
+        return outputs, giving
 
     async def _inputs(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> CwlObject:
         if not scope.path:
@@ -96,6 +100,9 @@ class Driver:
             timeout_s=self._run.settings.javascript_timeout_s,
             name=scope.path.rstrip("."),
         )
+
+    async def _step(self, flow: Dataflow, step: StepPlan, scope: Scope) -> tuple[CwlObject, States]:
+        return await self.step(step, flow.step_inputs(step), scope)
 
     async def step(self, step: StepPlan, values: CwlObject, scope: Scope) -> tuple[CwlObject, States]:
         """Run one step, however often it is called, to its outputs."""
@@ -137,7 +144,7 @@ class Driver:
             await _cancel(tasks)
         failures = [result for result in found if isinstance(result, BaseException)]
         if failures:
-            self._note(failures[1:])
+            note(self._run.caller, failures[1:])
             raise failures[0]
         return [result for result in found if not isinstance(result, BaseException)]
 
@@ -167,7 +174,6 @@ class Driver:
             loop.links,
             merged,
             requirements=step.requirements,
-            timeout_s=self._run.settings.javascript_timeout_s,
             name=name,
             seen=current,
         )
@@ -249,7 +255,6 @@ class Driver:
             step.links,
             values,
             requirements=step.requirements,
-            timeout_s=self._run.settings.javascript_timeout_s,
             name=name,
         )
 
@@ -259,7 +264,6 @@ class Driver:
             condition,
             values,
             requirements=step.requirements,
-            timeout_s=self._run.settings.javascript_timeout_s,
             name=name,
         )
 
@@ -277,11 +281,9 @@ class Driver:
             return
         if self._stop or not isinstance(error, CwlPrefectError):
             raise error
-        self._note([error])
-        flow.fail(step.id)
-
-    def _note(self, errors: Sequence[BaseException]) -> None:
-        self._run.caller.errors.extend(error for error in errors if isinstance(error, CwlPrefectError))
+        note(self._run.caller, [error])
+        once = step.scatter is None and step.loop is None
+        flow.fail(step.id, error.outputs if once and isinstance(error, IncompleteError) else None)
 
 
 async def _cancel(tasks: Any) -> None:

@@ -14,6 +14,7 @@ from cwl_prefect.engine.scheduler import ResourcePool
 from cwl_prefect.engine.workspace import ScratchPool
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.choose import Backends
+from cwl_prefect.flows.pool import steps_pool
 from cwl_prefect.model.events import Observer, RunEvent, StepEvent, StepEventKind
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
@@ -22,6 +23,7 @@ from cwl_prefect.settings import Settings
 P = ParamSpec("P")
 T = TypeVar("T")
 
+CALLS_AHEAD = 4  # enough that no core waits; more would be bound in bursts, while nothing is started
 WORKER_THREADS = 2
 
 
@@ -55,6 +57,7 @@ class Run:
     backends: Backends
     threads: ThreadPoolExecutor
     places: asyncio.Semaphore  # for calls in hand
+    ahead: asyncio.Semaphore  # for calls that are bound and wait for resources
     scratch: ScratchPool
 
     @property
@@ -88,7 +91,7 @@ async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIter
     """Open what a run needs, and give it back at the end."""
     settings = caller.settings
     threads = ThreadPoolExecutor(max_workers=WORKER_THREADS, thread_name_prefix="cwl-prefect")
-    backends = caller.backends or Backends(settings)
+    backends = caller.backends or Backends(settings, pool=await steps_pool(settings))
     try:
         yield Run(
             run_id=run_id,
@@ -99,6 +102,7 @@ async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIter
             backends=backends,
             threads=threads,
             places=asyncio.Semaphore(settings.max_calls),
+            ahead=asyncio.Semaphore(CALLS_AHEAD),
             scratch=ScratchPool(settings.runs, run_id),
         )
     finally:

@@ -74,10 +74,11 @@ class CallWork:
         if self._call.tool.process_class is not ProcessClass.COMMAND_LINE_TOOL:
             return
         try:
-            self._prepared = await _bind(self._run, self._call)
-            resources = self._prepared.bound.call.resources
-            self._run.pool.check(resources, self._call.name)
-            await self._lease.enter_async_context(self._run.pool.reserve(resources))
+            async with self._run.ahead:
+                self._prepared = await _bind(self._run, self._call)
+                resources = self._prepared.bound.call.resources
+                self._run.pool.check(resources, self._call.name)
+                await self._lease.enter_async_context(self._run.pool.reserve(resources))
         except CwlPrefectError as error:
             self._error = error
 
@@ -126,7 +127,9 @@ class CallWork:
 
 async def _bind(run: Run, call: Call) -> _Prepared:
     backend = await run.backends.choose(call.tool, name=call.name)
-    space = replace(workspaces.locate(run.runs, run.run_id, call.step, call.index), scratch=run.scratch.take())
+    space = workspaces.locate(run.runs, run.run_id, call.step, call.index)
+    if run.settings.keep is not Keep.ALWAYS:
+        space = replace(space, scratch=run.scratch.take())
     place = Place(
         outdir=space.out,
         tmpdir=space.tmp,
@@ -202,10 +205,7 @@ def _finish(run: Run, call: Call, prepared: _Prepared, outcome: JobOutcome) -> C
         relink(bound.call, space)
     outputs = bound.collect(space.out, outcome.exit_code or 0)
     validate(outputs, bound.call, space.out, name=call.name)
-    if run.settings.keep is Keep.ALWAYS:
-        workspaces.settle(space)
-    else:
-        run.scratch.give_back(space)
+    run.scratch.give_back(space)
     declared = {port.id for port in call.tool.outputs}
     return {port: value for port, value in outputs.items() if port in declared}
 

@@ -16,11 +16,11 @@ def _engine():
 
 
 def values(links, given, *, requirements=JAVASCRIPT, **more):
-    return step_values(links, given, requirements=requirements, timeout_s=5, name="align", **more)
+    return step_values(links, given, requirements=requirements, name="align", **more)
 
 
 def true(condition, given=None, *, requirements=JAVASCRIPT):
-    return holds(condition, given or {}, requirements=requirements, timeout_s=5, name="align[1]")
+    return holds(condition, given or {}, requirements=requirements, name="align[1]")
 
 
 def file(path: Path, text: str) -> dict:

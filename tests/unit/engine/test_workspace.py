@@ -114,7 +114,9 @@ class TestScratchPool:
         made = create(tmp_path, "run", "step", (), scratch=workspace.ScratchPool(tmp_path, "run").take())
         (made.logs / "stderr").write_text("said")
         (made.tmp / "left").write_text("x")
+        assert made.out == made.root
         settled = workspace.settle(made)
+        assert settled.logs == made.out / workspace.EVIDENCE
         assert (settled.logs / "stderr").read_text() == "said"
         assert (settled.tmp / "left").read_text() == "x"
         assert not made.scratch.exists()

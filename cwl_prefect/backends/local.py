@@ -11,6 +11,7 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from cwl_prefect.backends.base import Capabilities, JobHandle
@@ -134,15 +135,20 @@ async def _spawn_when_free(job: ContainerJob) -> subprocess.Popen[bytes]:
     """Start a process; a program that another thread has just finished writing may be busy for a moment."""
     for tried in range(_BUSY_TRIES):
         try:
-            return _spawn(job)
+            return _spawn(
+                job, _program(job.command[0], job.env.get("PATH", "")) if tried == 0 and job.command else None
+            )
         except OSError as exc:
+            if exc.errno == errno.ENOENT and tried == 0:
+                _program.cache_clear()  # it was found once and may be gone; the kernel's own search tells
+                continue
             if exc.errno != errno.ETXTBSY or tried == _BUSY_TRIES - 1:
                 raise
         await asyncio.sleep(0.01 * 2**tried)
     raise AssertionError("the last try returns or raises")
 
 
-def _spawn(job: ContainerJob) -> subprocess.Popen[bytes]:
+def _spawn(job: ContainerJob, program: str | None) -> subprocess.Popen[bytes]:
     if not job.command:
         raise ValueError("the command is empty")
     with ExitStack() as files:
@@ -155,6 +161,7 @@ def _spawn(job: ContainerJob) -> subprocess.Popen[bytes]:
             files.callback(os.close, stderr)
         return subprocess.Popen(
             job.command,
+            executable=program,
             cwd=job.workdir,
             env=job.env,
             stdin=stdin,
@@ -162,6 +169,16 @@ def _spawn(job: ContainerJob) -> subprocess.Popen[bytes]:
             stderr=stderr,
             start_new_session=True,
         )
+
+
+@lru_cache(maxsize=1024)
+def _program(name: str, search_path: str) -> str | None:
+    """Find a command once for all its calls, where every directory of PATH is absolute; None: let the kernel look."""
+    directories = search_path.split(os.pathsep)
+    if "/" in name or not all(directory.startswith("/") for directory in directories):
+        return None
+    candidates = (f"{directory}/{name}" for directory in directories)
+    return next((found for found in candidates if Path(found).is_file() and os.access(found, os.X_OK)), None)
 
 
 def _why_not_started(job: ContainerJob, exc: OSError | ValueError) -> tuple[Reason, str]:

@@ -44,12 +44,18 @@ class Dataflow:
         self._ready = [step_id for step_id, missing in self._missing.items() if missing == 0]
         self._running: set[StepId] = set()
         self._outputs: dict[StepId, Mapping[str, JsonValue]] = {}
+        self._partial: dict[StepId, Mapping[str, JsonValue]] = {}
         self._failed: set[StepId] = set()
 
     @property
     def finished(self) -> bool:
         """Whether every step is complete, failed, or downstream of one that failed."""
         return len(self._outputs) + len(self._failed) == len(self._steps)
+
+    @property
+    def failed(self) -> bool:
+        """Whether any step failed."""
+        return bool(self._failed)
 
     def ready(self) -> tuple[StepPlan, ...]:
         """Hand out the steps that can run now and were not handed out before."""
@@ -93,8 +99,12 @@ class Dataflow:
             if self._missing[downstream] == 0:
                 self._ready.append(downstream)
 
-    def fail(self, step: StepId) -> tuple[StepId, ...]:
+    def fail(self, step: StepId, outputs: Mapping[str, JsonValue] | None = None) -> tuple[StepId, ...]:
         """Record that a step has no outputs, so that nothing downstream of it will run.
+
+        Args:
+            step: The step.
+            outputs: What it could still give; it counts only among partial outputs of the workflow.
 
         Returns:
             The steps downstream that will now never run and were not lost before, in the order of the plan.
@@ -107,6 +117,7 @@ class Dataflow:
             raise ValueError(msg)
         self._running.discard(step)
         self._failed.add(step)
+        self._partial[step] = outputs or {}
         lost = self._lose_downstream(step)
         return tuple(step_id for step_id in self._steps if step_id in lost) if lost else ()
 
@@ -114,7 +125,8 @@ class Dataflow:
         """Give the workflow's outputs.
 
         Args:
-            partial: Null for an output that has a failed or unfinished step among its sources, instead of an error.
+            partial: Whatever there is, instead of an error: null for an output whose source has failed or not ended,
+                but what a failed step could still give.
 
         Raises:
             InputError: A ``pickValue`` cannot be met.
@@ -130,8 +142,14 @@ class Dataflow:
         if link is None:
             return None
         if partial and any(source.step is not None and source.step not in self._outputs for source in link.sources):
-            return None
+            return self._remains(link)
         return self._value(link)
+
+    def _remains(self, link: Link) -> JsonValue:
+        """Give what a failed step could still give to an output that has no other source."""
+        if len(link.sources) != 1 or link.sources[0].step is None:
+            return None
+        return self._partial.get(link.sources[0].step, {}).get(link.sources[0].port)
 
     def _value(self, link: Link) -> JsonValue:
         return merge(link, [self._source(source) for source in link.sources])

@@ -105,7 +105,12 @@ class StepTasks:
 class GroupWork(Generic[T]):
     """Several calls of a wide scatter in one task run.
 
-    Each call keeps its own result; a further try repeats only those that failed.
+    Each call keeps its own result; a further try repeats only those whose failure was temporary.
+
+    Args:
+        calls: What to call.
+        stop: Whether one failure ends the others.
+        done: Told when a call has ended for the first time.
     """
 
     def __init__(self, calls: Sequence[Callable[[], Awaitable[T]]], *, stop: bool, done: Callable[[], None]) -> None:
@@ -114,15 +119,17 @@ class GroupWork(Generic[T]):
         self._done = done
         self.results: dict[int, T] = {}
         self.errors: dict[int, CwlPrefectError] = {}
+        self._ended: set[int] = set()
 
     async def attempt(self) -> "GroupWork[T]":
-        """Try every call that has no result yet.
+        """Try every call that has no result yet and may still have one.
 
         Raises:
-            CwlPrefectError: The first failure, in the order of the calls.
+            CwlPrefectError: The first failure in the order of the calls; a temporary one before any other, because
+                another try is worth it.
         """
-        self.errors = {}
-        waiting = [number for number in range(len(self._calls)) if number not in self.results]
+        self.errors = {number: error for number, error in self.errors.items() if not _may_pass(error)}
+        waiting = [n for n in range(len(self._calls)) if n not in self.results and n not in self.errors]
         tasks = [asyncio.create_task(self._one(number)) for number in waiting]
         try:
             await asyncio.gather(*tasks)
@@ -131,7 +138,7 @@ class GroupWork(Generic[T]):
                 running.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         if self.errors:
-            raise self.errors[min(self.errors)]
+            raise self.errors[min(self.errors, key=lambda number: (not _may_pass(self.errors[number]), number))]
         return self
 
     async def _one(self, number: int) -> None:
@@ -139,7 +146,13 @@ class GroupWork(Generic[T]):
             self.results[number] = await self._calls[number]()
         except CwlPrefectError as error:
             self.errors[number] = error
-            if self._stop and not isinstance(error, TemporaryStepError):
+            if self._stop and not _may_pass(error):
                 raise
         finally:
-            self._done()
+            if number not in self._ended:
+                self._ended.add(number)
+                self._done()
+
+
+def _may_pass(error: CwlPrefectError) -> bool:
+    return isinstance(error, TemporaryStepError)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from prefect import State
 
+from cwl_prefect.flows.failures import note
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.tasks import GroupWork, Tasks
 from cwl_prefect.settings import OnError
@@ -27,28 +28,31 @@ async def run_groups(
     straggler while few task runs stand open.
 
     Raises:
-        CwlPrefectError: A call failed; with on_error=continue, only once every group has ended.
+        CwlPrefectError: A call failed; with on_error=continue, only once every group has ended, and the failures of
+            other calls are kept with the caller.
     """
     size = run.settings.group_size
     stop = run.settings.on_error is OnError.STOP
     window = _Window(size)
+    groups: list[GroupWork[T]] = []
     running: list[asyncio.Task[GroupWork[T]]] = []
     try:
         for start in range(0, len(calls), size):
-            group = GroupWork(calls[start : start + size], stop=stop, done=window.done)
+            groups.append(GroupWork(calls[start : start + size], stop=stop, done=window.done))
             await window.room(failed=lambda: stop and any(_failed(task) for task in running))
             window.add(len(calls[start : start + size]))
             label = f"{step}[{start}-{min(start + size, len(calls)) - 1}]"
-            running.append(asyncio.create_task(_run_group(tasks, step, label, group, after, states)))
+            running.append(asyncio.create_task(_run_group(tasks, step, label, groups[-1], after, states)))
         results = await asyncio.gather(*running, return_exceptions=not stop)
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    failures = [result for result in results if isinstance(result, BaseException)]
-    if failures:
-        raise failures[0]
-    groups = [result for result in results if not isinstance(result, BaseException)]
+    failures = [group.errors[number] for group in groups for number in sorted(group.errors)]
+    unexpected = [result for result in results if isinstance(result, BaseException) and result not in failures]
+    if unexpected or failures:
+        note(run.caller, failures if unexpected else failures[1:])
+        raise (*unexpected, *failures)[0]
     return [group.results[number] for group in groups for number in sorted(group.results)]
 
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
-from cwl_prefect.errors import CwlPrefectError, InputError
+from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.model.events import Observer
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.model.values import CwlObject, as_object
+from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import OnError, Settings
 
 if TYPE_CHECKING:
@@ -113,23 +113,18 @@ def read_job_order(plan: WorkflowPlan, source: str | Path | None) -> CwlObject:
     Raises:
         InputError: It cannot be read or is not a mapping.
     """
-    from cwl_prefect.cwl.inputs import parse_job_order, resolve_files
+    from cwl_prefect.cwl.job_orders import load_job_order
 
     del plan
-    if source is None:
-        return {}
-    text, base = _read(source)
-    parsed = parse_job_order(text, source=str(source))
-    namespaces = parsed.get("$namespaces")
-    prefixes = {str(key): str(uri) for key, uri in namespaces.items()} if isinstance(namespaces, dict) else {}
-    return as_object(resolve_files(parsed, base, prefixes))
+    return {} if source is None else load_job_order(source)
 
 
 def document_of(source: str | Path) -> str | None:
     """Give the document that a job order names as ``cwl:tool``, resolved, or None."""
     from cwl_prefect.cwl.inputs import parse_job_order
+    from cwl_prefect.cwl.job_orders import read_text
 
-    text, base = _read(source)
+    text, base = read_text(source)
     if "cwl:tool" not in text:
         return None
     named = parse_job_order(text, source=str(source)).get("cwl:tool")
@@ -191,27 +186,3 @@ def _status(errors: Sequence[CwlPrefectError], settings: Settings) -> RunStatus:
     if not errors:
         return RunStatus.COMPLETED
     return RunStatus.PARTIAL if settings.on_error is OnError.CONTINUE else RunStatus.FAILED
-
-
-def _read(source: str | Path) -> tuple[str, str]:
-    """Read a job order and give the URI of its directory, with a final slash."""
-    name = str(source)
-    if urllib.parse.urlsplit(name).scheme in ("http", "https"):
-        return _fetched(name), urllib.parse.urljoin(name, ".")
-    path = Path(urllib.parse.unquote(urllib.parse.urlsplit(name).path)) if name.startswith("file://") else Path(source)
-    try:
-        return path.read_text("utf-8"), f"{path.absolute().parent.as_uri()}/"
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source}: the job order is not a text in UTF-8.") from error
-    except OSError as error:
-        raise InputError(f"{source}: {error.strerror}.", hint="Check the path of the job order.") from error
-
-
-def _fetched(url: str) -> str:
-    import httpx
-
-    try:
-        answer = httpx.get(url, follow_redirects=True, timeout=60).raise_for_status()
-    except httpx.HTTPError as error:
-        raise InputError(f"{url}: {error}") from error
-    return answer.text

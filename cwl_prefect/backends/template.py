@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 STEP_VARIABLES = "cwl"
 """Job variable whose members apply to steps alone, over those that the flow run's own container shares."""
 
-_STEP_IMAGE = "the step's own"  # never used; without any value Prefect asks git for the default image's name
+STEP_PATTERNS = "steps"
+"""Member of that variable: by pattern of step names, what applies to those steps alone."""
+
+STEP_IMAGE = "the step's own"  # never used; without any value Prefect asks git for the default image's name
 
 OWNED_VARIABLES = frozenset({"command", "image", "name", "env", "mem_limit", "memswap_limit", "auto_remove"})
 """Job variables that describe the flow run's own container; steps decide these for themselves."""
@@ -91,14 +94,26 @@ def merge_variables(*layers: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     kept = {name: value for name, value in shared.items() if not _owned(name)}
     for variables in own:
         kept.update(cast("dict[str, JsonValue]", variables))
+    kept.pop(STEP_PATTERNS, None)
     return kept
+
+
+def overlay(*layers: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Put layers of job variables over each other; the ``cwl`` variable, and its ``steps``, member by member."""
+    merged: dict[str, JsonValue] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            under = merged.get(name)
+            deep = name in (STEP_VARIABLES, STEP_PATTERNS) and isinstance(under, dict) and isinstance(value, Mapping)
+            merged[name] = overlay(cast("dict[str, JsonValue]", under), value) if deep else value  # type: ignore[arg-type]
+    return merged
 
 
 def _owned(variable: str) -> bool:
     return variable in OWNED_VARIABLES or variable.startswith(_OWNED_PREFIXES)
 
 
-class _NoApi:
+class NoApi:
     """Stands for a Prefect client where a template needs none."""
 
     def __getattr__(self, name: str) -> object:
@@ -127,9 +142,9 @@ async def docker_defaults(
     from prefect_docker.worker import DockerWorkerJobConfiguration
 
     try:
-        for_steps, defaults = _for_steps(template)
+        shared, defaults = for_steps(template)
         merged = await DockerWorkerJobConfiguration.from_template_and_values(
-            for_steps, {**defaults, **variables, "image": _STEP_IMAGE}, client=client or _NoApi()
+            shared, {**defaults, **variables, "image": STEP_IMAGE}, client=client or NoApi()
         )
     except (ValidationError, KeyError, TypeError, ValueError) as exc:
         raise BackendError(
@@ -160,7 +175,7 @@ async def docker_defaults(
     )
 
 
-def _for_steps(template: Mapping[str, JsonValue]) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+def for_steps(template: Mapping[str, JsonValue]) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
     """Take from a template what it gives the flow run's own container by default; and what it gives steps alone.
 
     Values that the template fixes, without a variable, are the platform's and stay.
@@ -172,8 +187,8 @@ def _for_steps(template: Mapping[str, JsonValue]) -> tuple[dict[str, JsonValue],
         for name, attributes in properties.items()
     }
     own = properties.get(STEP_VARIABLES, {}).get("default")
-    for_steps = {**template, "variables": cast("JsonValue", {**schema, "properties": shared})}
-    return for_steps, own if isinstance(own, dict) else {}
+    for_step = {**template, "variables": cast("JsonValue", {**schema, "properties": shared})}
+    return for_step, own if isinstance(own, dict) else {}
 
 
 def _own_volumes(volumes: Iterable[str]) -> Iterable[str]:

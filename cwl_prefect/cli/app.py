@@ -48,6 +48,14 @@ class OnErrorChoice(StrEnum):
     CONTINUE = "continue"
 
 
+class PoolTypeChoice(StrEnum):
+    """Where the workers of a pool start flow runs."""
+
+    PROCESS = "process"
+    DOCKER = "docker"
+    KUBERNETES = "kubernetes"
+
+
 class KeepChoice(StrEnum):
     """When workspaces are kept."""
 
@@ -68,6 +76,8 @@ server_app = typer.Typer(
     help="The local Prefect server that runs use where no Prefect API is configured.", no_args_is_help=True
 )
 app.add_typer(server_app, name="server")
+pool_app = typer.Typer(help="Work pools of the Prefect server.", no_args_is_help=True)
+app.add_typer(pool_app, name="pool")
 
 Document = Annotated[
     str, typer.Argument(metavar="DOCUMENT", help="A CWL document: a path or URL, with #id for a part of it.")
@@ -75,6 +85,21 @@ Document = Annotated[
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of the standard output.")
 ]
+DeploymentName = Annotated[str, typer.Option("--name", "-n", help="Name beside other deployments of this workflow.")]
+Cron = Annotated[str | None, typer.Option(metavar="CRON", help="Start a run whenever this fits, as '0 6 * * *'.")]
+Interval = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Start a run so often: seconds, or a unit as 15m, 6h, 1d.")
+]
+Param = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="INPUT=VALUE", help="Value that the form starts with; repeatable."),
+]
+InputsFile = Annotated[
+    str | None,
+    typer.Option(metavar="JOB_ORDER", help="Inputs by reference: a URL, or a path that the worker sees."),
+]
+ConcurrencyLimit = Annotated[int | None, typer.Option(min=1, help="How many runs there may be at once.")]
+Tag = Annotated[list[str] | None, typer.Option("--tag", help="Tag of its runs; repeatable.")]
 LIMITS = "Limits"
 FILES = "Files"
 
@@ -112,6 +137,9 @@ def run(  # noqa: PLR0917 - one parameter for each option
         KeepChoice | None, typer.Option(help="When workspaces are kept afterwards.", rich_help_panel=FILES)
     ] = None,
     backend: Annotated[BackendChoice | None, typer.Option(help="Where steps run.")] = None,
+    steps_pool: Annotated[
+        str | None, typer.Option(metavar="POOL", help="Work pool whose job template the steps' containers use.")
+    ] = None,
     no_container: Annotated[
         bool, typer.Option("--no-container", help="Run every step as a process of this machine, as --backend local.")
     ] = False,
@@ -147,6 +175,7 @@ def run(  # noqa: PLR0917 - one parameter for each option
         "workdir": workdir,
         "keep": keep,
         "backend": BackendChoice.LOCAL if no_container else backend,
+        "steps_pool": steps_pool,
         "max_cores": max_cores,
         "max_ram_mib": max_ram,
         "max_calls": parallel,
@@ -196,6 +225,88 @@ def inputs(document: Document, output: Output = None) -> None:
     from cwl_prefect.cli import documents
 
     documents.write_job_order(document, output)
+
+
+@app.command()
+def deploy(  # noqa: PLR0917 - one parameter for each option
+    document: Document,
+    pool: Annotated[str, typer.Option("--pool", "-p", help="Work pool whose workers run it.")],
+    name: DeploymentName = "cwl",
+    image: Annotated[
+        str | None,
+        typer.Option(help="Image of flow runs on Docker and Kubernetes pools; it has cwl-prefect installed."),
+    ] = None,
+    cron: Cron = None,
+    interval: Interval = None,
+    param: Param = None,
+    inputs_file: InputsFile = None,
+    job_variable: Annotated[
+        list[str] | None,
+        typer.Option("--job-variable", metavar="NAME=VALUE", help="Job variable over the pool's, as JSON; repeatable."),
+    ] = None,
+    concurrency_limit: ConcurrencyLimit = None,
+    tag: Tag = None,
+) -> None:
+    """Deploy a workflow: the Prefect UI gets a form for its inputs, and workers of the pool run it."""
+    from cwl_prefect.cli import deploy as deploying
+
+    deploying.deploy_document(
+        deploying.DeployOptions(
+            document=document,
+            name=name,
+            pool=pool,
+            image=image,
+            cron=cron,
+            interval=interval,
+            inputs_file=inputs_file,
+            parameters=param or (),
+            job_variables=job_variable or (),
+            concurrency_limit=concurrency_limit,
+            tags=tag or (),
+        )
+    )
+
+
+@app.command()
+def serve(  # noqa: PLR0917 - one parameter for each option
+    document: Document,
+    name: DeploymentName = "served",
+    cron: Cron = None,
+    interval: Interval = None,
+    param: Param = None,
+    inputs_file: InputsFile = None,
+    concurrency_limit: ConcurrencyLimit = None,
+    tag: Tag = None,
+) -> None:
+    """Serve a workflow from this process, without a work pool, until Ctrl-C: for development."""
+    from cwl_prefect.cli import deploy as deploying
+
+    deploying.serve_document(
+        deploying.DeployOptions(
+            document=document,
+            name=name,
+            cron=cron,
+            interval=interval,
+            inputs_file=inputs_file,
+            parameters=param or (),
+            concurrency_limit=concurrency_limit,
+            tags=tag or (),
+        )
+    )
+
+
+@pool_app.command("create")
+def pool_create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the work pool.")],
+    type: Annotated[PoolTypeChoice, typer.Option("--type", "-t", help="Where its workers start flow runs.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Give a pool that exists the packaged job template.")
+    ] = False,
+) -> None:
+    """Make a work pool with a job template that suits workflows."""
+    from cwl_prefect.cli import pool
+
+    pool.create(name, type, overwrite=overwrite)
 
 
 @server_app.command("start")

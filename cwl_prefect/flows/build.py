@@ -19,6 +19,7 @@ from cwl_prefect.flows.drive import Driver, Scope
 from cwl_prefect.flows.hooks import reap
 from cwl_prefect.flows.nested import count_unscattered, flow_name
 from cwl_prefect.flows.params import docstring, job_order, signature
+from cwl_prefect.flows.reference import with_optional_inputs
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
 from cwl_prefect.model.events import RunStarted
 from cwl_prefect.model.plan import WorkflowPlan
@@ -26,7 +27,9 @@ from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Keep, Settings
 
 
-def build_flow(plan: WorkflowPlan, settings: Settings, *, validate: bool = True) -> Flow[..., Any]:
+def build_flow(
+    plan: WorkflowPlan, settings: Settings, *, validate: bool = True, given: Mapping[str, Any] | None = None
+) -> Flow[..., Any]:
     """Build the flow of a plan.
 
     Its parameters have the types, defaults and descriptions of the workflow's inputs; it returns the workflow's output
@@ -36,17 +39,20 @@ def build_flow(plan: WorkflowPlan, settings: Settings, *, validate: bool = True)
         plan: What the flow runs.
         settings: What its runs use, unless their caller says otherwise.
         validate: Whether Prefect checks the parameters; not needed where the job order was checked already.
+        given: A job order that the parameters go over; what it gives need not be a parameter.
     """
+    form = with_optional_inputs(plan, given or {})
 
     async def body(**parameters: Any) -> CwlObject:
         caller = CALLER.get() or Caller(settings=settings)
         if caller.job_order is not None:
             await run_plan(plan, caller.job_order, caller)
             return {}  # the caller has the outputs; Prefect would walk through all of them
-        return await run_plan(plan, prepared(plan, job_order(plan, parameters), caller.settings), caller)
+        order = {**(given or {}), **job_order(form, parameters)}
+        return await run_plan(plan, prepared(plan, order, caller.settings), caller)
 
-    body.__signature__ = signature(plan)  # type: ignore[attr-defined]
-    body.__annotations__ = {name: found.annotation for name, found in signature(plan).parameters.items()}
+    body.__signature__ = signature(form)  # type: ignore[attr-defined]
+    body.__annotations__ = {name: found.annotation for name, found in signature(form).parameters.items()}
     body.__name__ = body.__qualname__ = "".join(c if c.isalnum() else "_" for c in plan.name)
     body.__doc__ = docstring(plan)
     return _flow(body, plan, settings, validate=validate)

@@ -5,10 +5,14 @@ from collections.abc import Callable
 from functools import partial
 
 from cwl_prefect.backends.base import Backend
+from cwl_prefect.backends.template import merge_variables
 from cwl_prefect.cwl.bind import docker_requirement
 from cwl_prefect.errors import BackendError, UnsupportedError
+from cwl_prefect.flows.pool import StepsPool
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.settings import BackendName, Settings
+
+DOCKER = "docker"
 
 
 def _local() -> Backend:
@@ -17,10 +21,17 @@ def _local() -> Backend:
     return LocalBackend()
 
 
-def _docker(settings: Settings) -> Backend:
+def _docker(settings: Settings, pool: StepsPool | None) -> Backend:
     from cwl_prefect.backends.docker import DockerBackend
 
-    return DockerBackend(strict_limits=settings.strict_limits)
+    if pool is None or pool.type != DOCKER:
+        return DockerBackend(strict_limits=settings.strict_limits)
+    return DockerBackend(
+        pool.base_job_template,
+        merge_variables(pool.variables),
+        client=pool.client,
+        strict_limits=settings.strict_limits,
+    )
 
 
 def _docker_answers() -> bool:
@@ -34,6 +45,7 @@ class Backends:
 
     Args:
         settings: Say which backend is wanted.
+        pool: Work pool whose job template steps use; a Docker pool's decides how their containers are made.
         containers: Makes the backend that runs images; Docker where none is given.
         processes: Makes the backend that runs processes.
         available: Tells whether images can be run at all.
@@ -43,12 +55,13 @@ class Backends:
         self,
         settings: Settings,
         *,
+        pool: StepsPool | None = None,
         containers: Callable[[], Backend] | None = None,
         processes: Callable[[], Backend] = _local,
         available: Callable[[], bool] = _docker_answers,
     ) -> None:
         self._wanted = settings.backend
-        self._make = {True: containers or partial(_docker, settings), False: processes}
+        self._make = {True: containers or partial(_docker, settings, pool), False: processes}
         self._available = available
         self._open: dict[bool, Backend] = {}
         self._answers: bool | None = None

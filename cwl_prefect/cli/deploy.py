@@ -1,0 +1,151 @@
+"""The commands ``deploy`` and ``serve``."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import typer
+from pydantic import JsonValue
+
+from cwl_prefect import api
+from cwl_prefect.cli.failures import settings_with
+from cwl_prefect.cli.input_flags import parse_input_arguments
+from cwl_prefect.deploy.deployment import DeploymentRequest, DeploymentResult, deploy
+from cwl_prefect.errors import UsageError
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.values import CwlObject
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployOptions:
+    """What the command line gives, still as texts."""
+
+    document: str
+    name: str
+    pool: str | None = None
+    image: str | None = None
+    cron: str | None = None
+    interval: str | None = None
+    inputs_file: str | None = None
+    parameters: Sequence[str] = ()
+    job_variables: Sequence[str] = ()
+    concurrency_limit: int | None = None
+    tags: Sequence[str] = ()
+
+
+def deploy_document(options: DeployOptions) -> None:
+    """Deploy a workflow and say where its form is and how to start a worker.
+
+    Raises:
+        CwlPrefectError: The document is not valid, an option is wrong, or no Prefect API can be reached.
+    """
+    result = asyncio.run(deploy(read_options(options), settings_with({})))
+    _tell(result)
+
+
+def serve_document(options: DeployOptions) -> None:
+    """Serve a workflow from this process until Ctrl-C.
+
+    Raises:
+        CwlPrefectError: The document is not valid, an option is wrong, or no Prefect API can be reached.
+    """
+    from cwl_prefect.deploy.serving import serve
+
+    def ready(result: DeploymentResult) -> None:
+        _tell(result)
+        typer.echo("  stop serving    Ctrl-C")
+
+    asyncio.run(serve(read_options(options), settings_with({}), ready))
+
+
+def read_options(options: DeployOptions) -> DeploymentRequest:
+    """Compile the document and read the options.
+
+    Raises:
+        DocumentError: The document is not valid CWL.
+        UsageError: An option is wrong.
+    """
+    plan = api.load_plan(options.document, settings=settings_with({}))
+    return DeploymentRequest(
+        plan=plan,
+        pool=options.pool,
+        name=options.name,
+        image=options.image,
+        cron=options.cron,
+        interval=None if options.interval is None else duration(options.interval),
+        parameters=input_values(plan, options.parameters),
+        inputs_file=None if options.inputs_file is None else _located(options.inputs_file),
+        job_variables=job_variables(options.job_variables),
+        concurrency_limit=options.concurrency_limit,
+        tags=tuple(options.tags),
+    )
+
+
+def input_values(plan: WorkflowPlan, texts: Sequence[str]) -> CwlObject:
+    """Read ``input=value``, as the flags of ``run`` are read.
+
+    Raises:
+        UsageError: One has no value, names no input or does not fit its type.
+    """
+    flags = [f"--{name}={value}" for name, value in _pairs(texts, "--param")]
+    return parse_input_arguments(plan.inputs, flags).values
+
+
+def job_variables(texts: Sequence[str]) -> dict[str, JsonValue]:
+    """Read ``name=value``, where a value is JSON if it can be and a text otherwise.
+
+    Raises:
+        UsageError: One has no value.
+    """
+    return {name: _json_or_text(value) for name, value in _pairs(texts, "--job-variable")}
+
+
+def duration(text: str) -> timedelta:
+    """Read seconds, or a number with a unit as ``15m``, ``6h`` or ``1d``.
+
+    Raises:
+        UsageError: It is neither, or nothing at all.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", text)
+    seconds = float(match.group(1)) * SECONDS[match.group(2) or "s"] if match else 0
+    if not seconds:
+        raise UsageError(f"--interval: {text!r} is no time.", hint="give seconds, or a unit as in 15m, 6h or 1d.")
+    return timedelta(seconds=seconds)
+
+
+def _pairs(texts: Sequence[str], option: str) -> Iterator[tuple[str, str]]:
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise UsageError(f"{option}: {text!r} is no pair.", hint=f"write it as {option} NAME=VALUE.")
+        yield name, value
+
+
+def _json_or_text(value: str) -> JsonValue:
+    try:
+        parsed: JsonValue = json.loads(value)
+    except ValueError:
+        return value
+    return parsed
+
+
+def _located(source: str) -> str:
+    """Give a job order's URL as it is, and its path absolute: workers run elsewhere."""
+    return source if urlsplit(source).scheme in ("http", "https", "file") else str(Path(source).absolute())
+
+
+def _tell(result: DeploymentResult) -> None:
+    before = f", was {result.replaced}" if result.replaced and result.replaced != result.version else ""
+    unchanged = " (unchanged workflow)" if result.replaced == result.version else ""
+    typer.echo(f"Deployed {result.full_name}, version {result.version}{before}{unchanged}")
+    if result.form_url:
+        typer.echo(f"  start a run     {result.form_url}")
+    if result.worker_command:
+        typer.echo(f"  start a worker  {result.worker_command}")

@@ -1,0 +1,49 @@
+"""Job orders where they lie: files of this machine and URLs."""
+
+import urllib.parse
+from pathlib import Path
+
+from cwl_prefect.cwl.inputs import parse_job_order, resolve_files
+from cwl_prefect.errors import InputError
+from cwl_prefect.model.values import CwlObject, as_object
+
+
+def load_job_order(source: str | Path) -> CwlObject:
+    """Read a job order from a YAML or JSON file or URL; relative paths in it start from its directory.
+
+    Raises:
+        InputError: It cannot be read or is not a mapping.
+    """
+    text, base = read_text(source)
+    parsed = parse_job_order(text, source=str(source))
+    namespaces = parsed.get("$namespaces")
+    prefixes = {str(key): str(uri) for key, uri in namespaces.items()} if isinstance(namespaces, dict) else {}
+    return as_object(resolve_files(parsed, base, prefixes))
+
+
+def read_text(source: str | Path) -> tuple[str, str]:
+    """Read a job order's text and give the URI of its directory, with a final slash.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    name = str(source)
+    if urllib.parse.urlsplit(name).scheme in ("http", "https"):
+        return _fetched(name), urllib.parse.urljoin(name, ".")
+    path = Path(urllib.parse.unquote(urllib.parse.urlsplit(name).path)) if name.startswith("file://") else Path(source)
+    try:
+        return path.read_text("utf-8"), f"{path.absolute().parent.as_uri()}/"
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: the job order is not a text in UTF-8.") from error
+    except OSError as error:
+        raise InputError(f"{source}: {error.strerror}.", hint="Check the path of the job order.") from error
+
+
+def _fetched(url: str) -> str:
+    import httpx
+
+    try:
+        answer = httpx.get(url, follow_redirects=True, timeout=60).raise_for_status()
+    except httpx.HTTPError as error:
+        raise InputError(f"{url}: {error}") from error
+    return answer.text

@@ -1,0 +1,223 @@
+"""Deploy a workflow: the plan travels inside the deployment, so that a worker needs only this package."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from pydantic import JsonValue, ValidationError
+
+from cwl_prefect.deploy.connection import Connection, connected
+from cwl_prefect.deploy.pools import read_pool
+from cwl_prefect.errors import InputError, UsageError
+from cwl_prefect.flows.entrypoint import ENTRYPOINT
+from cwl_prefect.flows.params import openapi_schema, parameter_names, plain_value
+from cwl_prefect.flows.reference import Deployed
+from cwl_prefect.flows.steps import PULL_STEP, pack
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.settings import Settings
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.objects import WorkPool
+    from prefect.client.schemas.responses import DeploymentResponse
+
+DEFAULT_NAME = "cwl"
+LARGEST_PARAMETERS_HINT = "give large inputs by reference: --inputs-file PATH_OR_URL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRequest:
+    """What is to be deployed, and how it is to run.
+
+    Attributes:
+        plan: The workflow.
+        pool: Work pool whose workers run it; None where it is served by the caller.
+        name: Name of the deployment beside others of the same workflow.
+        image: Image of the flow run's own container, for Docker and Kubernetes pools; it has this package installed.
+        cron: When runs start by themselves, as cron writes it.
+        interval: How often runs start by themselves.
+        parameters: Values that the form starts with, by input.
+        inputs_file: Job order that the parameters go over; a path of the worker's machine, or a URL.
+        job_variables: Job variables over those of the pool.
+        concurrency_limit: How many runs of it there may be at once.
+        tags: Tags of its runs.
+    """
+
+    plan: WorkflowPlan
+    pool: str | None = None
+    name: str = DEFAULT_NAME
+    image: str | None = None
+    cron: str | None = None
+    interval: timedelta | None = None
+    parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    inputs_file: str | None = None
+    job_variables: Mapping[str, JsonValue] = field(default_factory=dict)
+    concurrency_limit: int | None = None
+    tags: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentResult:
+    """A deployment as the server has it now.
+
+    Attributes:
+        deployment_id: Its identifier.
+        full_name: ``flow/deployment``, as Prefect's commands take it.
+        version: First digits of the plan's digest.
+        replaced: Version that was deployed before under this name, if any.
+        form_url: Page of the UI where a run is started.
+        worker_command: What starts a worker for it.
+    """
+
+    deployment_id: UUID
+    full_name: str
+    version: str
+    replaced: str | None
+    form_url: str | None
+    worker_command: str | None
+
+
+async def deploy(request: DeploymentRequest, settings: Settings) -> DeploymentResult:
+    """Make a deployment, or update the one of the same name.
+
+    Raises:
+        InputError: A parameter names no input, or the job order cannot be read by the path that it is given by.
+        ServerError: No Prefect API can be reached or started.
+        UsageError: There is no such pool, it needs an image, or the server refuses what is asked.
+    """
+    async with connected(settings) as connection:
+        return await register(request, connection)
+
+
+async def register(request: DeploymentRequest, connection: Connection) -> DeploymentResult:
+    """Make or update a deployment over a connection that is there already.
+
+    Raises:
+        InputError: A parameter names no input.
+        UsageError: There is no such pool, it needs an image, or the server refuses what is asked.
+    """
+    from cwl_prefect.flows.nested import flow_name
+
+    client, plan = connection.client, request.plan
+    deployed = await asyncio.to_thread(Deployed.read, plan, request.inputs_file)
+    parameters = _parameters(request)
+    schedules = _schedules(request)
+    if request.pool is not None:
+        _demand_image(await read_pool(connection, request.pool), request)
+    flow_id = await client.create_flow_from_name(flow_name(plan.name))
+    full_name = f"{flow_name(plan.name)}/{request.name}"
+    before = await _existing(connection, full_name)
+    version = plan.digest[:12]
+    deployment_id = await client.create_deployment(
+        flow_id=flow_id,
+        name=request.name,
+        version=version,
+        schedules=schedules or _kept_schedules(before),
+        concurrency_limit=request.concurrency_limit,
+        parameters=parameters,
+        description=plan.doc or plan.label,
+        work_pool_name=request.pool,
+        tags=list(request.tags),
+        entrypoint=ENTRYPOINT,
+        parameter_openapi_schema=openapi_schema(deployed.form),
+        pull_steps=[{PULL_STEP: _unpack_inputs(request)}],
+        enforce_parameter_schema=True,
+        job_variables=_job_variables(request),
+    )
+    return DeploymentResult(
+        deployment_id=deployment_id,
+        full_name=full_name,
+        version=version,
+        replaced=before.version if before is not None else None,
+        form_url=connection.page(f"deployments/deployment/{deployment_id}/run"),
+        worker_command=f"{connection.worker_prefix}prefect worker start --pool {request.pool}"
+        if request.pool
+        else None,
+    )
+
+
+def _unpack_inputs(request: DeploymentRequest) -> dict[str, str]:
+    inputs = {"plan": pack(request.plan)}
+    return inputs if request.inputs_file is None else {**inputs, "inputs_file": request.inputs_file}
+
+
+def _parameters(request: DeploymentRequest) -> dict[str, Any]:
+    names = parameter_names(request.plan)
+    unknown = sorted(set(request.parameters) - set(names))
+    if unknown:
+        raise InputError(
+            f"{request.plan.name}: there is no input {unknown[0]!r}.",
+            hint=f"The inputs are: {', '.join(names) or 'none'}.",
+        )
+    return {names[port]: plain_value(value) for port, value in request.parameters.items()}
+
+
+def _job_variables(request: DeploymentRequest) -> dict[str, Any]:
+    return dict(request.job_variables) | ({"image": request.image} if request.image else {})
+
+
+def _schedules(request: DeploymentRequest) -> "list[DeploymentScheduleCreate]":
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+
+    schedules = []
+    try:
+        if request.cron is not None:
+            schedules.append(DeploymentScheduleCreate(schedule=CronSchedule(cron=request.cron), active=True))
+        if request.interval is not None:
+            schedules.append(
+                DeploymentScheduleCreate(schedule=IntervalSchedule(interval=request.interval), active=True)
+            )
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise UsageError(f"This is no schedule: {problem['msg']}, not {problem['input']!r}.") from error
+    return schedules
+
+
+def _kept_schedules(before: "DeploymentResponse | None") -> "list[DeploymentScheduleCreate]":
+    """Keep the schedules that were made in the UI or earlier; the server drops what it is not given."""
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+
+    return [
+        DeploymentScheduleCreate(
+            schedule=each.schedule,
+            active=each.active,
+            max_scheduled_runs=each.max_scheduled_runs,
+            parameters=each.parameters,
+            slug=each.slug,
+        )
+        for each in (before.schedules if before is not None else ())
+    ]
+
+
+async def _existing(connection: Connection, full_name: str) -> "DeploymentResponse | None":
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return await connection.client.read_deployment_by_name(full_name)
+    except ObjectNotFound:
+        return None
+
+
+def _demand_image(pool: "WorkPool", request: DeploymentRequest) -> None:
+    """Refuse what no worker could run: Prefect's own default image lacks this package."""
+    properties = pool.base_job_template.get("variables", {}).get("properties", {})
+    if "image" not in properties:
+        if request.image is not None:
+            raise UsageError(
+                f"The work pool {pool.name} is of type {pool.type}, where flow runs have no image.",
+                hint="leave out --image; the images of steps are in the CWL document.",
+            )
+        return
+    fixed = pool.base_job_template.get("job_configuration", {}).get("image")
+    if request.image or request.job_variables.get("image") or properties["image"].get("default"):
+        return
+    if fixed != "{{ image }}" and pool.type != "kubernetes":
+        return
+    raise UsageError(
+        f"The work pool {pool.name} is of type {pool.type}: a flow run needs an image that has cwl-prefect installed.",
+        hint="give --image, or set a default image in the pool's job template; deployments/Dockerfile builds one.",
+    )

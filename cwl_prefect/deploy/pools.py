@@ -1,0 +1,79 @@
+"""Work pools made from the job templates of this package."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cwl_prefect.backends.template import packaged_template
+from cwl_prefect.deploy.connection import Connection, connected
+from cwl_prefect.errors import UsageError
+from cwl_prefect.settings import Settings
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import WorkPool
+
+
+class PoolType(StrEnum):
+    """Where the workers of a pool start flow runs."""
+
+    PROCESS = "process"
+    DOCKER = "docker"
+    KUBERNETES = "kubernetes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolResult:
+    """A work pool that was made.
+
+    Attributes:
+        name: Its name.
+        url: Its page in the Prefect UI.
+        worker_command: What starts a worker for it.
+    """
+
+    name: str
+    url: str | None
+    worker_command: str
+
+
+async def create_pool(name: str, pool_type: PoolType, settings: Settings, *, overwrite: bool = False) -> PoolResult:
+    """Make a work pool whose job template suits workflows.
+
+    Raises:
+        ServerError: No Prefect API can be reached or started.
+        UsageError: There is a pool of this name.
+    """
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+
+    async with connected(settings) as connection:
+        pool = WorkPoolCreate(name=name, type=pool_type.value, base_job_template=packaged_template(pool_type.value))
+        try:
+            await connection.client.create_work_pool(pool, overwrite=overwrite)
+        except ObjectAlreadyExists as error:
+            raise UsageError(
+                f"There is a work pool {name} already.",
+                hint="choose another name, or give it the packaged job template with --overwrite.",
+            ) from error
+        return PoolResult(
+            name=name,
+            url=connection.page(f"work-pools/work-pool/{name}"),
+            worker_command=f"{connection.worker_prefix}prefect worker start --pool {name}",
+        )
+
+
+async def read_pool(connection: Connection, name: str) -> "WorkPool":
+    """Read a work pool.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return await connection.client.read_work_pool(name)
+    except ObjectNotFound as error:
+        raise UsageError(
+            f"There is no work pool {name}.",
+            hint=f"make one: cwl-prefect pool create {name} --type process, docker or kubernetes.",
+        ) from error

@@ -1,0 +1,22 @@
+"""What a deployment names as its entry point: ``flow`` is the flow of the workflow that the pull step unpacked here."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+ENTRYPOINT = "cwl_prefect.flows.entrypoint.flow"
+"""Entry point of every deployment."""
+
+
+def __getattr__(name: str) -> "Flow[..., Any]":
+    """Build the flow when Prefect asks for it (PEP 562)."""
+    if name != "flow":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from cwl_prefect.flows.build import build_flow
+    from cwl_prefect.flows.steps import unpacked
+    from cwl_prefect.settings import Settings
+
+    deployed = unpacked(Path.cwd())
+    return build_flow(deployed.plan, Settings(), given=deployed.given)

@@ -1,0 +1,88 @@
+"""The pull step of a deployment: the compiled workflow travels inside, so that a worker needs no file.
+
+Prefect runs the pull step in one process and the flow in another, whose working directory is what the step returns.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+import tempfile
+import zlib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cwl_prefect.errors import DocumentError, PublishError
+from cwl_prefect.flows.reference import Deployed
+from cwl_prefect.model.plan import WorkflowPlan, decode_plan, encode_plan
+from cwl_prefect.settings import Settings
+
+PULL_STEP = "cwl_prefect.flows.steps.unpack"
+"""Name of the step in a deployment."""
+
+_FILE = "deployment.json"
+_AGAIN = "deploy it again with the version that the worker has: `cwl-prefect deploy`."
+
+
+def pack(plan: WorkflowPlan) -> str:
+    """Write a plan as a text that no templating can change; equal plans give equal texts."""
+    return base64.b64encode(zlib.compress(encode_plan(plan), 9)).decode("ascii")
+
+
+def unpack(plan: str, inputs_file: str | None = None) -> dict[str, str]:
+    """Put the workflow of a deployment where the flow's process finds it; one directory for each version.
+
+    Args:
+        plan: What :func:`pack` wrote.
+        inputs_file: Job order that the parameters of a run go over: a path of the worker's machine, or a URL.
+
+    Returns:
+        The directory that the flow starts in.
+
+    Raises:
+        DocumentError: The deployment was made by another version.
+        PublishError: The directory cannot be written.
+    """
+    _decoded(plan)
+    content = json.dumps({"plan": plan, "inputs_file": inputs_file})
+    directory = Settings().home.absolute() / "deployed" / hashlib.sha256(content.encode()).hexdigest()[:32]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor, part = tempfile.mkstemp(dir=directory, prefix=".", suffix=".part")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(content)
+        Path(part).replace(directory / _FILE)
+    except OSError as error:
+        raise PublishError(
+            f"the workflow cannot be unpacked into {directory}: {error.strerror}.",
+            hint="set CWL_PREFECT_HOME to a directory that the worker may write.",
+        ) from error
+    return {"directory": str(directory)}
+
+
+def unpacked(directory: Path) -> Deployed:
+    """Read what was unpacked into a directory.
+
+    Raises:
+        DocumentError: Nothing was.
+        InputError: The job order that the deployment names cannot be read here.
+    """
+    try:
+        content = json.loads((directory / _FILE).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DocumentError(
+            f"there is no workflow in {directory}: the pull step of the deployment did not run.",
+            hint=f"make the deployment by `cwl-prefect deploy`, or give it the pull step {PULL_STEP}.",
+        ) from error
+    return Deployed.read(_decoded(content["plan"]), content["inputs_file"])
+
+
+def _decoded(plan: str) -> WorkflowPlan:
+    try:
+        return decode_plan(zlib.decompress(base64.b64decode(plan, validate=True)))
+    except (binascii.Error, zlib.error, ValueError, ValidationError) as error:
+        raise DocumentError(
+            "this deployment holds no workflow that this version of cwl-prefect can read.", hint=_AGAIN
+        ) from error

@@ -1,0 +1,122 @@
+"""What a deployment is made of, and what is refused before the server is asked."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from cwl_prefect.backends.template import merge_variables, overlay, packaged_template
+from cwl_prefect.cli.deploy import duration, input_values, job_variables
+from cwl_prefect.deploy import connection, deployment
+from cwl_prefect.deploy.deployment import DeploymentRequest
+from cwl_prefect.errors import InputError, ServerError, UsageError
+from cwl_prefect.model.plan import InputPort, WorkflowPlan
+
+PLAN = WorkflowPlan(
+    digest="0123456789abcdef",
+    name="greet",
+    cwl_version="v1.2",
+    document={},
+    requirements=(),
+    hints=(),
+    inputs=(InputPort(id="a-message", type="string"), InputPort(id="times", type="int", default=2)),
+    steps=(),
+    outputs=(),
+)
+
+
+def pool(pool_type: str, **image: object) -> SimpleNamespace:
+    template: dict = packaged_template(pool_type)
+    if image:
+        template["variables"]["properties"]["image"]["default"] = image["image"]
+    return SimpleNamespace(name="p", type=pool_type, base_job_template=template)
+
+
+def request(**more: object) -> DeploymentRequest:
+    return DeploymentRequest(plan=PLAN, pool="p", **more)
+
+
+def test_parameters_are_named_as_the_flow_names_them() -> None:
+    assert deployment._parameters(request(parameters={"a-message": "hi"})) == {"a_message": "hi"}
+
+
+def test_a_parameter_that_is_no_input_is_refused() -> None:
+    with pytest.raises(InputError, match="'nope'"):
+        deployment._parameters(request(parameters={"nope": 1}))
+
+
+@pytest.mark.parametrize(
+    ("pool_type", "more", "message"),
+    [
+        pytest.param("docker", {}, "needs an image", id="docker-without"),
+        pytest.param("kubernetes", {}, "needs an image", id="kubernetes-without"),
+        pytest.param("process", {"image": "x"}, "leave out --image", id="process-with"),
+    ],
+)
+def test_an_image_is_demanded_where_flow_runs_have_one(pool_type: str, more: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        deployment._demand_image(pool(pool_type), request(**more))
+
+
+def test_an_image_may_come_from_the_option_a_job_variable_or_the_pool() -> None:
+    deployment._demand_image(pool("docker"), request(image="x"))
+    deployment._demand_image(pool("docker"), request(job_variables={"image": "x"}))
+    deployment._demand_image(pool("docker", image="x"), request())
+    deployment._demand_image(pool("process"), request())
+
+
+def test_the_image_is_a_job_variable() -> None:
+    assert deployment._job_variables(request(image="x", job_variables={"a": 1})) == {"a": 1, "image": "x"}
+
+
+def test_schedules_are_cron_and_interval() -> None:
+    made = deployment._schedules(request(cron="0 6 * * *", interval=timedelta(minutes=5)))
+    assert [type(each.schedule).__name__ for each in made] == ["CronSchedule", "IntervalSchedule"]
+
+
+def test_a_cron_text_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="61"):
+        deployment._schedules(request(cron="61 * * * *"))
+
+
+def test_values_are_read_by_the_types_of_the_inputs() -> None:
+    assert input_values(PLAN, ["a-message=7", "times=7"]) == {"a-message": "7", "times": 7}
+
+
+def test_job_variables_are_json_where_they_can_be() -> None:
+    assert job_variables(['networks=["a"]', "image=x:1"]) == {"networks": ["a"], "image": "x:1"}
+    with pytest.raises(UsageError, match="no pair"):
+        job_variables(["networks"])
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("15m", 900), ("1.5h", 5400), ("1d", 86400)])
+def test_an_interval_has_a_unit(text: str, seconds: float) -> None:
+    assert duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "0", "soon", "5y"])
+def test_an_interval_of_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no time"):
+        duration(text)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "kind", "message"),
+    [
+        (422, {"detail": [{"loc": ["body", "name"], "msg": "bad"}]}, UsageError, "name: bad"),
+        (409, {"detail": "no"}, UsageError, "no"),
+        (500, {"exception_detail": "boom"}, ServerError, "500: boom"),
+    ],
+)
+def test_the_server_s_own_words_are_told(status: int, answer: dict, kind: type, message: str) -> None:
+    response = httpx.Response(status, json=answer, request=httpx.Request("POST", "http://x/api"))
+    error = connection._answered(httpx.HTTPStatusError("x", request=response.request, response=response), "http://x")
+    assert isinstance(error, kind)
+    assert message in error.message
+
+
+def test_later_job_variables_win_and_those_for_steps_are_merged_by_member() -> None:
+    merged = overlay({"a": 1, "cwl": {"networks": ["x"], "privileged": True}}, {"a": 2, "cwl": {"networks": ["y"]}})
+    assert merged == {"a": 2, "cwl": {"networks": ["y"], "privileged": True}}
+    assert merge_variables(merged) == {"a": 2, "networks": ["y"], "privileged": True}

@@ -110,13 +110,13 @@ class GroupWork(Generic[T]):
     Args:
         calls: What to call.
         stop: Whether one failure ends the others.
-        done: Told when a call has ended for the first time.
+        ended: Told once for each call: when it ends for the first time, or will not begin.
     """
 
-    def __init__(self, calls: Sequence[Callable[[], Awaitable[T]]], *, stop: bool, done: Callable[[], None]) -> None:
+    def __init__(self, calls: Sequence[Callable[[], Awaitable[T]]], *, stop: bool, ended: Callable[[], None]) -> None:
         self._calls = calls
         self._stop = stop
-        self._done = done
+        self._tell = ended
         self.results: dict[int, T] = {}
         self.errors: dict[int, CwlPrefectError] = {}
         self._ended: set[int] = set()
@@ -149,9 +149,17 @@ class GroupWork(Generic[T]):
             if self._stop and not _may_pass(error):
                 raise
         finally:
-            if number not in self._ended:
-                self._ended.add(number)
-                self._done()
+            self._end(number)
+
+    def close(self) -> None:
+        """Tell that none of the calls will run any more."""
+        for number in range(len(self._calls)):
+            self._end(number)
+
+    def _end(self, number: int) -> None:
+        if number not in self._ended:
+            self._ended.add(number)
+            self._tell()
 
 
 def _may_pass(error: CwlPrefectError) -> bool:

@@ -33,16 +33,19 @@ async def run_groups(
     """
     size = run.settings.group_size
     stop = run.settings.on_error is OnError.STOP
-    window = _Window(size)
+    window = _Window(size, stop=stop)
     groups: list[GroupWork[T]] = []
-    running: list[asyncio.Task[GroupWork[T]]] = []
+    running: list[asyncio.Task[State[Any]]] = []
     try:
         for start in range(0, len(calls), size):
-            groups.append(GroupWork(calls[start : start + size], stop=stop, done=window.done))
-            await window.room(failed=lambda: stop and any(_failed(task) for task in running))
-            window.add(len(calls[start : start + size]))
-            label = f"{step}[{start}-{min(start + size, len(calls)) - 1}]"
-            running.append(asyncio.create_task(_run_group(tasks, step, label, groups[-1], after, states)))
+            if not await window.room():
+                break
+            part = calls[start : start + size]
+            group = GroupWork(part, stop=stop, ended=window.ended)
+            label = f"{step}[{start}-{start + len(part) - 1}]"
+            window.begun(len(part))
+            groups.append(group)
+            running.append(asyncio.create_task(window.watch(group, tasks.run(step, label, group, after))))
         results = await asyncio.gather(*running, return_exceptions=not stop)
     finally:
         for task in running:
@@ -53,42 +56,42 @@ async def run_groups(
     if unexpected or failures:
         note(run.caller, failures if unexpected else failures[1:])
         raise (*unexpected, *failures)[0]
+    states.extend(result for result in results if not isinstance(result, BaseException))
     return [group.results[number] for group in groups for number in sorted(group.results)]
 
 
-async def _run_group(
-    tasks: Tasks,
-    step: str,
-    label: str,
-    group: GroupWork[T],
-    after: Sequence[State[Any]],
-    states: list[State[Any]],
-) -> GroupWork[T]:
-    _, state = await tasks.run(step, label, group, after)
-    states.append(state)
-    return group
-
-
-def _failed(task: "asyncio.Task[Any]") -> bool:
-    return task.done() and not task.cancelled() and task.exception() is not None
-
-
 class _Window:
-    """Counts calls that are begun and not ended, and wakes who waits for fewer."""
+    """Counts calls that are begun and not ended; wakes who waits for fewer, or for a failure that stops the rest."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, stop: bool) -> None:
         self._most = most
+        self._stop = stop
         self._unfinished = 0
+        self._broken = False
         self._changed = asyncio.Event()
 
-    def add(self, count: int) -> None:
+    def begun(self, count: int) -> None:
         self._unfinished += count
 
-    def done(self) -> None:
+    def ended(self) -> None:
         self._unfinished -= 1
         self._changed.set()
 
-    async def room(self, *, failed: Callable[[], bool]) -> None:
-        while self._unfinished >= self._most and not failed():
+    async def watch(self, group: GroupWork[Any], running: Awaitable[tuple[object, State[Any]]]) -> State[Any]:
+        """Wait for the end of a group's task run, and for none of its calls any longer."""
+        try:
+            _, state = await running
+        except Exception:
+            self._broken = self._stop
+            self._changed.set()
+            raise
+        finally:
+            group.close()
+        return state
+
+    async def room(self) -> bool:
+        """Wait until more calls may begin; tells whether any should."""
+        while self._unfinished >= self._most and not self._broken:
             self._changed.clear()
             await self._changed.wait()
+        return not self._broken

@@ -1,0 +1,88 @@
+import asyncio
+import logging
+from uuid import uuid4
+
+import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Cancelled
+
+from cwl_prefect.backends import choice, docker
+from cwl_prefect.flows import hooks
+from cwl_prefect.flows.hooks import LABEL_RUN, reap
+
+
+class Reaper:
+    """Stands for the Docker backend; keeps what it was asked to remove."""
+
+    def __init__(self, left: int = 0, error: Exception | None = None, *, hangs: bool = False) -> None:
+        self.selected: list[dict] = []
+        self.closed = 0
+        self._left, self._error, self._hangs = left, error, hangs
+
+    async def reap(self, labels: dict) -> int:
+        self.selected.append(dict(labels))
+        if self._hangs:
+            await asyncio.sleep(60)
+        if self._error is not None:
+            raise self._error
+        return self._left
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def flow_run() -> FlowRun:
+    return FlowRun(id=uuid4(), flow_id=uuid4(), name="brave-otter")
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Let a reaper stand for Docker."""
+
+    def engine(reaper: Reaper | None) -> None:
+        monkeypatch.setattr(choice, "docker_available", lambda: reaper is not None)
+        monkeypatch.setattr(docker, "DockerBackend", lambda: reaper)
+
+    return engine
+
+
+async def end(flow_run: FlowRun) -> None:
+    await reap(flow=None, flow_run=flow_run, state=Cancelled())
+
+
+async def test_only_containers_of_the_flow_run_are_removed(engine, flow_run):
+    reaper = Reaper()
+    engine(reaper)
+    await end(flow_run)
+    assert reaper.selected == [{LABEL_RUN: str(flow_run.id)}]
+    assert reaper.closed == 1
+
+
+async def test_what_was_left_is_told(engine, flow_run, caplog):
+    engine(Reaper(2))
+    with caplog.at_level(logging.WARNING, logger=hooks.__name__):
+        await end(flow_run)
+    assert f"removed 2 containers that the flow run {flow_run.id} had left" in caplog.text
+
+
+async def test_without_an_engine_there_is_nothing_to_do(engine, flow_run, caplog):
+    engine(None)
+    await end(flow_run)
+    assert caplog.text == ""
+
+
+async def test_a_failure_is_told_and_not_raised(engine, flow_run, caplog):
+    reaper = Reaper(error=RuntimeError("engine went away"))
+    engine(reaper)
+    await end(flow_run)
+    assert "engine went away" in caplog.text
+    assert reaper.closed == 1
+
+
+async def test_an_engine_that_hangs_does_not_hold_up_the_end(engine, flow_run, caplog, monkeypatch):
+    monkeypatch.setattr(hooks, "REAP_TIMEOUT_S", 0.05)
+    engine(Reaper(hangs=True))
+    async with asyncio.timeout(5):
+        await end(flow_run)
+    assert "could not be removed" in caplog.text

@@ -1,0 +1,122 @@
+import pytest
+from prefect.states import Completed, Failed
+
+from cwl_prefect.cwl.compile import compile_process
+from cwl_prefect.cwl.load import load_process
+from cwl_prefect.errors import StepError
+from cwl_prefect.flows import nested
+from cwl_prefect.flows.drive import Scope
+from cwl_prefect.flows.nested import LARGEST_SHOWN, count_unscattered, flow_name, run_nested
+from tests.unit.flows.driving import graph, subworkflow
+
+DEEP = subworkflow("deep", "inputs: {t: string}\noutputs: {}\nsteps:\n  say: {run: '#say', in: {x: t}, out: [o]}\n")
+MIDDLE = subworkflow(
+    "middle", "inputs: {t: string}\noutputs: {}\nsteps:\n  deep: {run: '#deep', in: {t: t}, out: []}\n"
+)
+
+
+def plan(tmp_path, body: str):
+    (tmp_path / "flow.cwl").write_text(graph(body, DEEP, MIDDLE))
+    return compile_process(load_process(str(tmp_path / "flow.cwl")), origin="flow.cwl")
+
+
+class TestCounting:
+    @pytest.mark.parametrize(
+        ("steps", "count"),
+        [
+            ("{}", 0),
+            ("{a: {run: '#say', in: {x: n}, out: [o]}}", 0),
+            ("{a: {run: '#deep', in: {t: n}, out: []}}", 1),
+            ("{a: {run: '#middle', in: {t: n}, out: []}, b: {run: '#deep', in: {t: n}, out: []}}", 3),
+            ("{a: {run: '#middle', scatter: t, in: {t: ns}, out: []}}", 0),
+        ],
+        ids=["none", "tools", "one", "at-any-depth", "scattered-ones-do-not-count"],
+    )
+    def test_what_runs_once_is_counted(self, tmp_path, steps, count):
+        body = f"inputs: {{n: string, ns: 'string[]'}}\noutputs: {{}}\nsteps: {steps}"
+        assert count_unscattered(plan(tmp_path, body)) == count
+
+
+@pytest.mark.parametrize(("name", "spelt"), [("a b-c", "a b-c"), ("a/b%c&d<e>", "a_b_c_d_e_")])
+def test_a_flow_s_name_has_no_forbidden_characters(name, spelt):
+    assert flow_name(name) == spelt
+
+
+class FakeFlow:
+    """Calls its function at once and gives its end as a state."""
+
+    made: list["FakeFlow"]
+
+    def __init__(self, function, **options) -> None:
+        self._function = function
+        self.options = options
+        self.called: dict = {}
+        self.made.append(self)
+
+    async def __call__(self, **options):
+        self.called = options
+        try:
+            return Completed(data=await self._function(options["inputs"]))
+        except StepError as error:
+            return Failed(data=error)
+
+
+@pytest.fixture
+def made(monkeypatch) -> list[FakeFlow]:
+    found: list[FakeFlow] = []
+    monkeypatch.setattr(FakeFlow, "made", found, raising=False)
+    monkeypatch.setattr(nested, "Flow", FakeFlow)
+    return found
+
+
+class TestRunning:
+    @pytest.fixture
+    def inner(self, tmp_path):
+        return (
+            plan(tmp_path, "inputs: {n: string}\noutputs: {}\nsteps: {a: {run: '#deep', in: {t: n}, out: []}}")
+            .steps[0]
+            .run
+        )
+
+    async def test_it_is_named_after_its_place(self, inner, made):
+        async def drive(given, values, scope):
+            return {"r": values["t"]}
+
+        outputs, (state,) = await run_nested(drive, inner, {"t": "hi"}, Scope(path="prepare[2].deep."))
+        assert outputs == {"r": "hi"}
+        assert await state.aresult() == {"r": "hi"}
+        assert made[0].options["name"] == "deep"
+        assert made[0].options["flow_run_name"] == "prepare[2].deep"
+
+    async def test_its_first_steps_come_after_nothing_of_the_outer_flow(self, inner, made):
+        before = Completed(name="before")
+        seen = []
+
+        async def drive(given, values, scope):
+            seen.append(scope)
+            return {}
+
+        await run_nested(drive, inner, {}, Scope(path="deep.", after=(before,)))
+        assert seen[0].after == ()
+        assert seen[0].path == "deep."
+        assert made[0].called["wait_for"] == [before]
+
+    async def test_a_failure_is_raised_as_it_was(self, inner, made):
+        error = StepError("broken", step="deep.say")
+
+        async def drive(given, values, scope):
+            raise error
+
+        with pytest.raises(StepError) as found:
+            await run_nested(drive, inner, {}, Scope(path="deep."))
+        assert found.value is error
+
+    async def test_large_inputs_are_driven_but_not_shown(self, inner, made):
+        text = "x" * LARGEST_SHOWN
+
+        async def drive(given, values, scope):
+            return values
+
+        outputs, _ = await run_nested(drive, inner, {"t": text}, Scope(path="deep."))
+        assert outputs == {"t": text}
+        assert made[0].called["inputs"] == {"t": "(too large to be shown)"}

@@ -64,33 +64,6 @@ class Settings(BaseSettings):
         description="A workflow with at most so many unscattered subworkflows shows each as a flow run of its own.",
     )
     on_error: OnError = Field(default=OnError.STOP, description="What a failed step does to the others.")
-    kubernetes_volume: str | None = Field(
-        default=None,
-        description="Volume that pods share with the flow run, as pvc:NAME, hostPath:/DIRECTORY or nfs:SERVER:/EXPORT; "
-        "that of the pool's template or of the flow run's own pod where none is given.",
-    )
-    kubernetes_volume_path: Path | None = Field(
-        default=None, description="Where the flow run sees that volume; at the workspaces where none is given."
-    )
-    kubernetes_start_timeout_s: float = Field(
-        default=600.0,
-        gt=0,
-        description="Seconds that a pod may wait for a node while no other pod of the run holds one.",
-    )
-    kubernetes_image_grace_s: float = Field(
-        default=20.0, ge=0, description="Seconds in which an image that cannot be pulled may still be."
-    )
-    kubernetes_gpu: str = Field(default="nvidia.com/gpu", description="Kubernetes' name for the GPUs of a step.")
-    kubernetes_limits: bool = Field(
-        default=True, description="Hold pods to the cores, memory and disk that their step asks for."
-    )
-    kubernetes_node_tmp: bool = Field(
-        default=True, description="Keep temporary directories on the node's disk instead of the shared volume."
-    )
-    kubernetes_helper_image: str = Field(
-        default="busybox:1.36.1-musl",
-        description="Image with a static /bin/busybox, which connects the streams of tools to files.",
-    )
     max_cores: float | None = Field(
         default=None,
         gt=0,
@@ -158,15 +131,6 @@ def search_path() -> str:
 def prefect_api_url() -> str | None:
     """API that the user configured in the environment, if any."""
     return os.environ.get("PREFECT_API_URL")
-
-
-def own_pod() -> tuple[str, str] | None:
-    """Namespace and name of the pod that this process runs in, or None outside of any cluster."""
-    namespace = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-    name = os.environ.get("POD_NAME") or os.environ.get("HOSTNAME")
-    if "KUBERNETES_SERVICE_HOST" not in os.environ or name is None or not namespace.is_file():
-        return None
-    return namespace.read_text(encoding="utf-8").strip(), name
 
 
 def environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ from cwl_prefect.flows.pool import StepsPool
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.settings import BackendName, Settings
 
-DOCKER = "docker"
+DOCKER, PROCESS = "docker", "process"
 
 
 def _local() -> Backend:
@@ -61,6 +61,7 @@ class Backends:
         available: Callable[[], bool] = _docker_answers,
     ) -> None:
         self._wanted = settings.backend
+        self._pool_type = None if pool is None else pool.type
         self._make = {True: containers or partial(_docker, settings, pool), False: processes}
         self._available = available
         self._open: dict[bool, Backend] = {}
@@ -70,12 +71,18 @@ class Backends:
         """Give the backend that a tool's call runs on.
 
         Raises:
-            UnsupportedError: The tool requires an image, and only processes are wanted.
+            UnsupportedError: The tool requires an image, and only processes are wanted; or the pool is of another type.
             BackendError: The tool requires an image, and no engine answers.
         """
         image, required = docker_requirement(tool)
         if image is None:
             return self._backend(containers=False)
+        if self._pool_type not in (None, DOCKER, PROCESS) and self._wanted is not BackendName.LOCAL:
+            raise UnsupportedError(
+                f"{name}: the tool asks for the image {image.name}, and steps cannot run on a work pool of type "
+                f"{self._pool_type} yet.",
+                hint="Choose a Docker or process pool by --steps-pool.",
+            )
         if self._wanted is BackendName.LOCAL:
             if required:
                 raise UnsupportedError(

@@ -4,6 +4,7 @@ from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.backends.local import LocalBackend
 from cwl_prefect.errors import BackendError, UnsupportedError
 from cwl_prefect.flows.choose import Backends
+from cwl_prefect.flows.pool import StepsPool
 from cwl_prefect.model.plan import ProcessClass, ToolPlan
 from cwl_prefect.settings import BackendName, Settings
 
@@ -125,3 +126,11 @@ async def test_processes_run_on_this_machine_by_default():
     backends = Backends(Settings(backend=LOCAL))
     assert isinstance(await backends.choose(tool(None), name="x"), LocalBackend)
     await backends.close()
+
+
+async def test_a_pool_of_a_type_that_cannot_run_steps_is_refused():
+    pool = StepsPool(name="cluster", type="kubernetes", base_job_template={}, variables={})
+    backends = Backends(Settings(), pool=pool, available=lambda: True)
+    with pytest.raises(UnsupportedError, match="work pool of type kubernetes"):
+        await backends.choose(tool("hint"), name="align[3]")
+    assert (await backends.choose(tool(None), name="align[3]")).name == "local"

@@ -41,7 +41,7 @@ async def serve(request: DeploymentRequest, settings: Settings, ready: Callable[
 
     async with connected(settings) as connection:
         result = await register(request, connection)
-        runner = Runner(name=result.full_name, pause_on_shutdown=False)
+        runner = Runner(name=result.full_name.replace("/", " "), pause_on_shutdown=False)
         await runner.aadd_deployment(cast("RunnerDeployment", _Registered(result)))
         ready(result)
         await runner.start()

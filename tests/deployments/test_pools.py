@@ -1,0 +1,239 @@
+"""Deploy, start a run through the API, and see real workers bring it to its end."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.commands import BIN, command_environment
+
+pytestmark = pytest.mark.server
+
+WORKFLOW = """\
+cwlVersion: v1.2
+class: Workflow
+requirements: {InlineJavascriptRequirement: {}}
+inputs:
+  message: {type: string, label: The message, doc: What to say}
+  times: {type: int, default: 2}
+outputs:
+  said: {type: File, outputSource: say/out}
+  letters: {type: int, outputSource: count/letters}
+steps:
+  say:
+    in: {message: message, times: times}
+    out: [out]
+    run:
+      class: CommandLineTool
+      inputs: {message: string, times: int}
+      baseCommand: [printf, '%s %s']
+      arguments: [$(inputs.message), $(inputs.times)]
+      stdout: said.txt
+      outputs: {out: stdout}
+  count:
+    in: {text: say/out}
+    out: [letters]
+    run:
+      class: CommandLineTool
+      inputs: {text: File}
+      stdin: $(inputs.text.path)
+      baseCommand: [wc, -c]
+      stdout: n
+      outputs:
+        letters:
+          type: int
+          outputBinding: {glob: n, loadContents: true, outputEval: "$(parseInt(self[0].contents))"}
+"""
+SLEEPER = """\
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {DockerRequirement: {dockerPull: busybox}}
+inputs: {seconds: int}
+baseCommand: [sh, -c]
+arguments: ['sleep "$0"; hostname > said', $(inputs.seconds)]
+outputs: {said: {type: File, outputBinding: {glob: said}}}
+"""
+
+
+class Site:
+    """A Prefect server of its own, a process pool and a worker, used as a user does."""
+
+    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+        self.environment = environment
+        self.directory = directory
+        self.run("cwl-prefect", "server", "start")
+        state = json.loads(next((directory / "cwl-prefect" / "server").glob("*.json")).read_text())
+        self.api = f"http://{state['host']}:{state['port']}/api"
+        self.environment["PREFECT_API_URL"] = self.api
+
+    def run(self, command: str, *arguments: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [BIN / command, *arguments],
+            env=self.environment,
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def deploy(self, document: str, *options: str) -> str:
+        """Give the deployment's identifier."""
+        (self.directory / "workflow.cwl").write_text(document)
+        said = self.run("cwl-prefect", "deploy", "workflow.cwl", "--pool", "here", *options)
+        found = re.search(r"deployment/([0-9a-f-]{36})/run", said)
+        assert found, said
+        return found[1]
+
+    def start(self, deployment: str, **parameters: object) -> httpx.Response:
+        path = f"{self.api}/deployments/{deployment}/create_flow_run"
+        return httpx.post(path, json={"parameters": parameters}, timeout=60)
+
+    def state(self, run: str) -> str:
+        return httpx.get(f"{self.api}/flow_runs/{run}", timeout=60).json()["state"]["type"]
+
+    def until(self, run: str, *states: str, timeout_s: float = 120) -> str:
+        deadline = time.monotonic() + timeout_s
+        while (state := self.state(run)) not in states:
+            assert time.monotonic() < deadline, f"{state} instead of {states}"
+            time.sleep(0.3)
+        return state
+
+    def outputs(self, run: str) -> dict:
+        return json.loads((self.directory / "cwl-prefect/outputs" / run / "cwl-prefect-outputs.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("site")
+    for environment in command_environment(directory):
+        made = Site(environment, directory)
+        made.run("cwl-prefect", "pool", "create", "here", "--type", "process")
+        with (directory / "worker.log").open("wb") as log:
+            worker = subprocess.Popen(
+                [BIN / "prefect", "worker", "start", "--pool", "here"],
+                env=made.environment | {"PREFECT_WORKER_QUERY_SECONDS": "1"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        yield made
+        worker.send_signal(signal.SIGTERM)
+        try:
+            worker.wait(30)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+
+
+def containers(label: str) -> list[str]:
+    listed = subprocess.run(["docker", "ps", "-aq", "--filter", f"label={label}"], capture_output=True, check=True)
+    return listed.stdout.decode().split()
+
+
+def test_a_deployed_workflow_runs_where_only_the_package_is(site: Site) -> None:
+    deployment = site.deploy(WORKFLOW)
+    (site.directory / "workflow.cwl").unlink()
+
+    run = site.start(deployment, message="hello").json()["id"]
+
+    assert site.until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED"
+    assert site.outputs(run)["letters"] == len("hello 2")
+
+
+def test_a_wrong_parameter_is_refused_with_its_name(site: Site) -> None:
+    answer = site.start(site.deploy(WORKFLOW), message="hello", times="many")
+
+    assert answer.status_code in (409, 422)
+    assert "times" in answer.text
+
+
+def test_deploying_again_updates_it_and_keeps_its_schedule(site: Site) -> None:
+    first = site.deploy(WORKFLOW, "--cron", "0 6 * * *")
+    before = httpx.get(f"{site.api}/deployments/{first}", timeout=60).json()
+
+    second = site.deploy(WORKFLOW.replace("'%s %s'", "'%s-%s'"), "--tag", "new")
+
+    after = httpx.get(f"{site.api}/deployments/{second}", timeout=60).json()
+    assert first == second
+    assert before["version"] != after["version"]
+    assert after["tags"] == ["new"]
+    assert [each["schedule"]["cron"] for each in after["schedules"]] == ["0 6 * * *"]
+
+
+def test_inputs_by_reference_are_read_by_the_worker(site: Site) -> None:
+    (site.directory / "order.yml").write_text("message: from the file\ntimes: 3\n")
+    deployment = site.deploy(WORKFLOW, "--name", "referred", "--inputs-file", "order.yml")
+
+    run = site.start(deployment, times=40).json()["id"]
+
+    assert site.until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED"
+    assert site.outputs(run)["letters"] == len("from the file 40")
+
+
+@pytest.mark.docker
+def test_steps_run_in_containers_of_a_docker_pool_s_template(site: Site) -> None:
+    site.run("cwl-prefect", "pool", "create", "containers", "--type", "docker")
+    pool = httpx.get(f"{site.api}/work_pools/containers", timeout=60).json()
+    template = pool["base_job_template"]
+    template["variables"]["properties"]["container_create_kwargs"]["default"] = {"hostname": "from-the-pool"}
+    httpx.patch(f"{site.api}/work_pools/containers", json={"base_job_template": template}, timeout=60)
+    deployment = site.deploy(
+        SLEEPER, "--name", "mixed", "--job-variable", 'env={"CWL_PREFECT_STEPS_POOL": "containers"}'
+    )
+
+    run = site.start(deployment, seconds=0).json()["id"]
+
+    assert site.until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED"
+    said = site.outputs(run)["said"]
+    assert Path(said["path"]).read_text().strip() == "from-the-pool"
+
+
+@pytest.mark.docker
+def test_cancelling_removes_containers(site: Site) -> None:
+    run = site.start(site.deploy(SLEEPER, "--name", "sleeper"), seconds=300).json()["id"]
+    label = f"cwl-prefect.io/flow-run-id={run}"
+    deadline = time.monotonic() + 60
+    while not containers(label):
+        assert time.monotonic() < deadline, site.state(run)
+        time.sleep(0.3)
+
+    site.run("prefect", "flow-run", "cancel", run)
+
+    assert site.until(run, "CANCELLED", timeout_s=90) == "CANCELLED"
+    assert containers(label) == []
+
+
+def test_serving_needs_no_pool(site: Site) -> None:
+    (site.directory / "workflow.cwl").write_text(WORKFLOW)
+    log = site.directory / "serve.log"
+    with log.open("wb") as stream:
+        serving = subprocess.Popen(
+            [BIN / "cwl-prefect", "serve", "workflow.cwl"],
+            env=site.environment | {"PYTHONUNBUFFERED": "1", "PREFECT_RUNNER_POLL_FREQUENCY": "1"},
+            cwd=site.directory,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while "stop serving" not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.3)
+        found = re.search(r"deployment/([0-9a-f-]{36})/run", log.read_text())
+        assert found
+        run = site.start(found[1], message="served").json()["id"]
+        assert site.until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED"
+        assert site.outputs(run)["letters"] == len("served 2")
+    finally:
+        serving.send_signal(signal.SIGINT)
+        try:
+            serving.wait(30)
+        except subprocess.TimeoutExpired:
+            serving.kill()

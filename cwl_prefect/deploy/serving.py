@@ -21,7 +21,7 @@ class _Registered:
         self.name = result.full_name
         self._deployment_id = result.deployment_id
 
-    async def aapply(self) -> UUID:
+    async def aapply(self) -> UUID:  # codespell:ignore aapply
         return self._deployment_id
 
 

@@ -39,6 +39,7 @@ class Place:
     tmpdir: Path
     stagedir: Path
     containers: bool  # whether an image that the tool names will be used
+    mounts: bool = True  # whether a container shows files at other paths than this machine
     search_path: str  # PATH of tools that run as processes here
 
 
@@ -125,7 +126,7 @@ class Binder:
         context.docker_outdir = CONTAINER_OUTDIR
         context.docker_tmpdir = CONTAINER_TMPDIR
         context.docker_stagedir = CONTAINER_STAGEDIR
-        context.use_container = place.containers
+        context.use_container = place.containers and place.mounts
         context.eval_timeout = self._expression_timeout_s
         context.compute_checksum = self._checksum
         context.path_mapper = CallPathMapper

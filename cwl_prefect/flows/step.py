@@ -129,12 +129,14 @@ async def _bind(run: Run, call: Call) -> _Prepared:
     backend = await run.backends.choose(call.tool, name=call.name)
     space = workspaces.locate(run.runs, run.run_id, call.step, call.index)
     if run.settings.keep is not Keep.ALWAYS:
-        space = replace(space, scratch=run.scratch.take())
+        with _named(call.name):
+            space = replace(space, scratch=run.scratch.take())
     place = Place(
         outdir=space.out,
         tmpdir=space.tmp,
         stagedir=space.stage,
         containers=backend.capabilities.containers,
+        mounts=backend.capabilities.mounts,
         search_path=search_path(),
     )
     # A hop to a thread costs more than binding does; an expression may take its whole time limit.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from prefect import State
@@ -45,7 +46,7 @@ async def run_groups(
             label = f"{step}[{start}-{start + len(part) - 1}]"
             window.begun(len(part))
             groups.append(group)
-            running.append(asyncio.create_task(window.watch(group, tasks.run(step, label, group, after))))
+            running.append(asyncio.create_task(window.watch(group, partial(tasks.run, step, label, group, after))))
         results = await asyncio.gather(*running, return_exceptions=not stop)
     finally:
         for task in running:
@@ -77,10 +78,12 @@ class _Window:
         self._unfinished -= 1
         self._changed.set()
 
-    async def watch(self, group: GroupWork[Any], running: Awaitable[tuple[object, State[Any]]]) -> State[Any]:
-        """Wait for the end of a group's task run, and for none of its calls any longer."""
+    async def watch(
+        self, group: GroupWork[Any], begin: Callable[[], Awaitable[tuple[object, State[Any]]]]
+    ) -> State[Any]:
+        """Begin a group's task run and wait for its end, and for none of its calls any longer."""
         try:
-            _, state = await running
+            _, state = await begin()
         except Exception:
             self._broken = self._stop
             self._changed.set()

@@ -14,28 +14,32 @@ OBJECTS_BEFORE_COLLECTION = 50_000  # a run makes many objects and few cycles; b
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    from cwl_prefect.cli.app import app
-
     with _process():
+        from cwl_prefect.cli.app import app
+
         app(prog_name="cwl-prefect")
 
 
 def runner() -> None:
     """Run the ``cwl-runner`` compatible command line and leave with its exit code."""
-    from cwl_prefect.cli.runner import run_as_cwl_runner
-
     with _process():
+        from cwl_prefect.cli.runner import run_as_cwl_runner
+
         sys.exit(run_as_cwl_runner(sys.argv[1:]))
 
 
 @contextlib.contextmanager
 def _process() -> Iterator[None]:
-    """Hold for the whole process: SIGTERM is Ctrl-C, and the end is quick."""
+    """Hold for the whole process: SIGTERM and a closed terminal are Ctrl-C, and the end is quick."""
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 20, 100)
     leave = _leave_without_teardown()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, *_closed_terminal()):
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
+    except KeyboardInterrupt:  # while the commands were being imported
+        leave(INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except SystemExit as ending:
         leave(ending.code)
         raise
@@ -64,8 +68,13 @@ def _leave_without_teardown() -> Callable[[object], None]:
 
 def _leave_at_once_on_signals() -> None:
     """Let nobody wait for the last log lines to be sent."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, *_closed_terminal()):
         signal.signal(number, lambda *_: os._exit(INTERRUPTED))
+
+
+def _closed_terminal() -> Iterator[signal.Signals]:
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        yield signal.SIGHUP
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@
     ├── PublishError                          20   results cannot be written to their destination
     ├── TimeLimitError                        21   the whole run took longer than allowed
     ├── UnsupportedError                      33   a feature that this runner does not have, as CWL runners report it
-    └── InterruptedRunError                  130   stopped by Ctrl-C or SIGTERM
+    └── InterruptedRunError                  130   stopped by Ctrl-C, SIGTERM or a closed terminal
 """
 
 from typing import ClassVar
@@ -144,6 +144,6 @@ class UnsupportedError(CwlPrefectError):
 
 
 class InterruptedRunError(CwlPrefectError):
-    """The run was stopped by Ctrl-C or SIGTERM."""
+    """The run was stopped by Ctrl-C, SIGTERM or a closed terminal."""
 
     exit_code = 130

@@ -1,11 +1,12 @@
-"""Run asynchronous work so that Ctrl-C and SIGTERM end it in order, and a second one at once."""
+"""Run asynchronous work so that Ctrl-C, SIGTERM and a closed terminal end it in order, and a second one at once."""
 
 import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from time import monotonic
 from types import FrameType
 from typing import Any, Generic, TypeVar
@@ -26,10 +27,10 @@ def run_interruptibly(work: Callable[[], Coroutine[Any, Any, T]], *, grace_s: fl
     The loop runs in a thread: in the main thread, the Prefect engine would replace our signal handlers.
 
     Raises:
-        InterruptedRunError: SIGINT or SIGTERM came; the work was cancelled and had time to clean up.
+        InterruptedRunError: SIGINT, SIGTERM or SIGHUP came; the work was cancelled and had time to clean up.
     """
     running = _Running(work)
-    before = {number: signal.signal(number, running.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, running.interrupt) for number in _heeded()}
     running.thread.start()
     while running.thread.is_alive():
         running.thread.join(0.2)
@@ -40,6 +41,13 @@ def run_interruptibly(work: Callable[[], Coroutine[Any, Any, T]], *, grace_s: fl
     for number, handler in before.items():
         signal.signal(number, handler)
     return running.result.result()
+
+
+def _heeded() -> Iterator[signal.Signals]:
+    yield signal.SIGINT
+    yield signal.SIGTERM
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        yield signal.SIGHUP
 
 
 class _Running(Generic[T]):
@@ -57,7 +65,8 @@ class _Running(Generic[T]):
         if self.interrupted_at is not None:
             os._exit(InterruptedRunError.exit_code)
         self.interrupted_at = monotonic()
-        os.write(2, NOTICE)
+        with suppress(OSError):  # the terminal may be gone
+            os.write(2, NOTICE)
         if self._stop is not None:
             self._stop()
 

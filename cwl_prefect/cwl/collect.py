@@ -46,11 +46,13 @@ class OutputFiles(StdFsAccess):
         self._inputs = inputs
 
     def glob(self, pattern: str) -> list[str]:
-        """Give the URIs of what matches a pattern; the directory's own name is no pattern."""
+        """Give the URIs of what matches a pattern, or else has just that name; the directory's own is no pattern."""
         if pattern == self.basedir:
             return [file_uri(pattern)]
         below = pattern.removeprefix(f"{self.basedir}/")
         found = sorted(glob.glob(f"{glob.escape(self.basedir)}/{below}"))  # noqa: PTH207 - Path.glob keeps no "."
+        if not found and os.path.lexists(pattern):
+            found = [pattern]
         for path in found:
             self._check(path)
         return [file_uri(path) for path in found]

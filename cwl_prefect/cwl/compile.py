@@ -310,7 +310,8 @@ def _ontology(process: Process) -> tuple[tuple[str, str, str], ...]:
 
 
 def _name(process: Process) -> str:
-    name = urllib.parse.unquote(shortname(process.tool["id"]))
+    unquoted = urllib.parse.unquote(shortname(process.tool["id"]))
+    name = "".join(character if character.isprintable() else "_" for character in unquoted)
     stem = name.removesuffix(".cwl").removesuffix(".json").removesuffix(".yml").removesuffix(".yaml")
     return process.tool["class"] if not stem or _RANDOM_NAME.fullmatch(name) else stem
 

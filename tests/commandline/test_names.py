@@ -1,0 +1,112 @@
+"""Names that trip up shells, URLs and YAML: they work everywhere a name may stand."""
+
+import json
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from tests.commandline.driving import CommandLine
+
+pytestmark = pytest.mark.server
+
+NAMES = [
+    pytest.param("two words", id="space"),
+    pytest.param('it\'s "so"', id="quotes"),
+    pytest.param("a#b", id="hash"),
+    pytest.param("50%25 off", id="percent"),
+    pytest.param("first\nsecond", id="newline"),
+    pytest.param("Käse 日本 🧀", id="non-ascii"),
+    pytest.param("a:b", id="colon"),
+    pytest.param("[1]*?{x}", id="glob"),
+    pytest.param("$(inputs.x) `id` ;&|", id="shell"),
+    pytest.param("back\\slash", id="backslash"),
+    pytest.param("-dash", id="dash"),
+    pytest.param("a+b=c&d?e", id="query"),
+]
+
+COPY = """
+    cwlVersion: v1.2
+    class: CommandLineTool
+    requirements:
+      InlineJavascriptRequirement: {}
+      InitialWorkDirRequirement:
+        listing:
+          - {entryname: tool.sh, entry: 'cat "$1" > "./$2" && mkdir "./$3" && cat "$1" > "./$3/$2"'}
+    HINTS
+    baseCommand: [sh, tool.sh]
+    inputs:
+      data: {type: File, inputBinding: {position: 1}}
+      name: {type: string, inputBinding: {position: 2}}
+      folder: {type: string, inputBinding: {position: 3}}
+    outputs:
+      copied:
+        type: File
+        outputBinding: {glob: "*", outputEval: "$(self.filter(function(f) { return f.basename == inputs.name }))"}
+      copies:
+        type: Directory
+        outputBinding: {glob: "*", outputEval: "$(self.filter(function(f) { return f.basename == inputs.folder }))"}
+    """
+
+
+def local_path(found: object) -> Path:
+    assert isinstance(found, dict)
+    return Path(unquote(urlsplit(str(found["location"])).path))
+
+
+def check_copies(outputs: dict[str, object], name: str, outdir: Path) -> None:
+    copied = local_path(outputs["copied"])
+    assert copied == outdir / name
+    assert copied.read_text() == "some data\n"
+    copies = local_path(outputs["copies"])
+    assert copies == outdir / f"{name}.d"
+    assert (copies / name).read_text() == "some data\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_works_for_inputs_outputs_directories_and_documents(command: CommandLine, name: str) -> None:
+    place = command.directory / name
+    document = command.write(f"{name}/{name}.cwl", COPY.replace("HINTS", ""))
+    command.write(f"{name}/in/{name}", "some data\n")
+    order = {"data": {"class": "File", "path": f"in/{name}"}, "name": name, "folder": f"{name}.d"}
+    job = command.write(f"{name}/{name}.json", json.dumps(order))
+    outdir = place / "out"
+
+    ended = command("run", "--outdir", outdir, "--workdir", place / "runs", document, job)
+
+    check_copies(ended.outputs, name, outdir)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_works_in_containers(command: CommandLine, name: str) -> None:
+    place = command.directory / name
+    document = command.write("copy.cwl", COPY.replace("HINTS", "hints: {DockerRequirement: {dockerPull: busybox}}"))
+    data = command.write(f"{name}/in/{name}", "some data\n")
+    order = {"data": {"class": "File", "location": data.as_uri()}, "name": name, "folder": f"{name}.d"}
+    job = command.write("job.json", json.dumps(order))
+
+    ended = command("run", "--backend", "docker", "--outdir", place / "out", "--workdir", place / "runs", document, job)
+
+    check_copies(ended.outputs, name, place / "out")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_works_as_a_flag_and_in_yaml(command: CommandLine, name: str) -> None:
+    command.write(
+        "tool.cwl",
+        """
+        cwlVersion: v1.2
+        class: CommandLineTool
+        baseCommand: cat
+        inputs: {data: {type: File, inputBinding: {prefix: --}}}
+        outputs: {text: stdout}
+        stdout: $(inputs.data.basename)
+        """,
+    )
+    data = command.write(f"in/{name}", "some data\n")
+
+    ended = command.run("tool.cwl", f"--data=in/{name}")
+
+    assert local_path(ended.outputs["text"]) == command.outdir / data.name
+    assert (command.outdir / name).read_text() == "some data\n"

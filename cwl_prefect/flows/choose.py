@@ -24,11 +24,6 @@ def _local() -> Backend:
 def _docker(settings: Settings, pool: StepsPool | None) -> Backend:
     from cwl_prefect.backends.docker import DockerBackend
 
-    if pool is not None and pool.type == KUBERNETES:
-        raise UnsupportedError(
-            f"The work pool {pool.name} is of type kubernetes, on which steps cannot run yet.",
-            hint="name a Docker or process pool for the steps: --steps-pool, or CWL_PREFECT_STEPS_POOL.",
-        )
     if pool is None or pool.type != DOCKER:
         return DockerBackend(strict_limits=settings.strict_limits)
     return DockerBackend(

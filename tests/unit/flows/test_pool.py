@@ -3,7 +3,6 @@
 import pytest
 
 from cwl_prefect.backends.docker import DockerBackend
-from cwl_prefect.errors import UnsupportedError
 from cwl_prefect.flows.choose import _docker
 from cwl_prefect.flows.pool import StepsPool, steps_pool
 from cwl_prefect.settings import Settings
@@ -28,8 +27,3 @@ def test_elsewhere_containers_have_the_packaged_template(found: StepsPool | None
     backend = _docker(Settings(), found)
     assert isinstance(backend, DockerBackend)
     assert backend._template is None
-
-
-def test_a_kubernetes_pool_is_refused_rather_than_run_elsewhere() -> None:
-    with pytest.raises(UnsupportedError, match="kubernetes"):
-        _docker(Settings(), pool("kubernetes"))

@@ -1,0 +1,237 @@
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from prefect import Flow
+
+import cwl_prefect
+from cwl_prefect import api
+from cwl_prefect.api import (
+    RunStatus,
+    build_flow,
+    compile_document,
+    document_of,
+    load_flow,
+    load_plan,
+    read_job_order,
+    run,
+)
+from cwl_prefect.errors import DocumentError, InputError, StepError
+from cwl_prefect.flows import invoke
+from cwl_prefect.flows.run import Caller
+from cwl_prefect.model.plan import WorkflowPlan, encode_plan
+from cwl_prefect.settings import OnError, Settings
+
+TOOL = """
+cwlVersion: v1.2
+class: CommandLineTool
+inputs: {message: {type: string, inputBinding: {}}}
+outputs: {o: stdout}
+baseCommand: echo
+"""
+
+
+@pytest.fixture
+def document(tmp_path) -> Path:
+    path = tmp_path / "echo.cwl"
+    path.write_text(TOOL)
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def plan(document) -> WorkflowPlan:
+    return compile_document(document)
+
+
+class TestPackage:
+    @pytest.mark.parametrize("name", cwl_prefect.__all__)
+    def test_every_public_name_is_there(self, name):
+        assert getattr(cwl_prefect, name) is not None
+
+    def test_another_name_is_not(self):
+        with pytest.raises(AttributeError, match="nothing"):
+            cwl_prefect.nothing  # noqa: B018
+
+    def test_importing_it_imports_neither_prefect_nor_cwltool(self):
+        code = (
+            "import sys, cwl_prefect; assert cwl_prefect.__version__;"
+            "sys.exit(any(name in sys.modules for name in ('prefect', 'cwltool', 'pydantic')))"
+        )
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class TestPlans:
+    def test_a_document_is_compiled(self, document):
+        assert compile_document(document).name == "echo"
+
+    def test_requirements_of_a_job_order_are_compiled_in(self, document, plan):
+        order = {"cwl:requirements": [{"class": "EnvVarRequirement", "envDef": {"A": "1"}}]}
+        changed = compile_document(document, job_order=order)
+        assert changed.digest != plan.digest
+        assert any(entry["class"] == "EnvVarRequirement" for entry in changed.steps[0].run.requirements)
+
+    def test_a_loaded_plan_is_the_compiled_one(self, document, settings, plan):
+        assert load_plan(document, settings=settings) == plan
+        assert load_plan(document, settings=settings) == plan
+
+    def test_it_is_kept_for_the_next_time(self, document, settings):
+        load_plan(document, settings=settings)
+        assert len(list(settings.plans.iterdir())) == 1
+
+    def test_the_settings_can_switch_that_off(self, document, tmp_path):
+        settings = Settings(home=tmp_path / "home", plan_cache=False)
+        load_plan(document, settings=settings)
+        assert not settings.plans.exists()
+
+    def test_one_with_overrides_is_not_kept(self, document, settings):
+        order = {"cwl:requirements": [{"class": "NetworkAccess", "networkAccess": True}]}
+        load_plan(document, job_order=order, settings=settings)
+        assert not settings.plans.exists()
+
+    def test_a_written_plan_is_read(self, tmp_path, settings, plan):
+        (tmp_path / "plan.json").write_bytes(encode_plan(plan))
+        assert load_plan(tmp_path / "plan.json", settings=settings) == plan
+
+    def test_a_missing_document_is_an_error(self, tmp_path, settings):
+        with pytest.raises(DocumentError, match="no such file"):
+            load_plan(tmp_path / "gone.cwl", settings=settings)
+
+
+@pytest.fixture
+def web(tmp_path) -> Iterator[str]:
+    """A web server of this machine that serves the test's directory."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+class TestJobOrders:
+    def write(self, directory: Path, text: str, name: str = "job.yml") -> Path:
+        path = directory / name
+        path.write_text(text, "utf-8")
+        return path
+
+    def test_none_is_empty(self, plan):
+        assert read_job_order(plan, None) == {}
+
+    def test_paths_start_from_its_directory(self, plan, tmp_path):
+        path = self.write(tmp_path, "f: {class: File, path: 'a b.txt'}\n")
+        assert read_job_order(plan, path) == {"f": {"class": "File", "location": f"{tmp_path.as_uri()}/a%20b.txt"}}
+
+    def test_a_relative_path_starts_from_the_current_directory(self, plan, tmp_path, monkeypatch):
+        self.write(tmp_path, "f: {class: File, path: a}\n")
+        monkeypatch.chdir(tmp_path)
+        assert read_job_order(plan, "job.yml")["f"]["location"] == f"{tmp_path.as_uri()}/a"
+
+    @pytest.mark.parametrize("name", ["a b.yml", "a#b.yml", "100%.yml", "é.yml"])
+    def test_it_may_have_any_name(self, plan, tmp_path, name):
+        path = self.write(tmp_path, "message: hi\n", name)
+        assert read_job_order(plan, path) == {"message": "hi"}
+        assert read_job_order(plan, path.as_uri()) == {"message": "hi"}
+
+    def test_json_will_do(self, plan, tmp_path):
+        assert read_job_order(plan, self.write(tmp_path, '{"message": "hi"}', "job.json")) == {"message": "hi"}
+
+    def test_formats_lose_the_prefixes_of_the_job_order(self, plan, tmp_path):
+        text = "$namespaces: {e: 'http://e.org/#'}\nf: {class: File, path: a, format: e:bam}\n"
+        assert read_job_order(plan, self.write(tmp_path, text))["f"]["format"] == "http://e.org/#bam"
+
+    def test_it_can_be_fetched(self, plan, tmp_path, web):
+        self.write(tmp_path, "f: {class: File, path: a}\n")
+        assert read_job_order(plan, f"{web}/job.yml")["f"]["location"] == f"{web}/a"
+
+    def test_an_address_without_one_is_an_error(self, plan, web):
+        with pytest.raises(InputError, match="404"):
+            read_job_order(plan, f"{web}/gone.yml")
+
+    def test_a_missing_one_is_an_error(self, plan, tmp_path):
+        with pytest.raises(InputError, match=r"gone\.yml"):
+            read_job_order(plan, tmp_path / "gone.yml")
+
+    def test_one_that_is_no_text_is_an_error(self, plan, tmp_path):
+        (tmp_path / "job.yml").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(InputError, match="UTF-8"):
+            read_job_order(plan, tmp_path / "job.yml")
+
+
+class TestDocumentOf:
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("cwl:tool: tool.cwl\n", "{here}/tool.cwl"),
+            ("cwl:tool: ../tool.cwl#main\n", "{above}/tool.cwl#main"),
+            ("cwl:tool: https://e.org/a.cwl\n", "https://e.org/a.cwl"),
+            ("cwl:tool: 5\n", None),
+            ("message: hi\n", None),
+            ("message: about cwl:tool\n", None),
+        ],
+        ids=["beside", "elsewhere", "url", "no-text", "none", "only-mentioned"],
+    )
+    def test_a_job_order_can_name_its_document(self, tmp_path, text, found):
+        (tmp_path / "job.yml").write_text(text)
+        expected = found and found.format(here=tmp_path.as_uri(), above=tmp_path.parent.as_uri())
+        assert document_of(tmp_path / "job.yml") == expected
+
+
+class TestFlows:
+    def test_a_document_is_a_flow(self, document, settings):
+        flow = load_flow(document, settings=settings)
+        assert isinstance(flow, Flow)
+        assert flow.name == "echo"
+        assert flow.parameters.required == ["message"]
+
+    def test_a_plan_is_one_too(self, plan):
+        assert build_flow(plan).version == plan.digest[:12]
+
+
+class TestRunning:
+    @pytest.fixture
+    def ends_with(self, monkeypatch):
+        """Let a run end with errors of the test's choice."""
+
+        def ends_with(*errors):
+            async def fake(plan, job_order, *, settings, outdir, observer):
+                return Caller(
+                    settings=settings, outputs={"o": outdir}, errors=list(errors), flow_run_id="7", url="http://ui/7"
+                )
+
+            monkeypatch.setattr(invoke, "invoke", fake)
+
+        return ends_with
+
+    async def test_a_run_without_errors_is_completed(self, plan, ends_with, settings):
+        ends_with()
+        result = await run(plan, {"message": "hi"}, settings=settings, outdir=Path("out"))
+        assert (result.status, result.outputs, result.errors) == (RunStatus.COMPLETED, {"o": Path("out")}, ())
+        assert (result.flow_run_id, result.url) == ("7", "http://ui/7")
+
+    @pytest.mark.parametrize(
+        ("on_error", "status"), [(OnError.STOP, RunStatus.FAILED), (OnError.CONTINUE, RunStatus.PARTIAL)]
+    )
+    async def test_one_with_errors_says_whether_it_went_on(self, plan, ends_with, tmp_path, on_error, status):
+        error = StepError("broken")
+        ends_with(error)
+        result = await run(plan, {}, settings=Settings(home=tmp_path, on_error=on_error))
+        assert (result.status, result.errors) == (status, (error,))
+
+
+def test_the_api_is_documented():
+    public = [compile_document, load_plan, read_job_order, document_of, build_flow, load_flow, run, api.RunResult]
+    assert all(found.__doc__ for found in public)

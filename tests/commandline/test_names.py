@@ -77,36 +77,65 @@ def test_a_name_works_for_inputs_outputs_directories_and_documents(command: Comm
     check_copies(ended.outputs, name, outdir)
 
 
+SCATTERED = """
+    cwlVersion: v1.2
+    class: Workflow
+    requirements: {ScatterFeatureRequirement: {}, StepInputExpressionRequirement: {}}
+    inputs:
+      data: File[]
+    outputs:
+      texts: {type: "File[]", outputSource: copy/text}
+      writables: {type: "File[]", outputSource: copy/writable}
+    steps:
+      copy:
+        scatter: data
+        run:
+          class: CommandLineTool
+          requirements:
+            InitialWorkDirRequirement:
+              listing:
+                - {entry: $(inputs.data), writable: true}
+          HINTS
+          baseCommand: [cat, --]
+          inputs: {data: {type: File, inputBinding: {position: 1}}}
+          outputs:
+            text: stdout
+            writable: {type: File, outputBinding: {glob: $(inputs.data.basename)}}
+          stdout: w$(inputs.data.basename)
+        in: {data: data}
+        out: [text, writable]
+    """
+ALL_NAMES = [str(each.values[0]) for each in NAMES]
+
+
+def check_scattered(outputs: dict[str, object], outdir: Path) -> None:
+    for port, prefix in (("texts", "w"), ("writables", "")):
+        found = outputs[port]
+        assert isinstance(found, list)
+        assert [local_path(each) for each in found] == [outdir / f"{prefix}{name}" for name in ALL_NAMES]
+        assert {local_path(each).read_text() for each in found} == {"some data\n"}
+
+
 @pytest.mark.docker
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_works_in_containers(command: CommandLine, name: str) -> None:
-    place = command.directory / name
-    document = command.write("copy.cwl", COPY.replace("HINTS", "hints: {DockerRequirement: {dockerPull: busybox}}"))
-    data = command.write(f"{name}/in/{name}", "some data\n")
-    order = {"data": {"class": "File", "location": data.as_uri()}, "name": name, "folder": f"{name}.d"}
-    job = command.write("job.json", json.dumps(order))
+def test_names_work_in_containers(command: CommandLine) -> None:
+    command.write("copy.cwl", SCATTERED.replace("HINTS", "hints: {DockerRequirement: {dockerPull: busybox}}"))
+    files = [command.write(f"in/{name}/{name}", "some data\n") for name in ALL_NAMES]
+    order = {"data": [{"class": "File", "location": each.as_uri()} for each in files]}
+    command.write("job.json", json.dumps(order))
+    place = command.directory / "two words#100%"
 
-    ended = command("run", "--backend", "docker", "--outdir", place / "out", "--workdir", place / "runs", document, job)
-
-    check_copies(ended.outputs, name, place / "out")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_works_as_a_flag_and_in_yaml(command: CommandLine, name: str) -> None:
-    command.write(
-        "tool.cwl",
-        """
-        cwlVersion: v1.2
-        class: CommandLineTool
-        baseCommand: cat
-        inputs: {data: {type: File, inputBinding: {prefix: --}}}
-        outputs: {text: stdout}
-        stdout: $(inputs.data.basename)
-        """,
+    ended = command(
+        "run", "--backend", "docker", "--outdir", place / "out", "--workdir", place / "runs", "copy.cwl", "job.json"
     )
-    data = command.write(f"in/{name}", "some data\n")
 
-    ended = command.run("tool.cwl", f"--data=in/{name}")
+    check_scattered(ended.outputs, place / "out")
 
-    assert local_path(ended.outputs["text"]) == command.outdir / data.name
-    assert (command.outdir / name).read_text() == "some data\n"
+
+def test_names_work_as_flags(command: CommandLine) -> None:
+    command.write("copy.cwl", SCATTERED.replace("HINTS", ""))
+    for name in ALL_NAMES:
+        command.write(f"in/{name}", "some data\n")
+
+    ended = command.run("copy.cwl", *(f"--data=in/{name}" for name in ALL_NAMES))
+
+    check_scattered(ended.outputs, command.outdir)

@@ -207,7 +207,7 @@ class TestRunning:
         """Let a run end with errors of the test's choice."""
 
         def ends_with(*errors):
-            async def fake(plan, job_order, *, settings, outdir, observer):
+            async def fake(plan, job_order, *, settings, outdir, **options):
                 return Caller(
                     settings=settings, outputs={"o": outdir}, errors=list(errors), flow_run_id="7", url="http://ui/7"
                 )

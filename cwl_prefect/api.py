@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
+from cwl_prefect.backends.base import Backend
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.model.events import Observer
 from cwl_prefect.model.plan import WorkflowPlan
@@ -131,21 +132,36 @@ def document_of(source: str | Path) -> str | None:
     return urllib.parse.urljoin(base, named) if isinstance(named, str) else None
 
 
-def build_flow(plan: WorkflowPlan, *, settings: Settings | None = None) -> "Flow[..., Coroutine[Any, Any, CwlObject]]":
-    """Build the Prefect flow of a plan; its parameters are the workflow's inputs."""
+def build_flow(
+    plan: WorkflowPlan, *, settings: Settings | None = None, backend: Backend | None = None
+) -> "Flow[..., Coroutine[Any, Any, CwlObject]]":
+    """Build the Prefect flow of a plan; its parameters are the workflow's inputs.
+
+    Args:
+        plan: What the flow runs.
+        settings: Settings; from the environment where none are given.
+        backend: Runs every tool call, as a FakeBackend does in tests; chosen by the settings where none is given.
+    """
     from cwl_prefect.flows.build import build_flow as build
 
-    return build(plan, settings or Settings())
+    return build(plan, settings or Settings(), backend=backend)
 
 
-def load_flow(document: str | Path, *, settings: Settings | None = None) -> "Flow[..., Coroutine[Any, Any, CwlObject]]":
+def load_flow(
+    document: str | Path, *, settings: Settings | None = None, backend: Backend | None = None
+) -> "Flow[..., Coroutine[Any, Any, CwlObject]]":
     """Load a CWL document as a Prefect flow, to be awaited or called from another flow.
+
+    Args:
+        document: A CWL document, or a plan that ``cwl-prefect compile`` wrote.
+        settings: Settings; from the environment where none are given.
+        backend: Runs every tool call, as a FakeBackend does in tests; chosen by the settings where none is given.
 
     Raises:
         DocumentError: The document cannot be read or is not valid CWL.
         UnsupportedError: It requires a feature that this runner does not have.
     """
-    return build_flow(load_plan(document, settings=settings), settings=settings)
+    return build_flow(load_plan(document, settings=settings), settings=settings, backend=backend)
 
 
 async def run(
@@ -155,6 +171,7 @@ async def run(
     settings: Settings | None = None,
     outdir: Path | None = None,
     observer: Observer | None = None,
+    backend: Backend | None = None,
 ) -> RunResult:
     """Run a plan as a Prefect flow run, on the API that is configured or else on a local server.
 
@@ -164,6 +181,7 @@ async def run(
         settings: Settings; from the environment where none are given.
         outdir: Where outputs are published; a directory of the run where it is not given.
         observer: Told what happens.
+        backend: Runs every tool call, as a FakeBackend does in tests; chosen by the settings where none is given.
 
     Raises:
         InputError: The job order does not fit.
@@ -172,7 +190,7 @@ async def run(
     from cwl_prefect.flows.invoke import invoke
 
     chosen = settings or Settings()
-    caller = await invoke(plan, job_order, settings=chosen, outdir=outdir, observer=observer)
+    caller = await invoke(plan, job_order, settings=chosen, outdir=outdir, observer=observer, backend=backend)
     return RunResult(
         status=_status(caller.errors, chosen),
         outputs=caller.outputs,

@@ -219,5 +219,5 @@ def _demand_image(pool: "WorkPool", request: DeploymentRequest) -> None:
         return
     raise UsageError(
         f"The work pool {pool.name} is of type {pool.type}: a flow run needs an image that has cwl-prefect installed.",
-        hint="give --image, or set a default image in the pool's job template; deployments/Dockerfile builds one.",
+        hint="give --image, or set a default image in the pool's job template; it needs cwl-prefect installed.",
     )

@@ -10,11 +10,13 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
+from cwl_prefect.backends.base import Backend
 from cwl_prefect.cwl import javascript
 from cwl_prefect.cwl.inputs import prepare_inputs
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.publish import publish
 from cwl_prefect.errors import CwlPrefectError, ServerError
+from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.drive import Driver, Scope
 from cwl_prefect.flows.hooks import reap
 from cwl_prefect.flows.nested import count_unscattered, flow_name
@@ -28,7 +30,12 @@ from cwl_prefect.settings import Keep, Settings
 
 
 def build_flow(
-    plan: WorkflowPlan, settings: Settings, *, validate: bool = True, given: Mapping[str, Any] | None = None
+    plan: WorkflowPlan,
+    settings: Settings,
+    *,
+    validate: bool = True,
+    given: Mapping[str, Any] | None = None,
+    backend: Backend | None = None,
 ) -> Flow[..., Any]:
     """Build the flow of a plan.
 
@@ -40,11 +47,13 @@ def build_flow(
         settings: What its runs use, unless their caller says otherwise.
         validate: Whether Prefect checks the parameters; not needed where the job order was checked already.
         given: A job order that the parameters go over; what it gives need not be a parameter.
+        backend: Runs every tool call; chosen by the settings where none is given.
     """
+    backends = None if backend is None else Backends.of(backend, settings)
     form = with_optional_inputs(plan, given or {})
 
     async def body(**parameters: Any) -> CwlObject:
-        caller = CALLER.get() or Caller(settings=settings)
+        caller = CALLER.get() or Caller(settings=settings, backends=backends)
         if caller.job_order is not None:
             await run_plan(plan, caller.job_order, caller)
             return {}  # the caller has the outputs; Prefect would walk through all of them

@@ -25,7 +25,8 @@ def _docker(settings: Settings, pool: StepsPool | None) -> Backend:
     from cwl_prefect.backends.docker import DockerBackend
 
     if pool is None or pool.type != DOCKER:
-        return DockerBackend(strict_limits=settings.strict_limits)
+        # The packaged template's volumes are for a flow run's own container, which there is none of.
+        return DockerBackend(variables={"volumes": []}, strict_limits=settings.strict_limits)
     return DockerBackend(
         pool.base_job_template,
         merge_variables(pool.variables),
@@ -66,6 +67,12 @@ class Backends:
         self._available = available
         self._open: dict[bool, Backend] = {}
         self._answers: bool | None = None
+
+    @classmethod
+    def of(cls, backend: Backend, settings: Settings) -> "Backends":
+        """Give backends that are one and the same."""
+        anything = settings.model_copy(update={"backend": BackendName.AUTO})
+        return cls(anything, containers=lambda: backend, processes=lambda: backend, available=lambda: True)
 
     async def choose(self, tool: ToolPlan, *, name: str) -> Backend:
         """Give the backend that a tool's call runs on.

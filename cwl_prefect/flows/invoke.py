@@ -10,8 +10,10 @@ from prefect import State
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 from pydantic import JsonValue
 
+from cwl_prefect.backends.base import Backend
 from cwl_prefect.errors import CwlPrefectError, StepError, TimeLimitError
 from cwl_prefect.flows.build import build_flow, build_reference_flow, prepared
+from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.params import parameter_names
 from cwl_prefect.flows.run import CALLER, Caller
 from cwl_prefect.flows.server import ApiEndpoint, lease
@@ -29,6 +31,7 @@ async def invoke(
     settings: Settings,
     outdir: Path | None,
     observer: Observer | None,
+    backend: Backend | None = None,
 ) -> Caller:
     """Run a plan's flow and give what it told its caller; failed steps are among its errors.
 
@@ -38,7 +41,8 @@ async def invoke(
         TimeLimitError: The run took longer than the settings allow.
     """
     order = await asyncio.to_thread(prepared, plan, job_order, settings)
-    caller = Caller(settings=settings, observer=observer, outdir=outdir, job_order=order)
+    backends = None if backend is None else Backends.of(backend, settings)
+    caller = Caller(settings=settings, observer=observer, outdir=outdir, backends=backends, job_order=order)
     async with lease(settings) as endpoint:
         with temporary_settings(updates=_api_settings(endpoint)):
             await _call(plan, job_order, caller)

@@ -52,13 +52,18 @@ async def run_groups(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+    states.extend(result for result in results if not isinstance(result, BaseException))
+    _raise_first(groups, [result for result in results if isinstance(result, BaseException)], run)
+    return [group.results[number] for group in groups for number in sorted(group.results)]
+
+
+def _raise_first(groups: Sequence[GroupWork[T]], raised: Sequence[BaseException], run: Run) -> None:
+    """Raise the first failure, if any, and keep those of other calls for the caller."""
     failures = [group.errors[number] for group in groups for number in sorted(group.errors)]
-    unexpected = [result for result in results if isinstance(result, BaseException) and result not in failures]
+    unexpected = [error for error in raised if error not in failures]
     if unexpected or failures:
         note(run.caller, failures if unexpected else failures[1:])
         raise (*unexpected, *failures)[0]
-    states.extend(result for result in results if not isinstance(result, BaseException))
-    return [group.results[number] for group in groups for number in sorted(group.results)]
 
 
 class _Window:

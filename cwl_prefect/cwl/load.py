@@ -22,6 +22,7 @@ from schema_salad.fetcher import DefaultFetcher
 from cwl_prefect.cwl.aliases import repeated_too_often
 from cwl_prefect.cwl.faults import describe_faults
 from cwl_prefect.cwl.messages import document_message
+from cwl_prefect.cwl.overrides import overrides_of
 from cwl_prefect.cwl.places import check_names, check_unique
 from cwl_prefect.errors import CwlPrefectError, DocumentError, UnsupportedError
 
@@ -72,15 +73,18 @@ def load_process(document: str, *, defaults: Mapping[str, Any] | None = None, re
 
     Raises:
         DocumentError: It cannot be read or is not valid CWL.
+        InputError: The requirements of the job order have a wrong form.
         UnsupportedError: It requires a feature that this runner does not have.
     """
     quiet_libraries()
     _use_extensions()
     location = document_uri(document)
     with translated_errors(document):
-        context = _loading_context(location, defaults or {}, set() if read is None else read)
+        context = _loading_context(set() if read is None else read)
         context, root, uri = _fetched(document, location, context)
         context, uri = resolve_and_validate_document(context, root, uri)
+        process = f"{uri}#main" if "$graph" in root and "#" not in uri else uri
+        context.overrides_list = overrides_of(defaults or {}, process)
         return make_tool(uri, context)
 
 
@@ -161,7 +165,7 @@ def quiet_libraries() -> None:
         logger.propagate = False
 
 
-def _loading_context(location: str, job_order: Mapping[str, Any], read: set[str]) -> LoadingContext:
+def _loading_context(read: set[str]) -> LoadingContext:
     context = LoadingContext()
     context.fetcher_constructor = partial(RecordingFetcher, read)
     context.construct_tool_object = _checked_tool
@@ -171,18 +175,7 @@ def _loading_context(location: str, job_order: Mapping[str, Any], read: set[str]
     context.do_validate = True
     context.strict = True
     context.loader = default_loader(context.fetcher_constructor, enable_dev=True)
-    context.overrides_list = _overrides(location, job_order)
     return context
-
-
-def _overrides(location: str, job_order: Mapping[str, Any]) -> list[Any]:
-    requirements = job_order.get("cwl:requirements") or job_order.get("https://w3id.org/cwl/cwl#requirements")
-    found = [dict(entry) for entry in job_order.get("cwltool:overrides") or []]
-    if not requirements:
-        return found
-    if isinstance(requirements, Mapping):
-        requirements = [{"class": name, **(body or {})} for name, body in requirements.items()]
-    return [*found, {"overrideTarget": location, "requirements": [dict(entry) for entry in requirements]}]
 
 
 @cache

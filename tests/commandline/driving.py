@@ -50,6 +50,12 @@ class Started:
         return Ended(code=self.process.returncode, stdout=stdout, stderr=stderr, seconds=time.monotonic() - began)
 
 
+def as_in_a_terminal() -> None:
+    """Undo what nohup and background jobs of a shell leave to their children: signals that are ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandLine:
     """The commands of the product in a home that only these tests use; files are written to a directory of the test."""
@@ -88,6 +94,7 @@ class CommandLine:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=as_in_a_terminal,
         )
         return Started(process)
 

@@ -94,7 +94,7 @@ class CommandLine:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=as_in_a_terminal,
+            preexec_fn=as_in_a_terminal,  # noqa: PLW1509 - no thread runs here
         )
         return Started(process)
 

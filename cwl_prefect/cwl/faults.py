@@ -188,11 +188,22 @@ def _of_link(fault: Fault) -> Fault:
 
 
 def _cycle(text: str, document: str) -> Fault:
-    names = [urllib.parse.unquote(name) for name in re.findall(r"#([^']*)'", text)]
-    steps = list(dict.fromkeys(name.rpartition("/")[2] for name in reversed(names)))
-    first = re.escape(steps[0]) if steps else "steps"
-    place = place_in(document.partition("#")[0], rf"^\s*(?:-\s*)?(?:id:\s*)?[\"']?({first})[\"']?\s*(?::|$)")
-    return Fault(place=place, text=f"these steps wait for each other in a cycle: {', '.join(steps)}")
+    """Name the steps of a cycle in the order in which the document writes them: the text has them in any order."""
+    names = {urllib.parse.unquote(name).rpartition("/")[2] for name in re.findall(r"#([^']*)'", text)}
+    places = {name: _place_of_step(name, document) for name in names}
+    steps = sorted(names, key=lambda name: (_line_and_column(places[name]), name))
+    return Fault(
+        place=next((places[name] for name in steps if places[name]), None),
+        text=f"these steps wait for each other in a cycle: {', '.join(steps)}",
+    )
+
+
+def _place_of_step(name: str, document: str) -> str | None:
+    return place_in(document.partition("#")[0], rf"^\s*(?:-\s*)?(?:id:\s*)?[\"']?({re.escape(name)})[\"']?\s*(?::|$)")
+
+
+def _line_and_column(place: str | None) -> tuple[int, ...]:
+    return (0, 0) if place is None else tuple(int(number) for number in place.rsplit(":", 2)[1:])
 
 
 def _unknown_field(found: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cwl_prefect.engine.tail import LONGEST_LINE, last_lines, one_line, shortened
-from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
+from cwl_prefect.model.job import PASSING_REASONS, ContainerJob, JobOutcome, Reason
 
 LEAST_FREE_BYTES = 64 * 1024
 
@@ -90,7 +90,13 @@ def _ending(outcome: JobOutcome, job: ContainerJob) -> str:
         Reason.NOT_EXECUTABLE: f"its command cannot be executed (exit code {outcome.exit_code or 126})",
         Reason.START_FAILED: "it could not be started",
         Reason.EVICTED: "it was evicted from the machine it ran on",
+        Reason.PREEMPTED: "it had to make room for something of higher priority",
+        Reason.NODE_LOST: "the machine it ran on went away",
         Reason.LOST: "it disappeared, so that nobody knows how it ended",
+        Reason.UNSCHEDULABLE: "no machine of the cluster had room for it in time",
+        Reason.QUOTA: "the namespace's quota had no room for it in time",
+        Reason.NO_IMAGE: "the machine that was to run it cannot pull its image",
+        Reason.NO_CONTAINER: "its container cannot be made",
     }
     return endings[outcome.reason]
 
@@ -138,7 +144,28 @@ _ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], .
         lambda _: "raise the tool's ToolTimeLimit, or give it more cores or less data",
     ),
     (
-        lambda evidence: evidence.outcome.reason in (Reason.EVICTED, Reason.LOST),
+        lambda evidence: evidence.outcome.reason is Reason.UNSCHEDULABLE,
+        lambda _: (
+            "ask for less by ResourceRequirement, add a node, or check the work pool's node selector and tolerations; "
+            "CWL_PREFECT_KUBERNETES_START_TIMEOUT_S says how long a call waits for a node"
+        ),
+    ),
+    (
+        lambda evidence: evidence.outcome.reason is Reason.QUOTA,
+        lambda _: "ask for a larger quota (`kubectl describe quota`), or run fewer calls at once by --max-cores",
+    ),
+    (
+        lambda evidence: evidence.outcome.reason is Reason.NO_IMAGE,
+        lambda evidence: (
+            f"check the name and tag of {evidence.place} in DockerRequirement, and the work pool's pull secrets"
+        ),
+    ),
+    (
+        lambda evidence: evidence.outcome.reason is Reason.NO_CONTAINER,
+        lambda _: "check the secrets, config maps, volumes and security context that the work pool's template names",
+    ),
+    (
+        lambda evidence: evidence.outcome.reason in PASSING_REASONS,
         lambda _: "run again; if it happens again, ask for what it needs by ResourceRequirement (ramMin, tmpdirMin)",
     ),
     (

@@ -125,7 +125,17 @@ class Reason(StrEnum):
     NOT_EXECUTABLE = "CommandNotExecutable"
     START_FAILED = "StartFailed"
     EVICTED = "Evicted"
+    PREEMPTED = "Preempted"
+    NODE_LOST = "NodeLost"
     LOST = "Lost"
+    UNSCHEDULABLE = "Unschedulable"
+    QUOTA = "QuotaExceeded"
+    NO_IMAGE = "ImagePullBackOff"
+    NO_CONTAINER = "CreateContainerConfigError"
+
+
+PASSING_REASONS = frozenset({Reason.EVICTED, Reason.PREEMPTED, Reason.NODE_LOST, Reason.LOST})
+"""Ends that are no fault of the tool: the same call may well run to its end somewhere else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

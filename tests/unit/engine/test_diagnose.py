@@ -79,7 +79,13 @@ def test_a_process_without_stderr(job):
         pytest.param(ended(Reason.NOT_EXECUTABLE), "cannot be executed (exit code 126)", id="not-executable"),
         pytest.param(ended(Reason.START_FAILED, message="no\ncgroup"), "could not be started", id="start"),
         pytest.param(ended(Reason.EVICTED), "evicted", id="evicted"),
+        pytest.param(ended(Reason.PREEMPTED), "make room", id="preempted"),
+        pytest.param(ended(Reason.NODE_LOST), "went away", id="node-lost"),
         pytest.param(ended(Reason.LOST), "nobody knows", id="lost"),
+        pytest.param(ended(Reason.UNSCHEDULABLE), "no machine", id="unschedulable"),
+        pytest.param(ended(Reason.QUOTA), "quota", id="quota"),
+        pytest.param(ended(Reason.NO_IMAGE), "cannot pull", id="no-image"),
+        pytest.param(ended(Reason.NO_CONTAINER), "cannot be made", id="no-container"),
     ],
 )
 def test_how_it_ended(job, outcome, words):
@@ -109,6 +115,12 @@ def test_the_engines_own_words_are_shown_on_one_line(job):
         pytest.param(ended(exit_code=1), "cat: x: Permission denied", "permissions", id="permission"),
         pytest.param(ended(exit_code=1), "cat: x: No such file or directory", "secondaryFiles", id="no-file"),
         pytest.param(ended(Reason.EVICTED), "", "run again", id="evicted"),
+        pytest.param(ended(Reason.PREEMPTED), "", "run again", id="preempted"),
+        pytest.param(ended(Reason.NODE_LOST), "", "run again", id="node-lost"),
+        pytest.param(ended(Reason.UNSCHEDULABLE), "", "node selector", id="unschedulable"),
+        pytest.param(ended(Reason.QUOTA), "", "kubectl describe quota", id="quota"),
+        pytest.param(ended(Reason.NO_IMAGE), "", "pull secrets", id="no-image"),
+        pytest.param(ended(Reason.NO_CONTAINER), "", "config maps", id="no-container"),
         pytest.param(
             ended(Reason.START_FAILED, message="Error: No such image: x"), "", "DockerRequirement", id="missing-image"
         ),

@@ -1,0 +1,51 @@
+"""Acts upon runs, recorded where people look for them: in the audit trail and as Prefect events."""
+
+import logging
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from cwl_prefect.engine import audit
+from cwl_prefect.engine.audit import Act, AuditEntry
+from cwl_prefect.engine.workspace import run_directory
+
+_logger = logging.getLogger(__name__)
+
+EVENTS = "cwl-prefect.run"
+"""Beginning of the events' names, as ``cwl-prefect.run.cancelled``; automations can react to them."""
+
+
+def record(runs: Path, act: Act, run_id: str | None, **details: JsonValue) -> AuditEntry:
+    """Record an act: in ``<runs>/audit.jsonl``, beside the run's manifest where there is one, and as a Prefect event.
+
+    A trail that cannot be written is told to the log and stops nobody. No secrets belong into ``details``.
+
+    Args:
+        runs: Directory of all workspaces.
+        act: What was done.
+        run_id: To which flow run; None where it concerns no single one.
+        details: What else is known.
+    """
+    entry = AuditEntry(act=act, run_id=run_id, details=details)
+    directories = [runs]
+    if run_id is not None and (own := run_directory(runs, run_id)).is_dir():
+        directories.append(own)
+    for directory in directories:
+        try:
+            audit.append(directory, entry)
+        except OSError as error:
+            _logger.warning("the audit trail in %s cannot be written: %s", directory, error.strerror)
+    _emit(entry)
+    return entry
+
+
+def _emit(entry: AuditEntry) -> None:
+    from prefect.events import emit_event
+
+    about = f"prefect.flow-run.{entry.run_id}" if entry.run_id is not None else "cwl-prefect.runs"
+    emit_event(
+        event=f"{EVENTS}.{entry.act}",
+        resource={"prefect.resource.id": about, "prefect.resource.role": "flow-run"},
+        payload=entry.as_object(),
+        occurred=entry.when,
+    )

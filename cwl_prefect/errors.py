@@ -10,7 +10,9 @@
     ├── StepError                             13   a step ran and failed, or could not be run
     │   ├── ExpressionError                   14   an expression threw, ran too long or used too much memory
     │   ├── OutputError                       15   a step's outputs are not what it declares
-    │   └── TemporaryStepError                16   a step failed with one of its temporaryFailCodes
+    │   ├── TemporaryStepError                16   a step failed with one of its temporaryFailCodes
+    │   ├── MemoryStepError                   22   a step used more memory than it may
+    │   └── LostStepError                     23   a step was ended by the machine or engine that it ran on
     ├── BackendError                          17   containers or processes cannot be run
     │   └── ImageError                        18   an image cannot be had
     ├── ServerError                           19   no Prefect API can be reached or started
@@ -29,9 +31,11 @@ class CwlPrefectError(Exception):
     Attributes:
         exit_code: What the command line exits with.
         hint: What the user can do next, or None where nothing is known.
+        try_again: Whether another try of the call that it ended is due.
     """
 
     exit_code: ClassVar[int] = 1
+    try_again: bool = False
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -107,10 +111,30 @@ class TemporaryStepError(StepError):
     exit_code = 16
 
 
+class MemoryStepError(StepError):
+    """A step used more memory than it may and was killed."""
+
+    exit_code = 22
+
+
+class LostStepError(StepError):
+    """A step was ended by the machine or engine that it ran on (evicted, preempted, lost), by no fault of its own."""
+
+    exit_code = 23
+
+
 class BackendError(CwlPrefectError):
-    """Containers or processes cannot be run at all."""
+    """Containers or processes cannot be run at all.
+
+    Attributes:
+        passing: Whether it may go away by itself, as when an engine is being restarted.
+    """
 
     exit_code = 17
+
+    def __init__(self, message: str, *, hint: str | None = None, passing: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.passing = passing
 
 
 class ImageError(BackendError):

@@ -83,9 +83,22 @@ class Settings(BaseSettings):
     )
     group_size: int = Field(default=50, ge=1, description="Calls in one task run of a wide scatter.")
     retries: int = Field(default=0, ge=0, description="Further tries of a call that fails with a temporaryFailCode.")
-    retry_delay_s: float = Field(
-        default=1.0, ge=0, description="Seconds before the first further try; doubles each time."
+    memory_retries: int = Field(
+        default=2, ge=0, description="Further tries of a call that was killed for want of memory, each with more of it."
     )
+    memory_factor: float = Field(default=2.0, gt=1, description="How much more memory each of these tries asks for.")
+    memory_most_mib: float | None = Field(
+        default=None,
+        gt=0,
+        description="Most memory in MiB that they ask for; all that the run may use if unset.",
+    )
+    infrastructure_retries: int = Field(
+        default=3, ge=0, description="Further tries of a call that was evicted, preempted, or lost with its machine."
+    )
+    retry_delay_s: float = Field(
+        default=1.0, ge=0, description="Seconds before the first further try; doubles each time, give or take a third."
+    )
+    retry_delay_most_s: float = Field(default=60.0, ge=0, description="Most seconds before a further try.")
     step_timeout_s: float | None = Field(
         default=None, gt=0, description="Time limit in seconds of a step without a ToolTimeLimit."
     )
@@ -116,6 +129,11 @@ class Settings(BaseSettings):
     def runs(self) -> Path:
         """Directory for workspaces."""
         return self.workdir if self.workdir is not None else self.home / "runs"
+
+    @property
+    def memory(self) -> Path:
+        """Directory for what is known of the memory that tools need."""
+        return self.home / "memory"
 
     @property
     def plans(self) -> Path:

@@ -85,7 +85,7 @@ def unreachable(exc: BaseException, address: str | None = None) -> BackendError:
         hint = "join the group that may use Docker (usually `docker`), or run with --no-container"
     else:
         hint = "start Docker, set DOCKER_HOST to a running engine, or run with --no-container"
-    return BackendError(f"no Docker engine answers{where}: {cause}", hint=hint)
+    return BackendError(f"no Docker engine answers{where}: {cause}", hint=hint, passing=True)
 
 
 def _root_cause(exc: BaseException) -> BaseException:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Place:
     containers: bool  # whether an image that the tool names will be used
     mounts: bool = True  # whether a container shows files at other paths than this machine
     search_path: str  # PATH of tools that run as processes here
+    least_ram_mib: float | None = None  # known need of the call; raises what the document asks for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,7 @@ class Binder:
         context.eval_timeout = self._expression_timeout_s
         context.compute_checksum = self._checksum
         context.path_mapper = CallPathMapper
-        context.select_resources = _selected_resources
+        context.select_resources = partial(_selected_resources, place.least_ram_mib)
         context.make_fs_access = CallFiles
         if _updates_in_place(tool):
             context.mutation_manager = self._mutations
@@ -280,11 +282,13 @@ def _command(job: DescribedJob, environment: dict[str, str]) -> tuple[str, ...]:
     return (mpi.runner, mpi.nproc_flag, str(job.mpi_procs), *mpi.extra_flags, *command)
 
 
-def _selected_resources(request: dict[str, int | float], _context: RuntimeContext) -> dict[str, int | float]:
+def _selected_resources(
+    least_ram_mib: float | None, request: dict[str, int | float], _context: RuntimeContext
+) -> dict[str, int | float]:
     """Take what is asked at least, in whole mebibytes (CWL CommandLineTool, §ResourceRequirement)."""
     chosen: dict[str, int | float] = {
         "cores": request["coresMin"],
-        "ram": math.ceil(request["ramMin"]),
+        "ram": math.ceil(max(request["ramMin"], least_ram_mib or 0)),
         "tmpdirSize": math.ceil(request["tmpdirMin"]),
         "outdirSize": math.ceil(request["outdirMin"]),
     }

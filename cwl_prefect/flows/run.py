@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from cwl_prefect.cwl.bind import Binder
+from cwl_prefect.engine.memory import MemoryRecord
+from cwl_prefect.engine.retry import Retries, RetryPolicy
 from cwl_prefect.engine.scheduler import ResourcePool
 from cwl_prefect.engine.workspace import ScratchPool
 from cwl_prefect.errors import CwlPrefectError
@@ -59,6 +61,8 @@ class Run:
     places: asyncio.Semaphore  # for calls in hand
     ahead: asyncio.Semaphore  # for calls that are bound and wait for resources
     scratch: ScratchPool
+    retries: Retries
+    memory: MemoryRecord
 
     @property
     def settings(self) -> Settings:
@@ -92,18 +96,21 @@ async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIter
     settings = caller.settings
     threads = ThreadPoolExecutor(max_workers=WORKER_THREADS, thread_name_prefix="cwl-prefect")
     backends = caller.backends or Backends(settings, pool=await steps_pool(settings))
+    pool = ResourcePool.of_machine(settings)
     try:
         yield Run(
             run_id=run_id,
             plan=plan,
             caller=caller,
             binder=Binder(ontology=plan.ontology, expression_timeout_s=settings.javascript_timeout_s),
-            pool=ResourcePool.of_machine(settings),
+            pool=pool,
             backends=backends,
             threads=threads,
             places=asyncio.Semaphore(settings.max_calls),
             ahead=asyncio.Semaphore(CALLS_AHEAD),
             scratch=ScratchPool(settings.runs, run_id),
+            retries=Retries(RetryPolicy.of(settings, pool.ram_mib)),
+            memory=MemoryRecord(settings.memory),
         )
     finally:
         await backends.close()

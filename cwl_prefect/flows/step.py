@@ -13,12 +13,28 @@ from cwl_prefect.engine.diagnose import explain
 from cwl_prefect.engine.stage import relink, stage
 from cwl_prefect.engine.validate import validate
 from cwl_prefect.engine.workspace import Workspace
-from cwl_prefect.errors import BackendError, CwlPrefectError, StepError, TemporaryStepError
+from cwl_prefect.errors import (
+    BackendError,
+    CwlPrefectError,
+    LostStepError,
+    MemoryStepError,
+    StepError,
+    TemporaryStepError,
+)
 from cwl_prefect.flows.hooks import LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.tool_log import followed
 from cwl_prefect.model.events import StepEventKind
-from cwl_prefect.model.job import BoundCall, CallStatus, ContainerJob, EntryKind, JobOutcome, Reason, StepResult
+from cwl_prefect.model.job import (
+    PASSING_REASONS,
+    BoundCall,
+    CallStatus,
+    ContainerJob,
+    EntryKind,
+    JobOutcome,
+    Reason,
+    StepResult,
+)
 from cwl_prefect.model.plan import ProcessClass, ToolPlan
 from cwl_prefect.model.values import CwlObject, file_objects
 from cwl_prefect.settings import Keep, search_path
@@ -91,9 +107,9 @@ class CallWork:
         run, call = self._run, self._call
         self._tries += 1
         if self._tries > 1:
-            run.tell_call(StepEventKind.RETRYING, call.step, call.name)
             await self.prepare()
-        run.tell_call(StepEventKind.STARTED, call.step, call.name)
+        if not run.retries.tried(call.name):
+            run.tell_call(StepEventKind.STARTED, call.step, call.name)
         try:
             if self._error is not None:
                 raise self._error
@@ -101,7 +117,7 @@ class CallWork:
         except CwlPrefectError as error:
             if self._prepared is not None:
                 workspaces.settle(self._prepared.space)
-            run.tell_call(StepEventKind.FAILED, call.step, call.name, str(error))
+            self._judge(error)
             raise
         finally:
             self._prepared, self._error = None, None
@@ -116,6 +132,17 @@ class CallWork:
         if self._prepared is not None:
             workspaces.settle(self._prepared.space)
         await self._lease.aclose()
+
+    def _judge(self, error: CwlPrefectError) -> None:
+        """Settle whether another try is due, and tell what happened."""
+        run, call = self._run, self._call
+        ram_mib = self._prepared.bound.call.resources.ram_mib if self._prepared is not None else None
+        error.try_again = run.retries.another(call.name, error, ram_mib=ram_mib)
+        more_mib = run.retries.ram_mib(call.name)
+        if error.try_again and isinstance(error, MemoryStepError) and more_mib is not None:
+            run.memory.remember(call.tool, call.values, more_mib)
+        kind = StepEventKind.RETRYING if error.try_again else StepEventKind.FAILED
+        run.tell_call(kind, call.step, call.name, str(error))
 
     async def _outputs(self) -> tuple[CwlObject, Path | None]:
         run, call = self._run, self._call
@@ -138,6 +165,7 @@ async def _bind(run: Run, call: Call) -> _Prepared:
         containers=backend.capabilities.containers,
         mounts=backend.capabilities.mounts,
         search_path=search_path(),
+        least_ram_mib=run.retries.ram_mib(call.name) or run.memory.least_mib(call.tool, call.values),
     )
     # A hop to a thread costs more than binding does; an expression may take its whole time limit.
     if binds_quickly(call.tool) and not is_remote(call.values):
@@ -166,7 +194,7 @@ def _named(name: str) -> Iterator[None]:
     try:
         yield
     except BackendError as error:
-        raise type(error)(f"{name}: {error.message}", hint=error.hint) from error
+        raise type(error)(f"{name}: {error.message}", hint=error.hint, passing=error.passing) from error
 
 
 def is_remote(values: CwlObject) -> bool:
@@ -222,9 +250,17 @@ def _check(outcome: JobOutcome, call: BoundCall, job: ContainerJob, name: str, r
     if job.stderr.parent == space.logs:
         job = replace(job, stderr=settled.logs / job.stderr.name)
     message, hint = explain(outcome, job, tail_lines=run.settings.log_tail_lines, workspace=space.root)
+    raise _kind(outcome, call)(message, step=name, exit_status=code, hint=hint)
+
+
+def _kind(outcome: JobOutcome, call: BoundCall) -> type[StepError]:
+    if outcome.reason is Reason.OUT_OF_MEMORY:
+        return MemoryStepError
+    if outcome.reason in PASSING_REASONS:
+        return LostStepError
+    code = outcome.exit_code
     temporary = code in call.temporary_fail_codes and code not in call.success_codes
-    kind = TemporaryStepError if temporary else StepError
-    raise kind(message, step=name, exit_status=code, hint=hint)
+    return TemporaryStepError if temporary else StepError
 
 
 def only_declared(tool: ToolPlan, values: Mapping[str, object]) -> dict[str, object]:

@@ -10,10 +10,12 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.states import Completed
 from prefect.utilities.annotations import opaque
 
-from cwl_prefect.errors import CwlPrefectError, TemporaryStepError
+from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.settings import Settings
 
 T = TypeVar("T")
+JITTER = 0.3
+MOST_PAUSES = 50  # Prefect's own bound
 MOST_EDGES = 50  # graph edges into one task run; a wide scatter feeding a wide scatter would draw its square
 
 
@@ -37,12 +39,12 @@ class Tasks(Protocol):
         ...
 
 
-async def _is_temporary(_task: Task[Any, Any], _task_run: TaskRun, state: State[Any]) -> bool:
-    """Tell whether a failed try is worth another (CWL CommandLineTool, §temporaryFailCodes)."""
+async def _is_tried_again(_task: Task[Any, Any], _task_run: TaskRun, state: State[Any]) -> bool:
+    """Tell whether another try is due, as the call itself has settled."""
     try:
         await state.aresult()
-    except TemporaryStepError:
-        return True
+    except CwlPrefectError as error:
+        return error.try_again
     except Exception:  # noqa: BLE001 - any other failure is final
         return False
     return False
@@ -53,7 +55,8 @@ async def _is_temporary(_task: Task[Any, Any], _task_run: TaskRun, state: State[
     task_run_name="{label}",
     persist_result=False,
     cache_policy=NO_CACHE,
-    retry_condition_fn=_is_temporary,
+    retry_condition_fn=_is_tried_again,
+    retry_jitter_factor=JITTER,
 )
 async def _attempt(label: str, work: Work) -> object:  # noqa: ARG001 - the label names the task run
     return await work.attempt()
@@ -95,17 +98,29 @@ class StepTasks:
     def _task(self, step: str) -> Task[Any, Any]:
         found = self._made.get(step)
         if found is None:
-            retries = self._settings.retries
-            delays = [self._settings.retry_delay_s * 2**number for number in range(retries)]
-            found = _attempt.with_options(name=step, retries=retries, retry_delay_seconds=delays or 0)
+            delays = retry_delays(self._settings)
+            found = _attempt.with_options(
+                name=step, retries=most_retries(self._settings), retry_delay_seconds=delays or 0
+            )
             self._made[step] = found
         return found
+
+
+def retry_delays(settings: Settings) -> list[float]:
+    """Give the pause before each further try; the last holds for all after it."""
+    numbers = range(min(most_retries(settings), MOST_PAUSES))
+    return [min(settings.retry_delay_s * 2.0**number, settings.retry_delay_most_s) for number in numbers]
+
+
+def most_retries(settings: Settings) -> int:
+    """Tell how many further tries there may be for all causes together."""
+    return settings.retries + settings.memory_retries + settings.infrastructure_retries
 
 
 class GroupWork(Generic[T]):
     """Several calls of a wide scatter in one task run.
 
-    Each call keeps its own result; a further try repeats only those whose failure was temporary.
+    Each call keeps its own result; a further try repeats only those for which another try is due.
 
     Args:
         calls: What to call.
@@ -125,10 +140,9 @@ class GroupWork(Generic[T]):
         """Try every call that has no result yet and may still have one.
 
         Raises:
-            CwlPrefectError: The first failure in the order of the calls; a temporary one before any other, because
-                another try is worth it.
+            CwlPrefectError: The first failure in the order of the calls; one with another try due before any other.
         """
-        self.errors = {number: error for number, error in self.errors.items() if not _may_pass(error)}
+        self.errors = {number: error for number, error in self.errors.items() if not error.try_again}
         waiting = [n for n in range(len(self._calls)) if n not in self.results and n not in self.errors]
         tasks = [asyncio.create_task(self._one(number)) for number in waiting]
         try:
@@ -138,7 +152,7 @@ class GroupWork(Generic[T]):
                 running.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         if self.errors:
-            raise self.errors[min(self.errors, key=lambda number: (not _may_pass(self.errors[number]), number))]
+            raise self.errors[min(self.errors, key=lambda number: (not self.errors[number].try_again, number))]
         return self
 
     async def _one(self, number: int) -> None:
@@ -146,7 +160,7 @@ class GroupWork(Generic[T]):
             self.results[number] = await self._calls[number]()
         except CwlPrefectError as error:
             self.errors[number] = error
-            if self._stop and not _may_pass(error):
+            if self._stop and not error.try_again:
                 raise
         finally:
             self._end(number)
@@ -160,7 +174,3 @@ class GroupWork(Generic[T]):
         if number not in self._ended:
             self._ended.add(number)
             self._tell()
-
-
-def _may_pass(error: CwlPrefectError) -> bool:
-    return isinstance(error, TemporaryStepError)

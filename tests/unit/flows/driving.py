@@ -13,7 +13,7 @@ from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
 from cwl_prefect.engine.scheduler import ResourcePool
-from cwl_prefect.errors import TemporaryStepError
+from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.build import prepared
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.drive import Driver, Scope
@@ -120,8 +120,8 @@ class PlainTasks:
         for left in reversed(range(self._tries)):
             try:
                 return await work.attempt(), Completed(name=label)
-            except TemporaryStepError:
-                if not left:
+            except CwlPrefectError as error:
+                if not left or not error.try_again:
                     raise
         raise AssertionError
 
@@ -184,7 +184,7 @@ def drive(directory: Path, document: str, *, tries: int = 1, temporary: int = 0,
     plan = compile_process(load_process(str(path)), origin=str(path))
     return Drive(
         plan=plan,
-        settings=Settings(home=directory / "home", **settings),
+        settings=Settings(home=directory / "home", **{"retries": tries - 1, **settings}),
         player=Player(temporary=temporary),
         tasks=PlainTasks(tries=tries),
         **({} if pool is None else {"pool": pool}),

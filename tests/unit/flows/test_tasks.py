@@ -2,7 +2,7 @@ import pytest
 from prefect.states import Completed, Failed
 
 from cwl_prefect.errors import StepError, TemporaryStepError
-from cwl_prefect.flows.tasks import MOST_EDGES, StepTasks, _attempt, _is_temporary, _skip
+from cwl_prefect.flows.tasks import JITTER, MOST_EDGES, StepTasks, _attempt, _is_tried_again, _skip, retry_delays
 from cwl_prefect.settings import Settings
 
 
@@ -29,30 +29,46 @@ class Recorder:
         return self._state
 
 
+def passing(message: str) -> StepError:
+    """Give a failure after which another try is due."""
+    error = TemporaryStepError(message)
+    error.try_again = True
+    return error
+
+
 @pytest.fixture
 def tasks() -> StepTasks:
-    return StepTasks(Settings(retries=3, retry_delay_s=0.5))
+    return StepTasks(
+        Settings(retries=3, memory_retries=1, infrastructure_retries=1, retry_delay_s=0.5, retry_delay_most_s=3)
+    )
 
 
 class TestTries:
     @pytest.mark.parametrize(
         ("state", "worth"),
         [
-            pytest.param(Failed(data=TemporaryStepError("later")), True, id="temporary"),
+            pytest.param(Failed(data=passing("later")), True, id="another-due"),
+            pytest.param(Failed(data=TemporaryStepError("later")), False, id="no-more-due"),
             pytest.param(Failed(data=StepError("broken")), False, id="final"),
             pytest.param(Failed(data=ValueError("ours")), False, id="unexpected"),
             pytest.param(Completed(data=1), False, id="none"),
         ],
     )
-    async def test_only_a_temporary_failure_is_worth_another(self, state, worth):
-        assert await _is_temporary(None, None, state) is worth
+    async def test_the_call_has_settled_whether_another_is_due(self, state, worth):
+        assert await _is_tried_again(None, None, state) is worth
 
-    def test_delays_double(self, tasks):
+    def test_delays_double_up_to_the_most_and_differ(self, tasks):
         found = tasks._task("align")
-        assert (found.name, found.retries, found.retry_delay_seconds) == ("align", 3, [0.5, 1.0, 2.0])
+        assert (found.name, found.retries, found.retry_delay_seconds) == ("align", 5, [0.5, 1.0, 2.0, 3.0, 3.0])
+        assert found.retry_jitter_factor == JITTER
 
     def test_without_retries_there_are_no_delays(self):
-        assert StepTasks(Settings(retries=0))._task("align").retries == 0
+        settings = Settings(retries=0, memory_retries=0, infrastructure_retries=0)
+        assert StepTasks(settings)._task("align").retries == 0
+
+    def test_there_are_no_more_delays_than_prefect_takes(self):
+        assert len(retry_delays(Settings(retries=500))) == 50
+        assert StepTasks(Settings(retries=500))._task("align").retries == 505
 
 
 class TestTaskRuns:

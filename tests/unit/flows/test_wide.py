@@ -57,6 +57,13 @@ class Calls:
         return f"result {number}"
 
 
+def passing(message: str) -> StepError:
+    """Give a failure after which another try is due."""
+    error = TemporaryStepError(message)
+    error.try_again = True
+    return error
+
+
 def settings(**changed) -> Settings:
     return Settings(group_size=3, **changed)
 
@@ -124,7 +131,7 @@ class TestFailures:
         assert len(calls.begun) < 20
 
     async def test_no_more_groups_are_begun_once_all_tries_failed(self):
-        calls = Calls(1000, {1: [TemporaryStepError("one")]}, slow={3})
+        calls = Calls(1000, {1: [passing("one")]}, slow={3})
         with pytest.raises(StepError):
             await groups(calls)
         assert len(calls.begun) < 20
@@ -166,20 +173,18 @@ class TestFailures:
 class TestTries:
     @pytest.mark.parametrize("on_error", OnError)
     async def test_only_what_failed_is_tried_again(self, on_error):
-        calls = Calls(
-            6, {1: [TemporaryStepError("once")], 4: [TemporaryStepError("once"), TemporaryStepError("twice")]}
-        )
+        calls = Calls(6, {1: [passing("once")], 4: [passing("once"), passing("twice")]})
         found, _, _ = await groups(calls, tries=3, on_error=on_error)
         assert len(found) == 6
         assert sorted(calls.begun) == [0, 1, 1, 2, 3, 4, 4, 4, 5]
 
     async def test_the_last_try_counts(self):
-        calls = Calls(3, {1: [TemporaryStepError("once"), TemporaryStepError("twice")]})
+        calls = Calls(3, {1: [passing("once"), passing("twice")]})
         with pytest.raises(TemporaryStepError, match="twice"):
             await groups(calls, tries=2)
 
     async def test_a_final_failure_does_not_hide_one_that_may_pass(self):
-        calls = Calls(3, {0: [StepError("final")], 2: [TemporaryStepError("once")]})
+        calls = Calls(3, {0: [StepError("final")], 2: [passing("once")]})
         run = Run(settings(on_error=OnError.CONTINUE))
         with pytest.raises(StepError, match="final"):
             await groups(calls, tries=2, run=run)
@@ -188,7 +193,7 @@ class TestTries:
         assert run.caller.errors == []
 
     async def test_tries_do_not_open_more_groups(self):
-        calls = Calls(12, {number: [TemporaryStepError("once")] for number in range(3)}, slow=set(range(3, 12)))
+        calls = Calls(12, {number: [passing("once")] for number in range(3)}, slow=set(range(3, 12)))
         running = asyncio.create_task(groups(calls, tries=2))
         for _ in range(80):
             await asyncio.sleep(0)

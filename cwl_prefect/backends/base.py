@@ -13,6 +13,7 @@ class Capabilities:
 
     containers: bool  # runs images; otherwise plain processes
     mounts: bool  # shows files at other paths; otherwise staging links them
+    outlives_driver: bool = False  # jobs go on when the driver is killed, so that the next one may adopt them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,10 @@ class Backend(Protocol):
     5. ``wait`` may be cancelled at any moment; ``delete`` must then be called.
     6. ``delete`` kills what still runs and removes every trace but the files; it may be called twice and does not raise
        for a job that is gone.
-    7. Jobs never see a PREFECT_* variable of the driver, nor any variable that the job does not name.
+    7. A job that was never deleted outlives its driver where the backend says so: ``adopt`` gives a handle of it,
+       running or ended, to the next driver; every promise above then holds as if that driver had started it. Where
+       there is nothing to adopt, ``adopt`` leaves nothing of the job behind.
+    8. Jobs never see a PREFECT_* variable of the driver, nor any variable that the job does not name.
     """
 
     @property
@@ -50,6 +54,21 @@ class Backend(Protocol):
 
     async def start(self, job: ContainerJob) -> JobHandle:
         """Start a job."""
+        ...
+
+    async def adopt(self, job: ContainerJob) -> JobHandle | None:
+        """Take over what an earlier driver started under the same job id and with the same labels.
+
+        Nothing is adopted whose labels differ, whose input ended with its driver, or whose output is no longer whole:
+        it is removed, and None is given, as where there is nothing.
+
+        Args:
+            job: The job as it would be started; its ``stdout`` and ``stderr`` are written anew from the beginning. It
+                was not staged: its mounts are not looked at.
+
+        Raises:
+            BackendError: The backend cannot tell.
+        """
         ...
 
     async def wait(self, handle: JobHandle) -> JobOutcome:
@@ -71,7 +90,11 @@ async def execute(backend: Backend, job: ContainerJob) -> JobOutcome:
     Raises:
         BackendError: The backend could not start it.
     """
-    handle = await backend.start(job)
+    return await finish(backend, await backend.start(job))
+
+
+async def finish(backend: Backend, handle: JobHandle) -> JobOutcome:
+    """Wait for a job that was started or adopted and leave nothing behind, also when cancelled."""
     try:
         return await backend.wait(handle)
     finally:

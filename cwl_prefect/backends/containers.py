@@ -29,6 +29,14 @@ class Threads(Protocol):
         ...
 
 
+class Connection(Protocol):
+    """What carries a container's output here."""
+
+    def close(self) -> None:
+        """End it; whoever is reading stops."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """A container that was started, or the outcome of a job for which that was not possible."""
@@ -36,20 +44,25 @@ class Launch:
     job: ContainerJob
     reference: str
     ended: "Future[JobOutcome]"
-    attachment: Attachment | None = None  # None: there is no container
+    attachment: Connection | None = None  # None: there is no container
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_s: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Output:
+class Output:
     """Descriptors of the files that take a container's output; the same twice where both streams share a file."""
 
     stdout: int
     stderr: int
 
     @classmethod
-    def open(cls, job: ContainerJob) -> "_Output":
+    def open(cls, job: ContainerJob) -> "Output":
+        """Open the files of a job, emptied.
+
+        Raises:
+            OSError: One cannot be opened.
+        """
         stdout = open_output(job.stdout)
         if job.stderr == job.stdout:
             return cls(stdout=stdout, stderr=stdout)
@@ -60,6 +73,7 @@ class _Output:
             raise
 
     def close(self) -> None:
+        """Close them."""
         for descriptor in {self.stdout, self.stderr}:
             os.close(descriptor)
 
@@ -83,7 +97,7 @@ def launch(
         BackendError: The engine refuses the container.
     """
     try:
-        output = _Output.open(job)
+        output = Output.open(job)
     except OSError as exc:
         return _never_ran(unstarted(job, Reason.START_FAILED, f"{exc.strerror}: {exc.filename}"), job)
     with ExitStack() as undo:
@@ -112,7 +126,7 @@ def _never_ran(outcome: JobOutcome, job: ContainerJob) -> Launch:
 
 
 def _follow(
-    engine: DockerEngine, identifier: str, attachment: Attachment, output: _Output, job: ContainerJob
+    engine: DockerEngine, identifier: str, attachment: Attachment, output: Output, job: ContainerJob
 ) -> JobOutcome:
     started_at = datetime.now(UTC)
     try:
@@ -130,8 +144,8 @@ def _follow(
     try:
         end = engine.end_of(identifier)
     except ContainerGoneError as exc:
-        return _outcome(job, started_at, Reason.LOST, message=str(exc))
-    return _judged(job, started_at, end)
+        return outcome_of(job, started_at, Reason.LOST, message=str(exc))
+    return judged(job, started_at, end)
 
 
 def _feed(attachment: Attachment, job: ContainerJob) -> None:
@@ -140,19 +154,20 @@ def _feed(attachment: Attachment, job: ContainerJob) -> None:
             attachment.feed(job.stdin)
 
 
-def _judged(job: ContainerJob, started_at: datetime, end: ContainerEnd) -> JobOutcome:
+def judged(job: ContainerJob, started_at: datetime, end: ContainerEnd) -> JobOutcome:
+    """Tell from how a container ended what became of its job."""
     refused = refusal(end.error) if end.error and end.exit_code in _COMMAND_REFUSED else None
     if refused is not None:
-        return _outcome(job, started_at, refused.reason, message=str(refused))
+        return outcome_of(job, started_at, refused.reason, message=str(refused))
     number = signal_of(end.exit_code)
     message = end.error or None
-    if end.out_of_memory:
-        return _outcome(job, started_at, Reason.OUT_OF_MEMORY, exit_code=end.exit_code, number=number, message=message)
     reason = Reason.EXITED if number is None else Reason.SIGNALED
-    return _outcome(job, started_at, reason, exit_code=end.exit_code, number=number, message=message)
+    if end.out_of_memory:
+        reason = Reason.OUT_OF_MEMORY
+    return outcome_of(job, started_at, reason, exit_code=end.exit_code, number=number, message=message)
 
 
-def _outcome(
+def outcome_of(
     job: ContainerJob,
     started_at: datetime,
     reason: Reason,
@@ -161,6 +176,7 @@ def _outcome(
     number: int | None = None,
     message: str | None = None,
 ) -> JobOutcome:
+    """Give the outcome of a job whose container has ended now."""
     return JobOutcome(
         job_id=job.job_id,
         reason=reason,

@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import JsonValue
 
+from cwl_prefect.backends.adoption import KEPT_LOG, NO_LOG, adopt
 from cwl_prefect.backends.base import Capabilities, JobHandle
 from cwl_prefect.backends.containers import Launch, launch
 from cwl_prefect.backends.docker_engine import DockerEngine
 from cwl_prefect.backends.images import Images
+from cwl_prefect.backends.naming import resource_name
 from cwl_prefect.backends.once import Once, ignore_error
 from cwl_prefect.backends.outcomes import timed_out
 from cwl_prefect.backends.template import DockerDefaults, container_settings, docker_defaults, packaged_template
@@ -26,7 +28,7 @@ from cwl_prefect.model.job import ContainerJob, JobOutcome
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
-_CAPABILITIES = Capabilities(containers=True, mounts=True)
+_CAPABILITIES = Capabilities(containers=True, mounts=True, outlives_driver=True)
 _CALLS_AT_ONCE = 16
 _CONTAINERS_AT_ONCE = 1024
 _GIVE_UP_S = 10.0
@@ -42,6 +44,7 @@ class _Ready:
     images: Images
     defaults: DockerDefaults
     user: str
+    log_config: Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +110,12 @@ class DockerBackend:
         ready = await self._ready.get(None)
         image = await ready.images.get(job.image)
         settings = container_settings(
-            job, ready.defaults, image=image, user=ready.user, strict_limits=self._strict_limits
+            job,
+            ready.defaults,
+            image=image,
+            user=ready.user,
+            strict_limits=self._strict_limits,
+            log_config=NO_LOG if job.stdin is not None else ready.log_config,
         )
         further_networks = ready.defaults.networks[1:] if job.network else ()
         launching = self._calls.submit(launch, ready.engine, self._streams, job, settings, further_networks)
@@ -118,6 +126,25 @@ class DockerBackend:
             raise
         self._remember(launched)
         return JobHandle(job=job, reference=launched.reference)
+
+    async def adopt(self, job: ContainerJob) -> JobHandle | None:
+        """Follow the container of a job whose driver is gone; one that cannot be followed is removed.
+
+        Raises:
+            BackendError: The engine does not answer.
+        """
+        engine = await self._engine.get(None)
+        adopting = self._calls.submit(adopt, engine, self._streams, job)
+        try:
+            adopted = await asyncio.shield(asyncio.wrap_future(adopting))
+        except asyncio.CancelledError:
+            adopting.cancel()
+            await self._see_to(self.delete(JobHandle(job=job, reference=resource_name(job.job_id))))
+            raise
+        if adopted is None:
+            return None
+        self._remember(adopted)
+        return JobHandle(job=job, reference=adopted.reference)
 
     async def wait(self, handle: JobHandle) -> JobOutcome:
         """Wait for the container to end; one past its time limit is killed.
@@ -195,8 +222,11 @@ class DockerBackend:
         # Root inside a rootless engine is the user outside; files of any other would not be the caller's.
         rootless = await self._call(engine.is_rootless)
         user = "0:0" if rootless else f"{os.geteuid()}:{os.getegid()}"
+        kept = KEPT_LOG["type"] in await self._call(engine.log_drivers)
         images = Images(engine, self._call, policy=defaults.pull_policy, login=defaults.login)
-        return _Ready(engine=engine, images=images, defaults=defaults, user=user)
+        return _Ready(
+            engine=engine, images=images, defaults=defaults, user=user, log_config=KEPT_LOG if kept else NO_LOG
+        )
 
     async def _call(self, function: Callable[[], Answer]) -> Answer:
         return await asyncio.wrap_future(self._calls.submit(function))
@@ -215,12 +245,15 @@ class DockerBackend:
                 self._remember(launched)
                 await self.delete(JobHandle(job=launched.job, reference=launched.reference))
 
-        if launching.cancel():
-            return
-        removal = asyncio.create_task(remove())
-        self._removals.add(removal)
-        removal.add_done_callback(self._removals.discard)
-        await asyncio.shield(removal)
+        if not launching.cancel():
+            await self._see_to(remove())
+
+    async def _see_to(self, removal: Coroutine[None, None, None]) -> None:
+        """Remove something even while the caller is being cancelled."""
+        task = asyncio.create_task(removal)
+        self._removals.add(task)
+        task.add_done_callback(self._removals.discard)
+        await asyncio.shield(task)
 
 
 def _import_docker_worker() -> None:

@@ -25,6 +25,7 @@ from cwl_prefect.errors import BackendError, ImageError
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
+    from docker.types import CancellableStream
 
 _REMOVE_TRIES = 4
 _CONFLICT = 409
@@ -95,6 +96,12 @@ class DockerEngine:
         with engine_errors("describe itself"):
             options = self._client.info().get("SecurityOptions") or ()
         return any("rootless" in str(option) for option in options)
+
+    def log_drivers(self) -> frozenset[str]:
+        """Give the names of what can keep a container's output."""
+        with engine_errors("describe itself"):
+            plugins = self._client.info().get("Plugins") or {}
+        return frozenset(map(str, plugins.get("Log") or ()))
 
     def has_image(self, name: str) -> bool:
         """Tell whether an image is here."""
@@ -246,6 +253,42 @@ class DockerEngine:
         return ContainerEnd(
             exit_code=status, out_of_memory=bool(state.get("OOMKilled")), error=plain(str(state.get("Error") or ""))
         )
+
+    def inspect(self, name: str) -> Mapping[str, object] | None:
+        """Describe a container in the engine's words, or give None where there is none of that name."""
+        import docker.errors
+
+        with engine_errors(f"look for container {name}"):
+            try:
+                return cast("Mapping[str, object]", self._client.api.inspect_container(name))
+            except docker.errors.NotFound:
+                return None
+
+    def log(self, identifier: str, *, stdout: bool, stderr: bool) -> Iterator[bytes]:
+        """Yield what the engine kept of a container's streams, from the beginning, in the pieces that it was kept in.
+
+        Args:
+            identifier: The container.
+            stdout: Whether its standard output is read.
+            stderr: Whether its standard error is read.
+
+        Raises:
+            ContainerGoneError: It was removed, or the engine does not answer any more.
+        """
+        import docker.errors
+        import requests.exceptions
+
+        logs = cast("Callable[..., CancellableStream[bytes]]", self._client.api.logs)
+        try:
+            stream = logs(identifier, stdout=stdout, stderr=stderr, stream=True, follow=False)
+            try:
+                yield from stream
+            finally:
+                stream.close()
+        except docker.errors.NotFound as exc:
+            raise ContainerGoneError("the container was removed") from exc
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as exc:
+            raise ContainerGoneError(unreachable(exc).message) from exc
 
     def kill(self, identifier: str) -> None:
         """Kill a container, if it runs."""

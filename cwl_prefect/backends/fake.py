@@ -47,7 +47,7 @@ class FakeBackend:
     def __init__(self, handler: Handler = lambda _: 0, *, containers: bool = True) -> None:
         self.jobs: list[ContainerJob] = []
         self._handler = handler
-        self._capabilities = Capabilities(containers=containers, mounts=False)
+        self._capabilities = Capabilities(containers=containers, mounts=False, outlives_driver=True)
         self._plays: dict[str, _Play] = {}
 
     @property
@@ -78,6 +78,15 @@ class FakeBackend:
             job=job, answer=answer, task=task, started_at=started_at, started_s=time.monotonic()
         )
         return JobHandle(job=job, reference=reference)
+
+    async def adopt(self, job: ContainerJob) -> JobHandle | None:
+        """Give what was started here under the same id, and cancel it where its labels or its input say otherwise."""
+        found = [(name, play) for name, play in self._plays.items() if play.job.job_id == job.job_id]
+        for reference, play in found:
+            if play.job.labels == job.labels and play.job.stdin is None:
+                return JobHandle(job=job, reference=reference)
+            await self.delete(JobHandle(job=job, reference=reference))
+        return None
 
     async def wait(self, handle: JobHandle) -> JobOutcome:
         """Wait for the handler's answer; one that is late is cancelled.

@@ -87,6 +87,10 @@ class LocalBackend:
         self._runs[reference] = run
         return JobHandle(job=job, reference=reference)
 
+    async def adopt(self, job: ContainerJob) -> JobHandle | None:  # noqa: ARG002 - as every backend
+        """Give nothing: processes end with the driver that started them."""
+        return None
+
     async def wait(self, handle: JobHandle) -> JobOutcome:
         """Wait for the process to end; one past its time limit is killed with its descendants.
 

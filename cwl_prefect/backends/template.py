@@ -201,7 +201,13 @@ def _own_volumes(volumes: Iterable[str]) -> Iterable[str]:
 
 
 def container_settings(
-    job: ContainerJob, defaults: DockerDefaults, *, image: str, user: str, strict_limits: bool = False
+    job: ContainerJob,
+    defaults: DockerDefaults,
+    *,
+    image: str,
+    user: str,
+    strict_limits: bool = False,
+    log_config: Mapping[str, JsonValue] | None = None,
 ) -> dict[str, object]:
     """Give what to create a step's container with, in the words of the Docker SDK's ``containers.create``.
 
@@ -211,6 +217,7 @@ def container_settings(
         image: Name under which the engine has the image.
         user: User and group where neither job nor platform names one.
         strict_limits: Whether the cores and memory that the step asks for are also the most it may use.
+        log_config: What the engine keeps of the streams; nothing where none is given, since they are attached.
 
     Raises:
         BackendError: Two mounts of different files share a path.
@@ -222,6 +229,7 @@ def container_settings(
         "user": user,
         **_platform(job, defaults),
         **_step(job, defaults, image),
+        "log_config": dict(log_config or {"type": "none"}),
         **_network(job, defaults),
         **_devices(job.resources),
         **limits,
@@ -257,7 +265,6 @@ def _step(job: ContainerJob, defaults: DockerDefaults, image: str) -> dict[str, 
         "tty": False,
         "detach": False,
         "auto_remove": False,  # would take the exit code with it
-        "log_config": {"type": "none"},  # the streams are attached; a log would keep every byte once more
         "healthcheck": {"test": ["NONE"]},
     }
     return settings if job.user is None else {**settings, "user": job.user}

@@ -8,11 +8,12 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cwl_prefect.backends.base import Backend, execute
+from cwl_prefect.backends.base import Backend, execute, finish
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Mount, Reason
 
 ECHO_STDIN = ("sh", "-c", "cat")
@@ -25,6 +26,7 @@ NOT_EXECUTABLE = ("./plain-file",)
 SILENT = ("true",)
 SLEEP = ("sh", "-c", "echo started; sleep 300")
 SLEEPING_CHILDREN = ("sh", "-c", "sleep 300 & setsid sleep 300 & echo started; wait")
+SLOW_STREAMS = ("sh", "-c", "echo begun; sleep 1; printf ended; printf err >&2; exit 3")
 TWO_STREAMS = ("sh", "-c", "printf out; printf err >&2")
 WRITE_FILE = ("sh", "-c", "pwd > where; echo data > made")
 
@@ -236,3 +238,68 @@ class BackendContract(BackendCase):
         assert [outcome.job_id for outcome in outcomes] == [job.job_id for job in jobs]
         assert {outcome.exit_code for outcome in outcomes} == {0}
         assert {job.stdout.read_bytes() for job in jobs} == {b"out"}
+
+    async def test_where_nothing_runs_nothing_is_adopted(self, backend: Backend, make_job: JobMaker) -> None:
+        assert await backend.adopt(make_job(SILENT)) is None
+
+
+class AdoptionContract(BackendContract):
+    """The promises of a backend whose jobs outlive their driver; inherit, and give `successor` where it is another."""
+
+    async def successor(self, backend: Backend) -> Backend:
+        """Give what the next driver works with, after this one was killed."""
+        return backend
+
+    def test_it_says_that_its_jobs_outlive_their_driver(self, backend: Backend) -> None:
+        assert backend.capabilities.outlives_driver
+
+    async def test_a_running_job_of_a_killed_driver_is_adopted(self, backend: Backend, make_job: JobMaker) -> None:
+        job = make_job(SLOW_STREAMS)
+        await backend.start(job)
+        await until(lambda: job.stdout.exists() and job.stdout.read_bytes() == b"begun\n")
+        following = await self.successor(backend)
+        handle = await following.adopt(job)
+        assert handle is not None
+        outcome = await finish(following, handle)
+        assert (outcome.job_id, outcome.reason, outcome.exit_code) == (job.job_id, Reason.EXITED, 3)
+        assert (job.stdout.read_bytes(), job.stderr.read_bytes()) == (b"begun\nended", b"err")
+        await self.assert_nothing_left(job)
+
+    async def test_an_ended_job_of_a_killed_driver_is_adopted(self, backend: Backend, make_job: JobMaker) -> None:
+        job = make_job(TWO_STREAMS)
+        await backend.wait(await backend.start(job))
+        following = await self.successor(backend)
+        handle = await following.adopt(job)
+        assert handle is not None
+        assert (await finish(following, handle)).exit_code == 0
+        assert (job.stdout.read_bytes(), job.stderr.read_bytes()) == (b"out", b"err")
+        await self.assert_nothing_left(job)
+
+    async def test_an_adopted_job_that_is_late_is_killed(self, backend: Backend, make_job: JobMaker) -> None:
+        job = make_job(SLEEP, timeout_s=1.0)
+        await backend.start(job)
+        following = await self.successor(backend)
+        handle = await following.adopt(job)
+        assert handle is not None
+        assert (await finish(following, handle)).reason is Reason.TIMED_OUT
+        await self.assert_nothing_left(job)
+
+    async def test_a_job_that_was_changed_is_not_adopted_and_removed(
+        self, backend: Backend, make_job: JobMaker
+    ) -> None:
+        job = make_job(SLEEP)
+        await backend.start(job)
+        following = await self.successor(backend)
+        assert await following.adopt(replace(job, labels={**job.labels, "call": "another"})) is None
+        await self.assert_nothing_left(job)
+
+    async def test_a_job_whose_stdin_ended_with_its_driver_is_not_adopted(
+        self, backend: Backend, make_job: JobMaker, workspace: Path
+    ) -> None:
+        source = workspace / "tmp" / "input"
+        source.write_text("text")
+        job = make_job(SLEEP, stdin=source)
+        await backend.start(job)
+        following = await self.successor(backend)
+        assert await following.adopt(job) is None
+        await self.assert_nothing_left(job)

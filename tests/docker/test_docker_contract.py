@@ -8,17 +8,24 @@ import pytest
 from cwl_prefect.backends.docker import DockerBackend
 from cwl_prefect.backends.naming import JOB_LABEL
 from cwl_prefect.model.job import ContainerJob
-from tests.contract.backend_contract import BackendContract
+from tests.contract.backend_contract import AdoptionContract
 
 pytestmark = pytest.mark.docker
 
 
-class TestContract(BackendContract):
+class TestContract(AdoptionContract):
     @pytest.fixture
     async def backend(self, docker_engine: None) -> AsyncIterator[DockerBackend]:
-        backend = DockerBackend()
-        yield backend
-        await backend.close()
+        self.backends = [DockerBackend()]
+        yield self.backends[0]
+        for backend in self.backends:
+            await backend.close()
+
+    async def successor(self, backend: DockerBackend) -> DockerBackend:
+        for running in backend._running.values():
+            running.launch.attachment.close()
+        self.backends.append(DockerBackend())
+        return self.backends[-1]
 
     async def assert_nothing_left(self, job: ContainerJob) -> None:
         client = docker.from_env()

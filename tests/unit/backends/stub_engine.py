@@ -1,5 +1,6 @@
 """A Docker engine for tests: its HTTP API on a socket, with functions in the place of containers."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ class StubContainer:
     started: threading.Event = field(default_factory=threading.Event)
     killed: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+    started_at: str = "0001-01-01T00:00:00Z"
+    log: list[tuple[int, bytes]] = field(default_factory=list)
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -41,7 +45,9 @@ class StubContainer:
         assert self.connection is not None
         for begin in range(0, len(data), 32768):
             part = data[begin : begin + 32768]
-            self.connection.sendall(struct.pack(">BxxxL", stream, len(part)) + part)
+            self.log.append((stream, part))
+            with contextlib.suppress(OSError):  # its driver may be gone
+                self.connection.sendall(struct.pack(">BxxxL", stream, len(part)) + part)
 
     def read(self) -> bytes:
         if not self.config["OpenStdin"]:
@@ -67,6 +73,7 @@ class StubEngine:
     refusals: list[tuple[str, int, str, int]] = field(default_factory=list)  # pattern, status, message, times
     holds: dict[str, threading.Event] = field(default_factory=dict)  # pattern: answer no earlier than this is set
     security_options: list[str] = field(default_factory=list)
+    log_drivers: list[str] = field(default_factory=lambda: ["json-file", "local"])
     count: int = 0
 
     def refuse(self, pattern: str, status: int, message: str, times: int = 1_000_000) -> None:
@@ -180,7 +187,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send({"ApiVersion": "1.41", "Version": "20.10"})
 
     def info(self) -> None:
-        self._send({"SecurityOptions": self.engine.security_options})
+        self._send({"SecurityOptions": self.engine.security_options, "Plugins": {"Log": self.engine.log_drivers}})
 
     def inspect_image(self, name: str) -> None:
         if name not in self.engine.images:
@@ -231,8 +238,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def inspect(self, key: str) -> None:
         container = self._container(key)
-        state = {"ExitCode": container.exit_code or 0, "OOMKilled": False, "Error": "", **container.state}
-        self._send({"Id": container.id, "Name": container.name, "Config": container.config, "State": state})
+        status = "created" if not container.started.is_set() else "exited" if container.ended.is_set() else "running"
+        state = {
+            "Status": status,
+            "StartedAt": container.started_at,
+            "ExitCode": container.exit_code or 0,
+            "OOMKilled": False,
+            "Error": "",
+            **container.state,
+        }
+        described = {"Id": container.id, "Name": container.name, "Config": container.config, "State": state}
+        self._send({**described, "HostConfig": container.config["HostConfig"]})
 
     def attach(self, key: str) -> None:
         container = self._container(key)
@@ -243,8 +259,28 @@ class Handler(BaseHTTPRequestHandler):
             if key not in self.engine.containers:
                 return
 
+    def logs(self, key: str) -> None:
+        container = self._container(key)
+        wanted = [stream for stream, name in ((1, "stdout"), (2, "stderr")) if self.query[name] in ("1", "True")]
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        sent = 0
+        while True:
+            ended = container.ended.is_set() or self.query["follow"] not in ("1", "True")
+            for stream, part in container.log[sent:]:
+                sent += 1
+                if stream in wanted:
+                    frame = struct.pack(">BxxxL", stream, len(part)) + part
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(frame), frame))
+            if ended:
+                break
+            container.ended.wait(0.02)
+        self.wfile.write(b"0\r\n\r\n")
+
     def start(self, key: str) -> None:
         container = self._container(key)
+        container.started_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}123Z"
         threading.Thread(target=self.engine.run, args=(container,), daemon=True).start()
         container.started.set()
         self._send_nothing()
@@ -295,6 +331,7 @@ ROUTES: list[tuple[str, Callable[..., None]]] = [
     (r"POST /containers/create", Handler.create),
     (r"GET /containers/json", Handler.list),
     (r"GET /containers/([^/]+)/json", Handler.inspect),
+    (r"GET /containers/([^/]+)/logs", Handler.logs),
     (r"POST /containers/([^/]+)/attach", Handler.attach),
     (r"POST /containers/([^/]+)/start", Handler.start),
     (r"POST /containers/([^/]+)/wait", Handler.wait),

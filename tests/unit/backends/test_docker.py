@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from cwl_prefect.backends.base import Backend, execute
+from cwl_prefect.backends import adoption
+from cwl_prefect.backends.base import Backend, execute, finish
 from cwl_prefect.backends.docker import DockerBackend
 from cwl_prefect.backends.docker_engine import DockerEngine
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.errors import BackendError, ImageError
 from cwl_prefect.model.job import ContainerJob, DockerImage, Reason
 from tests.contract import backend_contract as commands
-from tests.contract.backend_contract import BackendCase, BackendContract, JobMaker, until
+from tests.contract.backend_contract import AdoptionContract, BackendCase, JobMaker, until
 from tests.unit.backends.stub_engine import StubContainer, StubEngine
 
 OCI = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: "
@@ -31,6 +32,14 @@ def write_streams(container: StubContainer) -> int:
     container.write(b"out")
     container.write(b"err", stream=2)
     return 0
+
+
+def write_slowly(container: StubContainer) -> int:
+    container.write(b"begun\n")
+    container.killed.wait(0.3)
+    container.write(b"ended")
+    container.write(b"err", stream=2)
+    return 3
 
 
 def write_file(container: StubContainer) -> int:
@@ -58,6 +67,7 @@ PLAYS: dict[tuple[str, ...], Callable[[StubContainer], int]] = {
     commands.SILENT: lambda _: 0,
     commands.SLEEP: sleep,
     commands.SLEEPING_CHILDREN: sleep,
+    commands.SLOW_STREAMS: write_slowly,
     commands.TWO_STREAMS: write_streams,
     commands.WRITE_FILE: write_file,
 }
@@ -78,7 +88,7 @@ def engine(engine: StubEngine) -> StubEngine:
     return engine
 
 
-class TestContract(BackendContract):
+class TestContract(AdoptionContract):
     @pytest.fixture
     def backend(self, docker: DockerBackend, engine: StubEngine) -> DockerBackend:
         self.engine = engine
@@ -94,6 +104,11 @@ class TestContract(BackendContract):
         for part, message in words.items():
             if part in request.node.name:
                 engine.refuse(r"/start$", 400, message)
+
+    async def successor(self, backend: DockerBackend) -> DockerBackend:
+        for running in backend._running.values():
+            running.launch.attachment.close()
+        return DockerBackend()
 
     async def assert_nothing_left(self, job: ContainerJob) -> None:
         assert not self.engine.containers
@@ -116,7 +131,7 @@ class TestContainers(DockerCase):
         await execute(docker, make_job(commands.SILENT))
         (body,) = engine.bodies
         host = body["HostConfig"]
-        assert (host["NetworkMode"], host["ReadonlyRootfs"], host["LogConfig"]["Type"]) == ("none", True, "none")
+        assert (host["NetworkMode"], host["ReadonlyRootfs"], host["LogConfig"]["Type"]) == ("none", True, "local")
         assert [mount["Target"] for mount in host["Mounts"]] == ["/tmp", "/workdir"]
         assert "Entrypoint" not in body
         assert body["Labels"][FLOW_RUN_LABEL]
@@ -444,3 +459,58 @@ class TestNoEngine(DockerCase):
         with pytest.raises(BackendError, match="not valid"):
             await backend.start(make_job(commands.SILENT))
         await backend.close()
+
+
+class TestAdoption(DockerCase):
+    async def test_a_container_whose_output_outgrew_the_log_is_removed(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(adoption, "_MOST_WHOLE", 256)
+        job = make_job(commands.TWO_STREAMS)
+        await docker.wait(await docker.start(job))
+        assert await DockerBackend().adopt(job) is None
+        assert not engine.containers
+
+    async def test_output_that_outgrows_the_log_while_it_runs_is_told(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(adoption, "_MOST_WHOLE", 300)
+        job = make_job(commands.SLOW_STREAMS)
+        await docker.start(job)
+        following = DockerBackend()
+        handle = await following.adopt(job)
+        assert handle is not None
+        outcome = await finish(following, handle)
+        assert outcome.reason is Reason.LOST
+        assert "64 MiB" in (outcome.message or "")
+
+    async def test_a_container_that_never_started_is_removed(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
+    ) -> None:
+        job = make_job(commands.SLEEP)
+        await docker.start(job)
+        (container,) = engine.containers.values()
+        container.state["Status"] = "created"
+        assert await DockerBackend().adopt(job) is None
+        assert not engine.containers
+
+    async def test_an_engine_without_a_byte_exact_log_keeps_none(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
+    ) -> None:
+        engine.log_drivers = ["json-file"]
+        await execute(docker, make_job(commands.SILENT))
+        assert engine.bodies[0]["HostConfig"]["LogConfig"]["Type"] == "none"
+
+    async def test_cancelling_an_adoption_removes_the_container(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
+    ) -> None:
+        job = make_job(commands.SLEEP)
+        await docker.start(job)
+        release = engine.hold(r"GET /containers/[^/]+/logs")
+        adopting = asyncio.create_task(DockerBackend().adopt(job))
+        await until(lambda: engine.asked(r"GET /containers/[^/]+/logs") > 0)
+        adopting.cancel()
+        release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await adopting
+        assert not engine.containers

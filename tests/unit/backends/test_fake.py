@@ -13,7 +13,7 @@ from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.errors import BackendError, ImageError
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 from tests.contract import backend_contract as commands
-from tests.contract.backend_contract import BackendCase, BackendContract, JobMaker
+from tests.contract.backend_contract import AdoptionContract, BackendCase, JobMaker
 
 
 def unstarted(job: ContainerJob, reason: Reason) -> JobOutcome:
@@ -28,6 +28,16 @@ async def sleep(job: ContainerJob) -> int:
     job.stdout.write_text("started\n")
     await asyncio.sleep(300)
     return 0
+
+
+async def write_slowly(job: ContainerJob) -> int:
+    with job.stdout.open("a") as file:
+        file.write("begun\n")
+        file.flush()
+        await asyncio.sleep(0.1)
+        file.write("ended")
+    job.stderr.write_text("err")
+    return 3
 
 
 def copy_stdin(job: ContainerJob) -> int:
@@ -65,12 +75,13 @@ PLAYS = {
     commands.SILENT: lambda _: 0,
     commands.SLEEP: sleep,
     commands.SLEEPING_CHILDREN: sleep,
+    commands.SLOW_STREAMS: write_slowly,
     commands.TWO_STREAMS: write_streams,
     commands.WRITE_FILE: write_file,
 }
 
 
-class TestContract(BackendContract):
+class TestContract(AdoptionContract):
     @pytest.fixture
     async def backend(self) -> AsyncIterator[FakeBackend]:
         backend = FakeBackend(lambda job: PLAYS[job.command](job))

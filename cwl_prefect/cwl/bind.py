@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +17,7 @@ from cwltool.mutation import MutationManager
 from cwltool.pathmapper import PathMapper
 from cwltool.stdfsaccess import StdFsAccess
 
+from cwl_prefect.cwl import javascript
 from cwl_prefect.cwl.collect import Collect, collector
 from cwl_prefect.cwl.documents import has_javascript, requirement
 from cwl_prefect.cwl.live import CallPathMapper, DescribedJob, LiveTools, Ontology, call_errors
@@ -27,6 +29,9 @@ from cwl_prefect.model.values import CwlObject, as_object
 CONTAINER_OUTDIR = "/var/spool/cwl"
 CONTAINER_TMPDIR = "/tmp"  # noqa: S108 - inside the container
 CONTAINER_STAGEDIR = "/var/lib/cwl"
+
+PATIENCE_S = 0.02  # for all JavaScript of one call, on the event loop
+MOST_TRIALS = 5
 
 _SIZE = re.compile(r"^\s*([0-9.]+)\s*([kmgt]?)i?b?\s*$", re.IGNORECASE)
 _MEBIBYTES = {"": 1 / 2**20, "k": 1 / 2**10, "m": 1, "g": 2**10, "t": 2**20}
@@ -81,6 +86,7 @@ class Binder:
         self._expression_timeout_s = expression_timeout_s
         self._checksum = checksum
         self._mutations = MutationManager()
+        self._slow: Counter[str] = Counter()  # how often a tool's JavaScript took too long, by digest of the tool
 
     def bind(self, tool: ToolPlan, inputs: CwlObject, place: Place, *, name: str) -> Bound:
         """Describe one call of a command line tool.
@@ -97,6 +103,25 @@ class Binder:
             cwltool.process._names.clear()  # noqa: SLF001 - it looks for a free name by counting up; ours is unique
             job = next(live.job(inputs, None, context))
             return _describe(tool, job, place, name)
+
+    def bind_at_once(self, tool: ToolPlan, inputs: CwlObject, place: Place, *, name: str) -> Bound | None:
+        """Describe one call as ``bind`` does, where that keeps an event loop waiting for moments only.
+
+        JavaScript may take its whole time limit, yet most of it takes less time than a hop to a thread.
+
+        Returns:
+            None where ``bind`` is to be called in a thread: the JavaScript took too long, or may do so.
+        """
+        if binds_quickly(tool):
+            return self.bind(tool, inputs, place, name=name)
+        if self._slow[tool.digest] >= MOST_TRIALS or _updates_in_place(tool):
+            return None
+        try:
+            with javascript.at_once(PATIENCE_S):
+                return self.bind(tool, inputs, place, name=name)
+        except javascript.TookLong:
+            self._slow[tool.digest] += 1
+            return None
 
     def evaluate(self, tool: ToolPlan, inputs: CwlObject, *, name: str) -> CwlObject:
         """Give the outputs of an ExpressionTool.

@@ -50,6 +50,10 @@ class JavascriptError(JavascriptException):
         self.hint = hint
 
 
+class TookLong(Exception):  # noqa: N818 - it says nothing of the expression itself
+    """An expression did not end at once, where its caller cannot wait."""
+
+
 class QuickJSEngine(JSEngine):
     """Evaluates expressions for cwl_utils and cwltool, from any number of threads.
 
@@ -61,6 +65,7 @@ class QuickJSEngine(JSEngine):
         self.timeout_s = timeout_s
         self.memory_mib = memory_mib
         self._references = NodeJSEngine()  # its parameter references need no engine at all
+        self._patience = threading.local()
         self.forget_processes()
 
     def eval(self, scan: str, jslib: str = "", *_options: Any, **_named_options: Any) -> CWLOutputType:
@@ -93,25 +98,62 @@ class QuickJSEngine(JSEngine):
         """Follow a parameter reference, without any JavaScript (CWL CommandLineTool, §Parameter references)."""
         return self._references.regex_eval(parsed_string, remaining_string, current_value, **options)
 
+    @contextmanager
+    def at_once(self, patience_s: float) -> Iterator[None]:
+        """Let this thread wait no longer than this for all its expressions together.
+
+        Raises:
+            TookLong: They did not end within that time, or no process was idle.
+        """
+        patience = self._patience
+        patience.deadline_s, patience.exceeded = time.monotonic() + patience_s, False
+        try:
+            yield
+        except Exception:
+            if patience.exceeded:  # whatever cwltool has made of it
+                raise TookLong from None
+            raise
+        finally:
+            del patience.deadline_s
+
     def close(self) -> None:
         """End the processes that are idle; a further expression starts one anew."""
         while self._idle:
             self._idle.pop().close()
 
     def _ask(self, library: str, expression: str) -> tuple[Reply, str]:
-        with self._evaluator() as evaluator:
-            return evaluator.ask(library, expression, deadline_s=time.monotonic() + self.timeout_s + _GRACE_S)
+        limit_s = time.monotonic() + self.timeout_s + _GRACE_S
+        patience_s: float | None = getattr(self._patience, "deadline_s", None)
+        if patience_s is not None:
+            return self._ask_at_once(library, expression, min(limit_s, patience_s))
+        with self._free, self._evaluator() as evaluator:
+            return evaluator.ask(library, expression, deadline_s=limit_s)
+
+    def _ask_at_once(self, library: str, expression: str, deadline_s: float) -> tuple[Reply, str]:
+        self._patience.exceeded = True
+        if not self._free.acquire(blocking=False):
+            raise TookLong
+        try:
+            if not self._idle:  # a process takes its time to start
+                raise TookLong
+            with self._evaluator() as evaluator:
+                reply, text = evaluator.ask(library, expression, deadline_s=deadline_s)
+        finally:
+            self._free.release()
+        if reply is Reply.TIMED_OUT:
+            raise TookLong
+        self._patience.exceeded = False
+        return reply, text
 
     @contextmanager
     def _evaluator(self) -> Iterator["_Evaluator"]:
-        with self._free:
-            evaluator = self._take() or _Evaluator(timeout_s=self.timeout_s, memory_mib=self.memory_mib)
-            try:
-                yield evaluator
-            except BaseException:
-                evaluator.close()
-                raise
-            self._keep(evaluator)
+        evaluator = self._take() or _Evaluator(timeout_s=self.timeout_s, memory_mib=self.memory_mib)
+        try:
+            yield evaluator
+        except BaseException:
+            evaluator.close()
+            raise
+        self._keep(evaluator)
 
     def _take(self) -> "_Evaluator | None":
         while self._idle:
@@ -265,6 +307,20 @@ def install(*, timeout_s: float, memory_mib: int) -> QuickJSEngine:
     engine = QuickJSEngine(timeout_s=timeout_s, memory_mib=memory_mib)
     set_js_engine(engine)
     return engine
+
+
+@contextmanager
+def at_once(patience_s: float) -> Iterator[None]:
+    """Let this thread wait no longer than this for all its expressions together.
+
+    Raises:
+        TookLong: They did not end within that time, or could not begin.
+    """
+    engine = get_js_engine()
+    if not isinstance(engine, QuickJSEngine):
+        raise TookLong
+    with engine.at_once(patience_s):
+        yield
 
 
 def _close_installed() -> None:

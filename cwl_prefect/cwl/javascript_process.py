@@ -11,9 +11,10 @@ import importlib.util
 import resource
 import struct
 import sys
+from collections.abc import Callable
 from enum import IntEnum
 from types import ModuleType
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 REQUEST = struct.Struct(">QQ")
 REPLY = struct.Struct(">BQ")
@@ -88,28 +89,36 @@ def load_engine(extension: str) -> ModuleType:
     return engine
 
 
-def evaluate(engine: ModuleType, limits: Limits, library: str, expression: str) -> tuple[Reply, str]:
+class Prepared:
+    """A context in which nothing of a document has run yet, and the function that evaluates in it."""
+
+    def __init__(self, engine: ModuleType, limits: Limits) -> None:
+        self.engine = engine
+        self.limits = limits
+        self.context: Context = engine.Context()
+        self.context.set_memory_limit(limits.memory_bytes)
+        self.context.set_max_stack_size(_STACK_BYTES)
+        self.context.set_time_limit(limits.timeout_s)
+        self.run = cast("Callable[[object], str | None]", self.context.eval(_PRELUDE))
+
+
+def evaluate(prepared: Prepared, library: str, expression: str) -> tuple[Reply, str]:
     """Evaluate an expression in a context of its own.
 
     Args:
-        engine: The QuickJS extension module.
-        limits: What the expression may use.
+        prepared: A context that no expression has seen.
         library: ``expressionLib`` and the variables ``inputs``, ``self`` and ``runtime``.
         expression: The text between ``$`` and the end of the CWL expression, with its parentheses or braces.
 
     Returns:
         What became of it, and the text that goes with that.
     """
-    context: Context = engine.Context()
-    context.set_memory_limit(limits.memory_bytes)
-    context.set_max_stack_size(_STACK_BYTES)
-    context.set_time_limit(limits.timeout_s)
+    engine, context = prepared.engine, prepared.context
     place = Reply.THREW_IN_LIBRARY
     try:
-        run = context.eval(_PRELUDE)
         context.eval('"use strict";' + library)
         place = Reply.THREW_IN_EXPRESSION
-        value = run(context.eval('"use strict";(function()' + _body(expression) + ")"))  # type: ignore[operator]
+        value = prepared.run(context.eval('"use strict";(function()' + _body(expression) + ")"))
     except engine.StackOverflow as error:
         return Reply.STACK_OVERFLOW, str(error)
     except engine.JSException as error:
@@ -118,7 +127,7 @@ def evaluate(engine: ModuleType, limits: Limits, library: str, expression: str) 
         return Reply.OUT_OF_MEMORY, ""
     if value is None:
         return Reply.UNDEFINED, ""
-    return (Reply.VALUE, value) if len(value) <= limits.result_bytes else (Reply.TOO_LARGE, str(len(value)))
+    return (Reply.VALUE, value) if len(value) <= prepared.limits.result_bytes else (Reply.TOO_LARGE, str(len(value)))
 
 
 def _body(expression: str) -> str:
@@ -150,16 +159,18 @@ def _allow_processor_time(seconds: float) -> None:
 
 
 def serve(engine: ModuleType, limits: Limits, requests: BinaryIO, replies: BinaryIO) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until there are no more; the next context is made while nobody waits."""
+    prepared = Prepared(engine, limits)
     while header := requests.read(REQUEST.size):
         library_size, expression_size = REQUEST.unpack(header)
         library = requests.read(library_size).decode()
         expression = requests.read(expression_size).decode()
         _allow_processor_time(limits.timeout_s)
-        reply, text = evaluate(engine, limits, library, expression)
+        reply, text = evaluate(prepared, library, expression)
         payload = text.encode()
         replies.write(REPLY.pack(reply, len(payload)) + payload)
         replies.flush()
+        prepared = Prepared(engine, limits)
 
 
 def main(arguments: list[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cwl_prefect.backends.base import Backend, execute
-from cwl_prefect.cwl.bind import Bound, Place, binds_quickly, collects_quickly
+from cwl_prefect.cwl.bind import Bound, Place, collects_quickly
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.diagnose import explain
 from cwl_prefect.engine.stage import relink, stage
@@ -167,11 +167,10 @@ async def _bind(run: Run, call: Call) -> _Prepared:
         search_path=search_path(),
         least_ram_mib=run.retries.ram_mib(call.name) or run.memory.least_mib(call.tool, call.values),
     )
-    # A hop to a thread costs more than binding does; an expression may take its whole time limit.
-    if binds_quickly(call.tool) and not is_remote(call.values):
-        bound = run.binder.bind(call.tool, call.values, place, name=call.name)
-    else:
-        bound = await run.in_thread(run.binder.bind, call.tool, call.values, place, name=call.name)
+    binder = run.binder
+    bound = None if is_remote(call.values) else binder.bind_at_once(call.tool, call.values, place, name=call.name)
+    if bound is None:
+        bound = await run.in_thread(binder.bind, call.tool, call.values, place, name=call.name)
     return _Prepared(bound=bound, backend=backend, space=space)
 
 

@@ -1,10 +1,11 @@
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cwl_prefect.cwl import javascript
-from cwl_prefect.cwl.bind import Binder
+from cwl_prefect.cwl.bind import MOST_TRIALS, PATIENCE_S, Binder
 from cwl_prefect.errors import CwlPrefectError, ExpressionError, InputError, StepError, UnsupportedError
 from cwl_prefect.model.job import DockerImage, EntryKind, Resources
 
@@ -431,6 +432,50 @@ class TestCollecting:
         bound = bind(text)
         (place.outdir / "a.txt").write_text("hi")
         assert bound.collect(place.outdir, 0)["o"]["location"] == (place.outdir / "a.txt").as_uri()
+
+
+class TestBindingAtOnce:
+    LOOPS = "{InlineJavascriptRequirement: {}}"
+
+    def bind_at_once(self, tool, place, argument, binder=None):
+        text = f"inputs: {{}}\noutputs: {{}}\nbaseCommand: tool\narguments: [{argument}]\n"
+        return (binder or Binder()).bind_at_once(tool(requires(self.LOOPS, text)), {}, place, name="x")
+
+    @pytest.fixture
+    def started(self):
+        javascript.install(timeout_s=5, memory_mib=64).eval("(1)")
+
+    def test_without_javascript_it_always_does(self, tool, place):
+        bound = Binder().bind_at_once(tool(inputs("{x: {type: int, inputBinding: {}}}")), {"x": 1}, place, name="x")
+        assert bound.call.command[-1] == "1"
+
+    def test_javascript_that_is_fast_is_evaluated(self, tool, place, started):
+        bound = self.bind_at_once(tool, place, "$(1 + 1)")
+        assert bound.call.command[-1] == "2"
+
+    def test_no_process_is_started_for_it(self, tool, place):
+        javascript.install(timeout_s=5, memory_mib=64).close()
+        assert self.bind_at_once(tool, place, "$(1 + 1)") is None
+
+    @pytest.mark.parametrize("argument", ["'$(function(){while (true) {}}())'", "'${while (true) {}}'"])
+    def test_javascript_that_is_slow_is_left_to_a_thread(self, tool, place, started, argument):
+        begin = time.monotonic()
+        assert self.bind_at_once(tool, place, argument) is None
+        assert time.monotonic() - begin < 2  # seconds; its time limit is 5
+
+    def test_slow_javascript_is_tried_a_few_times_only(self, tool, place):
+        engine, binder, took = javascript.install(timeout_s=5, memory_mib=64), Binder(), []
+        for _ in range(MOST_TRIALS + 2):
+            engine.eval("(1)")
+            begin = time.monotonic()
+            assert self.bind_at_once(tool, place, "'${while (true) {}}'", binder) is None
+            took.append(time.monotonic() - begin)
+        assert all(seconds >= PATIENCE_S for seconds in took[:MOST_TRIALS])
+        assert all(seconds < PATIENCE_S for seconds in took[MOST_TRIALS:])
+
+    def test_an_expression_that_throws_is_an_error_as_ever(self, tool, place, started):
+        with pytest.raises(ExpressionError, match="nothing"):
+            self.bind_at_once(tool, place, "$(nothing.at)")
 
 
 class TestExpressionTools:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from cwl_prefect.cwl import javascript, javascript_process
 from cwl_prefect.cwl.javascript import JavascriptError, QuickJSEngine, install
-from cwl_prefect.cwl.javascript_process import REPLY, REQUEST, Limits, Reply
+from cwl_prefect.cwl.javascript_process import REPLY, REQUEST, Limits, Prepared, Reply
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(-1e15, 1e15) | st.text(),
@@ -371,7 +371,7 @@ class TestProgram:
         ],
     )
     def test_reply(self, quickjs, limits, expression, library, reply):
-        assert javascript_process.evaluate(quickjs, limits, library, expression)[0] is reply
+        assert javascript_process.evaluate(Prepared(quickjs, limits), library, expression)[0] is reply
 
     def test_requests_are_answered_in_order(self, quickjs, limits, monkeypatch):
         import io

@@ -4,7 +4,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     steps_pool: str | None = Field(
         default=None,
         description="Work pool whose job template steps use; that of the run's deployment where none is given.",
+    )
+    step_overrides: dict[str, dict[str, JsonValue]] = Field(
+        default={},
+        description="What applies to single steps: JSON by pattern of step names, with resources, image, env and job "
+        "variables of the work pool.",
     )
     workdir: Path | None = Field(default=None, description="Directory for workspaces; <home>/runs where none is given.")
     keep: Keep = Field(default=Keep.ON_FAILURE, description="When the workspaces of a run are kept.")

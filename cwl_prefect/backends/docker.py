@@ -18,10 +18,11 @@ from cwl_prefect.backends.base import Capabilities, JobHandle
 from cwl_prefect.backends.containers import Launch, launch
 from cwl_prefect.backends.docker_engine import DockerEngine
 from cwl_prefect.backends.images import Images
+from cwl_prefect.backends.job_variables import JobVariables, StepVariables, packaged_template, step_path
 from cwl_prefect.backends.naming import resource_name
 from cwl_prefect.backends.once import Once, ignore_error
 from cwl_prefect.backends.outcomes import timed_out
-from cwl_prefect.backends.template import DockerDefaults, container_settings, docker_defaults, packaged_template
+from cwl_prefect.backends.template import DockerDefaults, container_settings, docker_defaults
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, JobOutcome
 
@@ -41,10 +42,16 @@ class _Ready:
     """A connected engine and what holds for every container on it."""
 
     engine: DockerEngine
-    images: Images
-    defaults: DockerDefaults
     user: str
     log_config: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Merged:
+    """What holds for the containers of all steps with the same job variables."""
+
+    defaults: DockerDefaults
+    images: Images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +68,8 @@ class DockerBackend:
     files at the same paths as this process does.
 
     Args:
-        template: Base job template of a Docker work pool; the packaged one where none is given.
-        variables: Job variables for it (see :func:`cwl_prefect.backends.template.merge_variables`).
+        variables: Job template of a Docker work pool and the job variables over it; the packaged template where none
+            is given.
         client: Resolves blocks and variables that the template refers to.
         strict_limits: Make the cores and memory that a step asks for the most that it may use. Off by default: CWL
             asks for what is reserved, and where a document says nothing the specification's default would be a limit
@@ -71,20 +78,21 @@ class DockerBackend:
 
     def __init__(
         self,
-        template: Mapping[str, JsonValue] | None = None,
-        variables: Mapping[str, JsonValue] | None = None,
+        variables: JobVariables | None = None,
         *,
         client: "PrefectClient | None" = None,
         strict_limits: bool = False,
     ) -> None:
-        self._template = template
-        self._variables = variables or {}
+        self._variables = variables or JobVariables(template=packaged_template("docker"))
         self._client = client
         self._strict_limits = strict_limits
         self._calls = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="docker-call")
         self._streams = ThreadPoolExecutor(_CONTAINERS_AT_ONCE, thread_name_prefix="docker-stream")
         self._engine: Once[None, DockerEngine] = Once(lambda _: self._call(DockerEngine.connect))
         self._ready: Once[None, _Ready] = Once(lambda _: self._prepare())
+        self._steps: dict[str, StepVariables] = {}
+        self._merged: Once[tuple[str, ...], _Merged] = Once(self._merge)
+        self._opened: list[Images] = []
         self._running: dict[str, _Running] = {}
         self._removals: set[asyncio.Task[None]] = set()
 
@@ -108,16 +116,17 @@ class DockerBackend:
         if job.image is None:
             raise BackendError(f"{job.name} names no image", hint="run it with the local backend")
         ready = await self._ready.get(None)
-        image = await ready.images.get(job.image)
+        merged = await self._merged.get(self._patterns_of(job))
+        image = await merged.images.get(job.image)
         settings = container_settings(
             job,
-            ready.defaults,
+            merged.defaults,
             image=image,
             user=ready.user,
             strict_limits=self._strict_limits,
             log_config=NO_LOG if job.stdin is not None else ready.log_config,
         )
-        further_networks = ready.defaults.networks[1:] if job.network else ()
+        further_networks = merged.defaults.networks[1:] if job.network else ()
         launching = self._calls.submit(launch, ready.engine, self._streams, job, settings, further_networks)
         try:
             launched = await asyncio.shield(asyncio.wrap_future(launching))
@@ -200,9 +209,9 @@ class DockerBackend:
 
     async def close(self) -> None:
         """Remove what still runs, stop pulls, and give back connections and threads."""
-        ready, engine = self._ready.peek(None), self._engine.peek(None)
-        if ready is not None:
-            ready.images.close()
+        engine = self._engine.peek(None)
+        for images in self._opened:
+            images.close()
         await asyncio.gather(*self._removals, return_exceptions=True)
         handles = [JobHandle(job=item.launch.job, reference=name) for name, item in self._running.items()]
         problems = await asyncio.gather(*map(self.delete, handles), return_exceptions=True)
@@ -217,16 +226,25 @@ class DockerBackend:
     async def _prepare(self) -> _Ready:
         engine = await self._engine.get(None)
         await self._call(_import_docker_worker)
-        template = self._template or packaged_template("docker")
-        defaults = await docker_defaults(template, self._variables, client=self._client)
         # Root inside a rootless engine is the user outside; files of any other would not be the caller's.
         rootless = await self._call(engine.is_rootless)
         user = "0:0" if rootless else f"{os.geteuid()}:{os.getegid()}"
         kept = KEPT_LOG["type"] in await self._call(engine.log_drivers)
-        images = Images(engine, self._call, policy=defaults.pull_policy, login=defaults.login)
-        return _Ready(
-            engine=engine, images=images, defaults=defaults, user=user, log_config=KEPT_LOG if kept else NO_LOG
-        )
+        return _Ready(engine=engine, user=user, log_config=KEPT_LOG if kept else NO_LOG)
+
+    def _patterns_of(self, job: ContainerJob) -> tuple[str, ...]:
+        step = step_path(job.name)
+        if step not in self._steps:
+            self._steps[step] = self._variables.for_step(step)
+        return self._steps[step].patterns
+
+    async def _merge(self, patterns: tuple[str, ...]) -> _Merged:
+        ready = await self._ready.get(None)
+        step = next(found for found in self._steps.values() if found.patterns == patterns)
+        defaults = await docker_defaults(step, client=self._client)
+        images = Images(ready.engine, self._call, policy=defaults.pull_policy, login=defaults.login)
+        self._opened.append(images)
+        return _Merged(defaults=defaults, images=images)
 
     async def _call(self, function: Callable[[], Answer]) -> Answer:
         return await asyncio.wrap_future(self._calls.submit(function))

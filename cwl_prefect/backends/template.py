@@ -1,29 +1,25 @@
-"""From a work pool's job template to a step's container.
+"""From a Docker work pool's job template to a step's container.
 
-Four layers make the configuration, each stronger than the one before::
-
-    pool template  <  deployment's job variables  <  run's job variables  <  the step's CWL requirements
-
-The first three are merged by Prefect itself (:func:`docker_defaults`), once per run; the last is written onto the
-result for every step (:func:`container_settings`). What the platform decides (networks, volumes, registry logins,
-labels, extra hosts, ulimits) survives untouched. A step alone decides command, image, environment, streams and whether
-it may use a network, so that no API key and no command of a flow run ever reaches a tool.
+Prefect merges the pool's template with the job variables of a step (:func:`docker_defaults`), once for all steps with
+the same variables (see :mod:`cwl_prefect.backends.job_variables`); what the step itself requires is written onto the
+result (:func:`container_settings`). What the platform decides (networks, volumes, environment, registry logins, labels,
+extra hosts, ulimits) survives. A step alone decides command, image, streams and whether it may use a network, so that
+no API key and no command of a flow run ever reaches a tool.
 """
 
-import json
 import math
 import os
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue, ValidationError
 
 from cwl_prefect.backends.docker_engine import RegistryLogin
 from cwl_prefect.backends.images import PullPolicy
+from cwl_prefect.backends.job_variables import StepVariables, tool_environment
 from cwl_prefect.backends.naming import job_labels, resource_name
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, Mount, Resources
@@ -32,19 +28,10 @@ if TYPE_CHECKING:
     from docker.types import DeviceRequest
     from docker.types import Mount as DockerMount
     from prefect.client.orchestration import PrefectClient
-
-STEP_VARIABLES = "cwl"
-"""Job variable whose members apply to steps alone, over those that the flow run's own container shares."""
-
-STEP_PATTERNS = "steps"
-"""Member of that variable: by pattern of step names, what applies to those steps alone."""
+    from prefect_docker.worker import DockerWorkerJobConfiguration
 
 STEP_IMAGE = "the step's own"  # never used; without any value Prefect asks git for the default image's name
 
-OWNED_VARIABLES = frozenset({"command", "image", "name", "env", "mem_limit", "memswap_limit", "auto_remove"})
-"""Job variables that describe the flow run's own container; steps decide these for themselves."""
-
-_OWNED_PREFIXES = ("env.", "cpu_", "memory_")
 _MIB = 1 << 20
 _LEAST_MEMORY_MIB = 6  # engines refuse less
 _LEAST_CORES = 0.01
@@ -57,6 +44,7 @@ class DockerDefaults:
     networks: tuple[str, ...] = ()
     network_mode: str | None = None  # None: the engine's default network, for a step that may use one
     volumes: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)  # under what the step's tool is given
     labels: Mapping[str, str] = field(default_factory=dict)
     mem_limit: str | None = None
     memswap_limit: str | None = None
@@ -64,53 +52,6 @@ class DockerDefaults:
     pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
     login: RegistryLogin | None = None
     create_settings: Mapping[str, JsonValue] = field(default_factory=dict)  # as the Docker SDK names them
-
-
-def packaged_template(pool_type: str) -> dict[str, JsonValue]:
-    """Give the base job template that this package ships for a kind of work pool.
-
-    Args:
-        pool_type: ``docker``, ``kubernetes`` or ``process``.
-
-    Raises:
-        BackendError: There is none for this kind.
-    """
-    name = f"{pool_type}.json"
-    for directory in (files("cwl_prefect") / "templates", Path(__file__).parents[2] / "templates"):
-        candidate = directory / name
-        if candidate.is_file():
-            return cast("dict[str, JsonValue]", json.loads(candidate.read_text(encoding="utf-8")))
-    raise BackendError(f"there is no job template for pools of type {pool_type}")
-
-
-def merge_variables(*layers: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Merge job variables for steps, later layers over earlier ones; those that a step owns are left out.
-
-    Args:
-        layers: The deployment's, then the run's job variables; members of a ``cwl`` variable win over all others.
-    """
-    shared = {name: value for layer in layers for name, value in layer.items() if name != STEP_VARIABLES}
-    own = [layer[STEP_VARIABLES] for layer in layers if isinstance(layer.get(STEP_VARIABLES), Mapping)]
-    kept = {name: value for name, value in shared.items() if not _owned(name)}
-    for variables in own:
-        kept.update(cast("dict[str, JsonValue]", variables))
-    kept.pop(STEP_PATTERNS, None)
-    return kept
-
-
-def overlay(*layers: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Put layers of job variables over each other; the ``cwl`` variable, and its ``steps``, member by member."""
-    merged: dict[str, JsonValue] = {}
-    for layer in layers:
-        for name, value in layer.items():
-            under = merged.get(name)
-            deep = name in (STEP_VARIABLES, STEP_PATTERNS) and isinstance(under, dict) and isinstance(value, Mapping)
-            merged[name] = overlay(cast("dict[str, JsonValue]", under), value) if deep else value  # type: ignore[arg-type]
-    return merged
-
-
-def _owned(variable: str) -> bool:
-    return variable in OWNED_VARIABLES or variable.startswith(_OWNED_PREFIXES)
 
 
 class NoApi:
@@ -123,17 +64,11 @@ class NoApi:
         )
 
 
-async def docker_defaults(
-    template: Mapping[str, JsonValue],
-    variables: Mapping[str, JsonValue],
-    *,
-    client: "PrefectClient | None" = None,
-) -> DockerDefaults:
+async def docker_defaults(step: StepVariables, *, client: "PrefectClient | None" = None) -> DockerDefaults:
     """Let Prefect merge a Docker pool's template with job variables, and take from it what the platform decides.
 
     Args:
-        template: The pool's base job template.
-        variables: Job variables, as :func:`merge_variables` gives them.
+        step: Template and job variables that apply to a step.
         client: Resolves blocks and variables that the template refers to; None where it refers to none.
 
     Raises:
@@ -142,53 +77,42 @@ async def docker_defaults(
     from prefect_docker.worker import DockerWorkerJobConfiguration
 
     try:
-        shared, defaults = for_steps(template)
         merged = await DockerWorkerJobConfiguration.from_template_and_values(
-            shared, {**defaults, **variables, "image": STEP_IMAGE}, client=client or NoApi()
+            step.template, {**step.values, "image": STEP_IMAGE}, client=client or NoApi()
         )
     except (ValidationError, KeyError, TypeError, ValueError) as exc:
         raise BackendError(
             f"the work pool's job template is not valid: {exc}", hint="see `prefect work-pool inspect`"
         ) from exc
-    credentials = merged.registry_credentials
     return DockerDefaults(
         networks=tuple(merged.networks),
         network_mode=merged.network_mode,
         volumes=tuple(_own_volumes(merged.volumes)),
+        env=tool_environment(merged.env),
         labels=dict(merged.labels),
         mem_limit=merged.mem_limit,
         memswap_limit=merged.memswap_limit,
         privileged=merged.privileged,
         pull_policy=PullPolicy(merged.image_pull_policy or PullPolicy.IF_NOT_PRESENT),
-        login=credentials
-        and RegistryLogin(
-            username=credentials.username,
-            password=credentials.password.get_secret_value(),
-            registry_url=credentials.registry_url,
-        ),
+        login=_login(merged),
+        # As Prefect does: what has a variable of its own is ignored here.
         create_settings={
             name: value
             for name, value in (merged.container_create_kwargs or {}).items()
-            if name
-            not in DockerWorkerJobConfiguration.model_fields  # as Prefect does: these have variables of their own
+            if name not in DockerWorkerJobConfiguration.model_fields
         },
     )
 
 
-def for_steps(template: Mapping[str, JsonValue]) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """Take from a template what it gives the flow run's own container by default; and what it gives steps alone.
-
-    Values that the template fixes, without a variable, are the platform's and stay.
-    """
-    schema = cast("dict[str, JsonValue]", template["variables"])
-    properties = cast("dict[str, dict[str, JsonValue]]", schema.get("properties", {}))
-    shared = {
-        name: {key: value for key, value in attributes.items() if key != "default"} if _owned(name) else attributes
-        for name, attributes in properties.items()
-    }
-    own = properties.get(STEP_VARIABLES, {}).get("default")
-    for_step = {**template, "variables": cast("JsonValue", {**schema, "properties": shared})}
-    return for_step, own if isinstance(own, dict) else {}
+def _login(merged: "DockerWorkerJobConfiguration") -> RegistryLogin | None:
+    credentials = merged.registry_credentials
+    if credentials is None:
+        return None
+    return RegistryLogin(
+        username=credentials.username,
+        password=credentials.password.get_secret_value(),
+        registry_url=credentials.registry_url,
+    )
 
 
 def _own_volumes(volumes: Iterable[str]) -> Iterable[str]:
@@ -257,7 +181,7 @@ def _step(job: ContainerJob, defaults: DockerDefaults, image: str) -> dict[str, 
         "name": resource_name(job.job_id),
         "image": image,
         "command": list(job.command),
-        "environment": dict(job.env),
+        "environment": {**defaults.env, **job.env},
         "working_dir": job.workdir,
         "labels": job_labels(job, defaults.labels),
         "mounts": docker_mounts(job.mounts),

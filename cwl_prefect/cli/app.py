@@ -140,6 +140,10 @@ def run(  # noqa: PLR0917 - one parameter for each option
     steps_pool: Annotated[
         str | None, typer.Option(metavar="POOL", help="Work pool whose job template the steps' containers use.")
     ] = None,
+    step_overrides: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML or JSON by pattern of step names: resources, image, env and others."),
+    ] = None,
     no_container: Annotated[
         bool, typer.Option("--no-container", help="Run every step as a process of this machine, as --backend local.")
     ] = False,
@@ -176,6 +180,7 @@ def run(  # noqa: PLR0917 - one parameter for each option
         "keep": keep,
         "backend": BackendChoice.LOCAL if no_container else backend,
         "steps_pool": steps_pool,
+        "step_overrides": None if step_overrides is None else running.read_overrides(step_overrides),
         "max_cores": max_cores,
         "max_ram_mib": max_ram,
         "max_calls": parallel,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from pydantic import JsonValue
+
 from cwl_prefect import api
 from cwl_prefect.cli.exit_codes import SUCCESS
 from cwl_prefect.cli.failures import report_failure, settings_with
@@ -111,6 +113,28 @@ def report(result: api.RunResult, results: TextIO) -> int:
     if result.status is api.RunStatus.COMPLETED:
         return SUCCESS
     return codes[0] if codes else CwlPrefectError.exit_code
+
+
+def read_overrides(path: Path) -> dict[str, JsonValue]:
+    """Read overrides of single steps from a YAML or JSON file.
+
+    Raises:
+        UsageError: It cannot be read, or is no mapping of mappings.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+        content = json.loads(json.dumps(content))
+    except (OSError, UnicodeDecodeError, YAMLError, TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"--step-overrides: {path} cannot be read: {error}.") from error
+    if not isinstance(content, dict) or not all(isinstance(members, dict) for members in content.values()):
+        raise UsageError(
+            f"--step-overrides: {path} must map names of steps to mappings.",
+            hint='write it as "prepare.align": {resources: {ram: 8G}}.',
+        )
+    return content
 
 
 def show_inputs(arguments: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from cwl_prefect.backends.template import packaged_template
+from cwl_prefect.backends.job_variables import packaged_template
 from cwl_prefect.deploy.connection import Connection, connected
 from cwl_prefect.errors import UsageError
 from cwl_prefect.settings import Settings

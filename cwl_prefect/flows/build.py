@@ -129,7 +129,7 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
     async with open_run(plan, caller, run_id) as run:
         run.tell(RunStarted(flow_run_id=run_id, name=flow_run.name, url=_url(run_id)))
         try:
-            outputs = await _driven(plan, order, run)
+            outputs = await _driven(run, order)
             caller.outputs = await run.in_thread(_publish, outputs, run)
             succeeded = not caller.errors
         except CwlPrefectError as error:
@@ -143,7 +143,8 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
     return caller.outputs
 
 
-async def _driven(plan: WorkflowPlan, order: Mapping[str, Any], run: Run) -> CwlObject:
+async def _driven(run: Run, order: Mapping[str, Any]) -> CwlObject:
+    plan = run.plan
     nested = 0 < count_unscattered(plan) <= run.settings.nested_flows
     return await Driver(run).workflow(plan, dict(order), Scope(nested=nested))
 

@@ -5,14 +5,12 @@ from collections.abc import Callable
 from functools import partial
 
 from cwl_prefect.backends.base import Backend
-from cwl_prefect.backends.template import merge_variables
+from cwl_prefect.backends.job_variables import JobVariables
 from cwl_prefect.cwl.bind import docker_requirement
 from cwl_prefect.errors import BackendError, UnsupportedError
-from cwl_prefect.flows.pool import StepsPool
+from cwl_prefect.flows.pool import DOCKER, PROCESS, StepsPool, job_variables
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.settings import BackendName, Settings
-
-DOCKER, PROCESS = "docker", "process"
 
 
 def _local() -> Backend:
@@ -21,16 +19,12 @@ def _local() -> Backend:
     return LocalBackend()
 
 
-def _docker(settings: Settings, pool: StepsPool | None) -> Backend:
+def _docker(settings: Settings, pool: StepsPool | None, variables: JobVariables | None) -> Backend:
     from cwl_prefect.backends.docker import DockerBackend
 
-    if pool is None or pool.type != DOCKER:
-        # The packaged template's volumes are for a flow run's own container, which there is none of.
-        return DockerBackend(variables={"volumes": []}, strict_limits=settings.strict_limits)
     return DockerBackend(
-        pool.base_job_template,
-        merge_variables(pool.variables),
-        client=pool.client,
+        variables or job_variables(settings, pool),
+        client=None if pool is None else pool.client,
         strict_limits=settings.strict_limits,
     )
 
@@ -47,6 +41,7 @@ class Backends:
     Args:
         settings: Say which backend is wanted.
         pool: Work pool whose job template steps use; a Docker pool's decides how their containers are made.
+        variables: Job variables of steps; those of the pool and the settings where none are given.
         containers: Makes the backend that runs images; Docker where none is given.
         processes: Makes the backend that runs processes.
         available: Tells whether images can be run at all.
@@ -57,13 +52,14 @@ class Backends:
         settings: Settings,
         *,
         pool: StepsPool | None = None,
+        variables: JobVariables | None = None,
         containers: Callable[[], Backend] | None = None,
         processes: Callable[[], Backend] = _local,
         available: Callable[[], bool] = _docker_answers,
     ) -> None:
         self._wanted = settings.backend
         self._pool_type = None if pool is None else pool.type
-        self._make = {True: containers or partial(_docker, settings, pool), False: processes}
+        self._make = {True: containers or partial(_docker, settings, pool, variables), False: processes}
         self._available = available
         self._open: dict[bool, Backend] = {}
         self._answers: bool | None = None

@@ -1,17 +1,30 @@
-"""Which work pool's job template the steps of a run use."""
+"""Which work pool's job template and job variables the steps of a run use."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import JsonValue
 
-from cwl_prefect.backends.template import overlay
+from cwl_prefect.backends.job_variables import (
+    STEP_PATTERNS,
+    STEP_VARIABLES,
+    JobVariables,
+    Layer,
+    Origin,
+    check_job_variables,
+    packaged_template,
+    template_layer,
+)
+from cwl_prefect.engine.overrides import override_tools, tool_steps
 from cwl_prefect.errors import UsageError
+from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
+
+DOCKER, PROCESS = "docker", "process"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +35,14 @@ class StepsPool:
         name: Its name.
         type: ``docker``, ``kubernetes``, ``process`` or another that Prefect knows.
         base_job_template: Its job template.
-        variables: Job variables: the deployment's, and the run's over them.
+        layers: Job variables over those of the template, weakest first: the deployment's and the run's.
         client: Resolves blocks and variables that the template refers to.
     """
 
     name: str
     type: str
     base_job_template: Mapping[str, JsonValue]
-    variables: Mapping[str, JsonValue] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
     client: "PrefectClient | None" = field(default=None, repr=False, compare=False)
 
 
@@ -50,16 +63,21 @@ async def steps_pool(settings: Settings) -> StepsPool | None:
     if settings.steps_pool is None and flow_run.deployment_id is None:
         return None
     client: Any = context.client
-    own = dict(flow_run.job_variables or {})
-    name, deployed = settings.steps_pool, dict[str, Any]()
+    layers = [Layer(origin=Origin.RUN, variables=dict(flow_run.job_variables or {}))]
+    name = settings.steps_pool
     if flow_run.deployment_id is not None:
         deployment = await client.read_deployment(flow_run.deployment_id)
-        deployed = dict(deployment.job_variables or {})
+        layers.insert(0, Layer(origin=Origin.DEPLOYMENT, variables=dict(deployment.job_variables or {})))
         name = name or flow_run.work_pool_name or deployment.work_pool_name
-    return None if name is None else await _read(name, overlay(deployed, own), client)
+    return None if name is None else await read_steps_pool(name, layers, client)
 
 
-async def _read(name: str, variables: Mapping[str, JsonValue], client: Any) -> StepsPool:
+async def read_steps_pool(name: str, layers: Sequence[Layer], client: Any) -> StepsPool:
+    """Read a work pool's template; Prefect's own for its type where it has none.
+
+    Raises:
+        UsageError: There is no such pool.
+    """
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -70,7 +88,43 @@ async def _read(name: str, variables: Mapping[str, JsonValue], client: Any) -> S
             hint="see `prefect work-pool ls`; the setting CWL_PREFECT_STEPS_POOL or --steps-pool names it.",
         ) from error
     template = found.base_job_template or _default_template(found.type)
-    return StepsPool(name=name, type=found.type, base_job_template=template, variables=variables, client=client)
+    return StepsPool(name=name, type=found.type, base_job_template=template, layers=tuple(layers), client=client)
+
+
+def job_variables(settings: Settings, pool: StepsPool | None) -> JobVariables:
+    """Give the job variables of steps: those of their pool, with the overrides of the settings over them.
+
+    Without a pool, or on a process pool, containers have the packaged Docker template; of such a pool's job variables
+    only those for steps alone apply to it.
+    """
+    setting: tuple[Layer, ...] = ()
+    if settings.step_overrides:
+        overrides: dict[str, JsonValue] = {STEP_VARIABLES: {STEP_PATTERNS: cast("JsonValue", settings.step_overrides)}}
+        setting = (Layer(origin=Origin.SETTING, variables=overrides),)
+    if pool is not None and pool.type != PROCESS:
+        return JobVariables(template=pool.base_job_template, layers=(*pool.layers, *setting))
+    # The packaged template's volumes are for a flow run's own container, which there is none of.
+    no_volumes = Layer(origin=Origin.TEMPLATE, variables={"volumes": []})
+    given = () if pool is None else (template_layer(pool.base_job_template), *pool.layers)
+    own = tuple(replace(layer, variables=_for_steps(layer)) for layer in given)
+    return JobVariables(template=packaged_template(DOCKER), layers=(no_volumes, *own, *setting))
+
+
+def with_overrides(plan: WorkflowPlan, variables: JobVariables, pool: StepsPool | None) -> WorkflowPlan:
+    """Give the plan that runs: with what users changed about single steps.
+
+    Raises:
+        UsageError: An override fits no step, or gives what the pool has not.
+    """
+    if not any(layer.variables.get(STEP_VARIABLES) for layer in variables.all_layers):
+        return plan
+    pool_type = DOCKER if pool is None or pool.type == PROCESS else pool.type
+    check_job_variables(variables, pool_type=pool_type, steps=[name for name, _ in tool_steps(plan)])
+    return override_tools(plan, variables.tool_override)
+
+
+def _for_steps(layer: Layer) -> dict[str, JsonValue]:
+    return {name: value for name, value in layer.variables.items() if name == STEP_VARIABLES}
 
 
 def _default_template(pool_type: str) -> dict[str, Any]:

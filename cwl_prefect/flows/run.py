@@ -16,7 +16,7 @@ from cwl_prefect.engine.scheduler import ResourcePool
 from cwl_prefect.engine.workspace import ScratchPool
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.choose import Backends
-from cwl_prefect.flows.pool import steps_pool
+from cwl_prefect.flows.pool import job_variables, steps_pool, with_overrides
 from cwl_prefect.model.events import Observer, RunEvent, StepEvent, StepEventKind
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
@@ -92,10 +92,17 @@ class Run:
 
 @asynccontextmanager
 async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIterator[Run]:
-    """Open what a run needs, and give it back at the end."""
+    """Open what a run needs, and give it back at the end.
+
+    Raises:
+        UsageError: The work pool of its steps, or an override for single steps, is wrong.
+    """
     settings = caller.settings
     threads = ThreadPoolExecutor(max_workers=WORKER_THREADS, thread_name_prefix="cwl-prefect")
-    backends = caller.backends or Backends(settings, pool=await steps_pool(settings))
+    steps = None if caller.backends is not None else await steps_pool(settings)
+    variables = job_variables(settings, steps)
+    plan = with_overrides(plan, variables, steps)
+    backends = caller.backends or Backends(settings, pool=steps, variables=variables)
     pool = ResourcePool.of_machine(settings)
     try:
         yield Run(

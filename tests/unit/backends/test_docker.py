@@ -12,6 +12,7 @@ from cwl_prefect.backends import adoption
 from cwl_prefect.backends.base import Backend, execute, finish
 from cwl_prefect.backends.docker import DockerBackend
 from cwl_prefect.backends.docker_engine import DockerEngine
+from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin, packaged_template
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.errors import BackendError, ImageError
 from cwl_prefect.model.job import ContainerJob, DockerImage, Reason
@@ -20,6 +21,10 @@ from tests.contract.backend_contract import AdoptionContract, BackendCase, JobMa
 from tests.unit.backends.stub_engine import StubContainer, StubEngine
 
 OCI = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: "
+
+
+def variables(run: dict[str, Any]) -> JobVariables:
+    return JobVariables(template=packaged_template("docker"), layers=(Layer(origin=Origin.RUN, variables=run),))
 
 
 def sleep(container: StubContainer) -> int:
@@ -144,7 +149,7 @@ class TestContainers(DockerCase):
         assert engine.bodies[0]["User"] == "0:0"
 
     async def test_a_job_with_network_joins_the_platform_s(self, engine: StubEngine, make_job: JobMaker) -> None:
-        backend = DockerBackend(variables={"networks": ["first", "second"]})
+        backend = DockerBackend(variables({"networks": ["first", "second"]}))
         await execute(backend, replace(make_job(commands.SILENT), network=True))
         assert engine.bodies[0]["HostConfig"]["NetworkMode"] == "first"
         assert engine.asked("POST /networks/second/connect") == 1
@@ -206,7 +211,7 @@ class TestContainers(DockerCase):
         assert not engine.containers
 
     async def test_settings_that_the_sdk_does_not_know_are_named(self, engine: StubEngine, make_job: JobMaker) -> None:
-        backend = DockerBackend(variables={"container_create_kwargs": {"nonsense": 1}})
+        backend = DockerBackend(variables({"container_create_kwargs": {"nonsense": 1}}))
         with pytest.raises(BackendError, match="nonsense"):
             await backend.start(make_job(commands.SILENT))
         await backend.close()
@@ -395,7 +400,7 @@ class TestReaping(DockerCase):
         await lost.close()
 
     async def test_a_bad_template_hinders_no_reaping(self, engine: StubEngine) -> None:
-        backend = DockerBackend(variables={"networks": 7})
+        backend = DockerBackend(variables({"networks": 7}))
         assert await backend.reap({FLOW_RUN_LABEL: "none"}) == 0
         await backend.close()
 
@@ -435,7 +440,7 @@ class TestImages(DockerCase):
     async def test_credentials_go_to_their_own_registry_only(self, engine: StubEngine, make_job: JobMaker) -> None:
         engine.registry |= {"registry.example/tool:1", "other.example/tool:1"}
         login: Any = {"username": "me", "password": "secret", "registry_url": "https://registry.example/v2/"}
-        backend = DockerBackend(variables={"registry_credentials": login})
+        backend = DockerBackend(variables({"registry_credentials": login}))
         for number, name in enumerate(("registry.example/tool:1", "other.example/tool:1")):
             await execute(backend, replace(make_job(commands.SILENT, suffix=str(number)), image=DockerImage(pull=name)))
         assert ["X-Registry-Auth" in headers for headers in engine.headers] == [True, False]
@@ -455,7 +460,7 @@ class TestNoEngine(DockerCase):
         assert "--no-container" in caught.value.hint
 
     async def test_a_template_that_is_not_valid_is_named(self, engine: StubEngine, make_job: JobMaker) -> None:
-        backend = DockerBackend(variables={"networks": 7})
+        backend = DockerBackend(variables({"networks": 7}))
         with pytest.raises(BackendError, match="not valid"):
             await backend.start(make_job(commands.SILENT))
         await backend.close()

@@ -9,15 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cwl_prefect.backends.images import PullPolicy
+from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin, packaged_template
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL, JOB_LABEL, NAME_LABEL, resource_name
-from cwl_prefect.backends.template import (
-    DockerDefaults,
-    container_settings,
-    docker_defaults,
-    docker_mounts,
-    merge_variables,
-    packaged_template,
-)
+from cwl_prefect.backends.template import DockerDefaults, container_settings, docker_defaults, docker_mounts
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, Mount, Resources
 
@@ -46,9 +40,14 @@ def with_defaults(**defaults: Any) -> dict[str, Any]:
     return template
 
 
+async def defaults_of(template: dict[str, Any], run: dict[str, Any], step: str = "align") -> DockerDefaults:
+    variables = JobVariables(template=template, layers=(Layer(origin=Origin.RUN, variables=run),))
+    return await docker_defaults(variables.for_step(step))
+
+
 class TestPackagedTemplates:
     async def test_docker_is_accepted_by_the_worker(self) -> None:
-        defaults = await docker_defaults(packaged_template("docker"), {})
+        defaults = await defaults_of(packaged_template("docker"), {})
         assert defaults == DockerDefaults(volumes=("/var/lib/cwl-prefect:/var/lib/cwl-prefect",))
 
     async def test_kubernetes_is_accepted_by_the_worker(self) -> None:
@@ -89,65 +88,88 @@ class TestPackagedTemplates:
 
 
 class TestMerging:
-    def test_later_layers_win(self) -> None:
-        merged = merge_variables({"networks": ["a"], "labels": {"x": "1"}}, {"networks": ["b"]})
-        assert merged == {"networks": ["b"], "labels": {"x": "1"}}
-
-    def test_what_describes_the_flow_run_s_own_container_is_left_out(self) -> None:
-        assert not merge_variables(
-            {"command": "x", "image": "y", "env": {"A": "1"}, "env.B": "2", "mem_limit": "1g", "cpu_limit": "2"}
-        )
-
-    def test_variables_for_steps_win_over_shared_ones(self) -> None:
-        merged = merge_variables(
-            {"networks": ["a"], "cwl": {"networks": ["s"], "mem_limit": "8g"}}, {"networks": ["b"]}
-        )
-        assert merged == {"networks": ["s"], "mem_limit": "8g"}
-
     async def test_pool_defaults_are_weakest(self) -> None:
         template = with_defaults(networks=["pool"], image_pull_policy="Always", cwl={"network_mode": "host"})
-        defaults = await docker_defaults(template, {"networks": ["run"]})
+        defaults = await defaults_of(template, {"networks": ["run"]})
         assert defaults.networks == ("run",)
         assert defaults.pull_policy is PullPolicy.ALWAYS
         assert defaults.network_mode == "host"
 
     async def test_limits_of_the_flow_run_s_container_are_none_of_a_step_s(self) -> None:
-        assert (await docker_defaults(with_defaults(mem_limit="512m"), {})).mem_limit is None
+        assert (await defaults_of(with_defaults(mem_limit="512m"), {})).mem_limit is None
 
     async def test_a_fixed_limit_holds_for_steps_too(self) -> None:
         template: dict[str, Any] = packaged_template("docker")
         template["job_configuration"]["mem_limit"] = "512m"
-        assert (await docker_defaults(template, {})).mem_limit == "512m"
+        assert (await defaults_of(template, {})).mem_limit == "512m"
 
     async def test_the_engine_s_socket_is_no_step_s(self) -> None:
         volumes = ["/var/run/docker.sock:/var/run/docker.sock", "./data:/data", "named:/cache", "/opt/lic:/opt/lic:ro"]
-        defaults = await docker_defaults(with_defaults(volumes=volumes), {})
+        defaults = await defaults_of(with_defaults(volumes=volumes), {})
         assert defaults.volumes == (f"{Path('data').absolute()}:/data", "named:/cache", "/opt/lic:/opt/lic:ro")
 
     async def test_credentials_are_kept(self) -> None:
         login = {"username": "me", "password": "secret", "registry_url": "registry.example"}
-        defaults = await docker_defaults(packaged_template("docker"), {"registry_credentials": login})
+        defaults = await defaults_of(packaged_template("docker"), {"registry_credentials": login})
         assert defaults.login is not None
         assert (defaults.login.username, defaults.login.password) == ("me", "secret")
         assert "secret" not in repr(defaults)
 
     async def test_container_settings_that_have_a_variable_of_their_own_are_ignored_as_prefect_does(self) -> None:
         kwargs = {"extra_hosts": {"db": "10.0.0.1"}, "command": "evil", "env": {"A": "b"}}
-        defaults = await docker_defaults(packaged_template("docker"), {"container_create_kwargs": kwargs})
+        defaults = await defaults_of(packaged_template("docker"), {"container_create_kwargs": kwargs})
         assert defaults.create_settings == {"extra_hosts": {"db": "10.0.0.1"}}
+
+    async def test_the_platform_s_environment_reaches_tools_without_what_is_the_flow_run_s(self) -> None:
+        template = with_defaults(
+            env={
+                "HTTP_PROXY": "http://proxy",
+                "PREFECT_API_KEY": "pnu_1",
+                "CWL_PREFECT_WORKDIR": "/runs",
+                "AWS_SECRET_ACCESS_KEY": "x",
+                "UNSET": None,
+            },
+            cwl={"env": {"LICENSE": "a", "PREFECT_API_URL": "http://api"}},
+        )
+        defaults = await defaults_of(template, {"env": {"OF_THE_FLOW_RUN": "1"}, "cwl": {"env": {"LICENSE": "b"}}})
+        assert defaults.env == {"HTTP_PROXY": "http://proxy", "LICENSE": "b"}
+
+    async def test_an_environment_that_the_template_fixes_reaches_tools(self) -> None:
+        template: dict[str, Any] = packaged_template("docker")
+        template["job_configuration"]["env"] = {"SITE": "north", "PREFECT_API_KEY": "pnu_1"}
+        assert (await defaults_of(template, {})).env == {"SITE": "north"}
+
+    async def test_prefect_s_own_template_will_do(self) -> None:
+        from prefect_docker.worker import DockerWorker
+
+        template = DockerWorker.get_default_base_job_template()
+        run = {
+            "networks": ["n"],
+            "privileged": True,
+            "cwl": {"env": {"A": "1"}, "steps": {"al*": {"volumes": ["v:/v"]}}},
+        }
+        defaults = await defaults_of(template, run)
+        assert defaults == DockerDefaults(networks=("n",), privileged=True, env={"A": "1"}, volumes=("v:/v",))
+
+    async def test_an_override_holds_for_its_step_alone(self) -> None:
+        run = {"networks": ["all"], "cwl": {"steps": {"align": {"networks": ["one"], "mem_limit": "8g"}}}}
+        one = await defaults_of(packaged_template("docker"), run, "align[3]")
+        other = await defaults_of(packaged_template("docker"), run, "sort")
+        assert (one.networks, one.mem_limit) == (("one",), "8g")
+        assert (other.networks, other.mem_limit) == (("all",), None)
 
     async def test_a_template_of_wrong_types_is_refused(self) -> None:
         with pytest.raises(BackendError, match="not valid"):
-            await docker_defaults(packaged_template("docker"), {"networks": 7})
+            await defaults_of(packaged_template("docker"), {"networks": 7})
 
     async def test_a_template_without_variables_is_refused(self) -> None:
         with pytest.raises(BackendError, match="not valid"):
-            await docker_defaults({"job_configuration": {}}, {})
+            await defaults_of({"job_configuration": {}}, {})
 
     async def test_a_reference_to_a_block_needs_an_api(self) -> None:
         template = with_defaults(network_mode="{{ prefect.variables.network }}")
         with pytest.raises(BackendError, match="no Prefect API"):
-            await docker_defaults(template, {})
+            await defaults_of(template, {})
 
 
 class TestSettings:
@@ -173,6 +195,10 @@ class TestSettings:
         assert (made["read_only"], made["user"], made["extra_hosts"]) == (False, "42", {"a": "1.2.3.4"})
         assert (made["privileged"], made["mem_limit"]) == (True, "2g")
         assert (made["log_config"], made["tty"]) == ({"type": "none"}, False)
+
+    def test_the_step_s_environment_is_over_the_platform_s(self) -> None:
+        made = settings(defaults=DockerDefaults(env={"HTTP_PROXY": "p", "HOME": "/nowhere"}))
+        assert made["environment"] == {"HTTP_PROXY": "p", "HOME": "/work"}
 
     def test_the_job_s_user_is_strongest(self) -> None:
         assert settings(replace(JOB, user="7"), DockerDefaults(create_settings={"user": "42"}))["user"] == "7"

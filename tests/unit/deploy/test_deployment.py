@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from cwl_prefect.backends.template import merge_variables, overlay, packaged_template
+from cwl_prefect.backends.job_variables import packaged_template
 from cwl_prefect.cli.deploy import duration, input_values, job_variables
 from cwl_prefect.deploy import connection, deployment
 from cwl_prefect.deploy.deployment import DeploymentRequest
@@ -114,9 +114,3 @@ def test_the_server_s_own_words_are_told(status: int, answer: dict, kind: type, 
     error = connection._answered(httpx.HTTPStatusError("x", request=response.request, response=response), "http://x")
     assert isinstance(error, kind)
     assert message in error.message
-
-
-def test_later_job_variables_win_and_those_for_steps_are_merged_by_member() -> None:
-    merged = overlay({"a": 1, "cwl": {"networks": ["x"], "privileged": True}}, {"a": 2, "cwl": {"networks": ["y"]}})
-    assert merged == {"a": 2, "cwl": {"networks": ["y"], "privileged": True}}
-    assert merge_variables(merged) == {"a": 2, "networks": ["y"], "privileged": True}

@@ -129,7 +129,7 @@ async def test_processes_run_on_this_machine_by_default():
 
 
 async def test_a_pool_of_a_type_that_cannot_run_steps_is_refused():
-    pool = StepsPool(name="cluster", type="kubernetes", base_job_template={}, variables={})
+    pool = StepsPool(name="cluster", type="kubernetes", base_job_template={})
     backends = Backends(Settings(), pool=pool, available=lambda: True)
     with pytest.raises(UnsupportedError, match="work pool of type kubernetes"):
         await backends.choose(tool("hint"), name="align[3]")

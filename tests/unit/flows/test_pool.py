@@ -1,15 +1,32 @@
-"""Which template steps use, and what comes of it."""
+"""Which template and job variables steps use, and what comes of it."""
+
+from typing import Any
 
 import pytest
 
 from cwl_prefect.backends.docker import DockerBackend
+from cwl_prefect.backends.job_variables import Layer, Origin, packaged_template
+from cwl_prefect.cwl.compile import compile_process
+from cwl_prefect.cwl.load import load_process
+from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.choose import _docker
-from cwl_prefect.flows.pool import StepsPool, steps_pool
+from cwl_prefect.flows.pool import StepsPool, job_variables, steps_pool, with_overrides
+from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
 from cwl_prefect.settings import Settings
 
+TEMPLATE = packaged_template("docker")
 
-def pool(pool_type: str) -> StepsPool:
-    return StepsPool(name="p", type=pool_type, base_job_template={"of": "the pool"}, variables={"networks": ["a"]})
+
+def pool(pool_type: str, **variables: Any) -> StepsPool:
+    layers = (Layer(origin=Origin.RUN, variables=variables or {"networks": ["a"]}),)
+    return StepsPool(name="p", type=pool_type, base_job_template=TEMPLATE, layers=layers)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> WorkflowPlan:
+    tool = tmp_path_factory.mktemp("document") / "tool.cwl"
+    tool.write_text("{cwlVersion: v1.2, class: CommandLineTool, baseCommand: 'true', inputs: [], outputs: []}")
+    return compile_process(load_process(str(tool)), origin=None)
 
 
 async def test_outside_of_a_flow_run_there_is_none() -> None:
@@ -17,13 +34,40 @@ async def test_outside_of_a_flow_run_there_is_none() -> None:
 
 
 def test_a_docker_pool_gives_its_template_and_variables() -> None:
-    backend = _docker(Settings(), pool("docker"))
+    backend = _docker(Settings(), pool("docker"), None)
     assert isinstance(backend, DockerBackend)
-    assert (backend._template, backend._variables) == ({"of": "the pool"}, {"networks": ["a"]})
+    found = backend._variables.for_step("align")
+    assert (backend._variables.template, found.values) == (TEMPLATE, {"networks": ["a"]})
 
 
 @pytest.mark.parametrize("found", [None, pool("process")], ids=["none", "process"])
-def test_elsewhere_containers_have_the_packaged_template(found: StepsPool | None) -> None:
-    backend = _docker(Settings(), found)
-    assert isinstance(backend, DockerBackend)
-    assert backend._template is None
+def test_elsewhere_containers_have_the_packaged_template_without_its_volumes(found: StepsPool | None) -> None:
+    variables = job_variables(Settings(), found)
+    assert variables.template == TEMPLATE
+    assert variables.for_step("align").values == {"volumes": []}
+
+
+def test_on_a_process_pool_variables_for_steps_hold() -> None:
+    found = job_variables(Settings(), pool("process", cwl={"networks": ["data"]}, working_dir="/x"))
+    assert found.for_step("align").values == {"volumes": [], "networks": ["data"]}
+
+
+def test_settings_override_single_steps_and_are_strongest(plan: WorkflowPlan) -> None:
+    name = plan.steps[0].id
+    settings = Settings(step_overrides={name: {"image": "mine:1", "networks": ["b"]}})
+    found = job_variables(settings, pool("docker", cwl={"steps": {name: {"image": "theirs", "networks": ["c"]}}}))
+    assert found.for_step(name).values == {"networks": ["b"]}
+
+    step = with_overrides(plan, found, None).steps[0]
+
+    assert isinstance(step.run, ToolPlan)
+    assert step.run.image == "mine:1"
+
+
+def test_without_overrides_the_plan_is_the_same(plan: WorkflowPlan) -> None:
+    assert with_overrides(plan, job_variables(Settings(), pool("docker")), pool("docker")) is plan
+
+
+def test_an_override_that_fits_no_step_is_refused(plan: WorkflowPlan) -> None:
+    with pytest.raises(UsageError, match=r"setting step_overrides: the step override '\*\.align' fits no step"):
+        with_overrides(plan, job_variables(Settings(step_overrides={"*.align": {}}), None), None)

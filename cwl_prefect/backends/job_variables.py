@@ -1,0 +1,300 @@
+"""Which job variables make a step's container: a pure function of the work pool, its users and the step's name.
+
+Layers, each stronger than the one before::
+
+    pool template  <  deployment's job variables  <  run's job variables  <  the step's CWL requirements
+                                                                          <  overrides for that step
+
+:meth:`JobVariables.for_step` merges the first three and those overrides that are job variables; Prefect then fills the
+template with them (``from_template_and_values``). What the document requires is written onto the result by the
+backend. Overrides of the tool itself (image, resources, environment) change the plan before it runs
+(:func:`cwl_prefect.engine.overrides.override_tools`), so that they hold on every backend and for the call cache.
+
+A flow run's own container comes from the same template. Its command, image, environment and limits are therefore
+nothing to a step (:data:`OWNED_VARIABLES`); members of the job variable ``cwl`` are for steps alone.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import cast
+
+from pydantic import JsonValue
+
+from cwl_prefect.errors import BackendError, UsageError
+from cwl_prefect.model.overrides import Override, ToolOverride, combined, read_override
+
+STEP_VARIABLES = "cwl"
+"""Job variable whose members apply to steps alone, over those that the flow run's own container shares."""
+
+STEP_PATTERNS = "steps"
+"""Member of that variable: by pattern of step names, what applies to those steps alone."""
+
+OWNED_VARIABLES = frozenset({"command", "image", "name", "env", "mem_limit", "memswap_limit", "auto_remove"})
+"""Job variables that describe the flow run's own container; steps decide these for themselves."""
+
+MANIFEST_MEMBERS: Mapping[str, frozenset[str]] = {"kubernetes": frozenset({"node_selector", "tolerations"})}
+"""By type of pool, what steps may be given although the template has no such variable: the backend writes it itself."""
+
+FLOW_RUN_PREFIXES = ("PREFECT_", "CWL_PREFECT_")
+"""Environment variables of the flow run; no tool ever sees one."""
+
+_NO_STEP_S = frozenset({"command", "image", "name", "auto_remove"})
+_OWNED_PREFIXES = ("env.", "cpu_", "memory_")
+_CREDENTIAL = re.compile(
+    r"(?:^|_)(?:API_?KEYS?|(?:ACCESS|SECRET|PRIVATE|ACCOUNT|STORAGE)_KEYS?|SECRETS?|TOKENS?|PASSW(?:OR)?DS?|PWD|PASSPHRASE|"
+    r"CREDENTIALS?|AUTH|SAS|CONNECTION_STRING)(?:_|$)|(?:PASSWORD|SECRET|TOKEN|APIKEY)",
+    re.IGNORECASE,
+)
+_INDEXES = re.compile(r"\[[\d,]*\]")
+
+
+class Origin(StrEnum):
+    """Whose job variables they are, weakest first."""
+
+    TEMPLATE = "pool template"
+    DEPLOYMENT = "deployment"
+    RUN = "run"
+    SETTING = "setting step_overrides"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """Job variables of one origin."""
+
+    origin: Origin
+    variables: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def for_steps(self) -> Mapping[str, JsonValue]:
+        """Members of the variable ``cwl``, which apply to steps alone."""
+        members = self.variables.get(STEP_VARIABLES)
+        return members if isinstance(members, Mapping) else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepVariables:
+    """What Prefect's ``from_template_and_values`` is to be given for the container of a step.
+
+    Attributes:
+        template: Base job template, without the defaults that describe the flow run's own container.
+        values: Job variables that apply to the step; ``env`` among them is the tools' own.
+        patterns: Patterns of the overrides among them; steps with the same patterns have the same variables.
+    """
+
+    template: dict[str, JsonValue]
+    values: dict[str, JsonValue]
+    patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobVariables:
+    """Job variables of all steps of one run.
+
+    Attributes:
+        template: Base job template of the work pool.
+        layers: What goes over it, weakest first: the deployment's, the run's, and those of the settings.
+    """
+
+    template: Mapping[str, JsonValue]
+    layers: tuple[Layer, ...] = ()
+
+    def for_step(self, name: str) -> StepVariables:
+        """Give what makes the container of a step.
+
+        Args:
+            name: The step's path, or a call's name; indexes are not looked at: ``prepare[2].align[3]`` is
+                ``prepare.align``.
+        """
+        values: dict[str, JsonValue] = {}
+        for layer in self.layers:
+            _put(values, {key: value for key, value in layer.variables.items() if not owned(key)})
+        for layer in self.all_layers:
+            _put(values, {key: value for key, value in layer.for_steps.items() if key != STEP_PATTERNS})
+        fitting = self.overrides_of(name)
+        for override in fitting:
+            _put(values, override.variables)
+        values.pop(STEP_VARIABLES, None)
+        patterns = tuple(f"{override.source}: {override.pattern}" for override in fitting if override.variables)
+        return StepVariables(template=self._shared_template, values=values, patterns=patterns)
+
+    def tool_override(self, name: str) -> ToolOverride:
+        """Give what applies to a step's tool in place of what its document says."""
+        return combined([override.tool for override in self.overrides_of(name)])
+
+    def overrides_of(self, name: str) -> list[Override]:
+        """Give the overrides that fit a step, weakest first.
+
+        Those of a later layer are stronger; within one, those that say more: an exact name, then the pattern with more
+        letters of its own.
+        """
+        path = step_path(name)
+        return [override for override in self.overrides if fnmatchcase(path, override.pattern)]
+
+    @cached_property
+    def overrides(self) -> tuple[Override, ...]:
+        """Every override for single steps, weakest first.
+
+        Raises:
+            UsageError: One cannot be read.
+        """
+        return tuple(override for layer in self.all_layers for override in _overrides(layer))
+
+    @cached_property
+    def all_layers(self) -> tuple[Layer, ...]:
+        """Every layer, with what the template itself gives steps alone as the weakest."""
+        return (template_layer(self.template), *self.layers)
+
+    @cached_property
+    def _shared_template(self) -> dict[str, JsonValue]:
+        return shared_template(self.template)
+
+
+def check_job_variables(variables: JobVariables, *, pool_type: str, steps: Collection[str]) -> None:
+    """Check what is given to steps before a run begins.
+
+    Args:
+        variables: What is given.
+        pool_type: Type of the pool whose template it is.
+        steps: Paths of all steps that run a tool. A pattern of the template may fit none of them, since a pool serves
+            many workflows.
+
+    Raises:
+        UsageError: A pattern fits no step, or a name is no job variable of the pool; the text says who gave it.
+    """
+    known = (
+        frozenset(_properties(variables.template)) - _NO_STEP_S | {"env"} | MANIFEST_MEMBERS.get(pool_type, frozenset())
+    )
+    for layer in variables.layers:
+        given = layer.variables.get(STEP_VARIABLES) or {}
+        patterns = layer.for_steps.get(STEP_PATTERNS) or {}
+        if not isinstance(given, Mapping) or not isinstance(patterns, Mapping):
+            raise UsageError(
+                f"{layer.origin}: the job variable cwl must be a mapping, and so must its member steps.",
+                hint='write it as {"networks": ["data"], "steps": {"prepare.align": {"image": "bwa:2"}}}.',
+            )
+        _check_names(layer.for_steps, known - {STEP_VARIABLES} | {STEP_PATTERNS}, f"{layer.origin}: cwl", pool_type)
+    for override in variables.overrides:
+        source = f"{override.source}: the step override {override.pattern!r}"
+        _check_names(override.variables, known - {STEP_VARIABLES}, source, pool_type)
+        if override.source != Origin.TEMPLATE and not any(fnmatchcase(step, override.pattern) for step in steps):
+            raise UsageError(f"{source} fits no step of the workflow.", hint=_near(override.pattern, steps))
+
+
+def template_layer(template: Mapping[str, JsonValue]) -> Layer:
+    """Give what a template gives steps alone, as a layer."""
+    own = _properties(template).get(STEP_VARIABLES, {}).get("default")
+    return Layer(origin=Origin.TEMPLATE, variables={STEP_VARIABLES: own})
+
+
+def step_path(name: str) -> str:
+    """Give the path of a step without indexes, as ``prepare.align`` for the call ``prepare[2].align[3]``."""
+    return _INDEXES.sub("", name)
+
+
+def owned(variable: str) -> bool:
+    """Tell whether a job variable describes the flow run's own container, so that steps do not take it over."""
+    return variable in OWNED_VARIABLES or variable.startswith(_OWNED_PREFIXES)
+
+
+def looks_secret(name: str) -> bool:
+    """Tell whether a variable's name says that its value is a credential."""
+    return _CREDENTIAL.search(name) is not None
+
+
+def tool_environment(environment: Mapping[str, str | None]) -> dict[str, str]:
+    """Give what of an environment may reach a tool: nothing of Prefect, of cwl-prefect, or without a value."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if value is not None and not name.upper().startswith(FLOW_RUN_PREFIXES)
+    }
+
+
+def shared_template(template: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Take from a template what it gives the flow run's own container alone by default.
+
+    Of the environment, variables of the flow run and credentials are left out; the rest is the platform's and reaches
+    tools. Values that the template fixes, without a variable, are the platform's and stay.
+    """
+    shared = {name: _shared(name, attributes) for name, attributes in _properties(template).items()}
+    schema = template.get("variables")
+    variables = {**schema, "properties": cast("JsonValue", shared)} if isinstance(schema, dict) else schema
+    return {**template, **({} if variables is None else {"variables": variables})}
+
+
+def packaged_template(pool_type: str) -> dict[str, JsonValue]:
+    """Give the base job template that this package ships for a kind of work pool.
+
+    Args:
+        pool_type: ``docker``, ``kubernetes`` or ``process``.
+
+    Raises:
+        BackendError: There is none for this kind.
+    """
+    name = f"{pool_type}.json"
+    for directory in (files("cwl_prefect") / "templates", Path(__file__).parents[2] / "templates"):
+        candidate = directory / name
+        if candidate.is_file():
+            return cast("dict[str, JsonValue]", json.loads(candidate.read_text(encoding="utf-8")))
+    raise BackendError(f"there is no job template for pools of type {pool_type}")
+
+
+def _shared(name: str, attributes: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if not owned(name):
+        return attributes
+    kept = {key: value for key, value in attributes.items() if key != "default"}
+    environment = attributes.get("default")
+    if name != "env" or not isinstance(environment, dict):
+        return kept
+    for_tools = {key: value for key, value in environment.items() if not looks_secret(key)}
+    return {**kept, "default": cast("JsonValue", tool_environment(cast("dict[str, str | None]", for_tools)))}
+
+
+def _check_names(given: Mapping[str, JsonValue], known: Collection[str], source: str, pool_type: str) -> None:
+    for name in given:
+        if name in _NO_STEP_S:
+            hint = 'give an image by step: {"steps": {"*": {"image": ...}}}.' if name == "image" else None
+            raise UsageError(f"{source}: steps decide their {name} themselves.", hint=hint)
+        if name not in known:
+            raise UsageError(f"{source}: {name} is no job variable of this {pool_type} pool.", hint=_near(name, known))
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(known))}."
+
+
+def _properties(template: Mapping[str, JsonValue]) -> dict[str, dict[str, JsonValue]]:
+    schema = template.get("variables")
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    return cast("dict[str, dict[str, JsonValue]]", properties) if isinstance(properties, dict) else {}
+
+
+def _put(values: dict[str, JsonValue], layer: Mapping[str, JsonValue]) -> None:
+    """Put a layer over values; the environment is merged by name, as Prefect does, all else replaced."""
+    for name, value in layer.items():
+        under = values.get(name)
+        merges = name == "env" and isinstance(under, dict) and isinstance(value, Mapping)
+        values[name] = (
+            {**cast("dict[str, JsonValue]", under), **cast("dict[str, JsonValue]", value)} if merges else value
+        )
+
+
+def _overrides(layer: Layer) -> Iterator[Override]:
+    patterns = layer.for_steps.get(STEP_PATTERNS) or {}
+    for pattern in sorted(patterns if isinstance(patterns, dict) else (), key=_specificity):
+        yield read_override(pattern, cast("dict[str, JsonValue]", patterns)[pattern], layer.origin.value)
+
+
+def _specificity(pattern: str) -> tuple[bool, int, str]:
+    """Order patterns by how much they say; the order that they were written in is not kept by every database."""
+    literal = re.sub(r"[*?]", "", pattern)
+    return literal == pattern, len(literal), pattern

@@ -178,7 +178,7 @@ class TestLocal(BackendCase):
         assert running_in(job.workdir) == []
 
     async def test_a_process_may_clean_up_when_terminated(self, backend: LocalBackend, make_job: JobMaker) -> None:
-        job = make_job(("sh", "-c", "trap 'echo cleaned; exit 0' TERM; sleep 300 & echo started; wait"))
+        job = make_job(("sh", "-c", "trap 'echo cleaned; exit 0' TERM; echo started; while true; do sleep 0.05; done"))
         handle = await backend.start(job)
         await until(lambda: job.stdout.read_bytes() == b"started\n")
         await backend.delete(handle)

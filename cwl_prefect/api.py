@@ -120,6 +120,13 @@ def read_job_order(plan: WorkflowPlan, source: str | Path | None) -> CwlObject:
     return {} if source is None else load_job_order(source)
 
 
+def unknown_inputs(plan: WorkflowPlan, job_order: Mapping[str, JsonValue]) -> dict[str, str | None]:
+    """Give the keys of a job order that name no input, each with the input whose name is nearest, or None."""
+    from cwl_prefect.cwl import inputs
+
+    return inputs.unknown_inputs(plan, job_order)
+
+
 def document_of(source: str | Path) -> str | None:
     """Give the document that a job order names as ``cwl:tool``, resolved, or None."""
     from cwl_prefect.cwl.inputs import parse_job_order

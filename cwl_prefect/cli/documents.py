@@ -26,15 +26,18 @@ def check(document: str, job_order: str | None) -> None:
 
     Raises:
         DocumentError: The document is not valid CWL.
-        InputError: The job order cannot be read or names unknown inputs.
+        InputError: The job order cannot be read, or a value does not fit its input.
     """
+    from cwl_prefect.cli.run import warn_of_unknown
     from cwl_prefect.flows.build import prepared
 
     settings = settings_with({})
     plan = api.compile_document(document, settings=settings)
     typer.echo(f"{document} is valid CWL {plan.cwl_version}.")
     if job_order is not None:
-        prepared(plan, api.read_job_order(plan, job_order), settings)
+        values = api.read_job_order(plan, job_order)
+        prepared(plan, values, settings)
+        warn_of_unknown(plan, values, job_order)
         typer.echo(f"{job_order} fits it.")
 
 

@@ -16,7 +16,7 @@ from cwl_prefect.cli.input_flags import parse_input_arguments
 from cwl_prefect.cli.interrupt import run_interruptibly
 from cwl_prefect.cli.log_output import configure_logging
 from cwl_prefect.cli.progress import shown_progress
-from cwl_prefect.cli.terminal import results_only
+from cwl_prefect.cli.terminal import complain, results_only
 from cwl_prefect.errors import CwlPrefectError, UsageError
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
@@ -80,12 +80,20 @@ def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None) -
     job_order = api.read_job_order(plan, source)
     if not api.OVERRIDES.isdisjoint(job_order):
         plan = api.load_plan(tool or document, job_order=job_order, settings=settings)
+    warn_of_unknown(plan, job_order, source or "")
     return Work(
         plan=plan,
         job_order={**job_order, **given.values},
         settings=settings,
         outdir=(outdir or Path()).absolute(),
     )
+
+
+def warn_of_unknown(plan: WorkflowPlan, job_order: CwlObject, source: str) -> None:
+    """Tell which keys of a job order name no input: they are ignored."""
+    for key, near in api.unknown_inputs(plan, job_order).items():
+        meant = "" if near is None else f" Did you mean {near!r}?"
+        complain(f"Warning: {source}: there is no input {key!r}; it is ignored.{meant}")
 
 
 def execute(work: Work, *, quiet: bool, verbose: bool) -> api.RunResult:

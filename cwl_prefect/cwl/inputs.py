@@ -3,6 +3,7 @@
 import json
 import urllib.parse
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,16 @@ def prepare_inputs(
     with call_errors(name, given), missing_files(name):
         job = next(live.job(given, None, context))
     return {str(key): value for key, value in job.builder.job.items()}
+
+
+def unknown_inputs(plan: WorkflowPlan, job_order: Mapping[str, CwlValue]) -> dict[str, str | None]:
+    """Give the keys of a job order that name no input, each with the input whose name is nearest, if any is near.
+
+    Such keys are allowed, and mostly misspelt names of optional inputs.
+    """
+    declared = [port.id for port in plan.inputs]
+    unknown = (key for key in job_order if key not in declared and key not in _CONTROL_KEYS)
+    return {key: next(iter(get_close_matches(key, declared, n=1)), None) for key in unknown}
 
 
 _PREPARED: dict[str, Any] = {}

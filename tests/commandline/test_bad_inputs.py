@@ -76,6 +76,29 @@ def test_a_wrong_job_order_is_refused(command: CommandLine, job_order: str, text
     assert len(ended.stderr.splitlines()) <= 2
 
 
+@pytest.mark.parametrize("verb", ["run", "validate"])
+def test_a_misspelt_optional_input_is_told(command: CommandLine, verb: str) -> None:
+    command.write(
+        "document.cwl",
+        """
+        cwlVersion: v1.2
+        class: CommandLineTool
+        baseCommand: echo
+        inputs: {message: {type: string?, inputBinding: {}}}
+        outputs: []
+        """,
+    )
+    command.write("inputs.yml", "mesage: hello\nunrelated: 5\nid: mine\n")
+    arguments = ["--outdir", command.outdir] if verb == "run" else []
+
+    ended = command(verb, *arguments, "document.cwl", "inputs.yml")
+
+    assert ended.code == 0, ended.stderr
+    assert "inputs.yml: there is no input 'mesage'; it is ignored. Did you mean 'message'?" in ended.stderr
+    assert "there is no input 'unrelated'; it is ignored.\n" in ended.stderr
+    assert "'id'" not in ended.stderr
+
+
 def test_a_missing_job_order_is_refused(command: CommandLine) -> None:
     command.write("tool.cwl", TOOL)
 

@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 from pydantic import JsonValue
 
 from cwl_prefect.backends.base import Backend
-from cwl_prefect.errors import CwlPrefectError, StepError, TimeLimitError
+from cwl_prefect.errors import CwlPrefectError, ServerError, StepError, TimeLimitError
 from cwl_prefect.flows.build import build_flow, build_reference_flow, prepared
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.params import parameter_names
@@ -21,6 +21,7 @@ from cwl_prefect.model.events import Observer
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.settings import Settings
 
+API_MODULES = ("prefect.", "httpx", "httpcore")  # where exceptions of Prefect's API and client come from
 LARGEST_PARAMETERS = 400 * 1024  # bytes; Prefect's API refuses more than 512 KiB
 
 
@@ -39,6 +40,7 @@ async def invoke(
         InputError: The job order does not fit.
         ServerError: No Prefect API can be reached or started.
         TimeLimitError: The run took longer than the settings allow.
+        Exception: A fault of this package, as it was raised within a step.
     """
     order = await asyncio.to_thread(prepared, plan, job_order, settings)
     backends = None if backend is None else Backends.of(backend, settings)
@@ -65,8 +67,12 @@ async def _call(plan: WorkflowPlan, job_order: Mapping[str, JsonValue], caller: 
             caller.errors.append(error)
     except TimeoutError as error:
         raise _too_long(caller.settings) from error
-    except Exception as error:  # noqa: BLE001 - Prefect hands over whatever a step raised
-        caller.errors.append(_unexpected(error))
+    except OSError as error:
+        caller.errors.append(StepError(f"This machine failed: {error}", hint="Check disks, permissions and limits."))
+    except Exception as error:
+        if not type(error).__module__.startswith(API_MODULES):
+            raise  # a fault of ours, to be reported as one
+        caller.errors.append(_api_error(error))
     finally:
         CALLER.reset(token)
 
@@ -84,5 +90,8 @@ def _too_long(settings: Settings) -> TimeLimitError:
     )
 
 
-def _unexpected(error: Exception) -> CwlPrefectError:
-    return StepError(f"{type(error).__name__}: {error}")
+def _api_error(error: Exception) -> ServerError:
+    return ServerError(
+        f"Prefect's API failed during the run: {type(error).__name__}: {error}",
+        hint="Check that the server still answers: `cwl-prefect server status`, or the address in PREFECT_API_URL.",
+    )

@@ -1,7 +1,9 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
+from prefect.exceptions import CrashedRun
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 from prefect.states import Completed, Failed
 
@@ -150,10 +152,24 @@ class TestFailures:
         with pytest.raises(TimeLimitError, match=r"longer than 1\.5 s"):
             await call(plan, {"x": "hi"}, tmp_path, run_timeout_s=1.5)
 
-    async def test_anything_else_is_named(self, plan, prefect, tmp_path):
+    @pytest.mark.parametrize("error", [httpx.ConnectError("refused"), CrashedRun("lost")], ids=["client", "prefect"])
+    async def test_a_failure_of_the_api_is_one_of_the_server(self, plan, prefect, tmp_path, error):
+        prefect.answer = self.raising(error)
+        (found,) = (await call(plan, {"x": "hi"}, tmp_path)).errors
+        assert isinstance(found, ServerError)
+        assert f"Prefect's API failed during the run: {type(error).__name__}: {error}" in str(found)
+
+    async def test_a_failure_of_the_machine_is_no_fault_of_ours(self, plan, prefect, tmp_path):
+        prefect.answer = self.raising(OSError(28, "No space left on device", "/full"))
+        (found,) = (await call(plan, {"x": "hi"}, tmp_path)).errors
+        assert isinstance(found, StepError)
+        assert "No space left on device: '/full'" in str(found)
+
+    async def test_a_fault_of_ours_is_raised_as_it_is(self, plan, prefect, tmp_path):
         prefect.answer = self.raising(ZeroDivisionError("ours"))
-        (error,) = (await call(plan, {"x": "hi"}, tmp_path)).errors
-        assert str(error) == "ZeroDivisionError: ours"
+        with pytest.raises(ZeroDivisionError, match="ours"):
+            await call(plan, {"x": "hi"}, tmp_path)
+        assert CALLER.get() is None
 
     async def test_cancelling_is_no_failure(self, plan, prefect, tmp_path):
         prefect.answer = self.raising(asyncio.CancelledError())

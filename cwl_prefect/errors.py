@@ -18,6 +18,7 @@
     ├── ServerError                           19   no Prefect API can be reached or started
     ├── PublishError                          20   results cannot be written to their destination
     ├── TimeLimitError                        21   the whole run took longer than allowed
+    ├── PartialRunError                       24   some of what was asked for failed, the rest was done
     ├── UnsupportedError                      33   a feature that this runner does not have, as CWL runners report it
     └── InterruptedRunError                  130   stopped by Ctrl-C, SIGTERM or a closed terminal
 """
@@ -159,6 +160,12 @@ class TimeLimitError(CwlPrefectError):
     """The run took longer than ``--timeout`` allows."""
 
     exit_code = 21
+
+
+class PartialRunError(CwlPrefectError):
+    """Some of what was asked for failed; the rest was done and published (``--on-error continue``, ``--batch``)."""
+
+    exit_code = 24
 
 
 class UnsupportedError(CwlPrefectError):

@@ -20,6 +20,7 @@ class OnError(StrEnum):
     """What a failed step does to the others."""
 
     STOP = "stop"
+    FINISH = "finish"
     CONTINUE = "continue"
 
 
@@ -69,6 +70,11 @@ class Settings(BaseSettings):
         description="A workflow with at most so many unscattered subworkflows shows each as a flow run of its own.",
     )
     on_error: OnError = Field(default=OnError.STOP, description="What a failed step does to the others.")
+    circuit_breaker: int | None = Field(
+        default=None,
+        ge=1,
+        description="With on_error=continue, end a scatter once its first so many calls fail alike.",
+    )
     max_cores: float | None = Field(
         default=None,
         gt=0,

@@ -45,6 +45,7 @@ class OnErrorChoice(StrEnum):
     """What a failed step does to the others."""
 
     STOP = "stop"
+    FINISH = "finish"
     CONTINUE = "continue"
 
 

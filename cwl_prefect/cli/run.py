@@ -17,7 +17,7 @@ from cwl_prefect.cli.interrupt import run_interruptibly
 from cwl_prefect.cli.log_output import configure_logging
 from cwl_prefect.cli.progress import shown_progress
 from cwl_prefect.cli.terminal import complain, results_only
-from cwl_prefect.errors import CwlPrefectError, UsageError
+from cwl_prefect.errors import CwlPrefectError, PartialRunError, UsageError
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Settings
@@ -120,6 +120,8 @@ def report(result: api.RunResult, results: TextIO) -> int:
     codes = [report_failure(error) for error in result.errors]
     if result.status is api.RunStatus.COMPLETED:
         return SUCCESS
+    if result.status is api.RunStatus.PARTIAL:
+        return PartialRunError.exit_code
     return codes[0] if codes else CwlPrefectError.exit_code
 
 

@@ -1,6 +1,10 @@
 """Acts upon runs, recorded where people look for them: in the audit trail and as Prefect events."""
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -8,6 +12,8 @@ from pydantic import JsonValue
 from cwl_prefect.engine import audit
 from cwl_prefect.engine.audit import Act, AuditEntry
 from cwl_prefect.engine.workspace import run_directory
+from cwl_prefect.flows.run import Run
+from cwl_prefect.settings import OnError
 
 _logger = logging.getLogger(__name__)
 
@@ -37,6 +43,26 @@ def record(runs: Path, act: Act, run_id: str | None, **details: JsonValue) -> Au
             _logger.warning("the audit trail in %s cannot be written: %s", directory, error.strerror)
     _emit(entry)
     return entry
+
+
+@asynccontextmanager
+async def audited(run: Run) -> AsyncIterator[None]:
+    """Record the beginning and the end of a run."""
+    tell = partial(record, run.runs, run_id=run.run_id)
+    tell(Act.STARTED, workflow=run.plan.name, digest=run.plan.digest)
+    try:
+        yield
+    except asyncio.CancelledError:
+        tell(Act.CANCELLED)
+        raise
+    except Exception as error:
+        tell(Act.FAILED, error=type(error).__name__)
+        raise
+    if not run.caller.errors:
+        tell(Act.COMPLETED)
+        return
+    partly = run.settings.on_error is OnError.CONTINUE
+    tell(Act.PARTIAL if partly else Act.FAILED, failures=len(run.caller.errors))
 
 
 def _emit(entry: AuditEntry) -> None:

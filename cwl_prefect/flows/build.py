@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect import Flow
+from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
@@ -16,8 +16,10 @@ from cwl_prefect.cwl.inputs import prepare_inputs
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.publish import publish
 from cwl_prefect.errors import CwlPrefectError, ServerError
+from cwl_prefect.flows.audit import audited
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.drive import Driver, Scope
+from cwl_prefect.flows.failures import told_by_state
 from cwl_prefect.flows.hooks import reap
 from cwl_prefect.flows.nested import count_unscattered, flow_name
 from cwl_prefect.flows.params import docstring, job_order, signature
@@ -26,7 +28,7 @@ from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
 from cwl_prefect.model.events import RunStarted
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
-from cwl_prefect.settings import Keep, Settings
+from cwl_prefect.settings import Keep, OnError, Settings
 
 
 def build_flow(
@@ -52,13 +54,15 @@ def build_flow(
     backends = None if backend is None else Backends.of(backend, settings)
     form = with_optional_inputs(plan, given or {})
 
-    async def body(**parameters: Any) -> CwlObject:
+    async def body(**parameters: Any) -> CwlObject | State[object]:
         caller = CALLER.get() or Caller(settings=settings, backends=backends)
         if caller.job_order is not None:
-            await run_plan(plan, caller.job_order, caller)
-            return {}  # the caller has the outputs; Prefect would walk through all of them
+            ending = await told_by_state(run_plan(plan, caller.job_order, caller), caller.settings)
+            # The caller has the outputs; Prefect would walk through all of them.
+            return ending if isinstance(ending, State) else {}
         order = {**(given or {}), **job_order(form, parameters)}
-        return await run_plan(plan, prepared(plan, order, caller.settings), caller)
+        ready = prepared(plan, order, caller.settings)
+        return await told_by_state(run_plan(plan, ready, caller), caller.settings)
 
     body.__signature__ = signature(form)  # type: ignore[attr-defined]
     body.__annotations__ = {name: found.annotation for name, found in signature(form).parameters.items()}
@@ -70,12 +74,12 @@ def build_flow(
 def build_reference_flow(plan: WorkflowPlan, settings: Settings) -> Flow[..., Any]:
     """Build the flow of a plan for a job order that the caller holds, because it is too large for flow parameters."""
 
-    async def body(inputs: str) -> CwlObject:  # noqa: ARG001 - shown with the flow run
+    async def body(inputs: str) -> CwlObject | State[object]:  # noqa: ARG001 - shown with the flow run
         caller = CALLER.get()
         if caller is None or caller.job_order is None:
             raise ServerError("this flow can only be called with a job order at hand")
-        await run_plan(plan, caller.job_order, caller)
-        return {}
+        ending = await told_by_state(run_plan(plan, caller.job_order, caller), caller.settings)
+        return ending if isinstance(ending, State) else {}
 
     return _flow(body, plan, settings, validate=False)
 
@@ -123,14 +127,15 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
         CwlPrefectError: A step failed; what could still be given is with the caller.
     """
     flow_run = _flow_run()
-    run_id = str(flow_run.id)
+    run_id, settings = str(flow_run.id), caller.settings
     caller.flow_run_id = run_id
     succeeded = False
-    async with open_run(plan, caller, run_id) as run:
+    async with open_run(plan, caller, run_id) as run, audited(run):
         run.tell(RunStarted(flow_run_id=run_id, name=flow_run.name, url=_url(run_id)))
         try:
             outputs = await _driven(run, order)
-            caller.outputs = await run.in_thread(_publish, outputs, run)
+            if not caller.errors or settings.on_error is OnError.CONTINUE:
+                caller.outputs = await run.in_thread(_publish, outputs, run)
             succeeded = not caller.errors
         except CwlPrefectError as error:
             caller.errors.append(error)

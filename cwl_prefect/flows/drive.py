@@ -13,12 +13,13 @@ from cwl_prefect.engine.dataflow import Dataflow
 from cwl_prefect.engine.links import merge
 from cwl_prefect.engine.scatter import expand, gather
 from cwl_prefect.errors import CwlPrefectError
-from cwl_prefect.flows.failures import IncompleteError, note
+from cwl_prefect.flows.failures import IncompleteError, first_failure, note
+from cwl_prefect.flows.halt import Breaker, Gate, NotStartedError, any_closed
 from cwl_prefect.flows.nested import run_nested
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.step import Call, CallWork, call_name, only_declared
 from cwl_prefect.flows.tasks import StepTasks, Tasks
-from cwl_prefect.flows.wide import run_groups
+from cwl_prefect.flows.wide import WideScatter, run_groups
 from cwl_prefect.model.events import StepEvent, StepEventKind
 from cwl_prefect.model.job import StepResult
 from cwl_prefect.model.plan import Loop, LoopOutput, StepId, StepPlan, ToolPlan, WorkflowPlan
@@ -37,6 +38,7 @@ class Scope:
     recorded: bool = True  # whether its calls are task runs of their own
     nested: bool = False  # whether subworkflows here are flow runs of their own
     after: States = ()  # states that its first steps come after, for the graph
+    gates: tuple[Gate, ...] = ()  # nothing begins here once one of them is closed
 
 
 class Driver:
@@ -51,11 +53,14 @@ class Driver:
         self._run = run
         self._tasks: Tasks = tasks or StepTasks(run.settings)
         self._stop = run.settings.on_error is OnError.STOP
+        self._finish = run.settings.on_error is OnError.FINISH
+        self._gate = Gate()
 
     async def workflow(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> CwlObject:
         """Run a workflow to its outputs.
 
-        With on_error=continue a failed step's outputs are null and the failures are kept with the caller.
+        With on_error=continue a failed step's outputs are null and the failures are kept with the caller; so they are
+        with on_error=finish, and nothing begins after the first.
 
         Raises:
             CwlPrefectError: A step failed and on_error is stop; its other steps are cancelled first.
@@ -71,6 +76,9 @@ class Driver:
         try:
             while True:
                 for step in flow.ready():
+                    if self._closed(scope):
+                        flow.fail(step.id)
+                        continue
                     after = tuple(state for name in flow.upstream(step) for state in states.get(name, ()))
                     here = replace(scope, after=after or scope.after)
                     running[asyncio.create_task(self._step(flow, step, here))] = step
@@ -125,16 +133,33 @@ class Driver:
         count = len(expansion.elements)
         self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=count))
         grouped = scope.recorded and count > self._run.settings.group_threshold
-        inner = replace(scope, nested=False, recorded=scope.recorded and not grouped)
+        breaker = Breaker(name, most=self._run.settings.circuit_breaker, count=count)
+        inner = replace(scope, nested=False, recorded=scope.recorded and not grouped, gates=(*scope.gates, breaker))
         calls = [
-            lambda element=element: self._element(step, as_object(element.values), name, element.index, inner, states)
+            lambda element=element: self._watched(
+                self._element(step, as_object(element.values), name, element.index, inner, states), breaker
+            )
             for element in expansion.elements
         ]
-        if grouped:
-            found = await run_groups(self._tasks, self._run, name, calls, scope.after, states)
-        else:
-            found = await self._all(calls)
+        try:
+            if grouped:
+                wide = WideScatter(step=name, calls=calls, gates=(self._gate, *inner.gates))
+                found = await run_groups(self._tasks, self._run, wide, scope.after, states)
+            else:
+                found = await self._all(calls)
+        finally:
+            note(self._run.caller, [] if breaker.error is None else [breaker.error])
         return gather(expansion, found, step.outputs)
+
+    async def _watched(self, call: Awaitable[Outputs], breaker: Breaker) -> Outputs:
+        try:
+            found = await call
+        except CwlPrefectError as error:
+            if not error.try_again and not isinstance(error, NotStartedError):
+                breaker.failed(error)
+            raise
+        breaker.passed()
+        return found
 
     async def _all(self, calls: Sequence[Any]) -> list[Outputs]:
         tasks = [asyncio.create_task(call()) for call in calls]
@@ -144,8 +169,9 @@ class Driver:
             await _cancel(tasks)
         failures = [result for result in found if isinstance(result, BaseException)]
         if failures:
-            note(self._run.caller, failures[1:])
-            raise failures[0]
+            first = first_failure(failures)
+            note(self._run.caller, [error for error in failures if error is not first])
+            raise first
         return [result for result in found if not isinstance(result, BaseException)]
 
     async def _loop(
@@ -156,6 +182,7 @@ class Driver:
         inner = replace(scope, nested=False)
         while await self._holds(loop.when, step, current, name):
             index = (len(collected),)
+            self._check(scope, call_name(name, index))
             self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=len(collected) + 1))
             collected.append(await self._process(step, current, name, index, inner, states))
             current = await self._next(step, loop, current, collected[-1], name)
@@ -187,11 +214,15 @@ class Driver:
         scope: Scope,
         states: list[State[Any]],
     ) -> Outputs:
-        evaluated = await self._evaluated(step, values, call_name(name, index))
-        if step.when is not None and not await self._holds(step.when, step, evaluated, call_name(name, index)):
-            await self._skipped(name, index, scope, states)
-            return None
-        return await self._process(step, evaluated, name, index, scope, states)
+        try:
+            evaluated = await self._evaluated(step, values, call_name(name, index))
+            if step.when is not None and not await self._holds(step.when, step, evaluated, call_name(name, index)):
+                await self._skipped(name, index, scope, states)
+                return None
+            return await self._process(step, evaluated, name, index, scope, states)
+        except CwlPrefectError as error:
+            self._halt(error)
+            raise
 
     async def _process(
         self,
@@ -231,7 +262,9 @@ class Driver:
         work = CallWork(self._run, call)
         async with self._run.places:
             try:
+                self._check(scope, call.name, step=call.step)
                 await work.prepare()
+                self._check(scope, call.name, step=call.step)
                 if not scope.recorded:
                     return (await work.attempt()).outputs
                 result, state = await self._tasks.run(call.step, call.name, work, scope.after)
@@ -267,6 +300,22 @@ class Driver:
             name=name,
         )
 
+    def _halt(self, error: CwlPrefectError) -> None:
+        """With on_error=finish, let nothing begin after a failure that is final."""
+        if self._finish and not error.try_again:
+            self._gate.close()
+
+    def _closed(self, scope: Scope) -> bool:
+        return self._gate.closed or any_closed(scope.gates)
+
+    def _check(self, scope: Scope, called: str, *, step: str | None = None) -> None:
+        """Refuse to begin a call behind a closed gate."""
+        if not self._closed(scope):
+            return
+        if step is not None:
+            self._run.tell_call(StepEventKind.CANCELLED, step, called)
+        raise NotStartedError(f"{called}: not started, because something else failed.", step=called)
+
     def _settle(
         self,
         flow: Dataflow,
@@ -275,6 +324,8 @@ class Driver:
         task: asyncio.Task[tuple[CwlObject, States]],
     ) -> None:
         error = task.exception()
+        if isinstance(error, CwlPrefectError):
+            self._halt(error)
         if error is None:
             outputs, states[step.id] = task.result()
             flow.complete(step.id, outputs)

@@ -1,10 +1,15 @@
 """Failures of a run that goes on."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable, Sequence
+
+from prefect import State
+from prefect.states import Failed
 
 from cwl_prefect.errors import CwlPrefectError, StepError
+from cwl_prefect.flows.halt import NotStartedError
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.model.values import CwlObject
+from cwl_prefect.settings import OnError, Settings
 
 
 class IncompleteError(StepError):
@@ -19,8 +24,35 @@ class IncompleteError(StepError):
         self.outputs = outputs
 
 
+_STATE_NAMES = {OnError.FINISH: "Unfinished", OnError.CONTINUE: "Partial"}
+_WORDS = {
+    OnError.FINISH: "what ran was let to its end, nothing more was started and nothing was published",
+    OnError.CONTINUE: "all that does not depend on it was done, and the outputs that exist were published",
+}
+
+
+async def told_by_state(ending: Awaitable[CwlObject], settings: Settings) -> CwlObject | State[object]:
+    """Await a run's outputs; where steps failed, give the failed state whose name and message say what was done then.
+
+    Raises:
+        CwlPrefectError: A step failed and on_error is stop.
+    """
+    try:
+        return await ending
+    except StepError as error:
+        if settings.on_error is OnError.STOP:
+            raise
+        message = f"{error.message.splitlines()[0]} ({_WORDS[settings.on_error]})"
+        return Failed(name=_STATE_NAMES[settings.on_error], message=message, data=error)
+
+
+def first_failure(errors: Sequence[BaseException]) -> BaseException:
+    """Give the first error that is a failure of its own, or the first where there is none."""
+    return next((error for error in errors if not isinstance(error, NotStartedError)), errors[0])
+
+
 def note(caller: Caller, errors: Iterable[BaseException]) -> None:
     """Keep failures for the caller of a run, each once."""
     for error in errors:
-        if isinstance(error, CwlPrefectError) and not isinstance(error, IncompleteError):
+        if isinstance(error, CwlPrefectError) and not isinstance(error, IncompleteError | NotStartedError):
             caller.errors.append(error)

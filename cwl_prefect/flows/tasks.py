@@ -11,6 +11,7 @@ from prefect.states import Completed
 from prefect.utilities.annotations import opaque
 
 from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.flows.halt import NotStartedError
 from cwl_prefect.settings import Settings
 
 T = TypeVar("T")
@@ -152,8 +153,12 @@ class GroupWork(Generic[T]):
                 running.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         if self.errors:
-            raise self.errors[min(self.errors, key=lambda number: (not self.errors[number].try_again, number))]
+            raise self.errors[min(self.errors, key=self._urgency)]
         return self
+
+    def _urgency(self, number: int) -> tuple[bool, bool, int]:
+        error = self.errors[number]
+        return (not error.try_again, isinstance(error, NotStartedError), number)
 
     async def _one(self, number: int) -> None:
         try:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from prefect import State
 
-from cwl_prefect.flows.failures import note
+from cwl_prefect.flows.failures import first_failure, note
+from cwl_prefect.flows.halt import Gate, NotStartedError, any_closed
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.tasks import GroupWork, Tasks
 from cwl_prefect.settings import OnError
@@ -15,18 +17,22 @@ from cwl_prefect.settings import OnError
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WideScatter(Generic[T]):
+    """A scatter whose calls share task runs."""
+
+    step: str
+    calls: Sequence[Callable[[], Awaitable[T]]]
+    gates: Sequence[Gate] = ()
+
+
 async def run_groups(
-    tasks: Tasks,
-    run: Run,
-    step: str,
-    calls: Sequence[Callable[[], Awaitable[T]]],
-    after: Sequence[State[Any]],
-    states: list[State[Any]],
+    tasks: Tasks, run: Run, scatter: WideScatter[T], after: Sequence[State[Any]], states: list[State[Any]]
 ) -> list[T]:
     """Run calls in groups, a task run for each, named after the places of its calls, as ``align[0-49]``.
 
     The next group starts as soon as fewer calls than one group are unfinished, so that machines never wait for a
-    straggler while few task runs stand open.
+    straggler while few task runs stand open. None begins once a gate is closed.
 
     Raises:
         CwlPrefectError: A call failed; with on_error=continue, only once every group has ended, and the failures of
@@ -35,11 +41,12 @@ async def run_groups(
     size = run.settings.group_size
     stop = run.settings.on_error is OnError.STOP
     window = _Window(size, stop=stop)
+    step, calls = scatter.step, scatter.calls
     groups: list[GroupWork[T]] = []
     running: list[asyncio.Task[State[Any]]] = []
     try:
         for start in range(0, len(calls), size):
-            if not await window.room():
+            if not await window.room() or any_closed(scatter.gates):
                 break
             part = calls[start : start + size]
             group = GroupWork(part, stop=stop, ended=window.ended)
@@ -53,8 +60,16 @@ async def run_groups(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
     states.extend(result for result in results if not isinstance(result, BaseException))
+    if sum(len(group.results) + len(group.errors) for group in groups) < len(calls):
+        groups.append(_never_begun(step))
     _raise_first(groups, [result for result in results if isinstance(result, BaseException)], run)
     return [group.results[number] for group in groups for number in sorted(group.results)]
+
+
+def _never_begun(step: str) -> GroupWork[Any]:
+    group: GroupWork[Any] = GroupWork((), stop=False, ended=lambda: None)
+    group.errors[0] = NotStartedError(f"{step}: some of its calls were not started.", step=step)
+    return group
 
 
 def _raise_first(groups: Sequence[GroupWork[T]], raised: Sequence[BaseException], run: Run) -> None:
@@ -62,8 +77,9 @@ def _raise_first(groups: Sequence[GroupWork[T]], raised: Sequence[BaseException]
     failures = [group.errors[number] for group in groups for number in sorted(group.errors)]
     unexpected = [error for error in raised if error not in failures]
     if unexpected or failures:
-        note(run.caller, failures if unexpected else failures[1:])
-        raise (*unexpected, *failures)[0]
+        first = first_failure([*unexpected, *failures])
+        note(run.caller, [error for error in failures if error is not first])
+        raise first
 
 
 class _Window:

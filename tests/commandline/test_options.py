@@ -233,13 +233,37 @@ def test_continue_publishes_what_there_is(command: CommandLine) -> None:
 
     ended = command.run("--on-error", "continue", "workflow.cwl")
 
-    assert ended.code == 13
+    assert ended.code == 24
     outputs = json.loads(ended.stdout)
     assert outputs["bad"] is None
     assert text_of(outputs["good"]) == "fine\n"
     assert "Error: bad failed: it exited with code 7" in ended.stderr
     assert ended.stderr.count("Error: ") == 1
     assert (command.outdir / "good.txt").is_file()
+
+
+def test_finish_lets_what_runs_end_and_publishes_nothing(command: CommandLine) -> None:
+    mark = command.directory / "mark"
+    command.write("workflow.cwl", TWO_BRANCHES.replace("echo fine", f"echo fine; touch {mark}"))
+
+    ended = command.run("--on-error", "finish", "workflow.cwl")
+
+    assert_refused(ended, 13, "Error: bad failed: it exited with code 7", outdir=command.outdir)
+    assert mark.exists()
+
+
+def test_the_state_of_a_run_tells_what_a_failure_did(command: CommandLine) -> None:
+    command.write("told.cwl", TWO_BRANCHES)
+    for choice in ("stop", "finish", "continue"):
+        command.run("--on-error", choice, "told.cwl")
+
+    database = command.home / "server/prefect/prefect.db"
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        found = connection.execute(
+            "select state_type, state_name from flow_run join flow on flow.id = flow_id where flow.name = 'told' "
+            "order by start_time"
+        ).fetchall()
+    assert found == [("FAILED", "Failed"), ("FAILED", "Unfinished"), ("FAILED", "Partial")]
 
 
 FLAKY = """

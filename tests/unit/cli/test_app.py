@@ -186,7 +186,7 @@ def test_failed_steps_decide_the_exit_code_and_partial_outputs_are_printed(fake)
 
     assert (failed.exit_code, failed.stdout) == (13, "")
     assert failed.stderr.count("greet[3] failed") == 1
-    assert (partial.exit_code, json.loads(partial.stdout)) == (13, {"out": None})
+    assert (partial.exit_code, json.loads(partial.stdout)) == (24, {"out": None})
 
 
 def test_a_bug_is_told_with_a_log_file_that_has_the_traceback(fake, tmp_path):

@@ -9,15 +9,16 @@ from uuid import uuid4
 
 import pytest
 from prefect import Flow
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, PREFECT_UI_URL, temporary_settings
 
 from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
+from cwl_prefect.engine.audit import Act, entries
 from cwl_prefect.errors import InputError, PublishError, ServerError, StepError
-from cwl_prefect.flows import build
+from cwl_prefect.flows import audit, build
 from cwl_prefect.flows.build import build_flow, build_reference_flow, prepared, run_plan
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.drive import Driver
@@ -71,6 +72,7 @@ def settings(tmp_path) -> Settings:
 def _no_prefect(monkeypatch):
     """Let tasks only be awaited, and logs stay here."""
     monkeypatch.setattr(build, "Driver", lambda run: Driver(run, PlainTasks()))
+    monkeypatch.setattr(audit, "_emit", lambda _: None)
     with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}):
         yield
 
@@ -257,3 +259,56 @@ class TestWorkspaces:
                     await running
         assert player.running == 0
         assert not (settings.runs / str(run.id)).exists()
+
+
+class TestTrail:
+    @pytest.mark.parametrize(
+        ("name", "on_error", "acts"),
+        [
+            ("Ada", OnError.STOP, [Act.STARTED, Act.COMPLETED]),
+            ("fail", OnError.STOP, [Act.STARTED, Act.FAILED]),
+            ("fail", OnError.FINISH, [Act.STARTED, Act.FAILED]),
+            ("fail", OnError.CONTINUE, [Act.STARTED, Act.PARTIAL]),
+        ],
+    )
+    async def test_beginning_and_end_of_a_run_are_recorded(self, plan, tmp_path, name, on_error, acts):
+        settings = Settings(home=tmp_path / "home", on_error=on_error)
+        with flow_run() as run:
+            await asyncio.gather(run_plan(plan, {"name": name, "times": 2}, caller(settings)), return_exceptions=True)
+        assert [(entry.act, entry.run_id) for entry in entries(settings.runs)] == [(act, str(run.id)) for act in acts]
+
+    async def test_a_cancelled_run_is_recorded(self, plan, settings):
+        player = Player()
+        with flow_run():
+            running = asyncio.create_task(run_plan(plan, {"name": "slow", "times": 2}, caller(settings, player)))
+            async with asyncio.timeout(10):
+                while not player.running:
+                    await asyncio.sleep(0.005)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        assert [entry.act for entry in entries(settings.runs)] == [Act.STARTED, Act.CANCELLED]
+
+
+class TestStates:
+    @pytest.mark.parametrize(
+        ("on_error", "name", "words"),
+        [
+            (OnError.FINISH, "Unfinished", "what ran was let to its end"),
+            (OnError.CONTINUE, "Partial", "the outputs that exist were published"),
+        ],
+    )
+    async def test_they_tell_what_was_done_after_a_failure(self, plan, tmp_path, on_error, name, words):
+        settings = Settings(home=tmp_path / "home", on_error=on_error, outdir=tmp_path / "results")
+        backend = FakeBackend(Player(), containers=False)
+        with flow_run():
+            state = await build_flow(plan, settings, backend=backend).fn(name="fail", times=2)
+        assert (state.type, state.name) == (StateType.FAILED, name)
+        assert words in state.message
+        assert (tmp_path / "results").exists() is (on_error is OnError.CONTINUE)
+        with pytest.raises(StepError):
+            await state.aresult()
+
+    async def test_a_run_that_stops_just_fails(self, plan, settings):
+        backend = FakeBackend(Player(), containers=False)
+        with flow_run(), pytest.raises(StepError):
+            await build_flow(plan, settings, backend=backend).fn(name="fail", times=2)

@@ -5,7 +5,8 @@ import pytest
 from prefect.states import Completed
 
 from cwl_prefect.errors import ServerError, StepError, TemporaryStepError
-from cwl_prefect.flows.wide import run_groups
+from cwl_prefect.flows.halt import Gate, NotStartedError
+from cwl_prefect.flows.wide import WideScatter, run_groups
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.settings import OnError, Settings
 from tests.unit.flows.driving import PlainTasks, drive, graph
@@ -68,11 +69,12 @@ def settings(**changed) -> Settings:
     return Settings(group_size=3, **changed)
 
 
-async def groups(calls: Calls, *, tries: int = 1, run: Run | None = None, **changed):
+async def groups(calls: Calls, *, tries: int = 1, run: Run | None = None, gates=(), **changed):
     tasks = PlainTasks(tries=tries)
     run = run or Run(settings(**changed))
     states: list = []
-    found = await run_groups(tasks, run, "align", calls.all, [Completed(name="before")], states)
+    scatter = WideScatter(step="align", calls=calls.all, gates=gates)
+    found = await run_groups(tasks, run, scatter, [Completed(name="before")], states)
     return found, tasks, [state.name for state in states]
 
 
@@ -143,9 +145,10 @@ class TestFailures:
                 raise ServerError("the server went away")
 
         calls = Calls(9)
+        scatter = WideScatter(step="align", calls=calls.all)
         async with asyncio.timeout(5):
             with pytest.raises(ServerError):
-                await run_groups(Refusing(), Run(settings(on_error=on_error)), "align", calls.all, [], [])
+                await run_groups(Refusing(), Run(settings(on_error=on_error)), scatter, [], [])
         assert calls.begun == []
 
     async def test_it_ends_other_groups_too(self):
@@ -168,6 +171,40 @@ class TestFailures:
         with pytest.raises(ZeroDivisionError):
             await groups(calls, run=run)
         assert [error.message for error in run.caller.errors] == ["four"]
+
+
+class TestGates:
+    async def test_no_group_begins_behind_a_closed_gate(self):
+        gate = Gate()
+        gate.close()
+        calls = Calls(7)
+        with pytest.raises(NotStartedError):
+            await groups(calls, gates=[gate], on_error=OnError.FINISH)
+        assert calls.begun == []
+
+    async def test_what_began_ends_and_is_not_lost_as_a_failure(self):
+        gate = Gate()
+        calls = Calls(9, slow={0, 1, 2})
+        running = asyncio.create_task(groups(calls, gates=[gate], on_error=OnError.FINISH))
+        while len(calls.begun) < 3:
+            await asyncio.sleep(0)
+        gate.close()
+        for event in calls.events.values():
+            event.set()
+        with pytest.raises(NotStartedError):
+            await running
+        assert sorted(calls.ended) == [0, 1, 2]
+
+    async def test_the_failure_is_told_rather_than_what_was_not_started(self):
+        class Closing(Calls):
+            async def _call(self, number):
+                if number == 0:
+                    await asyncio.sleep(0.01)
+                    raise NotStartedError("not started")
+                return await super()._call(number)
+
+        with pytest.raises(StepError, match="broken"):
+            await groups(Closing(3, {2: [StepError("broken")]}), on_error=OnError.FINISH)
 
 
 class TestTries:

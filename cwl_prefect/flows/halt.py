@@ -1,0 +1,76 @@
+"""What must not be started any more: after a failure with on_error=finish, or when a scatter fails again and again."""
+
+from collections.abc import Iterable
+
+from cwl_prefect.errors import CwlPrefectError, StepError
+
+
+class NotStartedError(StepError):
+    """A call was not started, because something else failed; that failure is told, and this is not."""
+
+
+class Gate:
+    """Lets calls begin until it is closed; what runs is not touched."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        """Let nothing more begin."""
+        self.closed = True
+
+
+class Breaker(Gate):
+    """Closes when the calls of a scatter that end first all fail alike, since the others would fail too.
+
+    Alike are failures of the same kind with the same exit status.
+
+    Args:
+        step: Name of the step, for the error.
+        most: How many calls decide; None: it never closes.
+        count: How many calls there are.
+    """
+
+    def __init__(self, step: str, *, most: int | None, count: int) -> None:
+        super().__init__()
+        self._step = step
+        self._most = most
+        self._count = count
+        self._failures: list[StepError] | None = []  # None: decided
+
+    @property
+    def error(self) -> StepError | None:
+        """What to tell where it closed."""
+        if not self.closed:
+            return None
+        return StepError(
+            f"{self._step}: the first {self._most} calls to end failed alike, so no more of its {self._count} calls "
+            "were started.",
+            step=self._step,
+            hint="see the first failure; raise or unset CWL_PREFECT_CIRCUIT_BREAKER to try them all.",
+        )
+
+    def passed(self) -> None:
+        """Count a call that ended well."""
+        self._failures = None
+
+    def failed(self, error: CwlPrefectError) -> None:
+        """Count a failure that is final."""
+        if self._most is None or self._failures is None:
+            return
+        if not isinstance(error, StepError) or (self._failures and not _alike(self._failures[0], error)):
+            self._failures = None
+            return
+        self._failures.append(error)
+        if len(self._failures) >= self._most:
+            self._failures = None
+            self.close()
+
+
+def any_closed(gates: Iterable[Gate]) -> bool:
+    """Tell whether nothing may begin behind these gates."""
+    return any(gate.closed for gate in gates)
+
+
+def _alike(one: StepError, other: StepError) -> bool:
+    return type(one) is type(other) and one.exit_status == other.exit_status

@@ -101,6 +101,10 @@ InputsFile = Annotated[
 ]
 ConcurrencyLimit = Annotated[int | None, typer.Option(min=1, help="How many runs there may be at once.")]
 Tag = Annotated[list[str] | None, typer.Option("--tag", help="Tag of its runs; repeatable.")]
+StepOverrides = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="YAML or JSON by pattern of step names: resources, image, env and others."),
+]
 LIMITS = "Limits"
 FILES = "Files"
 
@@ -141,10 +145,7 @@ def run(  # noqa: PLR0917 - one parameter for each option
     steps_pool: Annotated[
         str | None, typer.Option(metavar="POOL", help="Work pool whose job template the steps' containers use.")
     ] = None,
-    step_overrides: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="YAML or JSON by pattern of step names: resources, image, env and others."),
-    ] = None,
+    step_overrides: StepOverrides = None,
     no_container: Annotated[
         bool, typer.Option("--no-container", help="Run every step as a process of this machine, as --backend local.")
     ] = False,
@@ -192,6 +193,42 @@ def run(  # noqa: PLR0917 - one parameter for each option
         arguments=tuple(arguments or ()), overrides=overrides, outdir=outdir, quiet=quiet, verbose=verbose
     )
     raise typer.Exit(running.run_document(request))
+
+
+@app.command("explain-job", context_settings={"ignore_unknown_options": True})
+def explain_job(  # noqa: PLR0917 - one parameter for each option
+    arguments: Annotated[
+        list[str],
+        typer.Argument(metavar="DOCUMENT [JOB_ORDER] [--INPUT VALUE]...", help="What would run, with which inputs."),
+    ],
+    step: Annotated[str | None, typer.Option(help="Step as prepare.align; needed where there are several.")] = None,
+    pool: Annotated[str | None, typer.Option("--pool", "-p", help="Work pool whose job template steps use.")] = None,
+    deployment: Annotated[
+        str | None, typer.Option(metavar="FLOW/NAME", help="Deployment whose pool and job variables steps use.")
+    ] = None,
+    job_variable: Annotated[
+        list[str] | None,
+        typer.Option("--job-variable", metavar="NAME=VALUE", help="Job variable of the run, as JSON; repeatable."),
+    ] = None,
+    step_overrides: StepOverrides = None,
+    backend: Annotated[BackendChoice | None, typer.Option(help="Where steps run.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of YAML.")] = False,
+) -> None:
+    """Show the container of a step as it will be, and where each field comes from; nothing is run."""
+    from cwl_prefect.cli import explain
+
+    explain.explain(
+        explain.ExplainRequest(
+            arguments=tuple(arguments),
+            step=step,
+            pool=pool,
+            deployment=deployment,
+            job_variables=job_variable or (),
+            overrides={"backend": backend},
+            step_overrides=step_overrides,
+            as_json=as_json,
+        )
+    )
 
 
 @app.command()

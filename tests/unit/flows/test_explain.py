@@ -1,0 +1,198 @@
+"""What a step will be, before anything runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+
+from cwl_prefect.api import load_plan
+from cwl_prefect.backends.job_variables import Layer, Origin, packaged_template
+from cwl_prefect.errors import UnsupportedError, UsageError
+from cwl_prefect.flows.explain import Explanation, Question, explain_job
+from cwl_prefect.flows.pool import StepsPool
+from cwl_prefect.settings import Settings
+
+WORKFLOW = """\
+cwlVersion: v1.2
+class: Workflow
+requirements: {InlineJavascriptRequirement: {}, ScatterFeatureRequirement: {}, SubworkflowFeatureRequirement: {},
+  StepInputExpressionRequirement: {}}
+inputs: {reads: "File[]", empty: {type: "string[]", default: []}, level: int}
+outputs: []
+steps:
+  prepare:
+    scatter: read
+    in: {read: reads, level: level}
+    out: [bam]
+    run:
+      class: Workflow
+      inputs: {read: File, level: int}
+      outputs: {bam: {type: File, outputSource: align/bam}}
+      steps:
+        align:
+          in: {read: read, level: {source: level, valueFrom: "$(self + 1)"}}
+          out: [bam]
+          run:
+            class: CommandLineTool
+            requirements: {DockerRequirement: {dockerPull: "bwa:1"}, EnvVarRequirement: {envDef: {MODE: fast}},
+              InitialWorkDirRequirement: {listing: [{entry: "$(inputs.read)", writable: true}]}}
+            inputs: {read: File, level: int}
+            baseCommand: [bwa, mem]
+            arguments: [$(inputs.level), $(inputs.read.basename)]
+            outputs: {bam: {type: File, outputBinding: {glob: "*"}}}
+  merge:
+    in:
+      bams: prepare/bam
+      first: {source: prepare/bam, valueFrom: "$(self[0].contents.length.x)"}
+      plain: level
+    when: "$(inputs.plain > 0)"
+    out: [count]
+    run:
+      class: CommandLineTool
+      inputs:
+        bams: {type: "File[]", inputBinding: {}}
+        first: {type: int, inputBinding: {}}
+        plain: {type: int, inputBinding: {}}
+      baseCommand: merge
+      outputs: {count: {type: int, outputBinding: {outputEval: "$(1)"}}}
+  index:
+    in: {bam: {source: prepare/bam, valueFrom: "$(self[0])"}, count: merge/count}
+    when: "$(inputs.count > 1)"
+    out: []
+    run:
+      class: CommandLineTool
+      requirements: {DockerRequirement: {dockerPull: samtools}}
+      inputs: {bam: {type: File, secondaryFiles: [.bai, ^.idx], inputBinding: {}}}
+      baseCommand: index
+      outputs: []
+  nothing:
+    scatter: word
+    in: {word: empty}
+    out: []
+    run: {class: CommandLineTool, baseCommand: echo, inputs: {word: {type: string, inputBinding: {}}}, outputs: []}
+  expression:
+    in: {}
+    out: []
+    run: {class: ExpressionTool, inputs: [], outputs: [], expression: "${return {};}"}
+"""
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("explained")
+    (directory / "workflow.cwl").write_text(WORKFLOW)
+    for name in ("a.fq", "b.fq"):
+        (directory / name).write_text("reads")
+    return directory
+
+
+def docker_pool(*layers: Layer, **defaults: Any) -> StepsPool:
+    template: dict[str, Any] = packaged_template("docker")
+    for name, value in defaults.items():
+        template["variables"]["properties"][name]["default"] = value
+    return StepsPool(name="containers", type="docker", base_job_template=template, layers=layers)
+
+
+async def explained(directory: Path, step: str, pool: StepsPool | None = None, **settings: Any) -> Explanation:
+    chosen = Settings(home=directory / "home", **settings)
+    reads: list[JsonValue] = [{"class": "File", "location": (directory / name).as_uri()} for name in ("a.fq", "b.fq")]
+    plan = load_plan(directory / "workflow.cwl", settings=chosen)
+    order = {"reads": reads, "level": 1}
+    return await explain_job(Question(plan=plan, order=order, step=step, settings=chosen, pool=pool))
+
+
+async def test_a_container_is_shown_as_it_will_be(directory: Path) -> None:
+    found = await explained(directory, "prepare.align", docker_pool())
+    made: dict[str, Any] = found.configuration
+    assert (found.call, found.runs_as, found.pool) == ("prepare[0].align", "docker", "containers")
+    assert made["command"] == ["bwa", "mem", "2", "a.fq"]
+    assert (made["image"], made["network_mode"], made["environment"]["MODE"]) == ("bwa:1", "none", "fast")
+    assert found.unknown == {}
+    assert found.notes == ("prepare is called 2 times; this is the first call.",)
+    (outdir,) = [mount for mount in made["mounts"] if mount["Target"] == "/var/spool/cwl"]
+    assert outdir["Source"].startswith(f"{(directory / 'home/runs/FLOW-RUN-ID').resolve()}/")
+
+
+async def test_fields_say_where_they_came_from(directory: Path) -> None:
+    layers = (
+        Layer(origin=Origin.DEPLOYMENT, variables={"labels": {"team": "a"}, "cwl": {"env": {"SITE": "north"}}}),
+        Layer(
+            origin=Origin.RUN, variables={"cwl": {"steps": {"*.align": {"mem_limit": "1g", "env": {"LC_ALL": "C"}}}}}
+        ),
+    )
+    found = await explained(directory, "prepare.align", docker_pool(*layers, privileged=True))
+    origins = {".".join(map(str, path)): origin for path, origin in found.origins.items()}
+    expected = {
+        "read_only": "cwl-prefect",
+        "environment.HOME": "cwl-prefect",
+        "privileged": "pool template",
+        "labels.team": "deployment",
+        "environment.SITE": "deployment",
+        "image": "CWL document",
+        "command": "CWL document",
+        "environment.MODE": "CWL document",
+        "mem_limit": "step override",
+        "environment.LC_ALL": "step override",
+    }
+    assert {name: origins[name] for name in expected} == expected
+    assert found.overrides == ("run: *.align",)
+
+
+async def test_an_image_from_an_override_changes_nothing_else(directory: Path) -> None:
+    found = await explained(directory, "merge", step_overrides={"merge": {"image": "mine"}})
+    assert found.runs_as == "docker"
+    assert [path for path, origin in found.origins.items() if origin == "step override"] == [("image",)]
+
+
+async def test_placeholders_stand_for_what_other_steps_give(directory: Path) -> None:
+    found = await explained(directory, "merge")
+    made: dict[str, Any] = found.configuration
+    assert found.runs_as == "process"
+    assert "an output of the step prepare" in found.unknown["bams"]
+    assert "its valueFrom uses first, without which it fails" in found.unknown["first"]
+    assert "plain" not in found.unknown
+    assert made["command"][0] == "merge"
+    assert "UNKNOWN-merge-bams" in made["command"][1]
+    assert made["command"][2:] == ["0", "1"]
+    assert str(directory) not in made["command"][1] or "FLOW-RUN-ID" in made["command"][1]
+
+
+async def test_secondary_files_stand_beside_placeholders(directory: Path) -> None:
+    found = await explained(directory, "index", docker_pool())
+    made: dict[str, Any] = found.configuration
+    mounted = [mount["Target"] for mount in made["mounts"]]
+    assert any(target.endswith("UNKNOWN-index-bam.bai") for target in mounted)
+    assert "whether index runs is not known before the run: when is $(inputs.count > 1)" in found.notes
+
+
+async def test_an_empty_scatter_is_said(directory: Path) -> None:
+    found = await explained(directory, "nothing")
+    assert "nothing is scattered over nothing: it will never be called" in found.notes[0]
+    assert found.configuration["command"] == ["echo", "UNKNOWN-nothing-word"]
+
+
+async def test_nothing_secret_is_shown_or_read(directory: Path) -> None:
+    run = {
+        "registry_credentials": "{{ prefect.blocks.docker-registry-credentials.site }}",
+        "labels": {"a": "{{ prefect.blocks.secret.label }}"},
+        "cwl": {"env": {"DB_PASSWORD": "hush", "OTHER": "{{ prefect.blocks.secret.other }}"}},
+    }
+    found = await explained(directory, "prepare.align", docker_pool(Layer(origin=Origin.RUN, variables=run)))
+    text = json.dumps(found.configuration)
+    assert "hush" not in text
+    assert "(Prefect block secret.other)" in text
+    assert "(Prefect block secret.label)" in text
+
+
+async def test_nothing_is_left_behind(directory: Path) -> None:
+    await explained(directory, "prepare.align")
+    assert not (directory / "home" / "runs").exists()
+
+
+async def test_a_step_that_is_not_there_or_runs_nothing_is_refused(directory: Path) -> None:
+    with pytest.raises(UsageError, match=r"(?s)no step align.*prepare\.align, merge"):
+        await explained(directory, "align")
+    with pytest.raises(UnsupportedError, match="ExpressionTool"):
+        await explained(directory, "expression")

@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from prefect import State, Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 from prefect.utilities.annotations import opaque
 
 from cwl_prefect.errors import CwlPrefectError
@@ -59,8 +59,11 @@ async def _is_tried_again(_task: Task[Any, Any], _task_run: TaskRun, state: Stat
     retry_condition_fn=_is_tried_again,
     retry_jitter_factor=JITTER,
 )
-async def _attempt(label: str, work: Work) -> object:  # noqa: ARG001 - the label names the task run
-    return await work.attempt()
+async def _attempt(label: str, work: Work) -> object:
+    try:
+        return await work.attempt()
+    except asyncio.CancelledError:
+        return Cancelled(message=f"{label} was stopped")  # Prefect would say that it crashed
 
 
 @task(name="step", task_run_name="{label}", persist_result=False, cache_policy=NO_CACHE)
@@ -89,6 +92,8 @@ class StepTasks:
         """
         call = cast("Callable[..., Awaitable[State[object]]]", self._task(step))
         state = await call(label, opaque(work), wait_for=list(after[:MOST_EDGES]), return_state=True)
+        if state.is_cancelled():
+            raise asyncio.CancelledError
         return await state.aresult(), state
 
     async def skip(self, step: str, label: str, after: Sequence[State[Any]]) -> State[Any]:

@@ -1,5 +1,8 @@
+import asyncio
+
 import pytest
-from prefect.states import Completed, Failed
+from prefect.client.schemas.objects import StateType
+from prefect.states import Cancelled, Completed, Failed
 
 from cwl_prefect.errors import StepError, TemporaryStepError
 from cwl_prefect.flows.tasks import JITTER, MOST_EDGES, StepTasks, _attempt, _is_tried_again, _skip, retry_delays
@@ -99,6 +102,22 @@ class TestTaskRuns:
         with pytest.raises(StepError) as found:
             await tasks.run("align", "align[3]", Work(), [])
         assert found.value is error
+
+    async def test_work_that_is_cancelled_did_not_crash(self):
+        class Endless:
+            async def attempt(self):
+                await asyncio.sleep(60)
+
+        running = asyncio.create_task(_attempt.fn("align[3]", Endless()))
+        await asyncio.sleep(0)
+        running.cancel()
+        state = await running
+        assert (state.type, state.message) == (StateType.CANCELLED, "align[3] was stopped")
+
+    async def test_a_cancelled_task_run_cancels_who_waits_for_it(self, tasks):
+        tasks._made["align"] = Recorder(Cancelled())
+        with pytest.raises(asyncio.CancelledError):
+            await tasks.run("align", "align[3]", Work(), [])
 
     async def test_prefect_does_not_look_into_the_work(self, tasks):
         recorder = tasks._made["align"] = Recorder(Completed(data=1))

@@ -28,6 +28,8 @@ from cwl_prefect.settings import OnError, Settings
 if TYPE_CHECKING:
     from prefect import Flow
 
+    from cwl_prefect.flows.run import Caller
+
 
 OVERRIDES = frozenset({"cwl:requirements", "cwltool:overrides"})
 
@@ -198,8 +200,38 @@ async def run(
 
     chosen = settings or Settings()
     caller = await invoke(plan, job_order, settings=chosen, outdir=outdir, observer=observer, backend=backend)
+    return _result(caller)
+
+
+async def resume(
+    run: str, *, settings: Settings | None = None, observer: Observer | None = None, backend: Backend | None = None
+) -> RunResult:
+    """Run again what a run did not finish, as the same flow run.
+
+    What finished is found in the call cache; what still runs, or ended after its driver was killed, is adopted.
+
+    Args:
+        run: Name of the run, its flow run id, or the beginning of the id.
+        settings: Say where its workspaces are; what the run was started with goes over them.
+        observer: Told what happens.
+        backend: Runs every tool call; chosen by the settings where none is given.
+
+    Raises:
+        InputError: Nothing is known of it here, it is running, or it is complete.
+        DocumentError: Its plan cannot be read.
+        ServerError: No Prefect API can be reached or started.
+    """
+    from cwl_prefect.flows import resume as resuming
+
+    chosen = settings or Settings()
+    found = resuming.find(run, chosen)
+    caller = await resuming.resume(found, settings=chosen, observer=observer, backend=backend)
+    return _result(caller)
+
+
+def _result(caller: "Caller") -> RunResult:
     return RunResult(
-        status=_status(caller.errors, chosen),
+        status=_status(caller.errors, caller.settings),
         outputs=caller.outputs,
         flow_run_id=caller.flow_run_id,
         url=caller.url,

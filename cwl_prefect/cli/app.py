@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from cwl_prefect import __version__
+from cwl_prefect.cli.runs_app import runs_app
 
 
 class ReportingGroup(TyperGroup):
@@ -79,6 +80,7 @@ server_app = typer.Typer(
 app.add_typer(server_app, name="server")
 pool_app = typer.Typer(help="Work pools of the Prefect server.", no_args_is_help=True)
 app.add_typer(pool_app, name="pool")
+app.add_typer(runs_app, name="runs")
 
 Document = Annotated[
     str, typer.Argument(metavar="DOCUMENT", help="A CWL document: a path or URL, with #id for a part of it.")

@@ -73,14 +73,19 @@ def stage(  # noqa: PLR0913  (a job is told apart by five plain values that have
         mounts=tuple(staging.mounts),
         workdir=call.outdir,
         stdin=stdin,
-        stdout=workspace.logs / "stdout" if call.stdout is None else workspace.out / call.stdout,
-        stderr=workspace.logs / "stderr" if call.stderr is None else workspace.out / call.stderr,
+        stdout=stream_file(call.stdout, "stdout", workspace),
+        stderr=stream_file(call.stderr, "stderr", workspace),
         resources=call.resources,
         network=call.network,
         user=user,
         timeout_s=call.timeout_s,
         labels=labels,
     )
+
+
+def stream_file(target: str | None, name: str, workspace: Workspace) -> Path:
+    """Give the file that takes a stream of a call: the one that it names in its output directory, or a log."""
+    return workspace.logs / name if target is None else workspace.out / target
 
 
 def relink(call: BoundCall, workspace: Workspace) -> None:

@@ -17,6 +17,7 @@ from cwl_prefect.errors import BackendError
 _logger = logging.getLogger(__name__)
 
 EVIDENCE = ".call"  # in the workspace of a failed call: what it printed, its inputs and its temporary files
+SCRATCH = ".scratch"  # in the directory of a run: what its calls use one after the other
 _LONGEST_NAME = 100
 
 
@@ -57,7 +58,7 @@ class ScratchPool:
     """Scratch directories of a run, each used by one call at a time."""
 
     def __init__(self, runs: Path, run_id: str) -> None:
-        self._directory = run_directory(runs, run_id) / ".scratch"
+        self._directory = run_directory(runs, run_id) / SCRATCH
         self._free: list[Path] = []
         self._numbers = count()
 
@@ -130,6 +131,18 @@ def settle(workspace: Workspace) -> Workspace:
     with contextlib.suppress(OSError):
         workspace.scratch.rename(kept)
     return replace(workspace, scratch=kept) if kept.is_dir() else workspace
+
+
+def tidy(workspace: Workspace) -> None:
+    """Remove what is of no use after a call that ended well, where it lies in the workspace itself."""
+    if workspace.scratch is not None:
+        return
+    for directory in (workspace.tmp, workspace.stage):
+        if directory.is_dir():
+            _remove_tree(directory)
+    for stream in ("stdout", "stderr"):
+        with contextlib.suppress(OSError):
+            (workspace.logs / stream).unlink()
 
 
 def remove(workspace: Workspace) -> None:

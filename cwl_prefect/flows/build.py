@@ -23,6 +23,7 @@ from cwl_prefect.flows.failures import told_by_state
 from cwl_prefect.flows.hooks import reap
 from cwl_prefect.flows.nested import count_unscattered, flow_name
 from cwl_prefect.flows.params import docstring, job_order, signature
+from cwl_prefect.flows.recording import recorded
 from cwl_prefect.flows.reference import with_optional_inputs
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
 from cwl_prefect.model.events import RunStarted
@@ -130,7 +131,7 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
     run_id, settings = str(flow_run.id), caller.settings
     caller.flow_run_id = run_id
     succeeded = False
-    async with open_run(plan, caller, run_id) as run, audited(run):
+    async with open_run(plan, caller, run_id) as run, recorded(run, plan, order, flow_run), audited(run):
         run.tell(RunStarted(flow_run_id=run_id, name=flow_run.name, url=_url(run_id)))
         try:
             outputs = await _driven(run, order)

@@ -7,8 +7,12 @@ from typing import Any
 from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
+from cwl_prefect.engine.workspace import run_directory
+from cwl_prefect.settings import Settings
+
 LABEL_RUN = "cwl-prefect.io/flow-run-id"
 LABEL_STEP = "cwl-prefect.io/step"
+LABEL_CALL = "cwl-prefect.io/call"  # what the call runs on what (see `cwl_prefect.engine.identity`)
 
 _logger = logging.getLogger(__name__)
 
@@ -18,16 +22,24 @@ REAP_TIMEOUT_S = 20
 async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect names them
     """Remove the containers that a cancelled or crashed flow run may have left; selects by label only.
 
-    Prefect calls it by keyword, and perhaps in another process than the flow's.
+    Prefect calls it by keyword, and perhaps in another process than the flow's, when the run may have begun again.
     """
+    from cwl_prefect.flows.claim import is_driven
+
+    if not is_driven(run_directory(Settings().runs, str(flow_run.id))):
+        await reap_run(str(flow_run.id))
+
+
+async def reap_run(flow_run_id: str) -> None:
+    """Remove all containers of a flow run, within a time limit; a failure is told to the log."""
     from cwl_prefect.backends.choice import docker_available
 
     try:
         async with asyncio.timeout(REAP_TIMEOUT_S):
             if await asyncio.to_thread(docker_available):
-                await _remove_containers(str(flow_run.id))
+                await _remove_containers(flow_run_id)
     except Exception:
-        _logger.exception("containers of the flow run %s could not be removed", flow_run.id)
+        _logger.exception("containers of the flow run %s could not be removed", flow_run_id)
 
 
 async def _remove_containers(flow_run_id: str) -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from prefect import State
+from prefect.client.schemas.objects import FlowRun
+from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 from pydantic import JsonValue
 
@@ -45,13 +48,37 @@ async def invoke(
     order = await asyncio.to_thread(prepared, plan, job_order, settings)
     backends = None if backend is None else Backends.of(backend, settings)
     caller = Caller(settings=settings, observer=observer, outdir=outdir, backends=backends, job_order=order)
-    async with lease(settings) as endpoint:
-        with temporary_settings(updates=_api_settings(endpoint)):
-            await _call(plan, job_order, caller)
+    async with connected(settings):
+        await call(plan, job_order, caller)
     return caller
 
 
-async def _call(plan: WorkflowPlan, job_order: Mapping[str, JsonValue], caller: Caller) -> None:
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[ApiEndpoint]:
+    """Let Prefect work with the API that runs use, which stays for as long as this is open.
+
+    Raises:
+        ServerError: The configured API does not answer, or the local server does not start.
+    """
+    async with lease(settings) as endpoint:
+        with temporary_settings(updates=_api_settings(endpoint)):
+            yield endpoint
+
+
+async def call(
+    plan: WorkflowPlan, job_order: Mapping[str, JsonValue], caller: Caller, flow_run: FlowRun | None = None
+) -> None:
+    """Run the flow of a plan for a caller, who is told what came of it.
+
+    Args:
+        plan: What to run.
+        job_order: Inputs to show with the flow run.
+        caller: Who wants it; holds the prepared inputs.
+        flow_run: The flow run to go on with; a new one where none is given.
+
+    Raises:
+        TimeLimitError: The run took longer than the settings allow.
+    """
     names = parameter_names(plan)
     shown = {names[port]: value for port, value in job_order.items() if port in names}
     large = len(json.dumps(shown)) > LARGEST_PARAMETERS
@@ -59,8 +86,12 @@ async def _call(plan: WorkflowPlan, job_order: Mapping[str, JsonValue], caller: 
     parameters: dict[str, Any] = {"inputs": "given by the caller; too large to be shown"} if large else shown
     token = CALLER.set(caller)
     try:
-        call = cast("Callable[..., Awaitable[State[Any]]]", flow)
-        state = await call(**parameters, return_state=True)
+        if flow_run is None:
+            begin = cast("Callable[..., Awaitable[State[Any]]]", flow)
+            state = await begin(**parameters, return_state=True)
+        else:
+            again = cast("Callable[..., Awaitable[State[Any]]]", run_flow)
+            state = await again(flow, flow_run=flow_run, parameters=parameters, return_type="state")
         await state.aresult()
     except CwlPrefectError as error:
         if error not in caller.errors:

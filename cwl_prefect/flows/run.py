@@ -16,6 +16,8 @@ from cwl_prefect.engine.scheduler import ResourcePool
 from cwl_prefect.engine.workspace import ScratchPool
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.choose import Backends
+from cwl_prefect.flows.claim import claim
+from cwl_prefect.flows.hooks import reap_run
 from cwl_prefect.flows.pool import job_variables, steps_pool, with_overrides
 from cwl_prefect.model.events import Observer, RunEvent, StepEvent, StepEventKind
 from cwl_prefect.model.plan import WorkflowPlan
@@ -63,6 +65,7 @@ class Run:
     scratch: ScratchPool
     retries: Retries
     memory: MemoryRecord
+    again: bool = False  # an earlier driver began this run and was killed, or it failed
 
     @property
     def settings(self) -> Settings:
@@ -97,6 +100,13 @@ async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIter
     Raises:
         UsageError: The work pool of its steps, or an override for single steps, is wrong.
     """
+    with claim(caller.settings.runs, run_id) as claimed:
+        async with _opened(plan, caller, run_id, again=claimed.again) as run:
+            yield run
+
+
+@asynccontextmanager
+async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: bool) -> AsyncIterator[Run]:
     settings = caller.settings
     threads = ThreadPoolExecutor(max_workers=WORKER_THREADS, thread_name_prefix="cwl-prefect")
     steps = None if caller.backends is not None else await steps_pool(settings)
@@ -118,7 +128,10 @@ async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIter
             scratch=ScratchPool(settings.runs, run_id),
             retries=Retries(RetryPolicy.of(settings, pool.ram_mib)),
             memory=MemoryRecord(settings.memory),
+            again=again,
         )
     finally:
         await backends.close()
+        if again:
+            await asyncio.shield(reap_run(run_id))  # what no call of this driver asked for
         threads.shutdown(wait=False, cancel_futures=True)

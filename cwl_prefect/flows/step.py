@@ -6,10 +6,11 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cwl_prefect.backends.base import Backend, execute
+from cwl_prefect.backends.base import Backend, JobHandle, execute, finish
 from cwl_prefect.cwl.bind import Bound, Place, collects_quickly
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.diagnose import explain
+from cwl_prefect.engine.identity import identity
 from cwl_prefect.engine.stage import relink, stage
 from cwl_prefect.engine.validate import validate
 from cwl_prefect.engine.workspace import Workspace
@@ -21,7 +22,8 @@ from cwl_prefect.errors import (
     StepError,
     TemporaryStepError,
 )
-from cwl_prefect.flows.hooks import LABEL_RUN, LABEL_STEP
+from cwl_prefect.flows.adopt import adopted
+from cwl_prefect.flows.hooks import LABEL_CALL, LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.tool_log import followed
 from cwl_prefect.model.events import StepEventKind
@@ -37,7 +39,7 @@ from cwl_prefect.model.job import (
 )
 from cwl_prefect.model.plan import ProcessClass, ToolPlan
 from cwl_prefect.model.values import CwlObject, file_objects
-from cwl_prefect.settings import Keep, search_path
+from cwl_prefect.settings import Keep, Settings, search_path
 
 SMALL_OUTPUT = 256 * 1024  # bytes
 COPIED_KINDS = (EntryKind.WRITABLE_FILE, EntryKind.WRITABLE_DIRECTORY)
@@ -155,7 +157,7 @@ class CallWork:
 async def _bind(run: Run, call: Call) -> _Prepared:
     backend = await run.backends.choose(call.tool, name=call.name)
     space = workspaces.locate(run.runs, run.run_id, call.step, call.index)
-    if run.settings.keep is not Keep.ALWAYS:
+    if run.settings.keep is not Keep.ALWAYS and not backend.capabilities.outlives_driver:
         with _named(call.name):
             space = replace(space, scratch=run.scratch.take())
     place = Place(
@@ -178,9 +180,15 @@ async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> Cwl
     bound, backend, space = prepared.bound, prepared.backend, prepared.space
     copies = any(entry.kind in COPIED_KINDS for entry in bound.call.entries)
     with _named(call.name):
-        job = await run.in_thread(_stage, run, call, prepared, tries) if copies else _stage(run, call, prepared, tries)
+        found = await _adopted(run, call, prepared, tries)
+        if found is not None:
+            job = found.job
+        elif copies:
+            job = await run.in_thread(_stage, run, call, prepared, tries)
+        else:
+            job = _stage(run, call, prepared, tries)
         async with followed(job.stderr, name=call.name, most=run.settings.log_lines):
-            outcome = await execute(backend, job)
+            outcome = await (execute(backend, job) if found is None else finish(backend, found))
     _check(outcome, bound.call, job, call.name, run, space)
     if collects_quickly(call.tool) and is_small(space.out):
         return _finish(run, call, prepared, outcome)
@@ -214,16 +222,49 @@ def is_small(directory: Path) -> bool:
     return True
 
 
+async def _adopted(run: Run, call: Call, prepared: _Prepared, tries: int) -> JobHandle | None:
+    """Take over what an earlier driver of this run started for the call, whichever try it was."""
+    if not run.again or tries > 1 or not prepared.backend.capabilities.outlives_driver:
+        return None
+    return await adopted(
+        prepared.backend,
+        _limited(run, prepared),
+        prepared.space,
+        name=call.name,
+        job_ids=[_job_id(run, call, number) for number in range(_most_tries(run.settings), 0, -1)],
+        labels=_labels(run, call, prepared),
+    )
+
+
+def _most_tries(settings: Settings) -> int:
+    return 1 + settings.retries + settings.memory_retries + settings.infrastructure_retries
+
+
+def _job_id(run: Run, call: Call, tries: int) -> str:
+    return f"{run.run_id}-{call.name}-{tries}"
+
+
+def _labels(run: Run, call: Call, prepared: _Prepared) -> dict[str, str]:
+    labels = {LABEL_RUN: run.run_id, LABEL_STEP: call.name}
+    if prepared.backend.capabilities.outlives_driver:
+        labels[LABEL_CALL] = identity(prepared.bound.call)
+    return labels
+
+
+def _limited(run: Run, prepared: _Prepared) -> BoundCall:
+    bound = prepared.bound.call
+    return replace(bound, timeout_s=bound.timeout_s or run.settings.step_timeout_s)
+
+
 def _stage(run: Run, call: Call, prepared: _Prepared, tries: int) -> ContainerJob:
     workspaces.create(prepared.space)
-    bound = prepared.bound.call
     return stage(
-        replace(bound, timeout_s=bound.timeout_s or run.settings.step_timeout_s),
+        _limited(run, prepared),
         prepared.space,
-        job_id=f"{run.run_id}-{call.name}-{tries}",
+        job_id=_job_id(run, call, tries),
         name=call.name,
         mounts=prepared.backend.capabilities.mounts,
-        labels={LABEL_RUN: run.run_id, LABEL_STEP: call.name},
+        labels=_labels(run, call, prepared),
         user=None,
     )
 
@@ -235,6 +276,8 @@ def _finish(run: Run, call: Call, prepared: _Prepared, outcome: JobOutcome) -> C
     outputs = bound.collect(space.out, outcome.exit_code or 0)
     validate(outputs, bound.call, space.out, name=call.name)
     run.scratch.give_back(space)
+    if run.settings.keep is not Keep.ALWAYS:
+        workspaces.tidy(space)
     declared = {port.id for port in call.tool.outputs}
     return {port: value for port, value in outputs.items() if port in declared}
 

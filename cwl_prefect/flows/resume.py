@@ -1,0 +1,141 @@
+"""Run again what a run did not finish, as the same flow run.
+
+What finished is found in the call cache, what still runs or ended meanwhile is adopted.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from prefect import State, get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import TaskRunSort
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Crashed, Scheduled
+
+from cwl_prefect.backends.base import Backend
+from cwl_prefect.cwl import javascript
+from cwl_prefect.engine import manifest
+from cwl_prefect.engine.manifest import Outcome, RunManifest
+from cwl_prefect.errors import InputError
+from cwl_prefect.flows.choose import Backends
+from cwl_prefect.flows.claim import is_driven
+from cwl_prefect.flows.invoke import call, connected
+from cwl_prefect.flows.run import Caller
+from cwl_prefect.model.events import Observer
+from cwl_prefect.settings import Settings
+
+MOST_OPEN = 200  # task runs that a killed driver had open; Prefect gives no more at once
+SHORTEST_ID = 4  # characters of an id that may stand for it
+_OWN = frozenset({"home", "workdir"})  # where the manifest was found, whatever it says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRun:
+    """A run of this machine, and where its workspaces are."""
+
+    directory: Path
+    manifest: RunManifest
+
+    @property
+    def refusal(self) -> str | None:
+        """Why it cannot be resumed, or None where it can."""
+        if is_driven(self.directory):
+            return "it is running"
+        if self.manifest.outcome is Outcome.COMPLETED:
+            return "it is complete"
+        return None
+
+
+def find(run: str, settings: Settings) -> KnownRun:
+    """Find a run of this machine.
+
+    Args:
+        run: Its name, its flow run id, or the beginning of the id.
+        settings: Say where workspaces are.
+
+    Raises:
+        InputError: There is none, or more than one.
+    """
+    every = [KnownRun(directory=path, manifest=found) for path, found in manifest.read_all(settings.runs.resolve())]
+    found = [one for one in every if run in (one.manifest.run_id, one.manifest.name)]
+    if not found and len(run) >= SHORTEST_ID:
+        found = [one for one in every if one.manifest.run_id.startswith(run)]
+    if not found:
+        raise InputError(
+            f"nothing is known of a run {run} in {settings.runs}.",
+            hint="resume it on the machine that ran it, with the same CWL_PREFECT_HOME and CWL_PREFECT_WORKDIR; "
+            "workspaces of runs that succeeded are not kept.",
+        )
+    if len(found) > 1:
+        known = ", ".join(sorted(one.manifest.run_id for one in found))
+        raise InputError(f"{run} may be any of the runs {known}.", hint="give the whole id.")
+    return found[0]
+
+
+def settings_of(found: RunManifest, settings: Settings) -> Settings:
+    """Give the settings that a run goes on with: its own, wherever it is found now."""
+    own = {name: value for name, value in found.settings.items() if name not in _OWN}
+    return Settings.model_validate({**settings.model_dump(exclude_unset=True), **own})
+
+
+async def resume(
+    known: KnownRun, *, settings: Settings, observer: Observer | None = None, backend: Backend | None = None
+) -> Caller:
+    """Drive a run of this machine to its end, from wherever it stopped.
+
+    Args:
+        known: The run.
+        settings: Those of this process; the run's own go over them.
+        observer: Told what happens.
+        backend: Runs every tool call; chosen by the settings where none is given.
+
+    Raises:
+        InputError: It is running or complete.
+        DocumentError: Its plan cannot be read.
+        ServerError: No Prefect API can be reached or started.
+    """
+    found = known.manifest
+    if known.refusal is not None:
+        raise InputError(f"the run {found.name} cannot be resumed: {known.refusal}.")
+    plan = manifest.plan_of(known.directory, found)
+    chosen = settings_of(found, settings)
+    javascript.install(timeout_s=chosen.javascript_timeout_s, memory_mib=chosen.javascript_memory_mib)
+    caller = Caller(
+        settings=chosen,
+        observer=observer,
+        outdir=None if found.outdir is None else Path(found.outdir),
+        backends=None if backend is None else Backends.of(backend, chosen),
+        job_order=found.job_order,
+    )
+    async with connected(chosen), get_client() as client:
+        await call(plan, found.job_order, caller, await _reopened(client, UUID(found.run_id)))
+    return caller
+
+
+async def _reopened(client: PrefectClient, run_id: UUID) -> FlowRun | None:
+    """Let the flow run begin again; None where the server does not know it any more."""
+    try:
+        await client.read_flow_run(run_id)
+    except ObjectNotFound:
+        return None
+    await _close_task_runs(client, run_id)
+    await client.set_flow_run_state(run_id, Scheduled(message="Resumed"), force=True)
+    return await client.read_flow_run(run_id)
+
+
+async def _close_task_runs(client: PrefectClient, run_id: UUID) -> None:
+    """End the task runs that a killed driver left open; their calls get new ones."""
+    open_runs = await client.read_task_runs(
+        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])),
+        task_run_filter=TaskRunFilter.model_validate({"state": {"type": {"any_": [StateType.RUNNING]}}}),
+        sort=TaskRunSort.ID_DESC,
+        limit=MOST_OPEN,
+    )
+    ended: State[object] = Crashed(message="Its driver was killed")
+    with contextlib.suppress(ObjectNotFound):
+        await asyncio.gather(*(client.set_task_run_state(one.id, ended, force=True) for one in open_runs))

@@ -172,7 +172,7 @@ def check_job_variables(variables: JobVariables, *, pool_type: str, steps: Colle
     known = (
         frozenset(_properties(variables.template)) - _NO_STEP_S | {"env"} | MANIFEST_MEMBERS.get(pool_type, frozenset())
     )
-    for layer in variables.layers:
+    for layer in variables.all_layers:
         given = layer.variables.get(STEP_VARIABLES) or {}
         patterns = layer.for_steps.get(STEP_PATTERNS) or {}
         if not isinstance(given, Mapping) or not isinstance(patterns, Mapping):

@@ -234,6 +234,17 @@ def explain_job(  # noqa: PLR0917 - one parameter for each option
 
 
 @app.command()
+def doctor(
+    pool: Annotated[str | None, typer.Option("--pool", "-p", help="Look at this work pool too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Check everything that a run needs: each finding comes with its fix."""
+    from cwl_prefect.cli import doctor as examining
+
+    raise typer.Exit(examining.doctor(pool, as_json=as_json))
+
+
+@app.command()
 def compile(document: Document, output: Output = None) -> None:
     """Compile a document into a plan: one JSON file that can be run on another machine."""
     from cwl_prefect.cli import documents

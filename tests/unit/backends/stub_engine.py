@@ -69,6 +69,7 @@ class StubEngine:
     containers: dict[str, StubContainer] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     bodies: list[Json] = field(default_factory=list)
+    inspections: dict[str, list[Json]] = field(default_factory=dict)  # by identifier: mounts of other containers
     headers: list[dict[str, str]] = field(default_factory=list)
     refusals: list[tuple[str, int, str, int]] = field(default_factory=list)  # pattern, status, message, times
     holds: dict[str, threading.Event] = field(default_factory=dict)  # pattern: answer no earlier than this is set
@@ -237,6 +238,9 @@ class Handler(BaseHTTPRequestHandler):
         self._send({"Id": container.id, "Warnings": []}, status=201)
 
     def inspect(self, key: str) -> None:
+        if key in self.engine.inspections:
+            self._send({"Id": key, "Mounts": self.engine.inspections[key]})
+            return
         container = self._container(key)
         status = "created" if not container.started.is_set() else "exited" if container.ended.is_set() else "running"
         state = {

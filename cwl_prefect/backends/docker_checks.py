@@ -1,0 +1,114 @@
+"""Whether the Docker engine of this machine can run steps, found out without running any."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, cast
+
+from cwl_prefect.backends.docker_errors import engine_errors, unreachable
+from cwl_prefect.errors import BackendError
+from cwl_prefect.model.findings import Finding
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+ENGINE, WORKDIR = "Docker engine", "Docker work directory"
+OLDEST_API = (1, 41)
+"""API of Docker 20.10, the oldest that is tested."""
+
+_TIMEOUT_S = 10
+_OWN_CONTAINER = re.compile(r"/containers/([0-9a-f]{64})/")
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+def docker_findings(workdir: Path, *, needed: bool, mounts: Path = _MOUNTS) -> list[Finding]:
+    """Look at the engine that DOCKER_HOST names, or at this machine's; blocks for some milliseconds.
+
+    Args:
+        workdir: Directory of workspaces.
+        needed: Whether runs cannot do without an engine.
+        mounts: The kernel's table of this process's mounts.
+    """
+    try:
+        client = _connected()
+    except BackendError as error:
+        told = Finding.error if needed else Finding.warning
+        without = "" if needed else " Tools run as processes; those that require an image cannot."
+        return [told(ENGINE, f"{error.message}.{without}", fix=error.hint or "start Docker, and check `docker info`.")]
+    try:
+        with engine_errors("describe itself"):
+            version = cast("Mapping[str, str]", client.version())
+            return [_version(version), *_place(client, workdir.absolute(), mounts)]
+    except BackendError as error:
+        return [Finding.error(ENGINE, f"{error.message}.", fix=error.hint or "check `docker info`.")]
+    finally:
+        client.close()
+
+
+def own_container(mounts: str) -> str | None:
+    """Give the identifier of the container that this process runs in; Docker mounts its own files into each.
+
+    Args:
+        mounts: Text of ``/proc/self/mountinfo``.
+    """
+    found = _OWN_CONTAINER.search(mounts)
+    return None if found is None else found[1]
+
+
+def seen_by_engine(workdir: Path, mounts: Sequence[Mapping[str, object]]) -> Path | None:
+    """Give the path by which an engine knows a directory of one of its containers; None: it is in no mount.
+
+    Args:
+        workdir: The directory inside the container.
+        mounts: Mounts of the container, as the engine describes them.
+    """
+    places = {str(mount.get("Destination")): str(mount.get("Source")) for mount in mounts}
+    for target in sorted(places, key=len, reverse=True):
+        if PurePosixPath(workdir).is_relative_to(target):
+            return Path(places[target]) / PurePosixPath(workdir).relative_to(target)
+    return None
+
+
+def _connected() -> "DockerClient":
+    try:
+        import docker
+    except ImportError as error:
+        raise BackendError("the Docker SDK is not installed", hint="pip install 'cwl-prefect[docker]'") from error
+    try:
+        return docker.from_env(timeout=_TIMEOUT_S)
+    except docker.errors.DockerException as error:
+        raise unreachable(error) from error
+
+
+def _version(version: Mapping[str, str]) -> Finding:
+    told = f"version {version.get('Version', 'unknown')}, API {version.get('ApiVersion', 'unknown')}"
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version.get("ApiVersion", ""))[:2])
+    if numbers and numbers < OLDEST_API:
+        oldest = ".".join(map(str, OLDEST_API))
+        return Finding.warning(ENGINE, f"{told}: older than API {oldest}.", fix="update it to Docker 20.10 or newer.")
+    return Finding.ok(ENGINE, f"it answers: {told}.")
+
+
+def _place(client: "DockerClient", workdir: Path, mounts: Path) -> list[Finding]:
+    """Check that the engine sees workspaces at the same path, where this process is itself in one of its containers."""
+    import docker.errors
+
+    identifier = own_container(mounts.read_text("utf-8", "replace")) if mounts.exists() else None
+    if identifier is None:
+        return []
+    try:
+        container = client.api.inspect_container(identifier)
+    except docker.errors.NotFound:
+        return []  # a container of another engine, which has an engine of its own inside
+    seen = seen_by_engine(workdir, container.get("Mounts", []))
+    if seen == workdir:
+        return [Finding.ok(WORKDIR, f"{workdir} is the same for this container and the engine.")]
+    where = "is only inside this container" if seen is None else f"is {seen} for the engine"
+    return [
+        Finding.error(
+            WORKDIR,
+            f"{workdir} {where}: containers of steps would not see their files.",
+            fix=f"mount a directory at the same path on both sides, as -v {workdir}:{workdir}; or choose another by "
+            "CWL_PREFECT_WORKDIR.",
+        )
+    ]

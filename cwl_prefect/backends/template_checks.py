@@ -1,0 +1,170 @@
+"""What in a work pool's job template will not do what its author meant."""
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import PurePosixPath
+
+from pydantic import JsonValue
+
+from cwl_prefect.backends.job_variables import JobVariables, check_job_variables, looks_secret
+from cwl_prefect.errors import UsageError
+from cwl_prefect.model.findings import Finding
+
+CHECK = "pool template"
+WORKDIR = "CWL_PREFECT_WORKDIR"
+
+_PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
+_EDIT = "edit the pool's base job template: `prefect work-pool update NAME --base-job-template FILE`"
+
+
+def template_findings(pool_type: str, template: Mapping[str, JsonValue]) -> list[Finding]:
+    """Look a base job template over.
+
+    Args:
+        pool_type: ``docker``, ``kubernetes`` or ``process``.
+        template: The pool's base job template.
+    """
+    configuration, properties = template.get("job_configuration"), _properties(template)
+    if not isinstance(configuration, dict) or properties is None:
+        return [
+            Finding.error(
+                CHECK, "it has no job_configuration, or no variables with properties.", fix=_remake(pool_type)
+            )
+        ]
+    found = [
+        *_placeholders(configuration, properties),
+        *_environment(configuration, properties),
+        *_image(pool_type, configuration),
+        *_docker(pool_type, properties),
+        *_for_steps(pool_type, template),
+    ]
+    return found or [Finding.ok(CHECK, f"its {len(properties)} variables are all well.")]
+
+
+def _placeholders(configuration: dict[str, JsonValue], properties: Mapping[str, JsonValue]) -> Iterator[Finding]:
+    named = {match[1] for text in _texts(configuration) for match in _PLACEHOLDER.finditer(text)}
+    unknown = sorted(name for name in named - properties.keys() if not name.startswith("prefect."))
+    if unknown:
+        yield Finding.warning(
+            CHECK,
+            f"job_configuration uses {_listed(unknown)}, but there is no such variable: what it fills is left out.",
+            fix=f"add it to variables.properties, or remove it; {_EDIT}.",
+        )
+
+
+def _environment(configuration: dict[str, JsonValue], properties: Mapping[str, JsonValue]) -> Iterator[Finding]:
+    places = [configuration.get("env"), _default(properties, "env")]
+    names = sorted({name for place in places if isinstance(place, dict) for name in place})
+    of_prefect = [name for name in names if name.upper().startswith("PREFECT_")]
+    secret = [name for name in names if looks_secret(name)]
+    if secret:
+        yield Finding.warning(
+            CHECK,
+            f"env holds {_listed(secret)}: everybody who may read the pool sees it. Tools never do.",
+            fix="keep it in a Prefect secret block or a secret of the platform, and refer to that.",
+        )
+    if left := [name for name in of_prefect if name not in secret]:
+        yield Finding.warning(
+            CHECK,
+            f"env sets {_listed(left)} for flow runs; the worker sets what they need by itself. Tools never see it.",
+            fix=f"remove it where flow runs use the worker's API; {_EDIT}.",
+        )
+
+
+def _image(pool_type: str, configuration: dict[str, JsonValue]) -> Iterator[Finding]:
+    if pool_type == "docker":
+        images = [configuration.get("image")]
+    elif pool_type == "kubernetes":
+        images = [container.get("image") for container in _containers(configuration)[:1]]
+        if not images:
+            yield Finding.error(CHECK, "job_manifest has no container.", fix=_remake(pool_type))
+            return
+    else:
+        return
+    for image in images:
+        if image is None:
+            yield Finding.error(
+                CHECK, "it has no image for flow runs.", fix=f'write "image": "{{{{ image }}}}"; {_EDIT}.'
+            )
+        elif not _PLACEHOLDER.search(str(image)):
+            yield Finding.warning(
+                CHECK,
+                f"flow runs always use the image {image}: the image of a deployment counts for nothing.",
+                fix=f'write "image": "{{{{ image }}}}"; {_EDIT}. Steps use the images of the document anyway.',
+            )
+
+
+def _docker(pool_type: str, properties: Mapping[str, JsonValue]) -> Iterator[Finding]:
+    if pool_type != "docker":
+        return
+    default = _default(properties, "volumes")
+    volumes = [str(volume).split(":") for volume in (default if isinstance(default, list) else [])]
+    mounted = [(volume[0], volume[1]) for volume in volumes if len(volume) > 1]
+    if not any(source.endswith(".sock") for source, _ in mounted):
+        yield Finding.warning(
+            CHECK,
+            "no volume gives flow runs the engine's socket: a flow run on this pool cannot start containers for steps.",
+            fix="add /var/run/docker.sock:/var/run/docker.sock to the default of volumes; not needed for --steps-pool.",
+        )
+    environment = _default(properties, "env")
+    workdir = environment.get(WORKDIR) if isinstance(environment, dict) else None
+    if not isinstance(workdir, str):
+        yield Finding.warning(
+            CHECK,
+            f"env does not say by {WORKDIR} where flow runs keep the files of steps.",
+            fix=f"add {WORKDIR} to the default of env, below a volume with the same path on both sides.",
+        )
+    elif not any(source == target and _within(workdir, target) for source, target in mounted):
+        yield Finding.error(
+            CHECK,
+            f"{WORKDIR} is {workdir}, which is below no volume with the same path on both sides: the engine will not "
+            "find the files of steps.",
+            fix="add a volume as /var/lib/cwl-prefect:/var/lib/cwl-prefect that holds it.",
+        )
+
+
+def _for_steps(pool_type: str, template: Mapping[str, JsonValue]) -> Iterator[Finding]:
+    if pool_type == "process":
+        return
+    try:
+        check_job_variables(JobVariables(template=template), pool_type=pool_type, steps=())
+    except UsageError as error:
+        yield Finding.error(CHECK, error.message, fix=error.hint or _EDIT)
+
+
+def _within(path: str, directory: str) -> bool:
+    return PurePosixPath(path).is_relative_to(directory)
+
+
+def _properties(template: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None:
+    schema = template.get("variables")
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return properties if isinstance(properties, dict) else None
+
+
+def _default(properties: Mapping[str, JsonValue], name: str) -> JsonValue:
+    attributes = properties.get(name)
+    return attributes.get("default") if isinstance(attributes, dict) else None
+
+
+def _containers(configuration: dict[str, JsonValue]) -> list[dict[str, JsonValue]]:
+    place: JsonValue = configuration
+    for key in ("job_manifest", "spec", "template", "spec", "containers"):
+        place = place.get(key) if isinstance(place, dict) else None
+    return [entry for entry in place if isinstance(entry, dict)] if isinstance(place, list) else []
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        yield from chain.from_iterable(map(_texts, value.values() if isinstance(value, dict) else value))
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names)
+
+
+def _remake(pool_type: str) -> str:
+    return f"make it anew: `cwl-prefect pool create NAME --type {pool_type} --overwrite`"

@@ -1,0 +1,118 @@
+"""Look at everything that a run needs, and say what would stop it and how to fix that."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+from pydantic import JsonValue
+
+from cwl_prefect.backends.docker_checks import docker_findings
+from cwl_prefect.backends.job_variables import JobVariables
+from cwl_prefect.backends.template_checks import CHECK as TEMPLATE
+from cwl_prefect.backends.template_checks import template_findings
+from cwl_prefect.deploy.connection import Connection, connected
+from cwl_prefect.deploy.machine_checks import machine_findings
+from cwl_prefect.deploy.pools import PoolType, read_pool
+from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.model.findings import Finding
+from cwl_prefect.settings import BackendName, Settings
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import WorkPool
+
+API, POOL = "Prefect API", "work pool"
+
+_ONLINE = "READY"
+
+
+async def examine(settings: Settings, pool_name: str | None = None) -> list[Finding]:
+    """Look at this machine, the Prefect API, and the work pool where one is named.
+
+    Args:
+        settings: Settings of the runs.
+        pool_name: Work pool whose workers run flows, or whose template steps use.
+    """
+    found = await asyncio.to_thread(machine_findings, settings)
+    pool: WorkPool | None = None
+    try:
+        async with connected(settings) as connection:
+            found.append(await _api(connection))
+            if pool_name is not None:
+                pool = await read_pool(connection, pool_name)
+                found += await _pool(pool, connection)
+    except CwlPrefectError as error:
+        check = API if pool_name is None or not any(each.check == API for each in found) else POOL
+        found.append(Finding.error(check, error.message, fix=error.hint or "see `cwl-prefect server status`."))
+    if pool is None or pool.type in (PoolType.DOCKER, PoolType.PROCESS):
+        needed = settings.backend is BackendName.DOCKER or (pool is not None and pool.type == PoolType.DOCKER)
+        if settings.backend is not BackendName.LOCAL:
+            found += await asyncio.to_thread(docker_findings, settings.runs, needed=needed)
+    return found
+
+
+async def _api(connection: Connection) -> Finding:
+    import prefect
+
+    server = await connection.client.api_version()
+    return version_finding(server, prefect.__version__, connection.endpoint.url)
+
+
+def version_finding(server: str, client: str, url: str) -> Finding:
+    """Compare the version of a Prefect server with that of the client; a server may be newer, but not older."""
+    message = f"{url} answers: server {server}, client {client}."
+    try:
+        served, asking = Version(server), Version(client)
+    except InvalidVersion:
+        return Finding.ok(API, message)
+    if served.major != asking.major:
+        return Finding.error(API, message, fix="use the same major version of Prefect on both sides.")
+    if (served.major, served.minor) < (asking.major, asking.minor):
+        return Finding.warning(API, message, fix="update the server first: Prefect supports clients that are no newer.")
+    return Finding.ok(API, message)
+
+
+async def _pool(pool: "WorkPool", connection: Connection) -> list[Finding]:
+    if pool.type not in set(PoolType):
+        kinds = ", ".join(PoolType)
+        return [
+            Finding.error(
+                POOL,
+                f"{pool.name} is of type {pool.type}: steps run on pools of type {kinds}.",
+                fix="name one of those, or let only flow runs be on it and give steps another by --steps-pool.",
+            )
+        ]
+    template = pool.base_job_template or _prefect_s_own(pool.type)
+    found = [_use(pool, connection), *template_findings(pool.type, template)]
+    return found + await _merged(pool, template, connection)
+
+
+def _use(pool: "WorkPool", connection: Connection) -> Finding:
+    told = f"{pool.name} is a {pool.type} pool"
+    if pool.is_paused:
+        fix = f"prefect work-pool resume {pool.name}"
+        return Finding.warning(POOL, f"{told}, and paused: no flow run starts on it.", fix=fix)
+    if pool.status is not None and pool.status.value != _ONLINE:
+        fix = f"{connection.worker_prefix}prefect worker start --pool {pool.name}; not needed for --steps-pool."
+        return Finding.warning(POOL, f"{told} without a worker: flow runs on it wait.", fix=fix)
+    return Finding.ok(POOL, f"{told}, and has a worker.")
+
+
+async def _merged(pool: "WorkPool", template: Mapping[str, JsonValue], connection: Connection) -> list[Finding]:
+    """Let Prefect fill the template, as it will for steps."""
+    from cwl_prefect.backends.template import docker_defaults
+
+    if pool.type != PoolType.DOCKER:
+        return []
+    try:
+        await docker_defaults(JobVariables(template=template).for_step(""), client=connection.client)
+    except CwlPrefectError as error:
+        return [Finding.error(TEMPLATE, error.message, fix=error.hint or "see `prefect work-pool inspect`.")]
+    return []
+
+
+def _prefect_s_own(pool_type: str) -> dict[str, JsonValue]:
+    from prefect.workers.base import BaseWorker
+
+    worker = BaseWorker.get_worker_class_from_type(pool_type)
+    return {} if worker is None else worker.get_default_base_job_template()

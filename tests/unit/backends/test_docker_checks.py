@@ -1,0 +1,81 @@
+"""What is said about the Docker engine, by one that is not there and by one that answers what it is told to."""
+
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect.backends.docker_checks import docker_findings, own_container, seen_by_engine
+from cwl_prefect.model.findings import Severity
+from tests.unit.backends.stub_engine import StubEngine
+
+NOWHERE = Path("/nowhere")
+
+
+@pytest.mark.parametrize(("needed", "severity"), [(True, Severity.ERROR), (False, Severity.WARNING)])
+def test_no_engine_matters_where_it_is_needed(
+    needed: bool, severity: Severity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    (found,) = docker_findings(NOWHERE, needed=needed, mounts=NOWHERE)
+    assert found.severity is severity
+    assert "no Docker engine answers" in found.message
+    assert found.fix
+
+
+def test_an_engine_that_answers_is_well(engine: StubEngine) -> None:
+    (found,) = docker_findings(NOWHERE, needed=True, mounts=NOWHERE)
+    assert (found.severity, found.message) == (Severity.OK, "it answers: version 20.10, API 1.41.")
+
+
+def test_an_engine_that_refuses_is_not_well(engine: StubEngine) -> None:
+    engine.refuse("GET /version", 500, "broken")
+    (found,) = docker_findings(NOWHERE, needed=False, mounts=NOWHERE)
+    assert found.severity is not Severity.OK
+    assert "Server Error" in found.message
+
+
+def test_a_container_is_known_by_what_docker_mounts_into_it() -> None:
+    identifier = "0" * 64
+    line = f"1 2 8:1 /var/lib/docker/containers/{identifier}/resolv.conf /etc/resolv.conf rw - ext4 /dev/sda rw\n"
+    assert own_container("1 2 0:1 / / rw - overlay overlay rw\n" + line) == identifier
+    assert own_container("1 2 0:1 / / rw - overlay overlay rw\n") is None
+
+
+@pytest.mark.parametrize(
+    ("workdir", "seen"),
+    [
+        ("/data/runs", "/srv/data/runs"),
+        ("/data/own/runs", "/data/own/runs"),
+        ("/data", "/srv/data"),
+        ("/database", None),
+    ],
+)
+def test_the_innermost_mount_counts(workdir: str, seen: str | None) -> None:
+    mounts = [{"Destination": "/data", "Source": "/srv/data"}, {"Destination": "/data/own", "Source": "/data/own"}]
+    assert seen_by_engine(Path(workdir), mounts) == (None if seen is None else Path(seen))
+
+
+@pytest.mark.parametrize(
+    ("source", "severity", "message"),
+    [
+        ("/data", Severity.OK, "is the same for this container and the engine"),
+        ("/srv", Severity.ERROR, "is /srv/runs for the engine"),
+        (None, Severity.ERROR, "is only inside this container"),
+    ],
+    ids=["same-path", "other-path", "inside"],
+)
+def test_a_driver_in_a_container_needs_the_same_path(
+    engine: StubEngine, tmp_path: Path, source: str | None, severity: Severity, message: str
+) -> None:
+    identifier = "a" * 64
+    engine.inspections[identifier] = [] if source is None else [{"Destination": "/data", "Source": source}]
+    (tmp_path / "mountinfo").write_text(f"1 2 8:1 /x/containers/{identifier}/hosts /etc/hosts rw - ext4 /dev/sda rw\n")
+    _, found = docker_findings(Path("/data/runs"), needed=True, mounts=tmp_path / "mountinfo")
+    assert found.severity is severity
+    assert message in found.message
+
+
+def test_a_container_of_another_engine_is_none_of_ours(engine: StubEngine, tmp_path: Path) -> None:
+    (tmp_path / "mountinfo").write_text(f"1 2 8:1 /x/containers/{'b' * 64}/hosts /etc/hosts rw - ext4 /dev/sda rw\n")
+    (found,) = docker_findings(Path("/data/runs"), needed=True, mounts=tmp_path / "mountinfo")
+    assert found.severity is Severity.OK

@@ -1,0 +1,129 @@
+"""What is said about a machine, an API and a pool."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from typer.testing import CliRunner
+
+from cwl_prefect.backends.job_variables import packaged_template
+from cwl_prefect.cli import doctor as command
+from cwl_prefect.cli.app import app
+from cwl_prefect.deploy import doctor, machine_checks
+from cwl_prefect.deploy.connection import Connection
+from cwl_prefect.deploy.machine_checks import directory_finding, package_findings, room_findings
+from cwl_prefect.flows.server import ApiEndpoint
+from cwl_prefect.model.findings import Finding, Severity, stops_runs
+
+OK, WARNING, ERROR = Severity.OK, Severity.WARNING, Severity.ERROR
+
+
+class TestMachine:
+    def test_what_is_installed_is_compared_with_what_is_required(self) -> None:
+        (well,) = package_findings(["prefect>=3", "nowhere-to-be-found; extra == 'some'"])
+        assert (well.severity, "Python" in well.message) == (OK, True)
+        (wrong,) = package_findings(["prefect>=99", "nowhere-to-be-found>=1", "prefect>=98; extra == 'x'"])
+        assert wrong.severity is ERROR
+        assert "nowhere-to-be-found is not installed" in wrong.message
+        assert "but >=99 is needed" in wrong.message
+
+    def test_a_directory_is_made_where_there_is_none(self, tmp_path: Path) -> None:
+        assert directory_finding("home", tmp_path / "a/b").severity is OK
+        assert list((tmp_path / "a/b").iterdir()) == []
+
+    def test_a_directory_that_cannot_be_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        found = directory_finding("work directory", tmp_path / "file" / "runs")
+        assert found.severity is ERROR
+        assert found.fix is not None
+        assert "--workdir" in found.fix
+
+    def test_a_full_disk_is_called_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(**_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(machine_checks.tempfile, "TemporaryFile", full)
+        found = directory_finding("home", tmp_path)
+        assert (found.severity, str(found.fix).startswith("free space")) == (ERROR, True)
+
+    @pytest.mark.parametrize(("mib", "severity"), [(10, ERROR), (1000, WARNING), (9999, OK)])
+    def test_room(self, mib: int, severity: Severity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        usage = type("Usage", (), {"free": mib << 20})
+        monkeypatch.setattr(machine_checks.shutil, "disk_usage", lambda _: usage)
+        assert [each.severity for each in room_findings(tmp_path / "not/yet/there")] == [severity]
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "severity"),
+    [
+        ("3.8.8", "3.8.8", OK),
+        ("3.9.0", "3.8.8", OK),
+        ("3.8.1", "3.8.8", OK),
+        ("3.7.9", "3.8.8", WARNING),
+        ("2.20.1", "3.8.8", ERROR),
+        ("4.0.0", "3.8.8", ERROR),
+        ("custom+build", "3.8.8", OK),
+    ],
+)
+def test_a_server_may_be_newer_but_not_older(server: str, client: str, severity: Severity) -> None:
+    assert doctor.version_finding(server, client, "http://x").severity is severity
+
+
+def pool(**fields: Any) -> Any:
+    from prefect.client.schemas.objects import WorkPool, WorkPoolStatus
+
+    given = {"type": "docker", "base_job_template": packaged_template("docker"), "status": WorkPoolStatus.READY}
+    return WorkPool(id=uuid4(), name="site", default_queue_id=uuid4(), **{**given, **fields})
+
+
+class TestPool:
+    async def findings(self, **fields: Any) -> list[tuple[Severity, str]]:
+        endpoint = ApiEndpoint(url="http://x", ui_url=None, started=False, ours=False)
+        connection = Connection(client=object(), endpoint=endpoint)  # type: ignore[arg-type]
+        return [(each.severity, each.message) for each in await doctor._pool(pool(**fields), connection)]
+
+    async def test_a_pool_that_is_well(self) -> None:
+        assert [severity for severity, _ in await self.findings()] == [OK, OK]
+
+    @pytest.mark.parametrize(
+        ("fields", "severity", "message"),
+        [
+            pytest.param({"type": "ecs"}, ERROR, "type ecs: steps run on pools of type process, docker", id="type"),
+            pytest.param({"is_paused": True}, WARNING, "paused", id="paused"),
+            pytest.param({"status": "NOT_READY"}, WARNING, "without a worker", id="no-worker"),
+        ],
+    )
+    async def test_a_pool_that_is_not(self, fields: dict[str, Any], severity: Severity, message: str) -> None:
+        found, *_ = await self.findings(**fields)
+        assert (found[0], message in found[1]) == (severity, True)
+
+    async def test_a_template_that_prefect_cannot_fill_is_an_error(self) -> None:
+        template: dict[str, Any] = packaged_template("docker")
+        template["variables"]["properties"]["networks"]["default"] = 7
+        *_, (severity, message) = await self.findings(base_job_template=template)
+        assert (severity, "not valid" in message) == (ERROR, True)
+
+    async def test_a_pool_without_a_template_has_prefect_s_own(self) -> None:
+        found = await self.findings(base_job_template={})
+        assert not [message for severity, message in found if severity is ERROR]
+
+
+@pytest.mark.parametrize(("severity", "code"), [(OK, 0), (WARNING, 0), (ERROR, 1)])
+def test_the_exit_code_says_whether_runs_would_stop(
+    severity: Severity, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def examine(*_: object) -> list[Finding]:
+        return [Finding(check="x", severity=severity, message="said", fix="do")]
+
+    monkeypatch.setattr(command, "examine", examine)
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == code
+    assert result.stdout.split() == [severity.value, "x", "said", "To", "fix:", "do"]
+
+
+def test_only_errors_stop_runs() -> None:
+    assert not stops_runs([Finding.ok("a", "b"), Finding.warning("a", "b", "c")])
+    assert stops_runs([Finding.ok("a", "b"), Finding.error("a", "b", "c")])

@@ -13,7 +13,7 @@ from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.workflow import Workflow, WorkflowStep
 from schema_salad.utils import aslist
 
-from cwl_prefect.cwl.documents import bare_inputs, canonical_process, plain, requirement, short_type
+from cwl_prefect.cwl.documents import as_written, bare_inputs, canonical_process, plain, requirement, short_type
 from cwl_prefect.cwl.places import placed
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import (
@@ -268,7 +268,7 @@ def _in_topological_order(steps: Sequence[StepPlan]) -> tuple[StepPlan, ...]:
     return tuple(ordered)
 
 
-def _inputs(declared: Iterable[Mapping[str, Any]]) -> tuple[InputPort, ...]:
+def _inputs(declared: Sequence[Mapping[str, Any]]) -> tuple[InputPort, ...]:
     return tuple(
         InputPort(
             id=shortname(entry["id"]),
@@ -278,7 +278,7 @@ def _inputs(declared: Iterable[Mapping[str, Any]]) -> tuple[InputPort, ...]:
             default=plain(entry.get("default")),
             format=tuple(str(name) for name in aslist(entry.get("format") or [])),
         )
-        for entry in declared
+        for entry in as_written(declared)
     )
 
 

@@ -64,6 +64,19 @@ def bare_inputs(process: Mapping[str, Any], *, bindings: bool = True) -> dict[st
     return {"class": "ExpressionTool", "inputs": inputs, "outputs": [], "expression": "$(null)"}
 
 
+def as_written(declared: Sequence[Any]) -> list[Any]:
+    """Give inputs or fields in their author's order; schema-salad sorts those that stand in a map by their names."""
+    places = getattr(getattr(declared, "lc", None), "data", None) or {}
+    if all(index in places for index in range(len(declared))) and _sorted_by_name(declared):
+        return [declared[index] for index in sorted(range(len(declared)), key=lambda index: places[index][:2])]
+    return list(declared)
+
+
+def _sorted_by_name(declared: Sequence[Any]) -> bool:
+    names = [shortname(str(entry.get("id") or entry.get("name"))) for entry in declared]
+    return names == sorted(names)
+
+
 def short_type(declared: Any) -> Any:
     """Give a type with short names and without bindings, for people and forms."""
     if isinstance(declared, str):
@@ -81,7 +94,7 @@ def short_type(declared: Any) -> Any:
     if "name" in declared:
         kept["name"] = shortname(str(declared["name"]))
     if "fields" in declared:
-        kept["fields"] = [short_type(field) for field in declared["fields"]]
+        kept["fields"] = [short_type(field) for field in as_written(declared["fields"])]
     return kept
 
 

@@ -109,7 +109,7 @@ _SCHEMAS: Mapping[str, dict[str, JsonValue]] = {
     "string": {"type": "string"},
     "File": {"anyOf": [_PATH_OR_URL, {"$ref": "#/definitions/File"}]},
     "Directory": {"anyOf": [_PATH_OR_URL, {"$ref": "#/definitions/Directory"}]},
-    "Any": {},
+    "Any": {"title": "Any value"},
 }
 
 
@@ -280,17 +280,12 @@ def openapi_schema(plan: WorkflowPlan) -> dict[str, JsonValue]:
     properties: dict[str, JsonValue] = {}
     for position, port in enumerate(plan.inputs):
         cwl_type = parse_type(port.type)
-        shape = schema_of(cwl_type, name=port.id)
-        if not (port.required or is_optional(cwl_type) or cwl_type == ANY):
-            shape = _any_of([shape, {"type": "null"}])
-        about: dict[str, JsonValue] = {
-            "title": port.label or port.id,
-            "description": port_description(port),
-            "position": position,
-        }
+        about: dict[str, JsonValue] = {"title": port.label or port.id, "position": position}
+        if port.doc or not port.label:
+            about["description"] = port_description(port)
         if port.default is not None:
             about["default"] = port.default
-        properties[names[port.id]] = shape | about
+        properties[names[port.id]] = schema_of(cwl_type, name=port.id) | about
     return {
         "title": "Parameters",
         "type": "object",

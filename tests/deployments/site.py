@@ -1,4 +1,4 @@
-"""A Prefect server with a process pool and a worker, used as a user does."""
+"""A Prefect server with work pools and real workers, as a user has them."""
 
 import json
 import re
@@ -6,11 +6,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from tests.commands import BIN, command_environment
+from tests.commands import BIN
+
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 class Site:
@@ -23,6 +27,11 @@ class Site:
         state = json.loads(next((directory / "cwl-prefect" / "server").glob("*.json")).read_text())
         self.api = f"http://{state['host']}:{state['port']}/api"
         self.environment["PREFECT_API_URL"] = self.api
+
+    @property
+    def root(self) -> str:
+        """Address of the user interface."""
+        return self.api.removesuffix("/api")
 
     def run(self, command: str, *arguments: str, code: int = 0) -> str:
         done = subprocess.run(
@@ -37,20 +46,55 @@ class Site:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def deploy(self, document: str, *options: str) -> str:
+    @contextmanager
+    def worker(self, pool: str) -> Iterator[None]:
+        """Have a worker of a pool."""
+        with (self.directory / f"worker-{pool}.log").open("wb") as log:
+            worker = subprocess.Popen(
+                [BIN / "prefect", "worker", "start", "--pool", pool],
+                env=self.environment | {"PREFECT_WORKER_QUERY_SECONDS": "1"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                yield
+            finally:
+                worker.send_signal(signal.SIGTERM)
+                try:
+                    worker.wait(30)
+                except subprocess.TimeoutExpired:
+                    worker.kill()
+
+    def deploy(self, document: str, *options: str, pool: str = "here") -> str:
         """Give the deployment's identifier."""
         (self.directory / "workflow.cwl").write_text(document)
-        said = self.run("cwl-prefect", "deploy", "workflow.cwl", "--pool", "here", *options)
+        said = self.run("cwl-prefect", "deploy", "workflow.cwl", "--pool", pool, *options)
         found = re.search(r"deployment/([0-9a-f-]{36})/run", said)
         assert found, said
         return found[1]
+
+    def get(self, path: str) -> Any:
+        """Read something from the API."""
+        answer = httpx.get(f"{self.api}/{path}", timeout=60)
+        answer.raise_for_status()
+        return answer.json()
 
     def start(self, deployment: str, **parameters: object) -> httpx.Response:
         path = f"{self.api}/deployments/{deployment}/create_flow_run"
         return httpx.post(path, json={"parameters": parameters}, timeout=60)
 
     def state(self, run: str) -> str:
-        return httpx.get(f"{self.api}/flow_runs/{run}", timeout=60).json()["state"]["type"]
+        return self.get(f"flow_runs/{run}")["state"]["type"]
+
+    def only_run(self, deployment: str, *, timeout_s: float = 30) -> str:
+        """Wait until a deployment has a run, and give its identifier."""
+        deadline = time.monotonic() + timeout_s
+        chosen = {"deployments": {"id": {"any_": [deployment]}}}
+        while not (found := httpx.post(f"{self.api}/flow_runs/filter", json=chosen, timeout=60).json()):
+            assert time.monotonic() < deadline, "there is no run"
+            time.sleep(0.3)
+        assert len(found) == 1
+        return found[0]["id"]
 
     def until(self, run: str, *states: str, timeout_s: float = 120) -> str:
         deadline = time.monotonic() + timeout_s
@@ -67,26 +111,6 @@ class Site:
         asked = {"flow_runs": {"id": {"any_": [run]}}}
         found = httpx.post(f"{self.api}/task_runs/filter", json=asked, timeout=60).json()
         return [each["state"]["type"] for each in found]
-
-
-def worker_site(directory: Path) -> Iterator[Site]:
-    """Give a site whose worker is stopped afterwards."""
-    for environment in command_environment(directory):
-        made = Site(environment, directory)
-        made.run("cwl-prefect", "pool", "create", "here", "--type", "process")
-        with (directory / "worker.log").open("wb") as log:
-            worker = subprocess.Popen(
-                [BIN / "prefect", "worker", "start", "--pool", "here"],
-                env=made.environment | {"PREFECT_WORKER_QUERY_SECONDS": "1"},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        yield made
-        worker.send_signal(signal.SIGTERM)
-        try:
-            worker.wait(30)
-        except subprocess.TimeoutExpired:
-            worker.kill()
 
 
 def containers(label: str) -> list[str]:

@@ -1,12 +1,11 @@
 """Cancel a run with many containers from the Prefect API, as the UI does."""
 
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.deployments.site import Site, containers, worker_site
+from tests.deployments.site import Site, containers
 
 pytestmark = [pytest.mark.server, pytest.mark.docker]
 
@@ -33,11 +32,6 @@ steps:
       arguments: [$(inputs.seconds)]
 """
 GONE_S = 5.0
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    yield from worker_site(tmp_path_factory.mktemp("site"))
 
 
 def test_all_containers_are_gone_within_seconds_and_the_states_are_right(site: Site) -> None:

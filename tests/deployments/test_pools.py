@@ -4,14 +4,13 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.commands import BIN
-from tests.deployments.site import Site, containers, worker_site
+from tests.deployments.site import Site, containers
 
 pytestmark = pytest.mark.server
 
@@ -59,11 +58,6 @@ baseCommand: [sh, -c]
 arguments: ['sleep "$0"; hostname > said', $(inputs.seconds)]
 outputs: {said: {type: File, outputBinding: {glob: said}}}
 """
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    yield from worker_site(tmp_path_factory.mktemp("site"))
 
 
 def test_a_deployed_workflow_runs_where_only_the_package_is(site: Site) -> None:

@@ -37,6 +37,17 @@ baseCommand: echo
 $namespaces: {edam: "http://edamontology.org/"}
 """
 
+ORDERED = """
+cwlVersion: v1.2
+class: CommandLineTool
+inputs:
+  z: int
+  a: {type: {type: record, fields: {right: int, left: {type: int}}}}
+  m: Any?
+outputs: {}
+baseCommand: "true"
+"""
+
 RICH = """
 cwlVersion: v1.2
 class: Workflow
@@ -112,9 +123,14 @@ class TestWorkflows:
 
     def test_inputs_have_short_types_and_defaults(self, rich):
         assert [(port.id, port.type, port.default) for port in rich.inputs] == [
-            ("flag", "boolean", True),
             ("texts", {"type": "array", "items": "string"}, None),
+            ("flag", "boolean", True),
         ]
+
+    def test_inputs_and_fields_keep_their_author_s_order(self, compiled):
+        plan = compiled(ORDERED)
+        assert [port.id for port in plan.inputs] == ["z", "a", "m"]
+        assert [field["name"] for field in plan.inputs[1].type["fields"]] == ["right", "left"]
 
     def test_sources_name_a_step_or_an_input_of_the_workflow(self, rich):
         say = links(steps(rich)["say"])

@@ -234,11 +234,15 @@ class TestDeploymentForm:
         choices = openapi_schema(one(["null", "File"]))["properties"]["x"]["anyOf"]
         assert [sorted(choice) for choice in choices] == [["type"], ["title", "type"], ["$ref"]]
 
-    def test_defaults_are_shown_and_may_be_null(self):
+    def test_a_default_is_shown_in_a_plain_field(self):
         found = openapi_schema(one("int", default=4))
-        assert found["properties"]["x"]["default"] == 4
-        assert {"type": "null"} in found["properties"]["x"]["anyOf"]
+        assert (found["properties"]["x"]["type"], found["properties"]["x"]["default"]) == ("integer", 4)
         assert found["required"] == []
+
+    def test_a_label_is_not_said_again_as_a_description(self):
+        properties = openapi_schema(plan(InputPort(id="a", type="int", label="A"), InputPort(id="b", type="int")))
+        assert "description" not in properties["properties"]["a"]
+        assert properties["properties"]["b"]["description"] == "int"
 
     def test_records_are_cards_with_their_fields(self):
         found = openapi_schema(one(PAIR))["properties"]["x"]

@@ -1,0 +1,1 @@
+"""Deployments, by real servers and workers."""

@@ -8,7 +8,9 @@ import typer
 from typer.core import TyperGroup
 
 from cwl_prefect import __version__
+from cwl_prefect.cli.pool_app import pool_app
 from cwl_prefect.cli.runs_app import runs_app
+from cwl_prefect.cli.server_app import server_app
 
 
 class ReportingGroup(TyperGroup):
@@ -50,14 +52,6 @@ class OnErrorChoice(StrEnum):
     CONTINUE = "continue"
 
 
-class PoolTypeChoice(StrEnum):
-    """Where the workers of a pool start flow runs."""
-
-    PROCESS = "process"
-    DOCKER = "docker"
-    KUBERNETES = "kubernetes"
-
-
 class KeepChoice(StrEnum):
     """When workspaces are kept."""
 
@@ -74,11 +68,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-server_app = typer.Typer(
-    help="The local Prefect server that runs use where no Prefect API is configured.", no_args_is_help=True
-)
 app.add_typer(server_app, name="server")
-pool_app = typer.Typer(help="Work pools of the Prefect server.", no_args_is_help=True)
 app.add_typer(pool_app, name="pool")
 app.add_typer(runs_app, name="runs")
 
@@ -349,53 +339,3 @@ def serve(  # noqa: PLR0917 - one parameter for each option
             tags=tag or (),
         )
     )
-
-
-@pool_app.command("create")
-def pool_create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the work pool.")],
-    type: Annotated[PoolTypeChoice, typer.Option("--type", "-t", help="Where its workers start flow runs.")],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Give a pool that exists the packaged job template.")
-    ] = False,
-) -> None:
-    """Make a work pool with a job template that suits workflows."""
-    from cwl_prefect.cli import pool
-
-    pool.create(name, type, overwrite=overwrite)
-
-
-@server_app.command("start")
-def server_start() -> None:
-    """Start the local server, where it is not running."""
-    from cwl_prefect.cli import servers
-
-    servers.start()
-
-
-@server_app.command("stop")
-def server_stop(
-    force: Annotated[bool, typer.Option("--force", help="Stop it although a run is using it.")] = False,
-) -> None:
-    """Stop the local server."""
-    from cwl_prefect.cli import servers
-
-    servers.stop(force=force)
-
-
-@server_app.command("status")
-def server_status() -> None:
-    """Tell which Prefect API runs use, and how the local server is."""
-    from cwl_prefect.cli import servers
-
-    servers.status()
-
-
-@server_app.command("logs")
-def server_logs(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is added.")] = False,
-) -> None:
-    """Print the log of the local server."""
-    from cwl_prefect.cli import servers
-
-    servers.logs(follow=follow)

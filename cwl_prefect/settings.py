@@ -32,6 +32,13 @@ class Keep(StrEnum):
     ALWAYS = "always"
 
 
+class CacheMode(StrEnum):
+    """What tells whether a file that no step made is still the same."""
+
+    CONTENT = "content"
+    METADATA = "metadata"
+
+
 def _default_home() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "cwl-prefect"
@@ -122,6 +129,21 @@ class Settings(BaseSettings):
     )
     javascript_timeout_s: float = Field(default=20.0, gt=0, description="Time limit in seconds of one expression.")
     javascript_memory_mib: int = Field(default=128, ge=8, description="Memory limit in MiB of the expression engine.")
+    cache: bool = Field(default=True, description="Reuse the outputs of calls that ran before with the same inputs.")
+    cache_url: str | None = Field(
+        default=None,
+        description="Where outputs of calls are kept: a directory; <home>/cache where none is given.",
+    )
+    cache_mode: CacheMode = Field(
+        default=CacheMode.CONTENT,
+        description="Whether input files count by their content, or by path, size and time of change.",
+    )
+    cache_expiration_s: float | None = Field(
+        default=None, gt=0, description="Age in seconds from which outputs of calls are not reused."
+    )
+    refresh: tuple[str, ...] = Field(
+        default=(), description="Steps that run although they are cached; `align` means all that is inside it too."
+    )
     plan_cache: bool = Field(default=True, description="Keep compiled plans between runs.")
     server_idle_s: float = Field(
         default=1800.0,
@@ -145,6 +167,16 @@ class Settings(BaseSettings):
     def memory(self) -> Path:
         """Directory for what is known of the memory that tools need."""
         return self.home / "memory"
+
+    @property
+    def checksums(self) -> Path:
+        """File that remembers checksums of inputs."""
+        return self.home / "checksums.sqlite"
+
+    @property
+    def journals(self) -> Path:
+        """Directory for what each run looked up in the call cache."""
+        return self.home / "journals"
 
     @property
     def plans(self) -> Path:

@@ -2,9 +2,9 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from cwl_prefect.model.job import ContainerJob, JobOutcome
+from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +81,27 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Give back connections and threads; no job of this backend may run any more."""
+        ...
+
+
+@runtime_checkable
+class Identifying(Protocol):
+    """A backend whose calls may be cached, because it can tell what they run in."""
+
+    async def identify(self, image: DockerImage | None, *, step: str) -> str | None:
+        """Tell by content what a tool runs in, the same on every machine: the image's digest, or the kind of machine.
+
+        Args:
+            image: The image that the tool names; None: it runs as a process.
+            step: Path of the step, whose settings of the platform count if they can change a result.
+
+        Returns:
+            None where it cannot be told; such calls are not cached.
+
+        Raises:
+            ImageError: The image cannot be had.
+            BackendError: The engine does not answer.
+        """
         ...
 
 

@@ -1,7 +1,9 @@
 """Runs jobs as containers of a Docker engine."""
 
 import asyncio
+import hashlib
 import importlib
+import json
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -24,7 +26,7 @@ from cwl_prefect.backends.once import Once, ignore_error
 from cwl_prefect.backends.outcomes import timed_out
 from cwl_prefect.backends.template import DockerDefaults, container_settings, docker_defaults
 from cwl_prefect.errors import BackendError
-from cwl_prefect.model.job import ContainerJob, JobOutcome
+from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -106,6 +108,24 @@ class DockerBackend:
         """Containers, which see files where they are mounted."""
         return _CAPABILITIES
 
+    async def identify(self, image: DockerImage | None, *, step: str) -> str | None:
+        """Tell the digest of an image, getting the image where it is not here yet, and of the platform's environment.
+
+        Raises:
+            ImageError: The image cannot be had.
+            BackendError: The engine does not answer.
+        """
+        if image is None:
+            return None
+        ready = await self._ready.get(None)
+        merged = await self._merged.get(self._patterns_of(step))
+        name = await merged.images.get(image)
+        digest = await self._call(partial(ready.engine.image_digest, name))
+        if digest is None or not merged.defaults.env:
+            return digest
+        environment = json.dumps(merged.defaults.env, sort_keys=True).encode()
+        return f"{digest} with environment {hashlib.sha256(environment).hexdigest()}"
+
     async def start(self, job: ContainerJob) -> JobHandle:
         """Get the job's image and start a container.
 
@@ -116,7 +136,7 @@ class DockerBackend:
         if job.image is None:
             raise BackendError(f"{job.name} names no image", hint="run it with the local backend")
         ready = await self._ready.get(None)
-        merged = await self._merged.get(self._patterns_of(job))
+        merged = await self._merged.get(self._patterns_of(job.name))
         image = await merged.images.get(job.image)
         settings = container_settings(
             job,
@@ -232,8 +252,8 @@ class DockerBackend:
         kept = KEPT_LOG["type"] in await self._call(engine.log_drivers)
         return _Ready(engine=engine, user=user, log_config=KEPT_LOG if kept else NO_LOG)
 
-    def _patterns_of(self, job: ContainerJob) -> tuple[str, ...]:
-        step = step_path(job.name)
+    def _patterns_of(self, name: str) -> tuple[str, ...]:
+        step = step_path(name)
         if step not in self._steps:
             self._steps[step] = self._variables.for_step(step)
         return self._steps[step].patterns

@@ -114,6 +114,11 @@ class DockerEngine:
                 return False
         return True
 
+    def image_digest(self, name: str) -> str | None:
+        """Give the digest of an image that is here: of its layers and configuration, whatever its tags."""
+        with engine_errors(f"look for image {name}"):
+            return self._client.images.get(name).id
+
     def pull(self, name: str, *, login: RegistryLogin | None, stopped: Callable[[], bool]) -> None:
         """Pull an image.
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import platform
 import resource
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from cwl_prefect.backends.base import Capabilities, JobHandle
 from cwl_prefect.backends.outcomes import FIRST_SIGNAL_STATUS, open_output, signal_of, timed_out, unstarted
 from cwl_prefect.backends.processes import end_family
 from cwl_prefect.errors import BackendError
-from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
+from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason
 
 _CAPABILITIES = Capabilities(containers=False, mounts=False)
 _BUSY_TRIES = 6
@@ -63,6 +64,11 @@ class LocalBackend:
     def capabilities(self) -> Capabilities:
         """Plain processes, which see files where they are."""
         return _CAPABILITIES
+
+    async def identify(self, image: DockerImage | None, *, step: str) -> str | None:
+        """Tell the kind of this machine; an image is not looked at."""
+        del image, step
+        return f"{platform.system()} {platform.machine()}"
 
     async def start(self, job: ContainerJob) -> JobHandle:
         """Start a process.

@@ -52,6 +52,13 @@ class OnErrorChoice(StrEnum):
     CONTINUE = "continue"
 
 
+class CacheModeChoice(StrEnum):
+    """What tells whether an input file is still the same."""
+
+    CONTENT = "content"
+    METADATA = "metadata"
+
+
 class KeepChoice(StrEnum):
     """When workspaces are kept."""
 
@@ -99,6 +106,7 @@ StepOverrides = Annotated[
 ]
 LIMITS = "Limits"
 FILES = "Files"
+CACHE = "Call cache"
 
 
 @app.callback()
@@ -155,6 +163,21 @@ def run(  # noqa: PLR0917 - one parameter for each option
     on_error: Annotated[OnErrorChoice | None, typer.Option(help="What a failed step does to the others.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more: every call, and logs.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Run every call, and keep nothing for later runs.", rich_help_panel=CACHE)
+    ] = False,
+    refresh: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STEP", help="Run this step although it is cached; repeatable.", rich_help_panel=CACHE),
+    ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where outputs of calls are kept: a directory or URL.", rich_help_panel=CACHE),
+    ] = None,
+    cache_mode: Annotated[
+        CacheModeChoice | None,
+        typer.Option(help="What tells whether an input file is still the same.", rich_help_panel=CACHE),
+    ] = None,
     show_help: Annotated[
         bool, typer.Option("--help", "-h", help="Show this, and the inputs of DOCUMENT where it is given.")
     ] = False,
@@ -180,6 +203,10 @@ def run(  # noqa: PLR0917 - one parameter for each option
         "max_calls": parallel,
         "run_timeout_s": timeout,
         "on_error": on_error,
+        "cache": False if no_cache else None,
+        "cache_url": cache,
+        "cache_mode": cache_mode,
+        "refresh": tuple(refresh) if refresh else None,
     }
     request = running.RunRequest(
         arguments=tuple(arguments or ()), overrides=overrides, outdir=outdir, quiet=quiet, verbose=verbose

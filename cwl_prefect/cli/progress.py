@@ -23,7 +23,15 @@ SHOWN_STEPS = 20
 INDEX = re.compile(r"\[[^\]]*\]")
 
 TROUBLES = frozenset({StepEventKind.FAILED, StepEventKind.RETRYING})
-ENDINGS = frozenset({StepEventKind.SUCCEEDED, StepEventKind.SKIPPED, StepEventKind.FAILED, StepEventKind.CANCELLED})
+ENDINGS = frozenset(
+    {
+        StepEventKind.SUCCEEDED,
+        StepEventKind.CACHED,
+        StepEventKind.SKIPPED,
+        StepEventKind.FAILED,
+        StepEventKind.CANCELLED,
+    }
+)
 
 
 @dataclass(slots=True)
@@ -36,6 +44,7 @@ class StepCounts:
     started: int = 0
     ended: int = 0
     succeeded: int = 0
+    cached: int = 0
     skipped: int = 0
     failed: int = 0
     cancelled: int = 0
@@ -59,7 +68,13 @@ class StepCounts:
 
     def summary(self) -> str:
         """Say what became of the calls."""
-        words = {"done": self.succeeded, "skipped": self.skipped, "failed": self.failed, "cancelled": self.cancelled}
+        words = {
+            "done": self.succeeded,
+            "cached": self.cached,
+            "skipped": self.skipped,
+            "failed": self.failed,
+            "cancelled": self.cancelled,
+        }
         told = ", ".join(f"{count} {word}" for word, count in words.items() if count)
         return told or "nothing to do"
 
@@ -105,6 +120,8 @@ class Tally:
                 counts.retried += 1
             case StepEventKind.SUCCEEDED:
                 counts.succeeded += 1
+            case StepEventKind.CACHED:
+                counts.cached += 1
             case StepEventKind.SKIPPED:
                 counts.skipped += 1
             case StepEventKind.FAILED:
@@ -178,7 +195,7 @@ class LiveTable:
 
         table = Table(box=None, pad_edge=False)
         table.add_column("step", no_wrap=True, overflow="ellipsis", max_width=48)
-        for column in ("done", "running", "failed", "skipped", "elapsed"):
+        for column in ("done", "cached", "running", "failed", "skipped", "elapsed"):
             table.add_column(column, justify="right", no_wrap=True)
         steps = list(self.tally.steps.values())
         shown = steps if len(steps) <= SHOWN_STEPS else sorted(steps, key=_urgency)[:SHOWN_STEPS]
@@ -197,7 +214,8 @@ class LiveTable:
         end = counts.ended_at if counts.done and counts.ended_at is not None else self.tally.clock()
         return (
             counts.name.replace("[", "\\["),
-            f"{counts.succeeded}/{counts.total}",
+            f"{counts.succeeded + counts.cached}/{counts.total}",
+            str(counts.cached or ""),
             str(counts.running or ""),
             str(counts.failed or ""),
             str(counts.skipped or ""),

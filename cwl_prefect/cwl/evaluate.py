@@ -65,11 +65,27 @@ def holds(
     Raises:
         ExpressionError: It failed, or gave neither true nor false.
     """
-    with call_errors(f"{name}: when", step=name):
+    return evaluated_boolean(condition, values, requirements=requirements, what=f"{name}: when", name=name)
+
+
+def evaluated_boolean(
+    condition: str,
+    values: Mapping[str, CwlValue],
+    *,
+    requirements: Iterable[Mapping[str, Any]],
+    what: str,
+    name: str,
+) -> bool:
+    """Evaluate what must be true or false.
+
+    Raises:
+        ExpressionError: It failed, or gave neither; the text begins with ``what``.
+    """
+    with call_errors(what, step=name):
         found = _evaluate(condition, values, None, requirements)
     if not isinstance(found, bool):
         raise ExpressionError(
-            f"{name}: when must give true or false, {condition!r} gave {found!r}.",
+            f"{what} must give true or false, {condition!r} gave {found!r}.",
             step=name,
             hint="Compare explicitly, as in $(inputs.count > 0).",
         )

@@ -24,7 +24,7 @@ class Copied:
 
     source: Path  # free of links
     target: str
-    movable: bool  # as far as it can be seen alone: there are no links inside
+    movable: bool  # as far as it can be seen alone: no links are inside, and no file has another name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class Placement:
     def _existing_file(self, value: CwlObject, source: Path, folder: str) -> CwlObject:
         real = _real_path(source)
         basename = _basename(value, source.name)
-        target = self._deliver(real, basename, folder, directory=False, movable=True)
+        target = self._deliver(real, basename, folder, directory=False, movable=not has_other_names(real))
         return self._describe(value, target, basename) | _size_and_checksum(value, real)
 
     def _literal(self, value: CwlObject, folder: str) -> CwlObject:
@@ -168,7 +168,7 @@ class Placement:
 
 @dataclass(slots=True)
 class _Tree:
-    """Reads a directory, following links; remembers whether there were any."""
+    """Reads a directory, following links; remembers whether there were any, of either kind."""
 
     has_links: bool = False
 
@@ -184,7 +184,7 @@ class _Tree:
         found: list[CwlObject] = []
         with os.scandir(directory) as entries:
             for entry in sorted(entries, key=lambda each: each.name):
-                self.has_links = self.has_links or entry.is_symlink()
+                self.has_links = self.has_links or entry.is_symlink() or has_other_names(entry)
                 found.extend(self._entry(Path(entry.path), described.get(entry.name, {}), above | {real}))
         return found
 
@@ -198,6 +198,11 @@ class _Tree:
         elif path.exists():
             kept = {name: item for name, item in known.items() if name not in _DROPPED}
             yield {"class": "File"} | kept | {"basename": path.name} | _size_and_checksum(known, path)
+
+
+def has_other_names(file: "Path | os.DirEntry[str]") -> bool:
+    """Tell whether a file is known by other names too, such as that of an object of the cache."""
+    return file.is_file() and file.stat().st_nlink > 1
 
 
 def local_path(value: CwlObject) -> Path | None:

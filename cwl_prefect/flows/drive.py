@@ -18,7 +18,7 @@ from cwl_prefect.flows.halt import Breaker, Gate, NotStartedError, any_closed
 from cwl_prefect.flows.nested import run_nested
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.step import Call, CallWork, call_name, only_declared
-from cwl_prefect.flows.tasks import StepTasks, Tasks
+from cwl_prefect.flows.tasks import StepTasks, Tasks, tell_group
 from cwl_prefect.flows.wide import WideScatter, run_groups
 from cwl_prefect.model.events import StepEvent, StepEventKind
 from cwl_prefect.model.job import StepResult
@@ -266,7 +266,9 @@ class Driver:
                 await work.prepare()
                 self._check(scope, call.name, step=call.step)
                 if not scope.recorded:
-                    return (await work.attempt()).outputs
+                    done = await work.attempt()
+                    tell_group(cached=done.cached)
+                    return done.outputs
                 result, state = await self._tasks.run(call.step, call.name, work, scope.after)
             finally:
                 await work.release()

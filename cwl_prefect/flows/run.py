@@ -15,6 +15,7 @@ from cwl_prefect.engine.retry import Retries, RetryPolicy
 from cwl_prefect.engine.scheduler import ResourcePool
 from cwl_prefect.engine.workspace import ScratchPool
 from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.flows.cache import CallCache, open_cache
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.claim import claim
 from cwl_prefect.flows.hooks import reap_run
@@ -66,6 +67,7 @@ class Run:
     retries: Retries
     memory: MemoryRecord
     again: bool = False  # an earlier driver began this run and was killed, or it failed
+    cache: CallCache | None = None
 
     @property
     def settings(self) -> Settings:
@@ -114,6 +116,7 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
     plan = with_overrides(plan, variables, steps)
     backends = caller.backends or Backends(settings, pool=steps, variables=variables)
     pool = ResourcePool.of_machine(settings)
+    cache = open_cache(plan, settings, run_id)
     try:
         yield Run(
             run_id=run_id,
@@ -129,8 +132,11 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
             retries=Retries(RetryPolicy.of(settings, pool.ram_mib)),
             memory=MemoryRecord(settings.memory),
             again=again,
+            cache=cache,
         )
     finally:
+        if cache is not None:
+            cache.close()
         await backends.close()
         if again:
             await asyncio.shield(reap_run(run_id))  # what no call of this driver asked for

@@ -23,6 +23,7 @@ from cwl_prefect.errors import (
     TemporaryStepError,
 )
 from cwl_prefect.flows.adopt import adopted
+from cwl_prefect.flows.cache import CallPlace, Lookup
 from cwl_prefect.flows.hooks import LABEL_CALL, LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.tool_log import followed
@@ -85,13 +86,18 @@ class CallWork:
         self._lease = AsyncExitStack()
         self._prepared: _Prepared | None = None
         self._error: CwlPrefectError | None = None
+        self._lookup: Lookup | None = None
         self._tries = 0
 
     async def prepare(self) -> None:
-        """Bind the call and wait for the resources that it asks for."""
+        """Look the call up in the cache; bind it and wait for the resources that it asks for where it is not there."""
         if self._call.tool.process_class is not ProcessClass.COMMAND_LINE_TOOL:
             return
         try:
+            if self._lookup is None and self._run.cache is not None:
+                self._lookup = await _look_up(self._run, self._call)
+            if self._lookup is not None and self._lookup.outputs is not None:
+                return
             async with self._run.ahead:
                 self._prepared = await _bind(self._run, self._call)
                 resources = self._prepared.bound.call.resources
@@ -110,6 +116,9 @@ class CallWork:
         self._tries += 1
         if self._tries > 1:
             await self.prepare()
+        if self._lookup is not None and self._lookup.outputs is not None:
+            run.tell_call(StepEventKind.CACHED, call.step, call.name)
+            return self._result(CallStatus.CACHED, self._lookup.outputs, _cache_place(run, call).outdir)
         if not run.retries.tried(call.name):
             run.tell_call(StepEventKind.STARTED, call.step, call.name)
         try:
@@ -125,15 +134,21 @@ class CallWork:
             self._prepared, self._error = None, None
             await self._lease.aclose()
         run.tell_call(StepEventKind.SUCCEEDED, call.step, call.name)
-        return StepResult(
-            step=call.step, index=call.index, status=CallStatus.SUCCEEDED, outputs=outputs, workspace=root
-        )
+        return self._result(CallStatus.SUCCEEDED, outputs, root)
 
     async def release(self) -> None:
         """Give back what a call holds that will not be tried."""
         if self._prepared is not None:
             workspaces.settle(self._prepared.space)
+        if self._lookup is not None:
+            self._lookup.release()
         await self._lease.aclose()
+
+    def _result(self, status: CallStatus, outputs: CwlObject, root: Path | None) -> StepResult:
+        key = None if self._lookup is None or self._lookup.key is None else self._lookup.key.digest
+        return StepResult(
+            step=self._call.step, index=self._call.index, status=status, outputs=outputs, workspace=root, cache_key=key
+        )
 
     def _judge(self, error: CwlPrefectError) -> None:
         """Settle whether another try is due, and tell what happened."""
@@ -151,7 +166,24 @@ class CallWork:
         if self._prepared is None:
             return await run.in_thread(run.binder.evaluate, call.tool, call.values, name=call.name), None
         prepared = self._prepared
-        return await _execute(run, call, prepared, self._tries), prepared.space.root
+        outputs = await _execute(run, call, prepared, self._tries)
+        if run.cache is not None and self._lookup is not None:
+            quickly = is_small(prepared.space.out)
+            await run.cache.keep(self._lookup, outputs, _cache_place(run, call), call.tool.name, quickly=quickly)
+        return outputs, prepared.space.root
+
+
+async def _look_up(run: Run, call: Call) -> Lookup:
+    assert run.cache is not None  # noqa: S101
+    backend = await run.backends.choose(call.tool, name=call.name)
+    with _named(call.name):
+        return await run.cache.look_up(call.tool, call.values, backend, _cache_place(run, call))
+
+
+def _cache_place(run: Run, call: Call) -> CallPlace:
+    space = workspaces.locate(run.runs, run.run_id, call.step, call.index)
+    outdir = space.out if run.settings.keep is Keep.ALWAYS else space.root
+    return CallPlace(step=call.step, name=call.name, outdir=outdir)
 
 
 async def _bind(run: Run, call: Call) -> _Prepared:

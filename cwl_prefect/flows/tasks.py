@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from prefect import State, Task, task
@@ -12,12 +13,23 @@ from prefect.utilities.annotations import opaque
 
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.halt import NotStartedError
+from cwl_prefect.model.job import StepResult
 from cwl_prefect.settings import Settings
 
 T = TypeVar("T")
 JITTER = 0.3
 MOST_PAUSES = 50  # Prefect's own bound
 MOST_EDGES = 50  # graph edges into one task run; a wide scatter feeding a wide scatter would draw its square
+
+
+_CACHED_IN_GROUP: ContextVar[list[bool] | None] = ContextVar("cwl_prefect_cached_in_group", default=None)
+
+
+def tell_group(*, cached: bool) -> None:
+    """Tell the group that a call belongs to, if any, whether the call was cached."""
+    found = _CACHED_IN_GROUP.get()
+    if found is not None:
+        found.append(cached)
 
 
 class Work(Protocol):
@@ -61,9 +73,12 @@ async def _is_tried_again(_task: Task[Any, Any], _task_run: TaskRun, state: Stat
 )
 async def _attempt(label: str, work: Work) -> object:
     try:
-        return await work.attempt()
+        result = await work.attempt()
     except asyncio.CancelledError:
         return Cancelled(message=f"{label} was stopped")  # Prefect would say that it crashed
+    if isinstance(result, StepResult | GroupWork) and result.cached:
+        return Completed(name="Cached", message=f"{label}: an identical call ran before", data=result)
+    return result
 
 
 @task(name="step", task_run_name="{label}", persist_result=False, cache_policy=NO_CACHE)
@@ -141,6 +156,12 @@ class GroupWork(Generic[T]):
         self.results: dict[int, T] = {}
         self.errors: dict[int, CwlPrefectError] = {}
         self._ended: set[int] = set()
+        self._cached: list[bool] = []
+
+    @property
+    def cached(self) -> bool:
+        """Whether all its calls were cached."""
+        return bool(self._cached) and all(self._cached)
 
     async def attempt(self) -> "GroupWork[T]":
         """Try every call that has no result yet and may still have one.
@@ -150,7 +171,9 @@ class GroupWork(Generic[T]):
         """
         self.errors = {number: error for number, error in self.errors.items() if not error.try_again}
         waiting = [n for n in range(len(self._calls)) if n not in self.results and n not in self.errors]
+        token = _CACHED_IN_GROUP.set(self._cached)
         tasks = [asyncio.create_task(self._one(number)) for number in waiting]
+        _CACHED_IN_GROUP.reset(token)
         try:
             await asyncio.gather(*tasks)
         finally:

@@ -12,6 +12,7 @@ class StepEventKind(StrEnum):
     PLANNED = "planned"  # the number of calls is known: `count`
     STARTED = "started"
     SUCCEEDED = "succeeded"
+    CACHED = "cached"  # an identical call ran before; it was not started
     SKIPPED = "skipped"
     FAILED = "failed"
     CANCELLED = "cancelled"

@@ -168,7 +168,7 @@ class StepResult:
     models, which draws edges that are not there.
     """
 
-    __slots__ = ("__weakref__", "index", "outputs", "status", "step", "workspace")
+    __slots__ = ("__weakref__", "cache_key", "index", "outputs", "status", "step", "workspace")
 
     def __init__(
         self,
@@ -178,9 +178,16 @@ class StepResult:
         status: CallStatus,
         outputs: CwlObject,
         workspace: Path | None = None,
+        cache_key: str | None = None,
     ) -> None:
         self.step = step
         self.index = index
         self.status = status
         self.outputs = outputs
         self.workspace = workspace
+        self.cache_key = cache_key
+
+    @property
+    def cached(self) -> bool:
+        """Whether the outputs are those of an earlier, identical call."""
+        return self.status is CallStatus.CACHED

@@ -95,6 +95,30 @@ def javascript_1000(bench: Bench) -> Iterator[Check]:
     yield _ratio("javascript-1000", "the same with a JavaScript argument", 0.5, runs)
 
 
+def cached_1000(bench: Bench) -> Iterator[Check]:
+    """1,000 calls of echo that all ran before."""
+    workload = workloads.scatter(bench.documents, 1000)
+    first, second, reference = [], [], []
+    for _ in range(bench.repeat):
+        with bench.runners.cache() as cache:
+            first.append(bench.runners.ours(workload, cache=cache))
+            second.append(bench.runners.ours(workload, cache=cache))
+        with bench.runners.cache() as cache:
+            bench.runners.reference(workload, cache=cache)
+            reference.append(bench.runners.reference(workload, cache=cache))
+    row, what = "cached-1000", "1,000-wide scatter, all cached"
+    yield Check(
+        row=row,
+        what=what,
+        figure=median(_walls(second)) / median(_walls(first)),
+        bar=0.2,
+        unit="times its first run",
+        ours=_walls(second),
+        reference=_walls(first),
+    )
+    yield _ratio(row, "… against cwltool --cachedir", 0.3, (second, reference))
+
+
 def chain_100(bench: Bench) -> Iterator[Check]:
     """100 steps of cat in a row."""
     runs = bench.against(workloads.chain(bench.documents, 100))
@@ -184,6 +208,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Check]]] = {
     "chain-100": chain_100,
     "scatter-1000": scatter_1000,
     "javascript-1000": javascript_1000,
+    "cached-1000": cached_1000,
     "scatter-10000": scatter_10000,
     "docker-50": docker_50,
     "echo-from-nothing": echo_from_nothing,

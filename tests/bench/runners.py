@@ -39,15 +39,26 @@ class Runners:
         self.home = scratch / "home"
         self.home.mkdir()
 
-    def ours(self, workload: Workload, *, home: Path | None = None, container: bool = False) -> Run:
-        """Run cwl-prefect and check its outputs."""
+    def ours(
+        self, workload: Workload, *, home: Path | None = None, container: bool = False, cache: Path | None = None
+    ) -> Run:
+        """Run cwl-prefect and check its outputs; the call cache is on, and empty where none is given."""
         command = [str(BIN / OURS), "run", *([] if container else ["--no-container"])]
-        return self._measure(command, workload, home_environment(home or self.home))
+        with self._directory() as empty:
+            command += ["--cache", str(cache or empty / "cache")]
+            return self._measure(command, workload, home_environment(home or self.home))
 
-    def reference(self, workload: Workload, *, container: bool = False) -> Run:
+    def reference(self, workload: Workload, *, container: bool = False, cache: Path | None = None) -> Run:
         """Run cwltool and check its outputs."""
         command = [str(BIN / REFERENCE), "--parallel", *([] if container else ["--no-container"])]
+        command += [] if cache is None else ["--cachedir", str(cache)]
         return self._measure(command, workload, home_environment(self.home))
+
+    @contextmanager
+    def cache(self) -> Iterator[Path]:
+        """Give a directory for a call cache that outlives single runs."""
+        with self._directory() as directory:
+            yield directory / "cache"
 
     def server(self, action: str, *, home: Path | None = None) -> None:
         """Start or stop the local server of a home."""

@@ -1,0 +1,211 @@
+"""What of a tool can change the result of its calls, and what cannot: labels, documentation, names, hints for people.
+
+The rules for each field and requirement are those of ``docs/reference/cache-key.md``.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from cwl_prefect.cwl.bind import docker_requirement
+from cwl_prefect.cwl.documents import has_javascript
+from cwl_prefect.cwl.evaluate import evaluated_boolean
+from cwl_prefect.model.cache import ToolIdentity
+from cwl_prefect.model.plan import ToolPlan
+from cwl_prefect.model.values import CwlObject, CwlValue
+
+VISIBLE_FIELDS = frozenset({"checksum", "contents", "format", "listing", "location", "size"})
+_ALL_BY_JAVASCRIPT = frozenset({"contents", "format", "listing"})
+_FOR_PEOPLE = frozenset({"doc", "intent", "label", "streamable"})
+_APART = frozenset({"class", "hints", "id", "inputs", "outputs", "requirements"})
+_SHORT_NAMES = frozenset({"items", "name", "symbols", "type"})
+
+# These steer or only allow; none of them can make a call that ends well give something else.
+_WITHOUT_EFFECT = frozenset(
+    {
+        "DockerRequirement",  # the image is a part of the key by itself
+        "MultipleInputFeatureRequirement",
+        "ScatterFeatureRequirement",
+        "Secrets",
+        "StepInputExpressionRequirement",
+        "SubworkflowFeatureRequirement",
+        "TimeLimit",
+        "ToolTimeLimit",
+        "WorkReuse",
+    }
+)
+# Hints beyond these mean nothing to this runner.
+_KNOWN = frozenset(
+    {
+        "CUDARequirement",
+        "EnvVarRequirement",
+        "InitialWorkDirRequirement",
+        "InlineJavascriptRequirement",
+        "InplaceUpdateRequirement",
+        "LoadListingRequirement",
+        "MPIRequirement",
+        "NetworkAccess",
+        "ResourceRequirement",
+        "SchemaDefRequirement",
+        "ShellCommandRequirement",
+        "ShmSize",
+        "SoftwareRequirement",
+    }
+)
+_STREAM = re.compile(r"[0-9a-f]{40}")
+
+
+def tool_identity(tool: ToolPlan, ontology: Iterable[tuple[str, ...]], *, containers: bool) -> ToolIdentity:
+    """Tell what of a tool matters to its calls.
+
+    Args:
+        tool: The tool.
+        ontology: Format hierarchy of the outermost plan, by which formats are checked.
+        containers: Whether the tool runs in its image, where it names one.
+    """
+    effective = _effective(tool)
+    image = docker_requirement(tool)[0] if containers else None
+    document = _with_plain_streams(tool.document)
+    expressions = " ".join(_expressions([document, list(effective.values())]))
+    requirements = _relevant(effective, expressions)
+    formats = any("format" in port for port in document["inputs"])
+    parts: dict[str, CwlValue] = {
+        "cwl": tool.cwl_version,
+        "command": {key: item for key, item in document.items() if _matters(key) and key not in _APART},
+    }
+    for kind in ("input", "output"):
+        parts |= {f"{kind} {_short(port['id'])}": _declaration(port) for port in document[f"{kind}s"]}
+    if formats:
+        parts["ontology"] = [list(triple) for triple in ontology]
+    if image is not None and (outdir := effective["DockerRequirement"].get("dockerOutputDirectory")):
+        parts["outdir"] = outdir
+    return ToolIdentity(
+        parts=parts,
+        requirements=requirements,
+        defaults={_short(port["id"]): port["default"] for port in document["inputs"] if "default" in port},
+        ports=tuple(port.id for port in tool.inputs),
+        visible=_visible(expressions, [document, requirements]) | ({"format"} if formats else set()),
+        image=image,
+        command=_first_word(document),
+        obstacle=_obstacle(effective),
+        reuse=effective.get("WorkReuse", {}).get("enableReuse", True),
+    )
+
+
+def updates_in_place(tool: ToolPlan) -> bool:
+    """Tell whether a tool may change its input files, which then are no results to be kept."""
+    return bool(_effective(tool).get("InplaceUpdateRequirement", {}).get("inplaceUpdate"))
+
+
+def reuse_wanted(identity: ToolIdentity, tool: ToolPlan, values: CwlObject, *, name: str) -> bool:
+    """Tell whether the outputs of a call may be reused (CWL CommandLineTool, §WorkReuse).
+
+    Raises:
+        ExpressionError: ``enableReuse`` is an expression that fails, or gives neither true nor false.
+    """
+    if isinstance(identity.reuse, bool):
+        return identity.reuse
+    inputs = {
+        port: identity.defaults.get(port) if values.get(port) is None else values[port] for port in identity.ports
+    }
+    return evaluated_boolean(
+        identity.reuse, inputs, requirements=tool.requirements, what=f"{name}: enableReuse", name=name
+    )
+
+
+def _effective(tool: ToolPlan) -> dict[str, dict[str, Any]]:
+    """Give the requirements that apply by short class: the last one of a class, requirements before hints."""
+    hints = {_class(entry): entry for entry in tool.hints if _class(entry) in _KNOWN | _WITHOUT_EFFECT}
+    return hints | {_class(entry): entry for entry in tool.requirements}
+
+
+def _class(entry: Mapping[str, Any]) -> str:
+    return str(entry["class"]).rpartition("#")[2]
+
+
+def _relevant(effective: Mapping[str, Any], expressions: str) -> dict[str, CwlValue]:
+    found: dict[str, CwlValue] = {}
+    for name, entry in effective.items():
+        if name in _WITHOUT_EFFECT:
+            continue
+        if name == "ResourceRequirement" and "runtime" not in expressions:
+            continue  # only an expression can see what was asked for
+        if name == "InlineJavascriptRequirement" and not expressions:
+            continue
+        if name == "SchemaDefRequirement":
+            found[name] = {_short(declared["name"]): _type(declared) for declared in entry["types"]}
+            continue
+        found[name] = {key: item for key, item in entry.items() if key != "class" and _matters(key)}
+    return found
+
+
+def _obstacle(effective: Mapping[str, Any]) -> str | None:
+    if "Secrets" in effective:
+        return "it has secret inputs, which are never written down"
+    if effective.get("InplaceUpdateRequirement", {}).get("inplaceUpdate"):
+        return "it changes its inputs in place"
+    return None
+
+
+def _matters(key: str) -> bool:
+    return key not in _FOR_PEOPLE and ":" not in key
+
+
+def _declaration(port: Mapping[str, Any]) -> CwlValue:
+    kept = {key: item for key, item in port.items() if _matters(key) and key not in ("id", "default")}
+    return {**kept, "type": _type(port["type"])}
+
+
+def _type(declared: Any) -> Any:
+    """Give a type without what is for people, and with names that do not depend on the document's own."""
+    if isinstance(declared, list):
+        return [_type(item) for item in declared]
+    if not isinstance(declared, dict):
+        return _short(declared) if isinstance(declared, str) else declared
+    kept = {key: item for key, item in declared.items() if _matters(key)}
+    for key in _SHORT_NAMES & kept.keys():
+        kept[key] = _type(kept[key])
+    if isinstance(kept.get("fields"), list):
+        kept["fields"] = [_type(field) for field in kept["fields"]]
+    return kept
+
+
+def _short(name: str) -> str:
+    return name.rpartition("#")[2].rpartition("/")[2] if "#" in name else name
+
+
+def _with_plain_streams(document: Mapping[str, Any]) -> Any:
+    """Name stdout and stderr that the author left unnamed alike in all documents."""
+    text = None
+    for stream in ("stdout", "stderr"):
+        name = document.get(stream)
+        if isinstance(name, str) and _STREAM.fullmatch(name):
+            text = (text or json.dumps(document)).replace(name, stream)
+    return document if text is None else json.loads(text)
+
+
+def _expressions(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if "$(" in value or "${" in value:
+            yield value
+        return
+    if isinstance(value, Mapping):
+        if isinstance(value.get("expressionLib"), list):
+            yield from map(str, value["expressionLib"])
+        for item in value.values():
+            yield from _expressions(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _expressions(item)
+
+
+def _visible(expressions: str, holders: Any) -> frozenset[str]:
+    named = frozenset(field for field in VISIBLE_FIELDS if field in expressions)
+    return named | _ALL_BY_JAVASCRIPT if has_javascript(holders) else named
+
+
+def _first_word(document: Mapping[str, Any]) -> str | None:
+    words = document.get("baseCommand") or document.get("arguments") or []
+    first = words[0] if isinstance(words, list) and words else words
+    return first if isinstance(first, str) and "$" not in first else None

@@ -1,0 +1,278 @@
+"""Outputs of a call as an entry of the cache and back: paths become relative to the output directory."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from pydantic import TypeAdapter, ValidationError
+
+from cwl_prefect.engine.cache_store import DamagedError, Store
+from cwl_prefect.engine.checksums import Checksums
+from cwl_prefect.engine.fingerprint import NotReusableError, local_path
+from cwl_prefect.model.cache import ENTRY_FORMAT, CacheEntry, CallKey, StoredFile, StoredLink
+from cwl_prefect.model.values import CwlObject, as_object, map_file_objects
+
+SMALL_FILE = 4096
+"""Bytes up to which a file lies in its entry: an object of its own would take as much of the disk."""
+
+_CHECKSUM = re.compile(r"sha1\$[0-9a-f]{40}")
+_IN_OUTPUTS, _IN_INPUTS = "out:", "in:"
+_OF_ITS_PLACE = frozenset({"dirname", "location", "path"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Captured:
+    """The outputs of a call, told apart from where they lie."""
+
+    outputs: CwlObject
+    files: dict[str, StoredFile] = field(default_factory=dict)
+    directories: dict[str, None] = field(default_factory=dict)
+    links: dict[str, StoredLink] = field(default_factory=dict)
+
+
+def capture(outputs: CwlObject, outdir: Path, inputs: Sequence[CwlObject], checksums: Checksums) -> Captured:
+    """Describe the outputs of a call that ended well; nothing is stored yet.
+
+    Args:
+        outputs: What was collected, with absolute locations.
+        outdir: The call's output directory.
+        inputs: Files and directories of its inputs, in the order of its key.
+        checksums: Learns the checksums of the outputs, so that no later step reads them again.
+
+    Raises:
+        NotReusableError: An output lies neither in the output directory nor among the inputs.
+        OSError: One cannot be read.
+    """
+    capturing = _Capturing(outdir=outdir, inputs=inputs, checksums=checksums)
+    found = as_object(map_file_objects(outputs, capturing.described))
+    return Captured(outputs=found, files=capturing.files, directories=capturing.directories, links=capturing.links)
+
+
+def restore(
+    entry: CacheEntry, outdir: Path, inputs: Sequence[CwlObject], store: Store, checksums: Checksums
+) -> CwlObject:
+    """Put the files of an entry into an output directory, as its call would have, and give the outputs.
+
+    Raises:
+        DamagedError: An object is missing or damaged, or the entry does not fit the inputs.
+        OSError: The output directory cannot be written.
+    """
+    if entry.files or entry.directories or entry.links:
+        outdir.mkdir(parents=True, exist_ok=True)
+    for below in entry.directories:
+        _inside(outdir, below).mkdir(parents=True, exist_ok=True)
+    for file in entry.files:
+        _restore_file(file, _inside(outdir, file.path), store, checksums)
+    for link in entry.links:
+        place = _inside(outdir, link.path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(_input_path(inputs, link.number, link.below))
+
+    def located(value: CwlObject) -> CwlObject:
+        location = value.get("location")
+        if not isinstance(location, str):
+            return value
+        if location.startswith(_IN_OUTPUTS):
+            return {**value, "location": _inside(outdir, location.removeprefix(_IN_OUTPUTS)).as_uri()}
+        if location.startswith(_IN_INPUTS):
+            number, _, below = location.removeprefix(_IN_INPUTS).partition(":")
+            return {**value, "location": _input_path(inputs, int(number), below).as_uri()}
+        return value
+
+    return as_object(map_file_objects(entry.outputs, located))
+
+
+def encode_entry(entry: CacheEntry) -> bytes:
+    """Write an entry as JSON."""
+    found = {
+        "format": ENTRY_FORMAT,
+        "key": entry.key.digest,
+        "parts": entry.key.parts,
+        "step": entry.step,
+        "tool": entry.tool,
+        "run": entry.run_id,
+        "created_at": entry.created_at,
+        "duration_s": entry.duration_s,
+        "outputs": entry.outputs,
+        "files": [_encoded(file) for file in entry.files],
+        "directories": list(entry.directories),
+        "links": [[link.path, link.number, link.below] for link in entry.links],
+    }
+    return json.dumps(found, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def decode_entry(key: str, body: bytes) -> CacheEntry | None:
+    """Read an entry, or give None where it is not the whole entry of this key."""
+    try:
+        found: Mapping[str, object] = json.loads(body)
+        if found["format"] != ENTRY_FORMAT or found["key"] != key:
+            return None
+        return _ENTRIES.validate_python(
+            {
+                "key": CallKey(digest=key, parts=as_object(found["parts"])),
+                "step": found["step"],
+                "tool": found["tool"],
+                "run_id": found["run"],
+                "created_at": found["created_at"],
+                "duration_s": found["duration_s"],
+                "outputs": found["outputs"],
+                "files": tuple(map(_decoded, found["files"])),  # type: ignore[call-overload]
+                "directories": found["directories"],
+                "links": [dict(zip(("path", "number", "below"), link, strict=True)) for link in found["links"]],  # type: ignore[attr-defined]
+            }
+        )
+    except (ValueError, KeyError, TypeError, ValidationError):
+        return None
+
+
+_ENTRIES = TypeAdapter(CacheEntry)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Capturing:
+    outdir: Path
+    inputs: Sequence[CwlObject]
+    checksums: Checksums
+    files: dict[str, StoredFile] = field(default_factory=dict)
+    directories: dict[str, None] = field(default_factory=dict)
+    links: dict[str, StoredLink] = field(default_factory=dict)
+    _real_inputs: list[tuple[str, int]] | None = None
+
+    def described(self, value: CwlObject) -> CwlObject:
+        location = value.get("location")
+        if not isinstance(location, str) or location.startswith("_:"):
+            return value
+        path = local_path(location)
+        kept = {name: item for name, item in value.items() if name not in _OF_ITS_PLACE}
+        if str(path) != str(self.outdir) and not str(path).startswith(f"{self.outdir}/"):
+            number, below = self._input(os.path.realpath(path))
+            return {**kept, "location": f"{_IN_INPUTS}{number}:{below}"}
+        checksum = value.get("checksum")
+        self._take(path, checksum if isinstance(checksum, str) else None)
+        return {**kept, "location": f"{_IN_OUTPUTS}{self._relative(path)}"}
+
+    def _relative(self, path: Path) -> str:
+        return str(path)[len(str(self.outdir)) + 1 :]
+
+    def _take(self, path: Path, checksum: str | None, above: frozenset[tuple[int, int]] = frozenset()) -> None:
+        below = self._relative(path)
+        if below in self.files or below in self.links:
+            return
+        if path.is_symlink() or self._leads_out(path):
+            number, inside = self._input_or_none(path)
+            if number is not None:
+                self.links[below] = StoredLink(path=below, number=number, below=inside)
+                return
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            self._take_directory(path, status, above)
+        elif stat.S_ISREG(status.st_mode):
+            self.files[below] = self._file(path, below, status, checksum)
+        else:
+            raise NotReusableError(f"output {below} is neither a file nor a directory")
+
+    def _take_directory(self, path: Path, status: os.stat_result, above: frozenset[tuple[int, int]]) -> None:
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            raise NotReusableError(f"output {self._relative(path)} contains itself by a link")
+        if path != self.outdir:
+            self.directories[self._relative(path)] = None
+        with os.scandir(path) as entries:
+            for entry in sorted(entries, key=lambda each: each.name):
+                if entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110 - cheaper than Path
+                    continue  # leads nowhere; publishing leaves it out too
+                self._take(Path(entry.path), None, above | {identity})
+
+    def _file(self, path: Path, below: str, status: os.stat_result, checksum: str | None) -> StoredFile:
+        known = checksum or self.checksums.known(path, status) or self.checksums.compute(path)
+        content = None
+        if status.st_size <= SMALL_FILE:
+            content = path.read_bytes()
+            if _sha1(content) != known:
+                raise NotReusableError(f"output {below} changed while it was read")
+        self.checksums.remember(path, status, known)
+        return StoredFile(
+            path=below,
+            checksum=known,
+            size=status.st_size,
+            executable=bool(status.st_mode & 0o111),
+            content=content,
+        )
+
+    def _leads_out(self, path: Path) -> bool:
+        return path.parent != self.outdir and not os.path.realpath(path).startswith(f"{os.path.realpath(self.outdir)}/")
+
+    def _input_or_none(self, path: Path) -> tuple[int | None, str]:
+        real, home = os.path.realpath(path), os.path.realpath(self.outdir)
+        if real == home or real.startswith(f"{home}/"):
+            return None, ""
+        return self._input(real)
+
+    def _input(self, real: str) -> tuple[int, str]:
+        if self._real_inputs is None:
+            self._real_inputs = [
+                (os.path.realpath(local_path(str(found["location"]))), number)
+                for number, found in enumerate(self.inputs)
+                if str(found.get("location") or "_:").startswith("file:")
+            ]
+        for place, number in self._real_inputs:
+            if real == place:
+                return number, ""
+            if real.startswith(f"{place}/"):
+                return number, real[len(place) + 1 :]
+        raise NotReusableError(f"an output lies at {real}, outside of the call's output directory and inputs")
+
+
+def _restore_file(file: StoredFile, target: Path, store: Store, checksums: Checksums) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True) if "/" in file.path else None
+    if file.content is None:
+        store.get(file, target)
+    else:
+        if _sha1(file.content) != file.checksum or len(file.content) != file.size:
+            raise DamagedError(f"{file.path} is damaged")
+        mode = 0o755 if file.executable else 0o644
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(file.content)
+    checksums.remember(target, target.stat(), file.checksum)
+
+
+def _inside(outdir: Path, below: str) -> Path:
+    """Give a path below the output directory; an entry that names any other is damaged."""
+    parts = PurePosixPath(below)
+    if parts.is_absolute() or ".." in parts.parts or "\0" in below:
+        raise DamagedError(f"{below!r} is no path inside an output directory")
+    return outdir / below
+
+
+def _input_path(inputs: Sequence[CwlObject], number: int, below: str) -> Path:
+    try:
+        place = local_path(str(inputs[number]["location"]))
+    except (IndexError, KeyError, NotReusableError) as error:
+        raise DamagedError(f"there is no input {number} on this machine") from error
+    return _inside(place, below) if below else place
+
+
+def _sha1(content: bytes) -> str:
+    return f"sha1${hashlib.sha1(content, usedforsecurity=False).hexdigest()}"
+
+
+def _encoded(file: StoredFile) -> list[str | int | bool | None]:
+    content = None if file.content is None else base64.b64encode(file.content).decode("ascii")
+    return [file.path, file.checksum, file.size, file.executable, content]
+
+
+def _decoded(fields: Sequence[object]) -> StoredFile:
+    path, checksum, size, executable, content = fields
+    if not (isinstance(path, str) and isinstance(checksum, str) and isinstance(size, int)):
+        raise TypeError(fields)
+    if not _CHECKSUM.fullmatch(checksum):
+        raise ValueError(checksum)
+    decoded = base64.b64decode(content, validate=True) if isinstance(content, str) else None
+    return StoredFile(path=path, checksum=checksum, size=size, executable=bool(executable), content=decoded)

@@ -1,0 +1,186 @@
+"""What a file or directory is to a tool: its name and content, never its path."""
+
+import hashlib
+import os
+import stat
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cwl_prefect.engine.checksums import LARGE, Checksums
+from cwl_prefect.model.values import CwlObject, CwlValue, is_file_object
+
+# What follows from the others, from the content, or from where a file happens to lie.
+_DERIVED = frozenset(
+    {
+        "basename",
+        "checksum",
+        "class",
+        "contents",
+        "dirname",
+        "format",
+        "listing",
+        "location",
+        "nameext",
+        "nameroot",
+        "path",
+        "secondaryFiles",
+        "size",
+    }
+)
+
+
+class NotReusableError(Exception):
+    """A call has no key; the text says why."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Fingerprints:
+    """Takes the fingerprints of values: everything that a tool may see of them.
+
+    A large file whose checksum is not known is noted in ``unread``, and the fingerprint is then of no use: compute
+    those checksums first, and take it again.
+
+    Attributes:
+        checksums: Known checksums.
+        visible: Fields of files that the tool's expressions may look at.
+        by_metadata: Whether path, size and time of change stand for the content of a file that no step made.
+        unread: Large files whose checksums are needed.
+        objects: Every file and directory object, in the order of the fingerprint.
+    """
+
+    checksums: Checksums
+    visible: frozenset[str] = frozenset()
+    by_metadata: bool = False
+    unread: list[Path] = field(default_factory=list)
+    objects: list[CwlObject] = field(default_factory=list)
+
+    def of(self, value: CwlValue) -> CwlValue:
+        """Take the fingerprint of any value.
+
+        Raises:
+            NotReusableError: A file is missing, elsewhere, or no regular file.
+        """
+        if isinstance(value, list):
+            return [self.of(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if is_file_object(value):
+            self.objects.append(value)
+            return self._described(value)
+        return {name: self.of(value[name]) for name in sorted(value)}
+
+    def _described(self, value: CwlObject) -> CwlObject:
+        location = value.get("location") or value.get("path")
+        found: CwlObject = {"class": value["class"], "basename": _basename(value)}
+        if isinstance(location, str) and not location.startswith("_:"):
+            found |= self._content(value["class"] == "Directory", local_path(location))
+        elif value["class"] == "Directory":
+            found["listing"] = self.of(value.get("listing") or [])
+        else:
+            found["literal"] = _digest(str(value.get("contents") or ""))
+        if value.get("secondaryFiles"):
+            found["secondaryFiles"] = self.of(value["secondaryFiles"])
+        for name in sorted(self.visible & value.keys()):
+            found[f"seen {name}"] = _seen(value, name)
+        for name in sorted(value.keys() - _DERIVED):
+            found[f"other {name}"] = value[name]
+        return found
+
+    def _content(self, directory: bool, path: Path) -> CwlObject:  # noqa: FBT001 - of its two kinds
+        try:
+            status = path.stat()
+            if directory:
+                return {"tree": self._tree(path, frozenset())}
+            return self._file(path, status)
+        except OSError as error:
+            raise NotReusableError(f"{path} cannot be read: {error.strerror or error}") from error
+
+    def _file(self, path: Path, status: os.stat_result) -> CwlObject:
+        if not stat.S_ISREG(status.st_mode):
+            raise NotReusableError(f"{path} is no regular file")
+        found: CwlObject = {"size": status.st_size}
+        if status.st_mode & 0o111:
+            found["executable"] = True
+        checksum = self.checksums.known(path, status)
+        if checksum is None and self.by_metadata:
+            return {**found, "metadata": [str(path), status.st_mtime_ns]}
+        if checksum is None and status.st_size >= LARGE:
+            self.unread.append(path)
+            return found
+        return {**found, "checksum": checksum or self.checksums.compute(path)}
+
+    def _tree(self, directory: Path, above: frozenset[tuple[int, int]]) -> CwlObject:
+        status = directory.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            raise NotReusableError(f"{directory} contains itself by a link")
+        found: CwlObject = {}
+        with os.scandir(directory) as entries:
+            for entry in sorted(entries, key=lambda each: each.name):
+                path = Path(entry.path)
+                if entry.is_dir():
+                    found[entry.name] = self._tree(path, above | {identity})
+                elif entry.is_symlink() and not path.exists():
+                    found[entry.name] = "broken link"
+                else:
+                    found[entry.name] = self._file(path, entry.stat())
+        return found
+
+
+def local_path(location: str) -> Path:
+    """Give the path of a location on this machine.
+
+    Raises:
+        NotReusableError: It is elsewhere.
+    """
+    parts = urllib.parse.urlsplit(location)
+    if parts.scheme == "file":
+        return Path(urllib.parse.unquote(parts.path))
+    if not parts.scheme and location.startswith("/"):
+        return Path(location)
+    raise NotReusableError(f"{location} is not on this machine, so that nobody knows whether it changed")
+
+
+def canonical(value: CwlValue | Mapping[str, CwlValue]) -> str:
+    """Write a value so that equal values are equal texts, whatever the order of their keys."""
+    import json
+
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def digest(value: CwlValue | Mapping[str, CwlValue]) -> str:
+    """Give the SHA-256 of a value."""
+    return _digest(canonical(value))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _basename(value: CwlObject) -> CwlValue:
+    """Name an object, but not by the random name that cwltool gives to a literal without any."""
+    location, basename = value.get("location"), value.get("basename")
+    if isinstance(location, str) and location.startswith("_:") and basename in (None, location[2:]):
+        return None
+    if basename is None and isinstance(location or value.get("path"), str):
+        path = urllib.parse.urlsplit(str(location or value["path"])).path
+        return urllib.parse.unquote(path.rstrip("/").rpartition("/")[2])
+    return basename
+
+
+def _seen(value: CwlObject, name: str) -> CwlValue:
+    """Give what an expression sees in a field, without the places of files in a listing."""
+    seen = value[name]
+    return _names(seen) if name == "listing" else seen
+
+
+def _names(listing: CwlValue) -> CwlValue:
+    if not isinstance(listing, list):
+        return listing
+    return [
+        [item.get("class"), item.get("basename"), _names(item.get("listing"))]
+        for item in listing
+        if isinstance(item, dict)
+    ]

@@ -1,0 +1,380 @@
+"""The call cache of a run: look up a call, let identical calls run once, keep what a call gave."""
+
+import asyncio
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from cwl_prefect.backends.base import Backend, Identifying
+from cwl_prefect.cwl.reuse import reuse_wanted, tool_identity, updates_in_place
+from cwl_prefect.engine.cache_entry import capture, decode_entry, encode_entry, restore
+from cwl_prefect.engine.cache_key import call_key
+from cwl_prefect.engine.cache_store import DamagedError, LocalStore, Store
+from cwl_prefect.engine.checksums import LARGE, Checksums
+from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError, local_path
+from cwl_prefect.engine.key_locks import KeyLocks
+from cwl_prefect.flows.journal import Journal
+from cwl_prefect.model.cache import CacheEntry, CallKey, ToolIdentity
+from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
+from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
+from cwl_prefect.settings import CacheMode, Settings, search_path
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+
+_INDICES = re.compile(r"\[[\d,]*\]")
+_POLL_INTERVAL_S = 0.1  # where another process runs an identical call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlace:
+    """Which call is looked up, and where its outputs go if it is found."""
+
+    step: str
+    name: str
+    outdir: Path
+
+
+@dataclass(slots=True, kw_only=True)
+class Lookup:
+    """What came of looking a call up; whoever gets one must release it.
+
+    Attributes:
+        key: Its key, or None where it has none.
+        outputs: What an identical call gave before, or None where the call must run.
+    """
+
+    key: CallKey | None = None
+    outputs: CwlObject | None = None
+    inputs: list[CwlObject] = field(default_factory=list)
+    began_at: float = field(default_factory=time.time)
+    release: Callable[[], None] = lambda: None
+
+
+class CallCache:
+    """The call cache as one run sees it.
+
+    A call that is found costs no process and no staging. A call that is not found keeps the lock of its key until it is
+    released: identical calls of this run and of other processes wait for it, and find what it gave.
+
+    Args:
+        store: Keeps entries and objects.
+        checksums: Knows the checksums of files.
+        locks: Locks of keys among processes.
+        journal: Is told what was looked up.
+        settings: What is reused.
+        run_id: Identifier of the run.
+        ontology: Format hierarchy of the run's plan.
+        refresh_all: Whether every call runs although it is cached.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts that a run puts together
+        self,
+        *,
+        store: Store,
+        checksums: Checksums,
+        locks: KeyLocks,
+        journal: Journal,
+        settings: Settings,
+        run_id: str,
+        ontology: tuple[tuple[str, str, str], ...] = (),
+        refresh_all: bool = False,
+    ) -> None:
+        self._store = store
+        self._checksums = checksums
+        self._locks = locks
+        self._journal = journal
+        self._settings = settings
+        self._run_id = run_id
+        self._ontology = ontology
+        self._refresh_all = refresh_all
+        self._threads = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="cwl-cache")
+        self._identities: dict[tuple[str, bool], ToolIdentity] = {}
+        self._runners: dict[tuple[str, str], dict[str, CwlValue]] = {}
+        self._reading: dict[Path, asyncio.Future[str]] = {}
+        self._flights: dict[str, asyncio.Future[None]] = {}
+        self._stored: set[str] = set()
+        self._warned = False
+
+    async def look_up(self, tool: ToolPlan, values: CwlObject, backend: Backend, place: CallPlace) -> Lookup:
+        """Look a call up, waiting for an identical one that runs.
+
+        Raises:
+            CwlPrefectError: Its image cannot be had, or ``enableReuse`` cannot be evaluated.
+        """
+        try:
+            fingerprints, key = await self._key(tool, values, backend, place)
+        except NotReusableError as error:
+            self._journal.refused(place.step, place.name, str(error))
+            return Lookup()
+        found = await self._found(key, fingerprints.objects, place)
+        while found is None:
+            if await self._locked(key.digest):
+                release = self._releasing(key.digest)
+                try:  # it may have been kept since
+                    found = await self._found(key, fingerprints.objects, place)
+                    if found is None:
+                        self._journal.missed(place.step, place.name, key)
+                        return Lookup(key=key, inputs=fingerprints.objects, release=release)
+                except BaseException:
+                    release()
+                    raise
+                release()
+            else:
+                found = await self._found(key, fingerprints.objects, place)
+        self._journal.found(place.step, place.name, key)
+        return Lookup(key=key, outputs=found)
+
+    async def keep(self, lookup: Lookup, outputs: CwlObject, place: CallPlace, tool: str, *, quickly: bool) -> None:
+        """Keep what a call gave that was looked up; a cache that cannot be written is done without.
+
+        Args:
+            lookup: What :meth:`look_up` gave.
+            outputs: The call's outputs.
+            place: The call.
+            tool: Name of its tool.
+            quickly: Whether its outputs are so small that a hop to a thread would cost more.
+        """
+        if quickly:
+            self._keep(lookup, outputs, place, tool)
+        else:
+            await self._in_thread(self._keep, lookup, outputs, place, tool)
+
+    def close(self) -> None:
+        """Give back locks, files and threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._locks.close()
+        self._journal.close()
+        self._checksums.close()
+
+    async def _key(
+        self, tool: ToolPlan, values: CwlObject, backend: Backend, place: CallPlace
+    ) -> tuple[Fingerprints, CallKey]:
+        identity = self._identity(tool, containers=backend.capabilities.containers)
+        if not reuse_wanted(identity, tool, values, name=place.name):
+            raise NotReusableError("its WorkReuse says so")
+        if identity.obstacle is not None:
+            raise NotReusableError(identity.obstacle)
+        runner = await self._runner(identity, backend, place.step)
+        walks = _has_directories(values)
+        while True:
+            fingerprints = Fingerprints(
+                checksums=self._checksums,
+                visible=identity.visible,
+                by_metadata=self._settings.cache_mode is CacheMode.METADATA,
+            )
+            if walks:
+                key = await self._in_thread(call_key, identity, values, runner, fingerprints)
+            else:
+                key = call_key(identity, values, runner, fingerprints)
+            if key is not None:
+                return fingerprints, key
+            await asyncio.gather(*map(self._read, dict.fromkeys(fingerprints.unread)))
+
+    async def _read(self, path: Path) -> None:
+        """Compute the checksum of a large file, once however many calls need it."""
+        reading = self._reading.get(path)
+        if reading is None:
+            reading = asyncio.ensure_future(self._in_thread(self._checksums.compute, path))
+            self._reading[path] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(path, None))
+        try:
+            await asyncio.shield(reading)
+        except OSError as error:
+            raise NotReusableError(f"{path} cannot be read: {error}") from error
+
+    def _identity(self, tool: ToolPlan, *, containers: bool) -> ToolIdentity:
+        found = self._identities.get((tool.digest, containers))
+        if found is None:
+            found = tool_identity(tool, self._ontology, containers=containers)
+            self._identities[tool.digest, containers] = found
+        return found
+
+    async def _runner(self, identity: ToolIdentity, backend: Backend, step: str) -> dict[str, CwlValue]:
+        path = _without_indices(step)
+        known = (path, repr((backend.name, identity.image, identity.command)))
+        if known not in self._runners:
+            named = await backend.identify(identity.image, step=path) if isinstance(backend, Identifying) else None
+            if named is None:
+                raise NotReusableError(f"the backend {backend.name} cannot tell what it runs in")
+            if identity.image is not None:
+                self._runners[known] = {"image": named, "name": identity.image.name}
+            else:
+                command = await self._in_thread(_command_checksum, identity.command, self._checksums)
+                self._runners[known] = {"process": named, "command": command, "name": identity.command}
+        return self._runners[known]
+
+    def _refreshed(self, key: CallKey, step: str) -> bool:
+        """Tell whether a call is to run although it is cached; what this run gave is fresh enough."""
+        if key.digest in self._stored:
+            return False
+        return self._refresh_all or any(_names(pattern, step) for pattern in self._settings.refresh)
+
+    async def _found(self, key: CallKey, inputs: list[CwlObject], place: CallPlace) -> CwlObject | None:
+        if self._refreshed(key, place.step):
+            return None
+        body = self._store.read_entry(key.digest)
+        if body is None:
+            return None
+        entry = decode_entry(key.digest, body)
+        if entry is None:
+            self._store.remove_entry(key.digest)
+            return None
+        expires_s = self._settings.cache_expiration_s
+        if expires_s is not None and time.time() - entry.created_at > expires_s and key.digest not in self._stored:
+            return None
+        if all(file.content is not None for file in entry.files):
+            return self._restored(entry, inputs, place)
+        return await self._in_thread(self._restored, entry, inputs, place)
+
+    def _restored(self, entry: CacheEntry, inputs: list[CwlObject], place: CallPlace) -> CwlObject | None:
+        try:
+            if entry.files or entry.directories or entry.links:
+                _make_empty(place.outdir)
+            return restore(entry, place.outdir, inputs, self._store, self._checksums)
+        except DamagedError as error:
+            _logger.info("%s: a cached result is damaged and will be made again: %s", place.name, error)
+            self._store.remove_entry(entry.key.digest)
+        except OSError as error:
+            _logger.warning("%s: a cached result cannot be used: %s", place.name, error)
+        shutil.rmtree(place.outdir, ignore_errors=True)
+        return None
+
+    async def _locked(self, digest: str) -> bool:
+        """Take the lock of a key, or wait for its holder in this run, or a while for one elsewhere."""
+        running = self._flights.get(digest)
+        if running is not None:
+            await asyncio.wait([running])
+            return False
+        if self._locks.take(digest):
+            self._flights[digest] = asyncio.get_running_loop().create_future()
+            return True
+        await asyncio.sleep(_POLL_INTERVAL_S)
+        return False
+
+    def _releasing(self, digest: str) -> Callable[[], None]:
+        """Give what releases the lock of a key, once."""
+
+        def release() -> None:
+            flight = self._flights.pop(digest, None)
+            if flight is not None:
+                self._locks.give_back(digest)
+                flight.set_result(None)
+
+        return release
+
+    def _keep(self, lookup: Lookup, outputs: CwlObject, place: CallPlace, tool: str) -> None:
+        try:
+            if lookup.key is None:
+                self._learn(outputs)
+                return
+            captured = capture(outputs, place.outdir, lookup.inputs, self._checksums)
+            entry = CacheEntry(
+                key=lookup.key,
+                step=place.step,
+                tool=tool,
+                run_id=self._run_id,
+                created_at=time.time(),
+                duration_s=round(time.time() - lookup.began_at, 3),
+                outputs=captured.outputs,
+                files=tuple(captured.files.values()),
+                directories=tuple(captured.directories),
+                links=tuple(captured.links.values()),
+            )
+            for file in entry.files:
+                if file.content is None:
+                    self._store.put(file, place.outdir / file.path)
+            self._store.write_entry(lookup.key.digest, encode_entry(entry))
+            self._stored.add(lookup.key.digest)
+        except NotReusableError as error:
+            self._journal.refused(place.step, place.name, str(error))
+        except OSError as error:
+            if not self._warned:
+                _logger.warning("results cannot be kept in the cache at %s: %s", self._store.place, error)
+            self._warned = True
+
+    def _learn(self, outputs: CwlObject) -> None:
+        """Remember the checksums of large outputs that are not kept, so that later calls need not read them."""
+        for found in file_objects(outputs):
+            size, checksum, location = found.get("size"), found.get("checksum"), found.get("location")
+            if isinstance(size, int) and size >= LARGE and isinstance(checksum, str) and isinstance(location, str):
+                path = local_path(location)
+                self._checksums.remember(path, path.stat(), checksum)
+
+    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+
+def open_cache(plan: WorkflowPlan, settings: Settings, run_id: str) -> CallCache | None:
+    """Open the call cache for a run, or give None where nothing is to be cached.
+
+    Prefect's own switches PREFECT_TASKS_REFRESH_CACHE and PREFECT_TASKS_DISABLE_CACHING are obeyed. A run with a tool
+    that changes files in place has no cache: what such files held when they were made is lost.
+    """
+    from prefect.settings import PREFECT_TASKS_DISABLE_CACHING, PREFECT_TASKS_REFRESH_CACHE
+
+    if not settings.cache or PREFECT_TASKS_DISABLE_CACHING.value() or any(map(updates_in_place, _tools(plan))):
+        return None
+    checksums = Checksums(settings.checksums)
+    root = Path(settings.cache_url) if settings.cache_url else settings.home / "cache"
+    return CallCache(
+        store=LocalStore(root.absolute(), checksums),
+        checksums=checksums,
+        locks=KeyLocks(root.absolute() / "locks"),
+        journal=Journal(settings.journals / f"{run_id}.jsonl"),
+        settings=settings,
+        run_id=run_id,
+        ontology=plan.ontology,
+        refresh_all=bool(PREFECT_TASKS_REFRESH_CACHE.value()),
+    )
+
+
+def _tools(plan: WorkflowPlan) -> Iterator[ToolPlan]:
+    for step in plan.steps:
+        if isinstance(step.run, ToolPlan):
+            yield step.run
+        else:
+            yield from _tools(step.run)
+
+
+def _has_directories(values: CwlObject) -> bool:
+    return any(found["class"] == "Directory" for found in file_objects(values))
+
+
+def _names(pattern: str, step: str) -> bool:
+    """Tell whether a step, or one that it is a part of, has a name; indices of scatters do not count."""
+    plain = _without_indices(step)
+    return fnmatchcase(plain, pattern) or fnmatchcase(plain, f"{pattern}.*")
+
+
+def _without_indices(step: str) -> str:
+    return _INDICES.sub("", step)
+
+
+def _command_checksum(command: str | None, checksums: Checksums) -> str | None:
+    """Give the checksum of the program that a command names on this machine, or None where it cannot be told."""
+    found = None if command is None else shutil.which(command, path=search_path())
+    if found is None or (command is not None and "/" in command and not command.startswith("/")):
+        return None
+    path = Path(found).resolve()
+    try:
+        return checksums.known(path, path.stat()) or checksums.compute(path)
+    except OSError:
+        return None
+
+
+def _make_empty(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)

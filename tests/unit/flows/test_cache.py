@@ -1,0 +1,415 @@
+"""Calls that ran before are not run again; whatever stands in the way of that costs a run, never a wrong result."""
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect.backends.base import Capabilities
+from cwl_prefect.backends.fake import FakeBackend
+from cwl_prefect.backends.local import LocalBackend
+from cwl_prefect.cwl import javascript
+from cwl_prefect.cwl.compile import compile_process
+from cwl_prefect.cwl.load import load_process
+from cwl_prefect.engine.checksums import LARGE
+from cwl_prefect.engine.key_locks import KeyLocks
+from cwl_prefect.flows import cache as cached
+from cwl_prefect.flows.choose import Backends
+from cwl_prefect.flows.run import Caller, Run, open_run
+from cwl_prefect.flows.step import Call, CallWork
+from cwl_prefect.model.events import StepEventKind
+from cwl_prefect.model.job import ContainerJob, DockerImage, StepResult
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.settings import CacheMode, Keep, Settings
+from tests.unit.cwl.test_reuse import tool
+
+COUNT = """
+    cwlVersion: v1.2
+    class: CommandLineTool
+    baseCommand: count
+    inputs:
+      text: {type: string?, inputBinding: {}}
+      file: {type: File?, inputBinding: {}}
+      folder: Directory?
+    stdout: out.txt
+    outputs:
+      said: stdout
+      all: {type: Directory, outputBinding: {glob: all}}
+    """
+
+
+class Known(FakeBackend):
+    """Plays tools, and says what they run in."""
+
+    def __init__(self, handler: Callable[[ContainerJob], object]) -> None:
+        super().__init__(handler, containers=False)  # type: ignore[arg-type]
+        self.runs_in: str | None = "here"
+
+    async def identify(self, image: DockerImage | None, *, step: str) -> str | None:
+        return self.runs_in
+
+
+class Lab:
+    """Makes calls, each in a run of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        javascript.install(timeout_s=5, memory_mib=64)
+        self.directory = directory
+        self.settings = Settings(home=directory / "home")
+        self.text = COUNT
+        self.backend: FakeBackend | LocalBackend = Known(self.play)
+        self.size = 10
+        self.runs = 0
+        self.calls = 0
+        self.took_s = 0.0
+        self.plans: dict[str, WorkflowPlan] = {}
+        self.fails = False
+        self.events: list = []
+
+    async def play(self, job: ContainerJob) -> int:
+        self.runs += 1
+        await asyncio.sleep(self.took_s)
+        job.stdout.write_text(f"{' '.join(Path(word).name for word in job.command)}\n")
+        inner = Path(job.workdir) / "all" / "inner"
+        inner.mkdir(parents=True)
+        (inner / "large").write_bytes(random.Random(1).randbytes(self.size))
+        return 1 if self.fails else 0
+
+    def open(self, run_id: str = "run"):
+        caller = Caller(
+            settings=self.settings, observer=self.events.append, backends=Backends.of(self.backend, self.settings)
+        )
+        if self.text not in self.plans:
+            self.plans[self.text] = _plan(self.directory / "document", self.text)
+        return open_run(self.plans[self.text], caller, run_id)
+
+    async def within(self, run: Run, values: dict, step: str = "align") -> StepResult:
+        (only,) = run.plan.steps
+        work = CallWork(run, Call(tool=only.run, values=values, step=step, index=()))
+        await work.prepare()
+        try:
+            return await work.attempt()
+        finally:
+            await work.release()
+
+    async def call(self, values: dict | None = None, run_id: str | None = None, step: str = "align") -> StepResult:
+        self.calls += 1
+        async with self.open(run_id or f"run-{self.calls}") as run:
+            return await self.within(run, values or {"text": "a"}, step)
+
+    def change(self, **settings) -> None:
+        self.settings = self.settings.model_copy(update=settings)
+
+    def journal(self, run_id: str = "run-1") -> list[dict]:
+        path = self.settings.journals / f"{run_id}.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _plan(directory: Path, text: str) -> WorkflowPlan:
+    tool(directory, text)
+    return compile_process(load_process(str(directory / "tool.cwl")), origin="test")
+
+
+def contents(result: StepResult) -> tuple[bytes, bytes]:
+    said, everything = (Path(result.outputs[port]["location"].removeprefix("file://")) for port in ("said", "all"))
+    return said.read_bytes(), (everything / "inner" / "large").read_bytes()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+@pytest.mark.parametrize("size", [10, 100_000], ids=["small", "large"])
+@pytest.mark.parametrize("keep", list(Keep))
+async def test_a_call_that_ran_before_is_not_run(lab: Lab, size: int, keep: Keep):
+    lab.size = size
+    lab.change(keep=keep)
+    first = await lab.call(run_id="first")
+    lab.events.clear()
+    second = await lab.call(run_id="second")
+    assert lab.runs == 1
+    assert (first.cached, second.cached) == (False, True)
+    assert first.cache_key == second.cache_key
+    assert contents(first) == contents(second)
+    assert "second" in str(second.workspace)
+    assert [event.kind for event in lab.events] == [StepEventKind.CACHED]
+    assert [line["hit"] for line in lab.journal("second")] == [True]
+
+
+async def test_other_inputs_are_another_call(lab: Lab):
+    await lab.call({"text": "a"})
+    await lab.call({"text": "b"})
+    assert lab.runs == 2
+
+
+async def test_the_step_does_not_count(lab: Lab):
+    await lab.call(step="align")
+    await lab.call(step="other.align[3]")
+    assert lab.runs == 1
+
+
+async def test_a_failed_call_is_not_kept(lab: Lab):
+    lab.fails = True
+    with pytest.raises(Exception, match="align"):
+        await lab.call()
+    lab.fails = False
+    assert not (await lab.call()).cached
+    assert lab.runs == 2
+
+
+async def test_identical_calls_at_once_run_once(lab: Lab):
+    lab.took_s = 0.05
+    async with lab.open() as run:
+        results = await asyncio.gather(*(lab.within(run, {"text": "a"}, f"s{n}") for n in range(20)))
+    assert lab.runs == 1
+    assert sorted(result.cached for result in results) == [False] + [True] * 19
+    assert len({contents(result) for result in results}) == 1
+    assert len({result.workspace for result in results}) == 20
+
+
+async def test_identical_calls_of_two_runs_run_once(lab: Lab):
+    lab.took_s = 0.05
+    async with lab.open("a") as one, lab.open("b") as other:
+        await asyncio.gather(
+            *(lab.within(run, {"text": str(n % 5)}, f"s{n}") for n in range(10) for run in (one, other))
+        )
+    assert lab.runs == 5
+
+
+async def test_where_the_first_fails_the_next_runs(lab: Lab):
+    lab.took_s, lab.fails = 0.02, True
+    async with lab.open() as run:
+        calls = (lab.within(run, {"text": "a"}, f"s{n}") for n in range(3))
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert lab.runs == 3
+    assert all(isinstance(result, Exception) for result in results)
+
+
+async def test_a_cancelled_call_lets_others_go_on(lab: Lab):
+    lab.took_s = 0.2
+    async with lab.open() as run:
+        first = asyncio.create_task(lab.within(run, {"text": "a"}, "s1"))
+        second = asyncio.create_task(lab.within(run, {"text": "a"}, "s2"))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        assert not (await asyncio.wait_for(second, 5)).cached
+    assert KeyLocks(lab.settings.home / "cache" / "locks").take((await lab.call()).cache_key or "")
+
+
+class TestSwitches:
+    async def test_no_cache(self, lab: Lab):
+        lab.change(cache=False)
+        await lab.call()
+        await lab.call()
+        assert lab.runs == 2
+        assert not (lab.settings.home / "cache").exists()
+
+    async def test_another_cache(self, lab: Lab, tmp_path: Path):
+        lab.change(cache_url=str(tmp_path / "shared"))
+        await lab.call()
+        lab.change(home=tmp_path / "another home")
+        assert (await lab.call()).cached
+
+    @pytest.mark.parametrize(("pattern", "runs"), [("align", 2), ("prepare", 2), ("al*", 1), ("other", 1), ("p*", 2)])
+    async def test_a_step_may_be_refreshed(self, lab: Lab, pattern: str, runs: int):
+        await lab.call(step="prepare[3].align")
+        lab.change(refresh=(f"prepare.{pattern}" if pattern == "align" else pattern,))
+        await lab.call(step="prepare[4].align")
+        assert lab.runs == runs
+        lab.change(refresh=())
+        assert (await lab.call()).cached
+
+    async def test_refreshing_runs_identical_calls_once(self, lab: Lab):
+        await lab.call()
+        lab.change(refresh=("align",))
+        async with lab.open() as run:
+            await asyncio.gather(*(lab.within(run, {"text": "a"}) for _ in range(3)))
+        assert lab.runs == 2
+
+    async def test_results_expire(self, lab: Lab):
+        await lab.call()
+        lab.change(cache_expiration_s=1000)
+        assert (await lab.call()).cached
+        lab.change(cache_expiration_s=0.000001)
+        assert not (await lab.call()).cached
+
+    async def test_prefect_may_disable_caching(self, lab: Lab):
+        from prefect.settings import PREFECT_TASKS_DISABLE_CACHING, temporary_settings
+
+        await lab.call()
+        with temporary_settings({PREFECT_TASKS_DISABLE_CACHING: True}):
+            assert not (await lab.call()).cached
+
+    async def test_prefect_may_refresh_all(self, lab: Lab):
+        from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
+
+        await lab.call()
+        with temporary_settings({PREFECT_TASKS_REFRESH_CACHE: True}):
+            assert not (await lab.call()).cached
+        assert (await lab.call()).cached
+
+    @pytest.mark.parametrize(
+        "requirement",
+        [
+            "requirements: {WorkReuse: {enableReuse: false}}",
+            "requirements: {InplaceUpdateRequirement: {inplaceUpdate: true}}",
+            "$namespaces: {cwltool: 'http://commonwl.org/cwltool#'}\n    hints: {'cwltool:Secrets': {secrets: [text]}}",
+        ],
+        ids=["no reuse", "in place", "secrets"],
+    )
+    async def test_a_tool_may_refuse(self, lab: Lab, requirement: str):
+        lab.text = COUNT.replace("baseCommand", f"{requirement}\n    baseCommand")
+        await lab.call({"text": "s3cret"})
+        assert not (await lab.call({"text": "s3cret"})).cached
+        written = [path for path in lab.settings.home.rglob("*") if path.is_file()]
+        assert all(b"s3cret" not in path.read_bytes() for path in written if "runs" not in path.parts)
+
+
+class TestFiles:
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        path = tmp_path / "reads.txt"
+        path.write_bytes(b"x" * LARGE)
+        os.utime(path, (1_000_000, 1_000_000))
+        return path
+
+    def value(self, path: Path) -> dict:
+        return {"file": {"class": "File", "location": path.as_uri(), "basename": path.name}}
+
+    async def test_content_counts(self, lab: Lab, file: Path):
+        await lab.call(self.value(file))
+        file.touch()
+        assert (await lab.call(self.value(file))).cached
+        file.write_bytes(b"y" * LARGE)
+        assert not (await lab.call(self.value(file))).cached
+
+    async def test_a_large_file_that_was_seen_is_not_read(self, lab: Lab, file: Path, monkeypatch: pytest.MonkeyPatch):
+        await lab.call(self.value(file))
+
+        def refuse(*_arguments: object) -> None:
+            raise AssertionError("a file was read")
+
+        monkeypatch.setattr("cwl_prefect.engine.checksums.hashlib.file_digest", refuse)
+        assert (await lab.call(self.value(file))).cached
+
+    async def test_a_large_file_is_read_once_for_all_calls(self, lab: Lab, file: Path):
+        async with lab.open() as run:
+            assert run.cache is not None
+            await asyncio.gather(*(lab.within(run, {**self.value(file), "text": str(n)}, f"s{n}") for n in range(5)))
+            assert run.cache._checksums.bytes_read < 2 * LARGE
+        assert lab.runs == 5
+
+    async def test_outputs_are_not_read_again_by_later_steps(self, lab: Lab):
+        lab.size = 2 * LARGE
+        async with lab.open() as run:
+            assert run.cache is not None
+            result = await lab.within(run, {"text": "a"})
+            before, lab.size = run.cache._checksums.bytes_read, 0
+            await lab.within(run, {"folder": result.outputs["all"]}, "next")
+            assert run.cache._checksums.bytes_read == before
+
+    async def test_by_metadata_nothing_is_read(self, lab: Lab, file: Path):
+        lab.change(cache_mode=CacheMode.METADATA)
+        await lab.call(self.value(file))
+        assert (await lab.call(self.value(file))).cached
+        file.touch()
+        assert not (await lab.call(self.value(file))).cached
+
+    async def test_a_missing_input_is_told_by_the_call(self, lab: Lab, tmp_path: Path):
+        with pytest.raises(Exception, match="No such file"):
+            await lab.call(self.value(tmp_path / "missing"))
+        assert "No such file" in lab.journal()[0]["reason"]
+
+
+class TestRunner:
+    async def test_what_a_tool_runs_in_counts(self, lab: Lab):
+        await lab.call()
+        lab.backend = Known(lab.play)
+        lab.backend.runs_in = "elsewhere"
+        assert not (await lab.call()).cached
+
+    @pytest.mark.parametrize("backend", ["unknown", "unable"])
+    async def test_a_backend_that_cannot_tell_is_not_cached(self, lab: Lab, backend: str):
+        lab.backend = FakeBackend(lab.play, containers=False) if backend == "unknown" else Known(lab.play)
+        if isinstance(lab.backend, Known):
+            lab.backend.runs_in = None
+        await lab.call()
+        assert not (await lab.call()).cached
+        assert "cannot tell" in lab.journal()[0]["reason"]
+
+    async def test_the_program_of_a_process_counts(self, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        program = tmp_path / "bin" / "count"
+        program.parent.mkdir()
+        program.write_text("#!/bin/sh\nmkdir -p all/inner; echo one; echo two > all/inner/large\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        lab.backend = LocalBackend()
+        first = await lab.call()
+        assert contents(first) == (b"one\n", b"two\n")
+        assert (await lab.call()).cached
+        program.write_text(program.read_text().replace("one", "ONE"))
+        assert contents(await lab.call()) == (b"ONE\n", b"two\n")
+
+
+class TestDamage:
+    @pytest.mark.parametrize("seed", range(40))
+    async def test_no_damage_gives_a_wrong_output_or_a_failure(self, lab: Lab, seed: int):
+        order = random.Random(seed)
+        lab.size = 5000
+        expected = {text: contents(await lab.call({"text": text}, run_id=f"first {text}")) for text in "abc"}
+        for number in range(4):
+            harm(lab.settings.home, order)
+            for text in "abc":
+                assert contents(await lab.call({"text": text}, run_id=f"{number} {text}")) == expected[text]
+        assert all([(await lab.call({"text": text})).cached for text in "abc"])
+
+    async def test_a_cache_that_cannot_be_written_is_done_without(
+        self, lab: Lab, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ):
+        (tmp_path / "file").write_text("")
+        lab.change(cache_url=str(tmp_path / "file" / "cache"))
+        async with lab.open() as run:
+            for text in "ab":
+                assert not (await lab.within(run, {"text": text})).cached
+        assert [record.levelname for record in caplog.records if "cannot be kept" in record.message] == ["WARNING"]
+
+
+def harm(home: Path, order: random.Random) -> None:
+    """Damage the cache at random, as disks, people and crashes do; the times of files may show it."""
+    files = [path for kind in ("cache", "journals") for path in (home / kind).rglob("*") if path.is_file()]
+    files += list(home.glob("checksums.sqlite*"))
+    for path in order.sample(files, min(len(files), order.randint(1, 4))):
+        if not path.exists():
+            continue
+        path.chmod(0o644)
+        match order.randrange(5):
+            case 0:
+                path.write_bytes(path.read_bytes()[: order.randrange(path.stat().st_size + 1)])
+            case 1:
+                path.unlink()
+            case 2:
+                other = order.choice([each for each in files if each.exists()])
+                path.write_bytes(other.read_bytes())
+            case 3:
+                path.write_bytes(order.randbytes(path.stat().st_size))
+            case 4:
+                others = [each for each in files if each.exists() and each != path]
+                if others:
+                    order.choice(others).replace(path)
+
+
+async def test_a_process_runs_on_a_kind_of_machine():
+    assert " " in (await LocalBackend().identify(None, step="align") or "")
+    assert LocalBackend().capabilities == Capabilities(containers=False, mounts=False)
+
+
+def test_names_of_steps_match_without_indices():
+    assert cached._names("a.b", "a[1].b")
+    assert cached._names("a", "a[1,2].b")
+    assert not cached._names("b", "a[1].b")
+    assert cached._names("*", "anything.at.all")

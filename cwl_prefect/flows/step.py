@@ -118,7 +118,7 @@ class CallWork:
             await self.prepare()
         if self._lookup is not None and self._lookup.outputs is not None:
             run.tell_call(StepEventKind.CACHED, call.step, call.name)
-            return self._result(CallStatus.CACHED, self._lookup.outputs, _cache_place(run, call).outdir)
+            return self._result(CallStatus.CACHED, self._lookup.outputs, _found_at(run, call).outdir)
         if not run.retries.tried(call.name):
             run.tell_call(StepEventKind.STARTED, call.step, call.name)
         try:
@@ -168,8 +168,8 @@ class CallWork:
         prepared = self._prepared
         outputs = await _execute(run, call, prepared, self._tries)
         if run.cache is not None and self._lookup is not None:
-            quickly = is_small(prepared.space.out)
-            await run.cache.keep(self._lookup, outputs, _cache_place(run, call), call.tool.name, quickly=quickly)
+            place = CallPlace(step=call.step, name=call.name, outdir=prepared.space.out)
+            await run.cache.keep(self._lookup, outputs, place, call.tool.name, quickly=is_small(place.outdir))
         return outputs, prepared.space.root
 
 
@@ -177,10 +177,11 @@ async def _look_up(run: Run, call: Call) -> Lookup:
     assert run.cache is not None  # noqa: S101
     backend = await run.backends.choose(call.tool, name=call.name)
     with _named(call.name):
-        return await run.cache.look_up(call.tool, call.values, backend, _cache_place(run, call))
+        return await run.cache.look_up(call.tool, call.values, backend, _found_at(run, call))
 
 
-def _cache_place(run: Run, call: Call) -> CallPlace:
+def _found_at(run: Run, call: Call) -> CallPlace:
+    """Tell where the outputs of a call go that is found in the cache."""
     space = workspaces.locate(run.runs, run.run_id, call.step, call.index)
     outdir = space.out if run.settings.keep is Keep.ALWAYS else space.root
     return CallPlace(step=call.step, name=call.name, outdir=outdir)

@@ -5,9 +5,9 @@ import json
 from collections.abc import Iterator, Mapping, MutableSequence
 from contextlib import contextmanager
 from decimal import Decimal
-from functools import partial
+from functools import cmp_to_key, partial
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 import cwltool.process
 from cwltool.builder import Builder
@@ -17,6 +17,7 @@ from cwltool.errors import UnsupportedRequirement, WorkflowException
 from cwltool.job import JobBase
 from cwltool.pathmapper import PathMapper
 from cwltool.update import INTERNAL_VERSION, ORIGINAL_CWLVERSION
+from cwltool.utils import cmp_like_py2
 from rdflib import Graph, URIRef
 from requests.exceptions import RequestException
 from schema_salad.avro.schema import Names
@@ -35,6 +36,8 @@ from cwl_prefect.model.values import file_objects
 Ontology = tuple[tuple[str, str, str], ...]
 
 LONGEST_VALUE = 80  # characters of a value that is quoted in an error
+
+_IN_ORDER: Any = cmp_to_key(cast("Any", cmp_like_py2))  # of command line bindings
 
 _EXPRESSION_MARK = "Expression evaluation error"
 
@@ -94,11 +97,31 @@ class DescribedTool(FreshInputs, CommandLineTool):
         """Give the class of job that only describes."""
         return DescribedJob
 
+    def __init__(self, document: Any, context: LoadingContext) -> None:
+        # Taken out of the document: cwltool would write line numbers for each and copy them deeply for every call.
+        arguments = tuple(document.pop("arguments", ()))
+        super().__init__(document, context)
+        self._arguments = arguments
+
     def _init_job(self, joborder: Any, runtime_context: RuntimeContext) -> Builder:
         builder = super()._init_job(joborder, runtime_context)
         builder.tostr = argument_text  # type: ignore[method-assign]
         builder.do_eval = partial(evaluate_in, builder)  # type: ignore[method-assign]
+        if self._arguments:
+            given = [_argument(builder, number, argument) for number, argument in enumerate(self._arguments)]
+            builder.bindings[:] = sorted([*builder.bindings, *given], key=_IN_ORDER)
         return builder
+
+
+def _argument(builder: Builder, number: int, argument: Any) -> dict[str, Any]:
+    """Give an entry of ``arguments`` as a binding (CWL CommandLineTool, §arguments)."""
+    if isinstance(argument, Mapping):
+        position = argument.get("position") or 0
+        if isinstance(position, str):
+            position = builder.do_eval(position) or 0
+        return {**argument, "position": [position, number]}
+    key = "valueFrom" if "$(" in argument or "${" in argument else "datum"
+    return {"position": [0, number], key: argument}
 
 
 def argument_text(value: Any) -> str:

@@ -14,6 +14,7 @@ class BackendName(StrEnum):
     AUTO = "auto"
     LOCAL = "local"
     DOCKER = "docker"
+    KUBERNETES = "kubernetes"
 
 
 class OnError(StrEnum):
@@ -127,6 +128,39 @@ class Settings(BaseSettings):
         ge=0,
         description="Lines of each tool call's stderr sent to the run's log; files hold all.",
     )
+    kubernetes_volume: str | None = Field(
+        default=None,
+        description="Volume that steps on Kubernetes share with the run, as pvc:NAME, hostPath:/DIRECTORY or "
+        "nfs:SERVER:/EXPORT; found by the run's own pod or the pool's template where none is given.",
+    )
+    kubernetes_volume_path: Path | None = Field(
+        default=None,
+        description="Where that volume is seen by the run; for a hostPath its own path, else the directory for "
+        "workspaces where none is given.",
+    )
+    kubernetes_namespace: str | None = Field(
+        default=None, description="Namespace of steps on Kubernetes without a pool; default where none is given."
+    )
+    kubernetes_helper_image: str = Field(
+        default="busybox:stable-musl",
+        description="Image with a static busybox at /bin/busybox, which connects the streams of steps to files.",
+    )
+    kubernetes_default_image: str | None = Field(
+        default=None,
+        description="Image on Kubernetes for a tool that names none; without it such a tool runs where the run does.",
+    )
+    kubernetes_gpu: str = Field(
+        default="nvidia.com/gpu", description="What Kubernetes calls the devices that CUDARequirement asks for."
+    )
+    kubernetes_limits: bool = Field(
+        default=True, description="Make what a step asks for also the most that it may use on Kubernetes."
+    )
+    kubernetes_start_timeout_s: float = Field(
+        default=600.0, gt=0, description="Seconds that a step may wait for a node with room while nothing else runs."
+    )
+    kubernetes_image_grace_s: float = Field(
+        default=20.0, ge=0, description="Seconds for which a failing image pull or container is tried again."
+    )
     javascript_timeout_s: float = Field(default=20.0, gt=0, description="Time limit in seconds of one expression.")
     javascript_memory_mib: int = Field(default=128, ge=8, description="Memory limit in MiB of the expression engine.")
     cache: bool = Field(default=True, description="Reuse the outputs of calls that ran before with the same inputs.")
@@ -192,6 +226,30 @@ def search_path() -> str:
 def prefect_api_url() -> str | None:
     """API that the user configured in the environment, if any."""
     return os.environ.get("PREFECT_API_URL")
+
+
+def own_pod() -> tuple[str, str] | None:
+    """Namespace and name of the pod that this process runs in, or None outside of a cluster."""
+    if "KUBERNETES_SERVICE_HOST" not in os.environ:
+        return None
+    name = os.environ.get("POD_NAME") or os.environ.get("HOSTNAME")
+    namespace = os.environ.get("POD_NAMESPACE") or _mounted_namespace()
+    return (namespace, name) if name and namespace else None
+
+
+def kubernetes_configured() -> bool:
+    """Tell whether a cluster is named: by the pod that this process runs in, or by a kubeconfig."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return True
+    named = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    return any(Path(place).is_file() for place in named.split(os.pathsep) if place)
+
+
+def _mounted_namespace() -> str | None:
+    try:
+        return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
 
 
 def environment() -> dict[str, str]:

@@ -39,7 +39,24 @@ def docker_engine(docker_engine_problem: str | None) -> None:
         missing_engine(docker_engine_problem)
 
 
+@pytest.fixture(scope="session")
+def cluster_problem() -> str | None:
+    """Why no Kubernetes cluster can be used, or None where one answers."""
+    from tests.kubernetes.cluster import problem
+
+    return problem()
+
+
+@pytest.fixture
+def cluster(cluster_problem: str | None) -> None:
+    """A cluster that answers; the test is skipped, or fails where engines are required, without one."""
+    if cluster_problem is not None:
+        missing_engine(cluster_problem)
+
+
 @pytest.fixture(autouse=True)
 def _engine_of_marked_tests(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("kubernetes") is not None:
+        request.getfixturevalue("cluster")
     if request.node.get_closest_marker("docker") is not None:
         request.getfixturevalue("docker_engine")

@@ -14,6 +14,7 @@ class Capabilities:
     containers: bool  # runs images; otherwise plain processes
     mounts: bool  # shows files at other paths; otherwise staging links them
     outlives_driver: bool = False  # jobs go on when the driver is killed, so that the next one may adopt them
+    schedules: bool = False  # finds room for jobs by itself, on other machines than this one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

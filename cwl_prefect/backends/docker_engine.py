@@ -119,6 +119,12 @@ class DockerEngine:
         with engine_errors(f"look for image {name}"):
             return self._client.images.get(name).id
 
+    def entry_point(self, name: str) -> tuple[str, ...]:
+        """Give the words that an image here puts before every command."""
+        with engine_errors(f"look at image {name}"):
+            config = self._client.images.get(name).attrs.get("Config") or {}
+        return tuple(config.get("Entrypoint") or ())
+
     def pull(self, name: str, *, login: RegistryLogin | None, stopped: Callable[[], bool]) -> None:
         """Pull an image.
 

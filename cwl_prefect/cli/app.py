@@ -42,6 +42,7 @@ class BackendChoice(StrEnum):
     AUTO = "auto"
     LOCAL = "local"
     DOCKER = "docker"
+    KUBERNETES = "kubernetes"
 
 
 class OnErrorChoice(StrEnum):

@@ -60,5 +60,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tmpdir-prefix", help="workspaces are made in this prefix's directory")
     parser.add_argument("--tmp-outdir-prefix", help="workspaces are made in this prefix's directory")
     parser.add_argument("--no-container", action="store_true", help="run every step as a process of this machine")
-    parser.add_argument("--backend", choices=("auto", "local", "docker"), help="where steps run")
+    parser.add_argument("--backend", choices=("auto", "local", "docker", "kubernetes"), help="where steps run")
     return parser

@@ -47,6 +47,7 @@ class Place:
     containers: bool  # whether an image that the tool names will be used
     mounts: bool = True  # whether a container shows files at other paths than this machine
     search_path: str  # PATH of tools that run as processes here
+    default_image: str | None = None  # for a tool that names none; only where there are containers
     least_ram_mib: float | None = None  # known need of the call; raises what the document asks for
 
 
@@ -154,6 +155,8 @@ class Binder:
         context.docker_tmpdir = CONTAINER_TMPDIR
         context.docker_stagedir = CONTAINER_STAGEDIR
         context.use_container = place.containers and place.mounts
+        if context.use_container and place.default_image is not None:
+            context.default_container = place.default_image
         context.eval_timeout = self._expression_timeout_s
         context.compute_checksum = self._checksum
         context.path_mapper = CallPathMapper
@@ -242,6 +245,8 @@ def _nullable(declared: Any) -> bool:
 
 def _describe(tool: ToolPlan, job: DescribedJob, place: Place, name: str) -> Bound:
     image, required = docker_requirement(tool)
+    if image is None and place.default_image is not None:
+        image = DockerImage(pull=place.default_image)
     image = image if place.containers else None
     if image is None:
         _check_gpus(job)

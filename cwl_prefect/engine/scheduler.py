@@ -12,6 +12,7 @@ from cwl_prefect.errors import ResourceError
 from cwl_prefect.model.job import Resources
 from cwl_prefect.settings import Settings
 
+_BOUNDLESS = 1e12
 _PARTS = 1_000_000  # whole numbers, so that ten times 0.1 cores are one core
 
 
@@ -38,6 +39,11 @@ class ResourcePool:
             cores=min(cores, settings.max_cores or cores),
             ram_mib=min(ram_mib, settings.max_ram_mib or ram_mib),
         )
+
+    @classmethod
+    def of_cluster(cls, settings: Settings) -> "ResourcePool":
+        """Make a pool for machines that find room by themselves: only the settings cap it."""
+        return cls(cores=settings.max_cores or _BOUNDLESS, ram_mib=settings.max_ram_mib or _BOUNDLESS)
 
     def check(self, resources: Resources, who: str) -> None:
         """Refuse a request that can never be met.

@@ -1,4 +1,4 @@
-"""Choose the backend of each call: an image runs in Docker where that is wanted and there, the rest as processes."""
+"""Choose the backend of each call: an image runs in Docker or on Kubernetes, the rest as processes."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from cwl_prefect.backends.base import Backend
 from cwl_prefect.backends.job_variables import JobVariables
 from cwl_prefect.cwl.bind import docker_requirement
 from cwl_prefect.errors import BackendError, UnsupportedError
-from cwl_prefect.flows.pool import DOCKER, PROCESS, StepsPool, job_variables
+from cwl_prefect.flows.pool import DOCKER, KUBERNETES, PROCESS, StepsPool, job_variables, on_kubernetes
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.settings import BackendName, Settings
 
@@ -29,6 +29,13 @@ def _docker(settings: Settings, pool: StepsPool | None, variables: JobVariables 
     )
 
 
+def _kubernetes(settings: Settings, pool: StepsPool | None, variables: JobVariables | None) -> Backend:
+    from cwl_prefect.backends.kubernetes import KubernetesBackend
+
+    client = None if pool is None else pool.client
+    return KubernetesBackend(settings, variables or job_variables(settings, pool), client=client)
+
+
 def _docker_answers() -> bool:
     from cwl_prefect.backends.choice import docker_available
 
@@ -40,11 +47,15 @@ class Backends:
 
     Args:
         settings: Say which backend is wanted.
-        pool: Work pool whose job template steps use; a Docker pool's decides how their containers are made.
+        pool: Work pool whose job template steps use; a Docker pool's decides how their containers are made, a
+            Kubernetes pool's how their Jobs are.
         variables: Job variables of steps; those of the pool and the settings where none are given.
-        containers: Makes the backend that runs images; Docker where none is given.
+        containers: Makes the backend that runs images; Docker or Kubernetes where none is given.
         processes: Makes the backend that runs processes.
         available: Tells whether images can be run at all.
+
+    Attributes:
+        cluster: Whether images run on other machines, which a cluster chooses.
     """
 
     def __init__(
@@ -59,7 +70,10 @@ class Backends:
     ) -> None:
         self._wanted = settings.backend
         self._pool_type = None if pool is None else pool.type
-        self._make = {True: containers or partial(_docker, settings, pool, variables), False: processes}
+        self.cluster = containers is None and on_kubernetes(settings, pool)
+        self._default_image = settings.kubernetes_default_image
+        engine = _kubernetes if self.cluster else _docker
+        self._make = {True: containers or partial(engine, settings, pool, variables), False: processes}
         self._available = available
         self._open: dict[bool, Backend] = {}
         self._answers: bool | None = None
@@ -78,13 +92,15 @@ class Backends:
             BackendError: The tool requires an image, and no engine answers.
         """
         image, required = docker_requirement(tool)
+        if self.cluster and (image is not None or self._default_image is not None):
+            return self._backend(containers=True)
         if image is None:
             return self._backend(containers=False)
-        if self._pool_type not in (None, DOCKER, PROCESS) and self._wanted is not BackendName.LOCAL:
+        if self._pool_type not in (None, DOCKER, KUBERNETES, PROCESS) and self._wanted is not BackendName.LOCAL:
             raise UnsupportedError(
                 f"{name}: the tool asks for the image {image.name}, and steps cannot run on a work pool of type "
                 f"{self._pool_type} yet.",
-                hint="Choose a Docker or process pool by --steps-pool.",
+                hint="Choose a Docker, Kubernetes or process pool by --steps-pool.",
             )
         if self._wanted is BackendName.LOCAL:
             if required:

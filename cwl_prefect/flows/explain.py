@@ -101,7 +101,7 @@ async def explain_job(question: Question) -> Explanation:
     """
     settings, pool = question.settings, None if question.pool is None else _without_blocks(question.pool)
     variables = job_variables(settings, pool)
-    changed = with_overrides(question.plan, variables, pool)
+    changed = with_overrides(question.plan, variables, pool, settings)
     with tempfile.TemporaryDirectory(prefix="cwl-prefect-explain-") as name:
         directory = Path(name).resolve()
         unknown = directory / "UNKNOWN"

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
 from cwl_prefect.engine.workspace import run_directory
-from cwl_prefect.settings import Settings
+from cwl_prefect.settings import Settings, kubernetes_configured, own_pod
 
 LABEL_RUN = "cwl-prefect.io/flow-run-id"
 LABEL_STEP = "cwl-prefect.io/step"
@@ -20,7 +21,7 @@ REAP_TIMEOUT_S = 20
 
 
 async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect names them
-    """Remove the containers that a cancelled or crashed flow run may have left; selects by label only.
+    """Remove the containers and Jobs that a cancelled or crashed flow run may have left; selects by label only.
 
     Prefect calls it by keyword, and perhaps in another process than the flow's, when the run may have begun again.
     """
@@ -31,24 +32,41 @@ async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
 
 
 async def reap_run(flow_run_id: str) -> None:
-    """Remove all containers of a flow run, within a time limit; a failure is told to the log."""
+    """Remove all containers and Jobs of a flow run, within a time limit; a failure is told to the log."""
     from cwl_prefect.backends.choice import docker_available
 
+    removals = []
+    if await asyncio.to_thread(docker_available):
+        removals.append(_attempt("containers", flow_run_id, _remove_containers))
+    if kubernetes_configured():
+        removals.append(_attempt("Jobs", flow_run_id, _remove_jobs))
+    await asyncio.gather(*removals)
+
+
+async def _attempt(what: str, flow_run_id: str, remove: Callable[[str], Awaitable[int]]) -> None:
     try:
         async with asyncio.timeout(REAP_TIMEOUT_S):
-            if await asyncio.to_thread(docker_available):
-                await _remove_containers(flow_run_id)
+            removed = await remove(flow_run_id)
     except Exception:
-        _logger.exception("containers of the flow run %s could not be removed", flow_run_id)
+        _logger.exception("%s of the flow run %s could not be removed", what, flow_run_id)
+        return
+    if removed:
+        _logger.warning("removed %d %s that the flow run %s had left", removed, what, flow_run_id)
 
 
-async def _remove_containers(flow_run_id: str) -> None:
+async def _remove_containers(flow_run_id: str) -> int:
     from cwl_prefect.backends.docker import DockerBackend
 
     backend = DockerBackend()
     try:
-        removed = await backend.reap({LABEL_RUN: flow_run_id})
+        return await backend.reap({LABEL_RUN: flow_run_id})
     finally:
         await backend.close()
-    if removed:
-        _logger.warning("removed %d containers that the flow run %s had left", removed, flow_run_id)
+
+
+async def _remove_jobs(flow_run_id: str) -> int:
+    from cwl_prefect.backends import kubernetes_jobs
+
+    own = own_pod()
+    namespaces = {Settings().kubernetes_namespace or "default", *([] if own is None else [own[0]])}
+    return await kubernetes_jobs.reap({LABEL_RUN: flow_run_id}, namespaces)

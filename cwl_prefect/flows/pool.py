@@ -19,12 +19,15 @@ from cwl_prefect.backends.job_variables import (
 from cwl_prefect.engine.overrides import override_tools, tool_steps
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.settings import Settings
+from cwl_prefect.settings import BackendName, Settings
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
-DOCKER, PROCESS = "docker", "process"
+DOCKER, KUBERNETES, PROCESS = "docker", "kubernetes", "process"
+
+_ELSEWHERE = {DOCKER: (PROCESS, KUBERNETES), KUBERNETES: (PROCESS, DOCKER)}
+"""By engine, the types of pools whose template says nothing about its containers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,23 +97,49 @@ async def read_steps_pool(name: str, layers: Sequence[Layer], client: Any) -> St
 def job_variables(settings: Settings, pool: StepsPool | None) -> JobVariables:
     """Give the job variables of steps: those of their pool, with the overrides of the settings over them.
 
-    Without a pool, or on a process pool, containers have the packaged Docker template; of such a pool's job variables
+    Without a pool, or on one of another type, containers have the packaged template; of such a pool's job variables
     only those for steps alone apply to it.
     """
     setting: tuple[Layer, ...] = ()
     if settings.step_overrides:
         overrides: dict[str, JsonValue] = {STEP_VARIABLES: {STEP_PATTERNS: cast("JsonValue", settings.step_overrides)}}
         setting = (Layer(origin=Origin.SETTING, variables=overrides),)
-    if pool is not None and pool.type != PROCESS:
+    engine = KUBERNETES if on_kubernetes(settings, pool) else DOCKER
+    if pool is not None and pool.type not in _ELSEWHERE[engine]:
         return JobVariables(template=pool.base_job_template, layers=(*pool.layers, *setting))
-    # The packaged template's volumes are for a flow run's own container, which there is none of.
-    no_volumes = Layer(origin=Origin.TEMPLATE, variables={"volumes": []})
     given = () if pool is None else (template_layer(pool.base_job_template), *pool.layers)
     own = tuple(replace(layer, variables=_for_steps(layer)) for layer in given)
-    return JobVariables(template=packaged_template(DOCKER), layers=(no_volumes, *own, *setting))
+    base = _kubernetes_base(settings) if engine == KUBERNETES else _docker_base()
+    return JobVariables(template=base.template, layers=(*base.layers, *own, *setting))
 
 
-def with_overrides(plan: WorkflowPlan, variables: JobVariables, pool: StepsPool | None) -> WorkflowPlan:
+def on_kubernetes(settings: Settings, pool: StepsPool | None) -> bool:
+    """Tell whether steps with an image run as Jobs: where that is wanted, or by their pool if nothing else is."""
+    by_pool = settings.backend is BackendName.AUTO and pool is not None and pool.type == KUBERNETES
+    return settings.backend is BackendName.KUBERNETES or by_pool
+
+
+def _docker_base() -> JobVariables:
+    # The packaged template's volumes are for a flow run's own container, which there is none of.
+    no_volumes = Layer(origin=Origin.TEMPLATE, variables={"volumes": []})
+    return JobVariables(template=packaged_template(DOCKER), layers=(no_volumes,))
+
+
+def _kubernetes_base(settings: Settings) -> JobVariables:
+    from cwl_prefect.backends.kubernetes_manifest import without_volumes
+
+    template = packaged_template(KUBERNETES)
+    if settings.kubernetes_volume is not None:
+        template = without_volumes(template)  # no platform asked for those of the packaged template
+    namespace: dict[str, JsonValue] = (
+        {} if settings.kubernetes_namespace is None else {"namespace": settings.kubernetes_namespace}
+    )
+    return JobVariables(template=template, layers=(Layer(origin=Origin.TEMPLATE, variables=namespace),))
+
+
+def with_overrides(
+    plan: WorkflowPlan, variables: JobVariables, pool: StepsPool | None, settings: Settings
+) -> WorkflowPlan:
     """Give the plan that runs: with what users changed about single steps.
 
     Raises:
@@ -118,7 +147,8 @@ def with_overrides(plan: WorkflowPlan, variables: JobVariables, pool: StepsPool 
     """
     if not any(layer.variables.get(STEP_VARIABLES) for layer in variables.all_layers):
         return plan
-    pool_type = DOCKER if pool is None or pool.type == PROCESS else pool.type
+    engine = KUBERNETES if on_kubernetes(settings, pool) else DOCKER
+    pool_type = engine if pool is None or pool.type in _ELSEWHERE[engine] else pool.type
     check_job_variables(variables, pool_type=pool_type, steps=[name for name, _ in tool_steps(plan)])
     return override_tools(plan, variables.tool_override)
 

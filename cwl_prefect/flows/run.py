@@ -1,6 +1,7 @@
 """What one flow run works with, and what it leaves behind for its caller."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -58,7 +59,8 @@ class Run:
     plan: WorkflowPlan
     caller: Caller
     binder: Binder
-    pool: ResourcePool
+    pool: ResourcePool  # of this machine
+    cluster: ResourcePool  # of backends that find room for jobs by themselves
     backends: Backends
     threads: ThreadPoolExecutor
     places: asyncio.Semaphore  # for calls in hand
@@ -113,10 +115,11 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
     threads = ThreadPoolExecutor(max_workers=WORKER_THREADS, thread_name_prefix="cwl-prefect")
     steps = None if caller.backends is not None else await steps_pool(settings)
     variables = job_variables(settings, steps)
-    plan = with_overrides(plan, variables, steps)
+    plan = with_overrides(plan, variables, steps, settings)
     backends = caller.backends or Backends(settings, pool=steps, variables=variables)
     pool = ResourcePool.of_machine(settings)
     cache = open_cache(plan, settings, run_id)
+    most_ram_mib = math.inf if backends.cluster else pool.ram_mib
     try:
         yield Run(
             run_id=run_id,
@@ -124,12 +127,13 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
             caller=caller,
             binder=Binder(ontology=plan.ontology, expression_timeout_s=settings.javascript_timeout_s),
             pool=pool,
+            cluster=ResourcePool.of_cluster(settings),
             backends=backends,
             threads=threads,
             places=asyncio.Semaphore(settings.max_calls),
             ahead=asyncio.Semaphore(CALLS_AHEAD),
             scratch=ScratchPool(settings.runs, run_id),
-            retries=Retries(RetryPolicy.of(settings, pool.ram_mib)),
+            retries=Retries(RetryPolicy.of(settings, most_ram_mib)),
             memory=MemoryRecord(settings.memory),
             again=again,
             cache=cache,

@@ -101,8 +101,9 @@ class CallWork:
             async with self._run.ahead:
                 self._prepared = await _bind(self._run, self._call)
                 resources = self._prepared.bound.call.resources
-                self._run.pool.check(resources, self._call.name)
-                await self._lease.enter_async_context(self._run.pool.reserve(resources))
+                pool = self._run.cluster if self._prepared.backend.capabilities.schedules else self._run.pool
+                pool.check(resources, self._call.name)
+                await self._lease.enter_async_context(pool.reserve(resources))
         except CwlPrefectError as error:
             self._error = error
 
@@ -199,6 +200,7 @@ async def _bind(run: Run, call: Call) -> _Prepared:
         stagedir=space.stage,
         containers=backend.capabilities.containers,
         mounts=backend.capabilities.mounts,
+        default_image=run.settings.kubernetes_default_image if backend.capabilities.schedules else None,
         search_path=search_path(),
         least_ram_mib=run.retries.ram_mib(call.name) or run.memory.least_mib(call.tool, call.values),
     )

@@ -1,7 +1,8 @@
 """The CWL conformance suite through cwltest's pytest plugin: one process, one Prefect server, one file per backend.
 
 ``<backend>.conformance.yml`` names a backend and the tests expected to fail on it. Collecting that file collects
-the whole suite that ``CWL_CONFORMANCE_SUITE`` points at. An expected failure that passes is a failure.
+the whole suite that ``CWL_CONFORMANCE_SUITE`` points at; or, where it asks for a ``sample``, so many tests at equal
+distances, unless ``CWL_CONFORMANCE_WHOLE`` is 1. An expected failure that passes is a failure.
 """
 
 import asyncio
@@ -21,7 +22,10 @@ from ruamel.yaml import YAML
 from cwl_prefect.api import OVERRIDES, load_plan, read_job_order, run
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.settings import BackendName, Keep, Settings
+from tests.conftest import missing_engine
+from tests.kubernetes import cluster
 
+WHOLE_VARIABLE = "CWL_CONFORMANCE_WHOLE"
 SUITE_VARIABLE = "CWL_CONFORMANCE_SUITE"
 REQUIRE_ENGINES = "CWL_PREFECT_REQUIRE_ENGINES"
 
@@ -68,6 +72,13 @@ class Expectations:
 
     backend: BackendName
     expected_failures: dict[str, str]
+    sample: int | None = None
+
+    def chosen(self, names: list[str]) -> set[str]:
+        """Give the names of the tests to run."""
+        if self.sample is None or os.environ.get(WHOLE_VARIABLE) == "1":
+            return set(names)
+        return {names[index * len(names) // self.sample] for index in range(self.sample)}
 
 
 class ConformanceFile(pytest.File):
@@ -77,7 +88,9 @@ class ConformanceFile(pytest.File):
         """Collect every test of the suite."""
         stated = YAML(typ="safe").load(self.path)
         expectations = Expectations(
-            backend=BackendName(stated["backend"]), expected_failures=stated["expected_failures"] or {}
+            backend=BackendName(stated["backend"]),
+            expected_failures=stated["expected_failures"] or {},
+            sample=stated.get("sample"),
         )
         tests, _ = utils.load_and_validate_tests(str(suite_file()))
         named = {utils.shortname(str(test["id"])): test for test in tests}
@@ -86,10 +99,15 @@ class ConformanceFile(pytest.File):
             raise self.CollectError(
                 f"{self.path.name} expects failures of tests that the suite does not have: {sorted(unknown)}"
             )
+        chosen = expectations.chosen(list(named))
         for name, spec in named.items():
+            if name not in chosen:
+                continue
             item = ConformanceItem.from_parent(self, name=name, spec=spec)
             item.backend = expectations.backend
             item.add_marker(pytest.mark.conformance)
+            if expectations.backend is BackendName.KUBERNETES:
+                item.add_marker(pytest.mark.kubernetes)
             if name in expectations.expected_failures:
                 item.add_marker(pytest.mark.xfail(reason=expectations.expected_failures[name], strict=True))
             yield item
@@ -104,6 +122,8 @@ class ConformanceItem(CWLItem):
         """Skip, or fail where engines are required, without the backend's engine."""
         if self.backend is BackendName.LOCAL:
             return
+        if self.backend is BackendName.KUBERNETES and (problem := cluster.problem()) is not None:
+            missing_engine(problem)
         if _docker_answers():
             return
         if os.environ.get(REQUIRE_ENGINES) == "1":
@@ -131,7 +151,11 @@ class Driver:
     @property
     def settings(self) -> Settings:
         """Settings of the next run."""
-        return Settings(home=self._home, backend=self.backend, keep=Keep.NEVER)
+        common = {"home": self._home, "backend": self.backend, "keep": Keep.NEVER}
+        if self.backend is BackendName.KUBERNETES:
+            # Inputs of the suite lie elsewhere, as a user's may.
+            return cluster.cluster_settings(self._home, workdir=None, **common)
+        return Settings.model_validate(common)
 
     def pytest_cwl_execute_test(self, processfile: str, jobfile: str | None) -> tuple[int, dict[str, Any] | None]:
         """Give what a command would exit with and print: cwltest's plugin calls this instead of a command."""

@@ -14,6 +14,7 @@ from tests.documentation.blocks import Block, blocks
 pytestmark = pytest.mark.server
 
 TIME_LIMIT_S = 300
+ENGINES = ("docker", "kubernetes")
 NOT_RUN = ("pip ", "make ")  # covered by test_pages.py: the extras and targets that they name exist
 
 
@@ -33,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 def runnable(language: str) -> Iterator[object]:
     for block in blocks(language):
         if language == "python" or any(not line.startswith(NOT_RUN) for line in block.lines):
-            marks = [pytest.mark.docker] if "needs docker" in block.note else []
+            marks = [getattr(pytest.mark, engine) for engine in ENGINES if f"needs {engine}" in block.note]
             yield pytest.param(block, id=block.name, marks=marks)
 
 

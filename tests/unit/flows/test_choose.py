@@ -129,8 +129,24 @@ async def test_processes_run_on_this_machine_by_default():
 
 
 async def test_a_pool_of_a_type_that_cannot_run_steps_is_refused():
-    pool = StepsPool(name="cluster", type="kubernetes", base_job_template={})
+    pool = StepsPool(name="cluster", type="ecs", base_job_template={})
     backends = Backends(Settings(), pool=pool, available=lambda: True)
-    with pytest.raises(UnsupportedError, match="work pool of type kubernetes"):
+    with pytest.raises(UnsupportedError, match="work pool of type ecs"):
         await backends.choose(tool("hint"), name="align[3]")
     assert (await backends.choose(tool(None), name="align[3]")).name == "local"
+
+
+async def test_on_a_kubernetes_pool_images_run_as_jobs():
+    pool = StepsPool(name="cluster", type="kubernetes", base_job_template={"job_configuration": {}, "variables": {}})
+    backends = Backends(Settings(), pool=pool)
+    assert backends.cluster
+    assert (await backends.choose(tool("hint"), name="align")).name == "kubernetes"
+    assert (await backends.choose(tool(None), name="align")).name == "local"
+    await backends.close()
+
+
+async def test_without_a_pool_images_run_as_jobs_where_that_is_wanted():
+    backends = Backends(Settings(backend=BackendName.KUBERNETES, kubernetes_default_image="debian:stable-slim"))
+    assert (await backends.choose(tool("requirement"), name="align")).name == "kubernetes"
+    assert (await backends.choose(tool(None), name="align")).name == "kubernetes"
+    await backends.close()

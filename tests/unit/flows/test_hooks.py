@@ -6,7 +6,7 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled
 
-from cwl_prefect.backends import choice, docker
+from cwl_prefect.backends import choice, docker, kubernetes_jobs
 from cwl_prefect.flows import hooks
 from cwl_prefect.flows.hooks import LABEL_RUN, reap
 
@@ -43,6 +43,7 @@ def engine(monkeypatch):
     def engine(reaper: Reaper | None) -> None:
         monkeypatch.setattr(choice, "docker_available", lambda: reaper is not None)
         monkeypatch.setattr(docker, "DockerBackend", lambda: reaper)
+        monkeypatch.setattr(hooks, "kubernetes_configured", lambda: False)
 
     return engine
 
@@ -86,3 +87,20 @@ async def test_an_engine_that_hangs_does_not_hold_up_the_end(engine, flow_run, c
     async with asyncio.timeout(5):
         await end(flow_run)
     assert "could not be removed" in caplog.text
+
+
+async def test_jobs_of_the_flow_run_are_removed_too(engine, flow_run, caplog, monkeypatch):
+    engine(None)
+    asked = []
+
+    async def removal(labels, namespaces):
+        asked.append((dict(labels), namespaces))
+        return 3
+
+    monkeypatch.setattr(hooks, "kubernetes_configured", lambda: True)
+    monkeypatch.setattr(hooks, "own_pod", lambda: ("lab", "driver-1"))
+    monkeypatch.setattr(kubernetes_jobs, "reap", removal)
+    with caplog.at_level(logging.WARNING, logger=hooks.__name__):
+        await end(flow_run)
+    assert asked == [({LABEL_RUN: str(flow_run.id)}, {"default", "lab"})]
+    assert f"removed 3 Jobs that the flow run {flow_run.id} had left" in caplog.text

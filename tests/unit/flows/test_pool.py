@@ -10,9 +10,9 @@ from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.choose import _docker
-from cwl_prefect.flows.pool import StepsPool, job_variables, steps_pool, with_overrides
+from cwl_prefect.flows.pool import StepsPool, job_variables, on_kubernetes, steps_pool, with_overrides
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
-from cwl_prefect.settings import Settings
+from cwl_prefect.settings import BackendName, Settings
 
 TEMPLATE = packaged_template("docker")
 
@@ -58,16 +58,50 @@ def test_settings_override_single_steps_and_are_strongest(plan: WorkflowPlan) ->
     found = job_variables(settings, pool("docker", cwl={"steps": {name: {"image": "theirs", "networks": ["c"]}}}))
     assert found.for_step(name).values == {"networks": ["b"]}
 
-    step = with_overrides(plan, found, None).steps[0]
+    step = with_overrides(plan, found, None, settings).steps[0]
 
     assert isinstance(step.run, ToolPlan)
     assert step.run.image == "mine:1"
 
 
 def test_without_overrides_the_plan_is_the_same(plan: WorkflowPlan) -> None:
-    assert with_overrides(plan, job_variables(Settings(), pool("docker")), pool("docker")) is plan
+    assert with_overrides(plan, job_variables(Settings(), pool("docker")), pool("docker"), Settings()) is plan
 
 
 def test_an_override_that_fits_no_step_is_refused(plan: WorkflowPlan) -> None:
+    settings = Settings(step_overrides={"*.align": {}})
+    found = job_variables(settings, None)
     with pytest.raises(UsageError, match=r"setting step_overrides: the step override '\*\.align' fits no step"):
-        with_overrides(plan, job_variables(Settings(step_overrides={"*.align": {}}), None), None)
+        with_overrides(plan, found, None, settings)
+
+
+@pytest.mark.parametrize(
+    ("backend", "pool_type", "jobs"),
+    [
+        ("auto", "kubernetes", True),
+        ("auto", "docker", False),
+        ("auto", None, False),
+        ("kubernetes", None, True),
+        ("kubernetes", "docker", True),
+        ("docker", "kubernetes", False),
+        ("local", "kubernetes", False),
+    ],
+)
+def test_steps_run_as_jobs_where_that_is_wanted(backend: str, pool_type: str | None, jobs: bool) -> None:
+    found = None if pool_type is None else pool(pool_type)
+    assert on_kubernetes(Settings(backend=BackendName(backend)), found) is jobs
+
+
+def test_without_a_pool_jobs_have_the_packaged_template_with_what_the_settings_say() -> None:
+    settings = Settings(
+        backend=BackendName.KUBERNETES, kubernetes_namespace="lab", kubernetes_volume="pvc:data", step_overrides={}
+    )
+    found = job_variables(settings, None)
+    assert found.for_step("align").values == {"namespace": "lab"}
+    pod = found.template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    assert "volumes" not in pod
+
+
+def test_without_a_stated_volume_jobs_have_that_of_the_packaged_template() -> None:
+    found = job_variables(Settings(backend=BackendName.KUBERNETES), None)
+    assert found.template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["volumes"]

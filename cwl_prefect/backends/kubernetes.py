@@ -1,0 +1,249 @@
+"""Runs jobs as Jobs of a Kubernetes cluster, with one pod each."""
+
+import asyncio
+import os
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from cwl_prefect.backends.base import Capabilities, JobHandle
+from cwl_prefect.backends.job_variables import JobVariables, StepVariables, packaged_template, step_path
+from cwl_prefect.backends.kubernetes_cluster import Cluster, open_cluster
+from cwl_prefect.backends.kubernetes_jobs import DRIVER_ANNOTATION, adoptable, create, pods_of, remove
+from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, StepPod, kubernetes_defaults, step_manifest
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, selector
+from cwl_prefect.backends.kubernetes_storage import make_outputs
+from cwl_prefect.backends.kubernetes_wait import PodWait
+from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL, JOB_LABEL, job_labels
+from cwl_prefect.backends.once import Once
+from cwl_prefect.backends.outcomes import unstarted
+from cwl_prefect.errors import BackendError
+from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Mount, Reason
+from cwl_prefect.settings import Settings
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+
+_CAPABILITIES = Capabilities(containers=True, mounts=True, outlives_driver=True, schedules=True)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Running:
+    job: ContainerJob
+    watch: PodWatch
+    followed: Followed
+    wait: PodWait | None = None
+    outcome: JobOutcome | None = None
+    waiting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class KubernetesBackend:
+    """Runs each job as a Job with one pod, on files of a volume that the pods share with this process.
+
+    Pods get the platform's part from the pool's template, a read-only root, the caller's user and group unless the
+    template names others, and exactly the job's environment on top of the image's own. The image's entry point is kept.
+    Each Job survives its driver, so that the next one can adopt it.
+
+    Args:
+        settings: Names the volume, the workspaces and what else a user may choose.
+        variables: Job template of a Kubernetes work pool and the job variables over it; the packaged template where
+            none is given.
+        client: Resolves blocks and variables that the template refers to.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        variables: JobVariables | None = None,
+        *,
+        client: "PrefectClient | None" = None,
+    ) -> None:
+        self._variables = variables or JobVariables(template=packaged_template("kubernetes"))
+        self._client = client
+        self._driver = uuid.uuid4().hex
+        self._cluster: Once[None, Cluster] = Once(lambda _: open_cluster(settings, self._variables, client=client))
+        self._steps: dict[str, StepVariables] = {}
+        self._merged: Once[tuple[str, ...], KubernetesDefaults] = Once(self._merge)
+        self._watches: dict[str, PodWatch] = {}
+        self._running: dict[str, _Running] = {}
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+        return "kubernetes"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Containers, which see files where they are mounted."""
+        return _CAPABILITIES
+
+    async def cluster(self) -> Cluster:
+        """Connect, merge the template and find the volume, once.
+
+        Raises:
+            BackendError: No cluster is configured or answers, or no volume is shared with it.
+        """
+        return await self._cluster.get(None)
+
+    async def start(self, job: ContainerJob) -> JobHandle:
+        """Create a job's Job, or take over the one that is there.
+
+        Raises:
+            ImageError: The image is to be built or loaded, and no engine of this machine can.
+            BackendError: The cluster does not answer or refuses the Job, or a file does not lie on the volume.
+        """
+        if job.image is None:
+            raise BackendError(f"{job.name} names no image", hint="run it with the local backend")
+        cluster = await self.cluster()
+        name = job_name(job.job_id)
+        handle = JobHandle(job=job, reference=name)
+        try:
+            await asyncio.to_thread(make_outputs, job, cluster.storage)
+        except OSError as exc:
+            return self._never_ran(cluster, handle, f"{exc.strerror}: {exc.filename}")
+        if job.stdin is not None and not os.access(job.stdin, os.R_OK):
+            return self._never_ran(cluster, handle, f"its stdin {job.stdin} cannot be read")
+        manifest = await self._manifest(cluster, job, job.image)
+        self._follow(cluster, job)
+        creation = asyncio.ensure_future(create(cluster, manifest))
+        try:
+            await asyncio.shield(creation)
+        except asyncio.CancelledError:
+            with suppress(BackendError):
+                await asyncio.shield(creation)
+            await self.delete(handle)
+            raise
+        except BackendError:
+            await self.delete(handle)
+            raise
+        return handle
+
+    async def adopt(self, job: ContainerJob) -> JobHandle | None:
+        """Follow the Job of a driver that is gone; one that cannot be followed is removed.
+
+        Raises:
+            BackendError: The cluster does not answer.
+        """
+        cluster = await self.cluster()
+        handle = JobHandle(job=job, reference=job_name(job.job_id))
+        self._running.pop(handle.reference, None)
+        if await adoptable(cluster, job):
+            followed = self._follow(cluster, job, adopted=True)
+            for pod in await pods_of(cluster.api, cluster.defaults.namespace, handle.reference):
+                followed.see(pod, deleted=False)  # the watch tells only what changes from now on
+            return handle
+        await remove(cluster.api, cluster.defaults.namespace, handle.reference)
+        return None
+
+    async def wait(self, handle: JobHandle) -> JobOutcome:
+        """Wait for the pod to end; one past its time limit is killed.
+
+        Raises:
+            ImageError: The nodes cannot pull the image.
+            BackendError: The job is not one of this backend or was deleted, or the cluster went away for good.
+        """
+        running = self._running.get(handle.reference)
+        if running is None:
+            raise BackendError(f"no Job {handle.reference} of {handle.job.name} was started here")
+        cluster = await self.cluster()
+        async with running.waiting:
+            if running.outcome is None:
+                running.wait = running.wait or PodWait(
+                    handle.job,
+                    cluster.api,
+                    cluster.defaults.namespace,
+                    options=cluster.options,
+                    watch=running.watch,
+                    followed=running.followed,
+                )
+                running.outcome = await running.wait.outcome()
+                cluster.launcher.ended(handle.reference)
+                if running.outcome.reason in (Reason.TIMED_OUT, Reason.UNSCHEDULABLE):
+                    await remove(cluster.api, cluster.defaults.namespace, handle.reference)
+            return running.outcome
+
+    async def delete(self, handle: JobHandle) -> None:
+        """Delete the Job, and its pod if it still runs.
+
+        Raises:
+            BackendError: The cluster refuses.
+        """
+        cluster = await self.cluster()
+        running = self._running.get(handle.reference)
+        ended = running is not None and running.outcome is not None
+        cluster.launcher.ended(handle.reference)
+        if ended:
+            await cluster.api.delete_job(cluster.defaults.namespace, handle.reference)
+        else:
+            await remove(cluster.api, cluster.defaults.namespace, handle.reference)
+        if running is not None:
+            running.watch.forget(handle.reference)
+        self._running.pop(handle.reference, None)
+
+    async def close(self) -> None:
+        """Delete what still runs, remove copies of inputs, and give back connections."""
+        cluster = self._cluster.peek(None)
+        problems: list[BaseException | None] = []
+        if cluster is not None:
+            handles = [JobHandle(job=item.job, reference=name) for name, item in self._running.items()]
+            problems = await asyncio.gather(*map(self.delete, handles), return_exceptions=True)
+            await asyncio.gather(*(watch.close() for watch in self._watches.values()))
+            await cluster.imports.remove()
+            await cluster.api.close()
+        for problem in problems:
+            if problem is not None:
+                raise problem
+
+    def _never_ran(self, cluster: Cluster, handle: JobHandle, message: str) -> JobHandle:
+        outcome = unstarted(handle.job, Reason.START_FAILED, message)
+        watch = self._watch_for(cluster, handle.job)
+        self._running[handle.reference] = _Running(job=handle.job, watch=watch, followed=Followed(), outcome=outcome)
+        return handle
+
+    def _follow(self, cluster: Cluster, job: ContainerJob, *, adopted: bool = False) -> Followed:
+        watch, name = self._watch_for(cluster, job), job_name(job.job_id)
+        followed = watch.follow(name, adopted=adopted)
+        self._running[name] = _Running(job=job, watch=watch, followed=followed)
+        return followed
+
+    def _watch_for(self, cluster: Cluster, job: ContainerJob) -> PodWatch:
+        labels = job_labels(job, {})
+        run = labels.get(FLOW_RUN_LABEL)
+        chosen = selector({FLOW_RUN_LABEL: run}) if run else JOB_LABEL
+        if chosen not in self._watches:
+            self._watches[chosen] = PodWatch(cluster.api, cluster.defaults.namespace, chosen)
+        return self._watches[chosen]
+
+    async def _manifest(self, cluster: Cluster, job: ContainerJob, wanted: DockerImage) -> KubernetesObject:
+        image = await cluster.images.get(wanted)
+        mounts = await asyncio.gather(*(cluster.imports.bring(mount) for mount in job.mounts))
+        stdin = None if job.stdin is None else await cluster.imports.bring(Mount(source=job.stdin, target=""))
+        step = StepPod(
+            job=job,
+            image=image.name,
+            entry_point=image.entry_point,
+            mounts=mounts,
+            stdin=stdin,
+            user=job.user or f"{os.geteuid()}:{os.getegid()}",
+            init_container=await cluster.launcher.init_container(job_name(job.job_id)),
+            owner=cluster.owner,
+            annotations={DRIVER_ANNOTATION: self._driver},
+        )
+        defaults = await self._merged.get(self._patterns_of(job))
+        return step_manifest(step, defaults, cluster.options, storage=cluster.storage, launcher=cluster.launcher)
+
+    def _patterns_of(self, job: ContainerJob) -> tuple[str, ...]:
+        step = step_path(job.name)
+        if step not in self._steps:
+            self._steps[step] = self._variables.for_step(step)
+        return self._steps[step].patterns
+
+    async def _merge(self, patterns: tuple[str, ...]) -> KubernetesDefaults:
+        cluster = await self.cluster()
+        if not patterns:
+            return cluster.defaults
+        step = next(found for found in self._steps.values() if found.patterns == patterns)
+        merged = await kubernetes_defaults(step, client=self._client)
+        return replace(merged, namespace=cluster.defaults.namespace)  # where the run's one watch is

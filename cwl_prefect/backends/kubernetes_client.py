@@ -1,0 +1,281 @@
+"""Talking to a Kubernetes API server: patient with one that is busy or away, and errors in our own words."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+
+from pydantic import JsonValue
+
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, parts, text
+from cwl_prefect.errors import BackendError
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+    from kubernetes_asyncio.client import ApiClient
+
+REQUEST_TIMEOUT_S = 30.0
+PATIENCE_S = 600.0
+WATCH_S = 300
+"""Seconds after which the server ends a watch, to be opened again."""
+
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 10.0
+_MOMENTARY = frozenset({408, 429, 500, 502, 503, 504})
+_GONE = 410
+_KILL_GRACE_S = 1
+
+Query: TypeAlias = Mapping[str, str | int | bool]
+
+
+class RefusedError(BackendError):
+    """The API server refused a request; ``status`` is its HTTP status, ``reason`` Kubernetes' own word for it."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, passing: bool = False, status: int = 0, reason: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint, passing=passing)
+        self.status = status
+        self.reason = reason
+
+
+class HistoryLostError(Exception):
+    """A watch cannot go on from where it was (410 Gone): list again."""
+
+
+class ClusterConfig(Protocol):
+    """Which cluster to use, as a block of Prefect says it."""
+
+    config: dict[str, JsonValue]
+    context_name: str | None
+
+
+async def connect(cluster: ClusterConfig | None = None) -> "KubernetesApi":
+    """Find a cluster: the one that is named, the one that this process runs in, or that of the kubeconfig.
+
+    Raises:
+        BackendError: Kubernetes support is not installed, or no cluster is configured.
+    """
+    try:
+        from kubernetes_asyncio import config
+        from kubernetes_asyncio.client import ApiClient
+    except ImportError as exc:
+        raise BackendError(
+            f"Kubernetes support is not installed: {exc}", hint="pip install 'cwl-prefect[kubernetes]'"
+        ) from exc
+    try:
+        if cluster is not None:
+            client = await config.new_client_from_config_dict(cluster.config, context=cluster.context_name)
+            return KubernetesApi(client)
+        try:
+            config.load_incluster_config()  # type: ignore[no-untyped-call]
+            return KubernetesApi(ApiClient())
+        except config.ConfigException:
+            return KubernetesApi(await config.new_client_from_config())
+    except (config.ConfigException, OSError) as exc:
+        raise BackendError(
+            f"no Kubernetes cluster is configured: {exc}", hint="set KUBECONFIG and try `kubectl get pods`"
+        ) from exc
+
+
+class KubernetesApi:
+    """The few calls that running Jobs takes.
+
+    A server that is busy (429, 5xx), away, or out of quota (403) is asked again with growing pauses, as long as the
+    patience lasts.
+
+    Args:
+        client: A configured client; closed by :meth:`close`.
+        patience_s: Seconds after which a server that does not answer is given up.
+    """
+
+    def __init__(self, client: "ApiClient", *, patience_s: float = PATIENCE_S) -> None:
+        self._client = client
+        self._patience_s = patience_s
+
+    async def close(self) -> None:
+        """Give back connections."""
+        await self._client.close()
+
+    async def create_job(self, namespace: str, manifest: Mapping[str, JsonValue]) -> KubernetesObject:
+        """Create a Job; waits while the namespace has no quota for it."""
+        return await self.request("POST", f"/apis/batch/v1/namespaces/{namespace}/jobs", body=dict(manifest))
+
+    async def job(self, namespace: str, name: str) -> KubernetesObject | None:
+        """Give a Job, or None where there is none."""
+        return await self._found("GET", f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}")
+
+    async def jobs(self, namespace: str | None, selector: str) -> list[KubernetesObject]:
+        """Give the Jobs that have certain labels, in one namespace or in all."""
+        place = "" if namespace is None else f"/namespaces/{namespace}"
+        found = await self.request("GET", f"/apis/batch/v1{place}/jobs", query={"labelSelector": selector})
+        return parts(found, "items")
+
+    async def nudge_job(self, namespace: str, name: str, annotations: Mapping[str, str]) -> None:
+        """Write annotations to a Job, upon which its controller looks at it at once."""
+        body: KubernetesObject = {"metadata": {"annotations": dict(annotations)}}
+        await self._found("PATCH", f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}", body=body)
+
+    async def delete_job(self, namespace: str, name: str) -> bool:
+        """Delete a Job and let its pods be collected; tell whether there was one."""
+        body: KubernetesObject = {"propagationPolicy": "Background"}
+        return await self._found("DELETE", f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}", body=body) is not None
+
+    async def delete_pod(self, namespace: str, name: str, *, at_once: bool = False) -> None:
+        """Kill a pod; at once means without waiting until its node says that it is dead."""
+        body: KubernetesObject = {"gracePeriodSeconds": 0 if at_once else _KILL_GRACE_S}
+        await self._found("DELETE", f"/api/v1/namespaces/{namespace}/pods/{name}", body=body)
+
+    async def pod(self, namespace: str, name: str) -> KubernetesObject | None:
+        """Give a pod, or None where there is none."""
+        return await self._found("GET", f"/api/v1/namespaces/{namespace}/pods/{name}")
+
+    async def secret(self, namespace: str, name: str) -> KubernetesObject | None:
+        """Give a secret, or None where there is none or it may not be read."""
+        try:
+            return await self._found("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        except RefusedError:
+            return None
+
+    async def pods(self, namespace: str, selector: str) -> tuple[list[KubernetesObject], str]:
+        """Give the pods that have certain labels, and the version of the list, from which a watch may go on."""
+        found = await self.request("GET", f"/api/v1/namespaces/{namespace}/pods", query={"labelSelector": selector})
+        return parts(found, "items"), text(found, "metadata", "resourceVersion")
+
+    async def events(self, namespace: str, uid: str) -> list[KubernetesObject]:
+        """Give the events about one object, the oldest first; none where they may not be read."""
+        query: Query = {"fieldSelector": f"involvedObject.uid={uid}"}
+        try:
+            found = await self.request("GET", f"/api/v1/namespaces/{namespace}/events", query=query)
+        except BackendError:
+            return []
+        return sorted(parts(found, "items"), key=lambda event: text(event, "lastTimestamp"))
+
+    async def watch_pods(self, namespace: str, selector: str, version: str) -> AsyncIterator[KubernetesObject]:
+        """Give each change of pods that have certain labels, until the server ends the watch.
+
+        Raises:
+            HistoryLostError: The server no longer knows that version.
+            BackendError: The server refuses or goes away.
+        """
+        query: Query = {
+            "labelSelector": selector,
+            "resourceVersion": version,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": WATCH_S,
+        }
+        async with self._answer("GET", f"/api/v1/namespaces/{namespace}/pods", query, None, WATCH_S + 30) as answer:
+            if answer.status == _GONE:
+                raise HistoryLostError
+            _demand_success(answer.status, "" if answer.status < 300 else await answer.text(), "watch pods")
+            async for line in _lines(answer):
+                change = cast("KubernetesObject", json.loads(line))
+                if change.get("type") == "ERROR":
+                    raise HistoryLostError(text(change, "object", "message"))
+                yield change
+
+    async def request(
+        self, method: str, path: str, *, query: Query | None = None, body: KubernetesObject | None = None
+    ) -> KubernetesObject:
+        """Make a request, as often as it takes.
+
+        Raises:
+            RefusedError: The server refuses it.
+            BackendError: It did not answer for as long as the patience lasts.
+        """
+        deadline = time.monotonic() + self._patience_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return await self._once(method, path, query or {}, body)
+            except RefusedError as error:
+                if not _passes(error) or time.monotonic() > deadline:
+                    raise
+            except BackendError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads requests, hides nothing
+            pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+    async def _found(self, method: str, path: str, *, body: KubernetesObject | None = None) -> KubernetesObject | None:
+        try:
+            return await self.request(method, path, body=body)
+        except RefusedError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def _once(self, method: str, path: str, query: Query, body: KubernetesObject | None) -> KubernetesObject:
+        async with self._answer(method, path, query, body, REQUEST_TIMEOUT_S) as answer:
+            content = await answer.text()
+            _demand_success(answer.status, content, f"{method} {path}")
+            return cast("KubernetesObject", json.loads(content))
+
+    @asynccontextmanager
+    async def _answer(
+        self, method: str, path: str, query: Query, body: KubernetesObject | None, timeout_s: float
+    ) -> "AsyncIterator[ClientResponse]":
+        from aiohttp import ClientError
+
+        headers = {"Accept": "application/json"}
+        headers["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        try:
+            answer = await self._client.call_api(
+                path,
+                method,
+                query_params=list(query.items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _request_timeout=timeout_s,
+            )
+            async with answer:
+                yield answer
+        except (ClientError, TimeoutError, OSError) as exc:
+            raise BackendError(
+                f"the Kubernetes API server does not answer: {exc or type(exc).__name__}",
+                hint="try `kubectl get pods`",
+                passing=True,
+            ) from exc
+
+
+async def _lines(answer: "ClientResponse") -> AsyncIterator[bytes]:
+    """Give each whole line of an answer, however long: a pod with a long command is one line."""
+    rest = bytearray()
+    async for piece in answer.content.iter_any():
+        *lines, last = piece.split(b"\n")
+        for line in lines:
+            yield bytes(rest + line)
+            rest.clear()
+        rest += last
+
+
+def _passes(error: RefusedError) -> bool:
+    """Tell whether a refusal is worth waiting for its end."""
+    out_of_quota = error.status == 403 and "exceeded quota" in error.message
+    return out_of_quota or error.status in _MOMENTARY
+
+
+_HINTS = {
+    401: "the credentials are not valid: log in again, and try `kubectl get pods`",
+    403: "give the service account or user the role in deployments/kubernetes/role.yaml",
+    413: "the call has too many inputs or too long a command; pass them in a file",
+}
+
+
+def _demand_success(status: int, content: str, what: str) -> None:
+    if status < 300:
+        return
+    try:
+        said = cast("KubernetesObject", json.loads(content))
+    except ValueError:
+        said = {"message": content[:500]}
+    message = text(said, "message") or f"HTTP status {status}"
+    raise RefusedError(
+        f"Kubernetes refuses to {what}: {message}", status=status, reason=text(said, "reason"), hint=_HINTS.get(status)
+    )

@@ -1,0 +1,128 @@
+"""A Kubernetes cluster that answers, and what holds for every Job that a run creates on it."""
+
+import asyncio
+import importlib
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cwl_prefect.backends.job_variables import JobVariables
+from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
+from cwl_prefect.backends.kubernetes_images import StepImages, inspect_here, logins, registry_lookup
+from cwl_prefect.backends.kubernetes_launcher import Launcher
+from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, KubernetesOptions, kubernetes_defaults
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, parts, text
+from cwl_prefect.backends.kubernetes_storage import Imports, Storage, demand_storage, mounted_storage, stated_storage
+from cwl_prefect.errors import BackendError
+from cwl_prefect.settings import Settings, own_pod
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A cluster that answers, and what holds for every Job on it."""
+
+    api: KubernetesApi
+    defaults: KubernetesDefaults  # of a step without overrides; its namespace is that of all
+    options: KubernetesOptions
+    storage: Storage
+    imports: Imports
+    launcher: Launcher
+    images: StepImages
+    owner: KubernetesObject | None = None
+
+
+async def open_cluster(
+    settings: Settings, variables: JobVariables, *, client: "PrefectClient | None" = None
+) -> Cluster:
+    """Connect, merge the template and find the volume.
+
+    Args:
+        settings: Name the volume, the workspaces and what else a user may choose.
+        variables: Job template of a Kubernetes work pool and the job variables over it.
+        client: Resolves blocks and variables that the template refers to.
+
+    Raises:
+        BackendError: Kubernetes support is not installed, no cluster is configured or answers, the template is not
+            valid, or no volume is shared with the cluster.
+    """
+    await asyncio.to_thread(_import_kubernetes_worker)
+    defaults = await kubernetes_defaults(variables.for_step(""), client=client)
+    api = await connect(defaults.cluster)
+    try:
+        own = await _own_pod(api)
+        storage = await asyncio.to_thread(_storage, settings, defaults, own)
+        secrets = await _pull_secrets(api, defaults)
+    except BaseException:
+        await api.close()
+        raise
+    return Cluster(
+        api=api,
+        defaults=defaults,
+        options=options_of(settings),
+        storage=storage,
+        imports=Imports(storage),
+        launcher=Launcher(storage, settings.kubernetes_helper_image),
+        images=StepImages(inspect_here, registry_lookup(logins(secrets))),
+        owner=_owner(own, defaults.namespace),
+    )
+
+
+def options_of(settings: Settings) -> KubernetesOptions:
+    """Give what the settings say about all Jobs."""
+    return KubernetesOptions(
+        gpu_resource=settings.kubernetes_gpu,
+        limits=settings.kubernetes_limits,
+        start_timeout_s=settings.kubernetes_start_timeout_s,
+        image_grace_s=settings.kubernetes_image_grace_s,
+    )
+
+
+def _storage(settings: Settings, defaults: KubernetesDefaults, own: KubernetesObject | None) -> Storage:
+    runs = settings.runs.resolve()
+    runs.mkdir(parents=True, exist_ok=True)
+    candidates = (
+        stated_storage(settings.kubernetes_volume, settings.kubernetes_volume_path, runs),
+        None if own is None else mounted_storage(part(own, "spec"), runs),
+        mounted_storage(part(defaults.manifest, "spec", "template", "spec"), runs),
+    )
+    return demand_storage(candidates, runs)
+
+
+async def _own_pod(api: KubernetesApi) -> KubernetesObject | None:
+    place = own_pod()
+    if place is None:
+        return None
+    with suppress(BackendError):
+        return await api.pod(*place)
+    return None
+
+
+def _owner(own: KubernetesObject | None, namespace: str) -> KubernetesObject | None:
+    """Give the flow run's own Job, so that its end takes all steps along; only its own namespace's can be owned."""
+    if own is None or text(own, "metadata", "namespace") != namespace:
+        return None
+    for owner in parts(own, "metadata", "ownerReferences"):
+        if owner.get("kind") == "Job":
+            kept = {name: owner[name] for name in ("apiVersion", "kind", "name", "uid")}
+            return {**kept, "controller": False, "blockOwnerDeletion": False}
+    return None
+
+
+async def _pull_secrets(api: KubernetesApi, defaults: KubernetesDefaults) -> list[KubernetesObject]:
+    pod = part(defaults.manifest, "spec", "template", "spec")
+    names = [text(secret, "name") for secret in parts(pod, "imagePullSecrets")]
+    found = await asyncio.gather(*(api.secret(defaults.namespace, name) for name in names))
+    return [secret for secret in found if secret is not None]
+
+
+def _import_kubernetes_worker() -> None:
+    """Import what takes seconds, away from the event loop."""
+    try:
+        importlib.import_module("prefect_kubernetes.worker")
+    except ImportError as exc:
+        raise BackendError(
+            f"Kubernetes support is not installed: {exc}", hint="pip install 'cwl-prefect[kubernetes]'"
+        ) from exc

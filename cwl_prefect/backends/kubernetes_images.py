@@ -1,0 +1,155 @@
+"""What Kubernetes is to run for an image that a step asks for: its name, and the entry point that it brings.
+
+A call's command line is appended to the image's entry point (CWL CommandLineTool, §DockerRequirement), which a pod
+with a command of its own replaces; so it is read from the engine of this machine if that has the image, otherwise from
+its registry.
+"""
+
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from cwl_prefect.backends.images import Images
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, text
+from cwl_prefect.backends.kubernetes_registry import Login, registry_entry_point
+from cwl_prefect.backends.once import Once
+from cwl_prefect.errors import BackendError, ImageError
+from cwl_prefect.model.job import DockerImage
+
+if TYPE_CHECKING:
+    from cwl_prefect.backends.docker_engine import DockerEngine
+
+logger = logging.getLogger(__name__)
+
+Inspect = Callable[[DockerImage], "StepImage | None"]
+"""Looks an image up in the Docker engine of this machine; blocks; None where there is no engine or no such image."""
+
+Lookup = Callable[[str], Awaitable[tuple[str, ...] | None]]
+"""Gives an image's entry point from its registry, or None where that tells nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepImage:
+    """An image as a pod names it, and the words that come before the command."""
+
+    name: str
+    entry_point: tuple[str, ...] = ()
+
+
+class StepImages:
+    """Finds each image's name and entry point once.
+
+    Args:
+        inspect: Asks the engine of this machine.
+        lookup: Asks the registry.
+    """
+
+    def __init__(self, inspect: Inspect, lookup: Lookup) -> None:
+        self._inspect = inspect
+        self._lookup = lookup
+        self._once: Once[DockerImage, StepImage] = Once(self._find)
+
+    async def get(self, image: DockerImage) -> StepImage:
+        """Give what a pod has to run.
+
+        Raises:
+            ImageError: The image is to be made from a file, which takes a Docker engine that the cluster shares.
+        """
+        return await self._once.get(image)
+
+    async def _find(self, image: DockerImage) -> StepImage:
+        here = await asyncio.to_thread(self._inspect, image)
+        if here is not None:
+            return here
+        name = image.pull or image.image_id
+        if name is None:
+            raise ImageError(
+                f"the image {image.name} is to be loaded or built, which a cluster cannot do",
+                hint="push it to a registry that the cluster pulls from, and name it by dockerPull",
+            )
+        found = await self._lookup(name)
+        if found is None:
+            logger.warning("the entry point of %s cannot be found; its commands run without one", name)
+        return StepImage(name=name, entry_point=found or ())
+
+
+def inspect_here(image: DockerImage) -> StepImage | None:
+    """Look an image up in the Docker engine of this machine; one that is to be loaded or built is made there.
+
+    Nothing is pulled: that is for the nodes to do.
+
+    Raises:
+        ImageError: It cannot be loaded or built.
+    """
+    try:
+        from cwl_prefect.backends.docker_engine import DockerEngine
+
+        engine = DockerEngine.connect()
+    except (BackendError, ImportError):
+        return None
+    try:
+        name = _name_here(engine, image)
+        return None if name is None else StepImage(name=name, entry_point=engine.entry_point(name))
+    finally:
+        engine.close()
+
+
+def _name_here(engine: "DockerEngine", image: DockerImage) -> str | None:
+    for name in filter(None, (image.image_id, image.pull)):
+        if image.file is None and engine.has_image(name):
+            return name
+    if image.pull is not None:
+        return None
+    if image.file is None and image.load is None and image.import_ is None:
+        return None
+    images = Images(engine, _here)
+    return asyncio.run(images.get(image))
+
+
+async def _here(function: Callable[[], str]) -> str:
+    return function()
+
+
+def logins(secrets: Iterable[KubernetesObject]) -> dict[str, Login]:
+    """Give the credentials that pull secrets hold, by registry.
+
+    Args:
+        secrets: Secrets of the type ``kubernetes.io/dockerconfigjson``; others are passed over.
+    """
+    found: dict[str, Login] = {}
+    for secret in secrets:
+        encoded = text(secret, "data", ".dockerconfigjson")
+        if not encoded:
+            continue
+        try:
+            config = cast("KubernetesObject", json.loads(base64.b64decode(encoded)))
+        except ValueError:
+            continue
+        for address, entry in part(config, "auths").items():
+            if isinstance(entry, dict):
+                found[_host(address)] = _login(entry)
+    return found
+
+
+def _login(entry: KubernetesObject) -> Login:
+    username, password = text(entry, "username"), text(entry, "password")
+    if not username and text(entry, "auth"):
+        username, _, password = base64.b64decode(text(entry, "auth")).decode(errors="replace").partition(":")
+    return Login(username=username, password=password)
+
+
+def _host(address: str) -> str:
+    return address.removeprefix("https://").removeprefix("http://").partition("/")[0]
+
+
+def registry_lookup(credentials: Mapping[str, Login]) -> Lookup:
+    """Give what finds entry points in registries with these credentials."""
+
+    async def lookup(name: str) -> tuple[str, ...] | None:
+        return await registry_entry_point(name, credentials)
+
+    return lookup

@@ -1,0 +1,135 @@
+"""Creating, finding and removing a call's Job, also one that another driver left."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+
+from cwl_prefect.backends.kubernetes_client import KubernetesApi, RefusedError, connect
+from cwl_prefect.backends.kubernetes_cluster import Cluster
+from cwl_prefect.backends.kubernetes_manifest import job_annotations
+from cwl_prefect.backends.kubernetes_objects import (
+    KubernetesObject,
+    conditions,
+    job_name,
+    label_value,
+    part,
+    selector,
+    text,
+)
+from cwl_prefect.backends.kubernetes_watch import JOB_NAME_LABEL
+from cwl_prefect.backends.naming import LABEL_PREFIX, job_labels
+from cwl_prefect.model.job import ContainerJob
+
+logger = logging.getLogger(__name__)
+
+DRIVER_ANNOTATION = f"{LABEL_PREFIX}driver"
+"""Annotation of a Job that names the process which created it."""
+
+_CONFLICT = 409
+_POLL_S = 0.2
+_PATIENCE_S = 6.0
+_GIVE_UP_S = 15.0
+
+
+async def create(cluster: Cluster, manifest: KubernetesObject) -> None:
+    """Create a Job; another driver's of this name is removed first.
+
+    Raises:
+        BackendError: The cluster refuses it or does not answer.
+    """
+    namespace, name = cluster.defaults.namespace, text(manifest, "metadata", "name")
+    driver = text(manifest, "metadata", "annotations", DRIVER_ANNOTATION)
+    while True:
+        try:
+            await cluster.api.create_job(namespace, manifest)
+        except RefusedError as error:
+            if error.status != _CONFLICT:
+                raise
+        else:
+            return
+        found = await cluster.api.job(namespace, name)
+        if found is None or text(found, "metadata", "deletionTimestamp"):
+            await asyncio.sleep(_POLL_S)
+        elif text(found, "metadata", "annotations", DRIVER_ANNOTATION) == driver:
+            return  # the answer to an earlier try was lost
+        else:
+            logger.info("replacing the Job %s that an earlier run left", name)
+            await remove(cluster.api, namespace, name)
+
+
+async def adoptable(cluster: Cluster, job: ContainerJob) -> bool:
+    """Tell whether a call's Job is there, was started for the very same call, and still has all that it needs.
+
+    Raises:
+        BackendError: The cluster refuses or does not answer.
+    """
+    namespace, name = cluster.defaults.namespace, job_name(job.job_id)
+    found = await cluster.api.job(namespace, name)
+    if found is None or text(found, "metadata", "deletionTimestamp"):
+        return False
+    labels, annotations = part(found, "metadata", "labels"), part(found, "metadata", "annotations")
+    same = all(labels.get(key) == label_value(value) for key, value in job_labels(job, {}).items())
+    exact = all(annotations.get(key) == value for key, value in job_annotations(job).items())
+    if not (same and exact and job.stdout.exists() and job.stderr.exists()):
+        return False
+    failed = any(condition.get("status") == "True" for condition in conditions(found, kind="Failed"))
+    # Of a Job that failed, only its pod can tell why.
+    return not failed or bool(await pods_of(cluster.api, namespace, name))
+
+
+async def pods_of(api: KubernetesApi, namespace: str, name: str) -> list[KubernetesObject]:
+    """Give the pods of a Job.
+
+    Raises:
+        BackendError: The cluster refuses or does not answer.
+    """
+    pods, _ = await api.pods(namespace, f"{JOB_NAME_LABEL}={name}")
+    return pods
+
+
+async def reap(labels: Mapping[str, str], namespaces: Iterable[str]) -> int:
+    """Remove every Job with all these labels, whoever started it, and tell how many there were.
+
+    Args:
+        labels: At least one label, as ``{FLOW_RUN_LABEL: flow_run_id}``; an empty mapping removes nothing.
+        namespaces: Where to look if not every namespace may be looked at.
+
+    Raises:
+        BackendError: The cluster does not answer or refuses.
+    """
+    if not labels:
+        return 0
+    api = await connect()
+    try:
+        try:
+            found = await api.jobs(None, selector(labels))
+        except RefusedError:
+            found = [job for namespace in namespaces for job in await api.jobs(namespace, selector(labels))]
+        places = [(text(job, "metadata", "namespace"), text(job, "metadata", "name")) for job in found]
+        await asyncio.gather(*(remove(api, namespace, name) for namespace, name in places))
+    finally:
+        await api.close()
+    return len(found)
+
+
+async def remove(api: KubernetesApi, namespace: str, name: str) -> None:
+    """Delete a Job with its pods, and see them go; those that are slow to end, as on a lost node, are struck off.
+
+    Raises:
+        BackendError: The cluster refuses or does not answer.
+    """
+    await api.delete_job(namespace, name)
+    asked: dict[str, bool] = {}  # by pod, whether it was struck off already
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while loop.time() < began + _GIVE_UP_S:
+        pods = await pods_of(api, namespace, name)
+        if not pods and await api.job(namespace, name) is None:
+            return
+        late = loop.time() > began + _PATIENCE_S
+        for pod_name in (text(pod, "metadata", "name") for pod in pods):
+            if asked.get(pod_name) is not late:
+                asked[pod_name] = late
+                await api.delete_pod(namespace, pod_name, at_once=late)
+        await asyncio.sleep(_POLL_S)
+    logger.warning("the pods of the Job %s are slow to end", name)

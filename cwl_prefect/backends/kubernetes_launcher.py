@@ -1,0 +1,142 @@
+"""The small static program in every pod that connects a call's streams to files, whatever its image has.
+
+A log API may merge, cut and lose; a file does not. Many images have no shell to redirect with, so a static busybox is
+put onto the shared volume once, by an init container of the first pod that finds none, and mounted read-only from then
+on.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject
+from cwl_prefect.backends.kubernetes_storage import OWN_DIRECTORY, Storage
+
+MOUNT_PATH = "/.cwl-prefect"
+STREAMS_PATH = "/.cwl-prefect-streams"
+
+_PROGRAM = "busybox"
+_POLL_S = 0.05
+_PATIENCE_S = 60.0
+
+# Its variables have names that no tool's environment has, and none of them is left to the tool.
+_SCRIPT = r"""
+_cwl_fail() { printf '%s: %s' "$1" "$2" > /dev/termination-log; exit "$3"; }
+_cwl_in=$1 _cwl_out=$2 _cwl_err=$3
+shift 3
+[ -r "$_cwl_in" ] || _cwl_fail StartFailed "its stdin cannot be read" 125
+{ true > "$_cwl_out"; } 2>/dev/null || _cwl_fail StartFailed "stdout cannot be written" 125
+exec < "$_cwl_in" > "$_cwl_out" 2>&1
+[ "$_cwl_out" = "$_cwl_err" ] || exec 2> "$_cwl_err"
+_cwl_name=$1
+shift
+case $_cwl_name in
+*/*)
+  _cwl_program=$_cwl_name
+  [ -e "$_cwl_name" ] || _cwl_fail CommandNotFound "$_cwl_name: no such file" 127
+  ;;
+*)
+  _cwl_program=
+  _cwl_ifs=$IFS; IFS=:; set -f
+  for _cwl_folder in ${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}; do
+    [ -f "$_cwl_folder/$_cwl_name" ] && [ -x "$_cwl_folder/$_cwl_name" ] &&
+      _cwl_program=$_cwl_folder/$_cwl_name && break
+  done
+  IFS=$_cwl_ifs; set +f
+  [ -n "$_cwl_program" ] || _cwl_fail CommandNotFound "$_cwl_name: not found in PATH" 127
+  ;;
+esac
+[ -d "$_cwl_program" ] && _cwl_fail CommandNotExecutable "$_cwl_name: is a directory" 126
+[ -x "$_cwl_program" ] || _cwl_fail CommandNotExecutable "$_cwl_name: permission denied" 126
+unset _cwl_in _cwl_out _cwl_err _cwl_ifs _cwl_folder
+exec -a "$_cwl_name" "$_cwl_program" "$@"
+"""
+
+# Busybox alone makes a complete, static binary appear under its final name at once.
+_INSTALL = (
+    'cp /bin/busybox "$1/busybox.$2" && chmod 755 "$1/busybox.$2" && "$1/busybox.$2" true'
+    ' && mv -f "$1/busybox.$2" "$1/busybox"'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """Where a container sees the files that its streams are connected to."""
+
+    stdin: str
+    stdout: str
+    stderr: str
+
+
+def launched(command: Sequence[str], streams: Streams) -> list[str]:
+    """Give the command line that runs a command with its streams connected to files."""
+    program = f"{MOUNT_PATH}/{_PROGRAM}"
+    return [program, "sh", "-c", _SCRIPT, "launcher", streams.stdin, streams.stdout, streams.stderr, *command]
+
+
+class Launcher:
+    """Sees to it that the program is on the volume.
+
+    Args:
+        storage: The volume.
+        image: Image with a static busybox.
+    """
+
+    def __init__(self, storage: Storage, image: str) -> None:
+        self._storage = storage
+        self._image = image
+        self._directory = storage.path / OWN_DIRECTORY / "launcher" / hashlib.sha256(image.encode()).hexdigest()[:12]
+        self._present = False
+        self._pioneer: str | None = None
+
+    @property
+    def mount(self) -> KubernetesObject:
+        """The mount that shows the program to a step."""
+        return self._storage.mount(self._directory, MOUNT_PATH, writable=False)
+
+    async def init_container(self, job_name: str) -> KubernetesObject | None:
+        """Give the init container that brings the program, or None where it is there.
+
+        The first to ask gets it; the others wait until that one's pod has brought the program.
+        """
+        if self._found():
+            return None
+        if self._pioneer is None:
+            self._pioneer = job_name
+            await asyncio.to_thread(_make, self._directory)
+            return self._installing(job_name)
+        deadline = time.monotonic() + _PATIENCE_S
+        while self._waits() and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_S)
+            if self._found():
+                return None
+        return None if self._found() else self._installing(job_name)
+
+    def ended(self, job_name: str) -> None:
+        """Take note that a job ended, whether it brought the program or not."""
+        if self._pioneer == job_name:
+            self._pioneer = None
+
+    def _waits(self) -> bool:
+        return self._pioneer is not None
+
+    def _found(self) -> bool:
+        self._present = self._present or (self._directory / _PROGRAM).exists()
+        return self._present
+
+    def _installing(self, job_name: str) -> KubernetesObject:
+        return {
+            "name": "cwl-prefect-launcher",
+            "image": self._image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["/bin/busybox", "sh", "-c", _INSTALL, "install", MOUNT_PATH, job_name],
+            "volumeMounts": [self._storage.mount(self._directory, MOUNT_PATH, writable=True)],
+        }
+
+
+def _make(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o755)

@@ -1,0 +1,373 @@
+"""From a Kubernetes pool's job template to the manifest of a step's Job.
+
+The four layers are those of :mod:`cwl_prefect.backends.template`. What the platform decides survives untouched:
+tolerations, affinity, node selectors, runtime class, security contexts, service account, pull secrets, sidecars, init
+containers, volumes, environment taken from elsewhere (``valueFrom``), annotations and labels. A step alone decides
+command, image, environment, resources and streams; no variable and no label of Prefect reaches it.
+"""
+
+import copy
+import math
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from pydantic import JsonValue, ValidationError
+
+from cwl_prefect.backends.job_variables import StepVariables, tool_environment
+from cwl_prefect.backends.kubernetes_client import ClusterConfig
+from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Streams, launched
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, label_value, part, parts, text
+from cwl_prefect.backends.kubernetes_storage import VOLUME_NAME, Storage, seen_inside
+from cwl_prefect.backends.naming import LABEL_PREFIX, job_labels
+from cwl_prefect.backends.template import STEP_IMAGE, NoApi
+from cwl_prefect.errors import BackendError
+from cwl_prefect.model.job import ContainerJob, Mount, Resources
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+
+NETWORK_LABEL = f"{LABEL_PREFIX}network"
+"""Label that says whether a step may use the network, for network policies to select by."""
+
+_POD_MEMBERS = {"node_selector": "nodeSelector", "tolerations": "tolerations"}
+"""Where a pod has what steps may be given although the template has no such variable."""
+
+_DEFAULT_TTL_S = 3600
+_LEAST_CORES = 0.001
+_KILL_GRACE_S = 1
+_PREFECT_LABELS = ("prefect.io/", "app.kubernetes.io/managed-by")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesDefaults:
+    """What the platform decides for every Job of a run."""
+
+    namespace: str
+    manifest: KubernetesObject
+    env: Mapping[str, str] = field(default_factory=dict)
+    cluster: ClusterConfig | None = None  # None: the one that this process runs in, or that of the kubeconfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesOptions:
+    """What a user may choose for all Jobs, beside the template."""
+
+    gpu_resource: str = "nvidia.com/gpu"
+    limits: bool = True  # what a step asks for is also the most that it may use
+    node_tmp: bool = True  # the temporary directory is on the node's own disk instead of the shared volume
+    start_timeout_s: float = 600.0
+    image_grace_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPod:
+    """All that makes one step's pod, beside the platform's part."""
+
+    job: ContainerJob
+    image: str
+    entry_point: Sequence[str]
+    mounts: Sequence[Mount]  # every source lies on the volume
+    stdin: Mount | None
+    user: str  # as uid:gid
+    init_container: KubernetesObject | None = None  # brings the launcher
+    owner: KubernetesObject | None = None  # with it the Job goes away
+    annotations: Mapping[str, str] = field(default_factory=dict)  # of the Job alone
+
+
+async def kubernetes_defaults(step: StepVariables, *, client: "PrefectClient | None" = None) -> KubernetesDefaults:
+    """Let Prefect merge a Kubernetes pool's template with job variables, and take from it what the platform decides.
+
+    Args:
+        step: Template and job variables that apply to a step.
+        client: Resolves blocks and variables that the template refers to; None where it refers to none.
+
+    Raises:
+        BackendError: The template and variables make no valid configuration.
+    """
+    from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
+
+    try:
+        merged = await KubernetesWorkerJobConfiguration.from_template_and_values(
+            step.template, {**step.values, "image": STEP_IMAGE}, client=client or NoApi()
+        )
+    except (ValidationError, KeyError, TypeError, ValueError) as exc:
+        raise BackendError(
+            f"the work pool's job template is not valid: {exc}", hint="see `prefect work-pool inspect`"
+        ) from exc
+    manifest = cast("KubernetesObject", merged.job_manifest)
+    pod = part(manifest, "spec", "template", "spec")
+    if not parts(pod, "containers"):
+        raise BackendError(
+            "the work pool's job template has no container", hint="give its job manifest one, which becomes the step's"
+        )
+    for variable, member in _POD_MEMBERS.items():
+        if variable in step.values and not _has_variable(step.template, variable):
+            pod[member] = step.values[variable]
+    return KubernetesDefaults(
+        namespace=merged.namespace,
+        manifest=manifest,
+        env=tool_environment(merged.env if isinstance(merged.env, dict) else {}),
+        cluster=cast("ClusterConfig | None", merged.cluster_config),
+    )
+
+
+def _has_variable(template: Mapping[str, JsonValue], name: str) -> bool:
+    return name in part(template, "variables", "properties")
+
+
+def without_volumes(template: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Give a job template without any volume of its own."""
+    changed = copy.deepcopy(dict(template))
+    pod = part(changed, "job_configuration", "job_manifest", "spec", "template", "spec")
+    pod.pop("volumes", None)
+    for container in parts(pod, "containers"):
+        container.pop("volumeMounts", None)
+    return changed
+
+
+def step_manifest(
+    step: StepPod, defaults: KubernetesDefaults, options: KubernetesOptions, *, storage: Storage, launcher: Launcher
+) -> KubernetesObject:
+    """Give the manifest of a step's Job.
+
+    Raises:
+        BackendError: Two mounts of different files share a path.
+    """
+    manifest = copy.deepcopy(defaults.manifest)
+    spec = part(manifest, "spec")
+    template = part(spec, "template")
+    pod = part(template, "spec")
+    _write_pod(pod, step, options, storage)
+    containers = parts(pod, "containers")
+    containers[0] = _container(containers[0], step, defaults, options, storage=storage, launcher=launcher)
+    pod["containers"] = cast("JsonValue", containers)
+    labels, annotations = _labels(step.job, manifest), _annotations(step.job, manifest)
+    pod_metadata = part(template, "metadata")
+    pod_labels = {**_without_prefect(part(pod_metadata, "labels")), **labels}
+    pod_annotations = {**part(pod_metadata, "annotations"), **annotations}
+    template["metadata"] = {**pod_metadata, "labels": pod_labels, "annotations": pod_annotations}
+    template["spec"] = pod
+    _write_job_spec(spec, step.job, options)
+    spec["template"] = template
+    metadata: KubernetesObject = {
+        "name": job_name(step.job.job_id),
+        "namespace": defaults.namespace,
+        "labels": labels,
+        "annotations": {**annotations, **step.annotations},
+    }
+    if step.owner is not None:
+        metadata["ownerReferences"] = [step.owner]
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def _write_job_spec(spec: KubernetesObject, job: ContainerJob, options: KubernetesOptions) -> None:
+    spec.update({"backoffLimit": 0, "parallelism": 1, "completions": 1})
+    _set_unless_stated(spec, "ttlSecondsAfterFinished", _DEFAULT_TTL_S)
+    spec.pop("podFailurePolicy", None)
+    if job.timeout_s is not None:
+        # The driver stops the call at its limit; this one holds where there is no driver any more.
+        spec["activeDeadlineSeconds"] = math.ceil(job.timeout_s + options.start_timeout_s)
+
+
+def _set_unless_stated(of: KubernetesObject, name: str, value: JsonValue) -> None:
+    if of.get(name) is None:
+        of[name] = value
+
+
+def _write_pod(pod: KubernetesObject, step: StepPod, options: KubernetesOptions, storage: Storage) -> None:
+    for misplaced in ("parallelism", "completions"):  # Prefect's own template has them here
+        pod.pop(misplaced, None)
+    pod["restartPolicy"] = "Never"
+    pod["enableServiceLinks"] = False
+    _set_unless_stated(pod, "automountServiceAccountToken", value=False)
+    _set_unless_stated(pod, "terminationGracePeriodSeconds", _KILL_GRACE_S)
+    security = part(pod, "securityContext")
+    if "runAsUser" not in security:
+        uid, _, gid = step.user.partition(":")
+        security["runAsUser"] = int(uid)
+        if gid:
+            security.setdefault("runAsGroup", int(gid))
+    security.setdefault("seccompProfile", {"type": "RuntimeDefault"})
+    pod["securityContext"] = security
+    volumes = [volume for volume in parts(pod, "volumes") if volume.get("name") != VOLUME_NAME]
+    volumes.append({"name": VOLUME_NAME, **storage.volume})
+    volumes += [_scratch(name, step.job.resources, options) for name in _scratch_targets(step, options)]
+    if step.job.resources.shm_mib is not None:
+        size = f"{math.ceil(step.job.resources.shm_mib)}Mi"
+        volumes.append({"name": "cwl-prefect-shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}})
+    pod["volumes"] = cast("JsonValue", volumes)
+    if step.init_container is not None:
+        pod["initContainers"] = cast("JsonValue", [*parts(pod, "initContainers"), step.init_container])
+
+
+def _container(
+    platform: KubernetesObject,
+    step: StepPod,
+    defaults: KubernetesDefaults,
+    options: KubernetesOptions,
+    *,
+    storage: Storage,
+    launcher: Launcher,
+) -> KubernetesObject:
+    container = {name: value for name, value in platform.items() if name not in ("args", "command", "livenessProbe")}
+    mounts, streams = _mounts(step, options, storage)
+    command = launched([*step.entry_point, *step.job.command], streams)
+    kept = [mount for mount in parts(platform, "volumeMounts") if not _shows_storage(mount, defaults, storage)]
+    security = part(platform, "securityContext")
+    security.setdefault("readOnlyRootFilesystem", True)
+    if not security.get("privileged"):
+        security.setdefault("allowPrivilegeEscalation", False)
+        if not step.user.startswith("0"):
+            security.setdefault("capabilities", {"drop": ["ALL"]})
+    container.update(
+        {
+            "image": step.image,
+            "command": [_literal(word) for word in command],
+            "workingDir": step.job.workdir,
+            "env": cast("JsonValue", _environment(platform, step.job, defaults.env)),
+            "resources": _resources(part(platform, "resources"), step.job, options),
+            "volumeMounts": cast("JsonValue", [*_unless_taken(kept, mounts), launcher.mount, *mounts]),
+            "securityContext": security,
+            "stdin": False,
+            "tty": False,
+        }
+    )
+    container.setdefault("imagePullPolicy", "IfNotPresent")
+    return container
+
+
+def _literal(word: str) -> str:
+    """Write a word so that Kubernetes, which replaces ``$(NAME)``, gives it to the container as it is."""
+    return word.replace("$", "$$")
+
+
+def _environment(platform: KubernetesObject, job: ContainerJob, defaults: Mapping[str, str]) -> list[KubernetesObject]:
+    fixed = {
+        text(entry, "name"): entry for entry in parts(platform, "env") if not text(entry, "name").startswith("PREFECT")
+    }
+    own: dict[str, KubernetesObject] = {
+        name: {"name": name, "value": _literal(value)} for name, value in {**defaults, **job.env}.items()
+    }
+    return list({**fixed, **own}.values())
+
+
+def _resources(platform: KubernetesObject, job: ContainerJob, options: KubernetesOptions) -> KubernetesObject:
+    asked = job.resources
+    amounts: dict[str, JsonValue] = {
+        "cpu": f"{math.ceil(max(asked.cores, _LEAST_CORES) * 1000)}m",
+        "memory": f"{math.ceil(asked.ram_mib)}Mi",
+    }
+    if _has_node_tmp(job, options):
+        amounts["ephemeral-storage"] = f"{math.ceil(asked.tmpdir_mib)}Mi"
+    devices: dict[str, JsonValue] = {options.gpu_resource: str(asked.gpus)} if asked.gpus else {}
+    limits = amounts if options.limits else {}
+    return {
+        **platform,
+        "requests": {**_stated(platform, "requests"), **amounts, **devices},
+        "limits": {**_stated(platform, "limits"), **limits, **devices},
+    }
+
+
+def _stated(platform: KubernetesObject, kind: str) -> KubernetesObject:
+    return {name: value for name, value in part(platform, kind).items() if value is not None}
+
+
+def _has_node_tmp(job: ContainerJob, options: KubernetesOptions) -> bool:
+    return options.node_tmp and _tmpdir(job) is not None
+
+
+def _tmpdir(job: ContainerJob) -> str | None:
+    """Give the target of the call's temporary directory, which CWL names in TMPDIR."""
+    stated = job.env.get("TMPDIR")
+    return next((mount.target for mount in job.mounts if mount.writable and mount.target == stated), None)
+
+
+def _scratch_targets(step: StepPod, options: KubernetesOptions) -> dict[str, str]:
+    """Give the directories of a container that are empty at first and kept by nobody, by the name of their volume."""
+    targets = {}
+    tmpdir = _tmpdir(step.job)
+    if options.node_tmp and tmpdir is not None:
+        targets["cwl-prefect-tmpdir"] = tmpdir
+    if "/tmp" not in {posixpath.normpath(mount.target) for mount in step.mounts}:  # noqa: S108 - in the container
+        targets["cwl-prefect-tmp"] = "/tmp"  # noqa: S108 - in the container
+    return targets
+
+
+def _scratch(name: str, resources: Resources, options: KubernetesOptions) -> KubernetesObject:
+    size = {"sizeLimit": f"{math.ceil(resources.tmpdir_mib)}Mi"} if options.limits else {}
+    return {"name": name, "emptyDir": cast("JsonValue", size)}
+
+
+def _mounts(step: StepPod, options: KubernetesOptions, storage: Storage) -> tuple[list[KubernetesObject], Streams]:
+    scratch = _scratch_targets(step, options)
+    chosen = _chosen([mount for mount in step.mounts if mount.target not in scratch.values()])
+    found = [storage.mount(chosen[target].source, target, writable=chosen[target].writable) for target in chosen]
+    found += [{"name": name, "mountPath": target} for name, target in scratch.items()]
+    if step.job.resources.shm_mib is not None:
+        found.append({"name": "cwl-prefect-shm", "mountPath": "/dev/shm"})  # noqa: S108 - in the container
+    seen: dict[str, str] = {}
+    for name, place in (("stdout", step.job.stdout), ("stderr", step.job.stderr)):
+        inside = seen_inside(place, chosen.values()) or seen.get(str(place))
+        if inside is None:
+            inside = f"{STREAMS_PATH}/{name}"
+            seen[str(place)] = inside
+            found.append(storage.mount(place, inside, writable=True))
+        seen[name] = inside
+    stdin = "/dev/null"
+    if step.stdin is not None:
+        stdin = f"{STREAMS_PATH}/stdin"
+        found.append(storage.mount(step.stdin.source, stdin, writable=False))
+    return found, Streams(stdin=stdin, stdout=seen["stdout"], stderr=seen["stderr"])
+
+
+def _chosen(mounts: Iterable[Mount]) -> dict[str, Mount]:
+    """Give each path once, outer directories before what lies inside.
+
+    Raises:
+        BackendError: Two mounts of different files share a path.
+    """
+    chosen: dict[str, Mount] = {}
+    for mount in mounts:
+        target = posixpath.normpath(mount.target)
+        other = chosen.get(target)
+        if other is not None and other.source != mount.source:
+            raise BackendError(f"both {other.source} and {mount.source} are to be mounted at {target}")
+        if other is None or mount.writable:
+            chosen[target] = mount
+    return {target: chosen[target] for target in sorted(chosen, key=lambda path: (path.count("/"), path))}
+
+
+def _shows_storage(mount: KubernetesObject, defaults: KubernetesDefaults, storage: Storage) -> bool:
+    """Tell whether a mount of the template shows the whole shared volume: steps see their own files only."""
+    volumes = {
+        text(volume, "name"): volume for volume in parts(defaults.manifest, "spec", "template", "spec", "volumes")
+    }
+    volume = {name: value for name, value in volumes.get(text(mount, "name"), {}).items() if name != "name"}
+    return volume == storage.volume
+
+
+def _unless_taken(kept: Sequence[KubernetesObject], mounts: Sequence[KubernetesObject]) -> list[KubernetesObject]:
+    taken = {text(mount, "mountPath") for mount in mounts}
+    return [mount for mount in kept if text(mount, "mountPath") not in taken]
+
+
+def _labels(job: ContainerJob, manifest: KubernetesObject) -> dict[str, JsonValue]:
+    platform = {name: str(value) for name, value in _without_prefect(part(manifest, "metadata", "labels")).items()}
+    own = {name: label_value(value) for name, value in job_labels(job, {}).items()}
+    return {**platform, **own, NETWORK_LABEL: "true" if job.network else "false"}
+
+
+def _annotations(job: ContainerJob, manifest: KubernetesObject) -> dict[str, JsonValue]:
+    """Give the annotations, among them whatever a label cannot hold as it is."""
+    return {**part(manifest, "metadata", "annotations"), **job_annotations(job)}
+
+
+def job_annotations(job: ContainerJob) -> dict[str, str]:
+    """Give what a call's labels say where a label cannot hold it as it is."""
+    return {name: value for name, value in job_labels(job, {}).items() if label_value(value) != value}
+
+
+def _without_prefect(labels: KubernetesObject) -> KubernetesObject:
+    return {name: value for name, value in labels.items() if not name.startswith(_PREFECT_LABELS)}

@@ -1,0 +1,82 @@
+"""Reading Kubernetes objects, which are plain JSON here: whatever is absent reads as empty."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from pydantic import JsonValue
+
+from cwl_prefect.backends.naming import resource_name
+
+KubernetesObject: TypeAlias = dict[str, JsonValue]
+"""A manifest, a status, or a part of one."""
+
+_LONGEST_NAME = 63
+_LONGEST_LABEL = 63
+
+
+def part(of: Mapping[str, JsonValue], *path: str) -> KubernetesObject:
+    """Give a nested object, empty where it is absent."""
+    found: JsonValue = dict(of)
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def parts(of: Mapping[str, JsonValue], *path: str) -> list[KubernetesObject]:
+    """Give the objects of a nested list, none where it is absent."""
+    found = part(of, *path[:-1]).get(path[-1])
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def text(of: Mapping[str, JsonValue], *path: str) -> str:
+    """Give a nested string, empty where it is absent."""
+    found = part(of, *path[:-1]).get(path[-1])
+    return found if isinstance(found, str) else ""
+
+
+def number(of: Mapping[str, JsonValue], *path: str) -> int | None:
+    """Give a nested whole number, or None where it is absent."""
+    found = part(of, *path[:-1]).get(path[-1])
+    return found if isinstance(found, int) else None
+
+
+def moment(of: Mapping[str, JsonValue], *path: str) -> datetime | None:
+    """Give a nested point in time, or None where it is absent."""
+    found = text(of, *path)
+    try:
+        return datetime.fromisoformat(found).astimezone(UTC) if found else None
+    except ValueError:
+        return None
+
+
+def conditions(of: Mapping[str, JsonValue], *, kind: str) -> Iterator[KubernetesObject]:
+    """Give the conditions of one kind in an object's status."""
+    for condition in parts(of, "status", "conditions"):
+        if condition.get("type") == kind:
+            yield condition
+
+
+def job_name(job_id: str) -> str:
+    """Give the name of a call's Job: the same for the same call, in whichever process."""
+    return resource_name(job_id, limit=_LONGEST_NAME)
+
+
+def label_value(value: str) -> str:
+    """Spell a value as a label may hold it; different values stay different.
+
+    Kubernetes allows 63 letters, digits, dots, dashes and underscores, with a letter or digit at both ends.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", value)[:_LONGEST_LABEL]
+    if plain == value and (not plain or (plain[0].isalnum() and plain[-1].isalnum())):
+        return plain
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    readable = plain[: _LONGEST_LABEL - len(digest) - 1].strip("._-")
+    return f"{readable}-{digest}" if readable else digest
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """Give the label selector for objects that have all these labels."""
+    return ",".join(f"{name}={label_value(value)}" for name, value in sorted(labels.items()))

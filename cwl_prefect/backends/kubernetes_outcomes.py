@@ -1,0 +1,186 @@
+"""What a pod's state says about the call that it runs: how it ended, or what it is stuck at."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, conditions, moment, number, part, parts, text
+from cwl_prefect.backends.outcomes import signal_of
+from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
+
+_POD_REASONS = {
+    "Evicted": Reason.EVICTED,
+    "Preempting": Reason.PREEMPTED,
+    "Preempted": Reason.PREEMPTED,
+    "NodeLost": Reason.NODE_LOST,
+    "NodeAffinity": Reason.NODE_LOST,
+    "NodeShutdown": Reason.NODE_LOST,
+    "Shutdown": Reason.NODE_LOST,
+    "Terminated": Reason.NODE_LOST,
+    "DeadlineExceeded": Reason.TIMED_OUT,
+}
+_DISRUPTIONS = {
+    "PreemptionByScheduler": Reason.PREEMPTED,
+    "PreemptionByKubeScheduler": Reason.PREEMPTED,
+    "DeletionByTaintManager": Reason.NODE_LOST,
+    "DeletionByPodGC": Reason.NODE_LOST,
+    "EvictionByEvictionAPI": Reason.EVICTED,
+    "TerminationByKubelet": Reason.EVICTED,
+}
+_LAUNCHER_WORDS = (Reason.NOT_FOUND, Reason.NOT_EXECUTABLE, Reason.START_FAILED)
+_NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ErrInvalidImage",
+                       "ImageInspectError", "RegistryUnavailable"})  # fmt: skip
+_NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_HOPELESS_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+_SHOWN_EVENTS = 4
+
+
+class Obstacle(StrEnum):
+    """What keeps a pod from starting."""
+
+    IMAGE = "image"
+    CONTAINER = "container"
+    NODE = "node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """A pod that does not get on."""
+
+    obstacle: Obstacle
+    message: str
+    hopeless: bool = False  # no time will mend it
+
+
+def main_container(pod: KubernetesObject) -> KubernetesObject:
+    """Give the status of the container that runs the call: the first one, whatever sidecars there are."""
+    containers = parts(pod, "spec", "containers")
+    name = text(containers[0], "name") if containers else ""
+    statuses = parts(pod, "status", "containerStatuses")
+    return next((status for status in statuses if status.get("name") == name), {})
+
+
+def started_at(pod: KubernetesObject) -> datetime | None:
+    """Tell when the call's container started; None where it has not."""
+    state = part(main_container(pod), "state")
+    return moment(state, "running", "startedAt") or moment(state, "terminated", "startedAt")
+
+
+def outcome_of(pod: KubernetesObject, job: ContainerJob) -> JobOutcome | None:
+    """Tell how a call ended, or None while its pod may still get on."""
+    ended = part(main_container(pod), "state", "terminated")
+    if ended and number(ended, "exitCode") == 0:
+        return _outcome(job, ended, Reason.EXITED)
+    disruption = _disruption(pod)
+    if disruption is not None and (ended or text(pod, "status", "phase") == "Failed"):
+        return _outcome(job, ended, disruption, message=_pod_message(pod))
+    if ended:
+        return _judged(job, ended)
+    if text(pod, "status", "phase") == "Failed":
+        return _outcome(
+            job, {}, Reason.START_FAILED, message=_init_failure(pod) or _pod_message(pod) or "its pod failed"
+        )
+    return None
+
+
+def outcome_of_deleted(pod: KubernetesObject, job: ContainerJob) -> JobOutcome:
+    """Tell how a call ended whose pod somebody else deleted."""
+    outcome = outcome_of(pod, job)
+    if outcome is not None:
+        return outcome
+    reason = _disruption(pod) or Reason.LOST
+    return _outcome(job, {}, reason, message=_pod_message(pod) or "its pod was deleted")
+
+
+def stuck(pod: KubernetesObject) -> Stuck | None:
+    """Tell what keeps a pod from starting, if anything does."""
+    statuses = [*parts(pod, "status", "initContainerStatuses"), *parts(pod, "status", "containerStatuses")]
+    for status in statuses:
+        waiting = part(status, "state", "waiting")
+        reason = text(waiting, "reason")
+        message = f"{reason}: {text(waiting, 'message')}".rstrip(": ")
+        if reason in _NO_IMAGE:
+            return Stuck(obstacle=Obstacle.IMAGE, message=message, hopeless=reason in _HOPELESS_IMAGE)
+        if reason in _NO_CONTAINER:
+            return Stuck(obstacle=Obstacle.CONTAINER, message=message)
+    for condition in conditions(pod, kind="PodScheduled"):
+        if condition.get("status") == "False":
+            return Stuck(obstacle=Obstacle.NODE, message=f"{text(condition, 'reason')}: {text(condition, 'message')}")
+    return None
+
+
+def was_preempted(events: Iterable[KubernetesObject]) -> bool:
+    """Tell from a pod's events whether it made room for one of higher priority; old servers say it nowhere else."""
+    return any(text(event, "reason") in ("Preempted", "Preempting") for event in events)
+
+
+def node_was_lost(events: Iterable[KubernetesObject]) -> bool:
+    """Tell from a pod's events whether its node went away."""
+    return any(text(event, "reason") in ("NodeNotReady", "TaintManagerEviction", "NodeLost") for event in events)
+
+
+def told(events: Iterable[KubernetesObject]) -> str:
+    """Give the last warnings among events, for people; empty where there are none."""
+    warnings = [
+        f"{text(event, 'reason')}: {text(event, 'message')}" for event in events if text(event, "type") == "Warning"
+    ]
+    distinct = list(dict.fromkeys(warnings))
+    return "; ".join(distinct[-_SHOWN_EVENTS:])
+
+
+def _disruption(pod: KubernetesObject) -> Reason | None:
+    reason = _POD_REASONS.get(text(pod, "status", "reason"))
+    if reason is not None:
+        return reason
+    for condition in conditions(pod, kind="DisruptionTarget"):
+        if condition.get("status") == "True":
+            return _DISRUPTIONS.get(text(condition, "reason"), Reason.EVICTED)
+    return None
+
+
+def _pod_message(pod: KubernetesObject) -> str | None:
+    said = [text(pod, "status", "reason"), text(pod, "status", "message")]
+    said += [text(condition, "message") for condition in conditions(pod, kind="DisruptionTarget")]
+    return ": ".join(filter(None, said)) or None
+
+
+def _init_failure(pod: KubernetesObject) -> str | None:
+    for status in parts(pod, "status", "initContainerStatuses"):
+        ended = part(status, "state", "terminated")
+        if ended and number(ended, "exitCode") != 0:
+            return (
+                f"the init container {text(status, 'name')} ended with exit code {number(ended, 'exitCode')}"
+                f" {text(ended, 'message')}".rstrip()
+            )
+    return None
+
+
+def _judged(job: ContainerJob, ended: KubernetesObject) -> JobOutcome:
+    said, reason = text(ended, "message"), text(ended, "reason")
+    word, _, explained = said.partition(": ")
+    if word in _LAUNCHER_WORDS and number(ended, "exitCode") in (125, 126, 127):
+        return _outcome(job, {**ended, "exitCode": None}, Reason(word), message=explained)
+    if reason in ("ContainerCannotRun", "StartError"):
+        return _outcome(job, {**ended, "exitCode": None}, Reason.START_FAILED, message=said or reason)
+    if reason == "ContainerStatusUnknown":
+        return _outcome(job, {**ended, "exitCode": None}, Reason.NODE_LOST, message=said or reason)
+    if reason == "OOMKilled":
+        return _outcome(job, ended, Reason.OUT_OF_MEMORY, message=said or None)
+    signal = signal_of(number(ended, "exitCode") or 0)
+    return _outcome(job, ended, Reason.EXITED if signal is None else Reason.SIGNALED)
+
+
+def _outcome(job: ContainerJob, ended: KubernetesObject, reason: Reason, *, message: str | None = None) -> JobOutcome:
+    now = datetime.now(UTC)
+    finished = moment(ended, "finishedAt") or now
+    exit_code = None if reason is Reason.TIMED_OUT else number(ended, "exitCode")
+    return JobOutcome(
+        job_id=job.job_id,
+        reason=reason,
+        exit_code=exit_code,
+        started_at=min(moment(ended, "startedAt") or finished, finished),
+        finished_at=finished,
+        message=message,
+        signal=signal_of(exit_code or 0),
+    )

@@ -1,0 +1,208 @@
+"""Waiting for the end of one call's pod, and telling apart all the ways in which it may not come."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+from cwl_prefect.backends.kubernetes_client import KubernetesApi
+from cwl_prefect.backends.kubernetes_jobs import pods_of
+from cwl_prefect.backends.kubernetes_manifest import KubernetesOptions
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, conditions, job_name, text
+from cwl_prefect.backends.kubernetes_outcomes import (
+    Obstacle,
+    Stuck,
+    node_was_lost,
+    outcome_of,
+    outcome_of_deleted,
+    started_at,
+    stuck,
+    told,
+    was_preempted,
+)
+from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
+from cwl_prefect.backends.naming import LABEL_PREFIX
+from cwl_prefect.backends.outcomes import timed_out
+from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
+
+_TICK_S = 1.0
+_WITHOUT_POD_S = 5.0
+_NUDGE_ANNOTATION = f"{LABEL_PREFIX}nudged"
+_OBSTACLE_REASONS = {
+    Obstacle.IMAGE: Reason.NO_IMAGE,
+    Obstacle.CONTAINER: Reason.NO_CONTAINER,
+    Obstacle.NODE: Reason.UNSCHEDULABLE,
+}
+_PLAIN_REASONS = (Reason.EXITED, Reason.SIGNALED, Reason.NOT_FOUND, Reason.NOT_EXECUTABLE, Reason.TIMED_OUT)
+
+
+class PodWait:
+    """Waits for the end of one Job's pod.
+
+    Args:
+        job: What the pod runs.
+        api: Tells what the watch does not.
+        namespace: Where the Job is.
+        options: Holds the limits of patience.
+        watch: Of the run.
+        followed: The pod, as the watch sees it.
+    """
+
+    def __init__(
+        self,
+        job: ContainerJob,
+        api: KubernetesApi,
+        namespace: str,
+        *,
+        options: KubernetesOptions,
+        watch: PodWatch,
+        followed: Followed,
+    ) -> None:
+        self._job = job
+        self._name = job_name(job.job_id)
+        self._api = api
+        self._namespace = namespace
+        self._options = options
+        self._watch = watch
+        self._followed = followed
+        self._began_s = time.monotonic()
+        self._started_s: float | None = None
+        self._stuck_s: dict[Obstacle, float] = {}
+        self._looked_s = self._began_s
+        self._quota_s: float | None = None
+
+    async def outcome(self) -> JobOutcome:
+        """Wait for the end and tell why it came.
+
+        Raises:
+            BackendError: Nothing can be learned about pods any more.
+        """
+        while True:
+            self._followed.changed.clear()
+            self._watch.check()
+            pod = self._followed.pod
+            found = await self._without_pod() if pod is None else await self._with_pod(pod)
+            if found is not None:
+                return found
+            await self._change()
+
+    async def _change(self) -> None:
+        try:
+            async with asyncio.timeout(self._pause_s()):
+                await self._followed.changed.wait()
+        except TimeoutError:
+            return
+
+    def _pause_s(self) -> float | None:
+        if self._started_s is None:
+            return _TICK_S
+        if self._job.timeout_s is None:
+            return None
+        return max(0.0, self._started_s + self._job.timeout_s - time.monotonic())
+
+    async def _with_pod(self, pod: KubernetesObject) -> JobOutcome | None:
+        if self._followed.deleted:
+            return await self._told(pod, await self._deleted(pod))
+        outcome = outcome_of(pod, self._job)
+        if outcome is not None:
+            return await self._told(pod, outcome)
+        began = started_at(pod)
+        if began is not None:
+            return self._late(began)
+        obstacle = stuck(pod)
+        self._stuck_s = {kind: since for kind, since in self._stuck_s.items() if obstacle and kind is obstacle.obstacle}
+        return None if obstacle is None else await self._stuck(pod, obstacle)
+
+    def _late(self, began: datetime) -> JobOutcome | None:
+        now_s = time.monotonic()
+        if self._started_s is None:
+            age_s = (datetime.now(UTC) - began).total_seconds() if self._followed.adopted else 0.0
+            self._started_s = now_s - max(0.0, age_s)
+        limit_s = self._job.timeout_s
+        return timed_out(self._job, began) if limit_s is not None and now_s >= self._started_s + limit_s else None
+
+    async def _stuck(self, pod: KubernetesObject, obstacle: Stuck) -> JobOutcome | None:
+        now_s = time.monotonic()
+        since_s = self._stuck_s.setdefault(obstacle.obstacle, now_s)
+        if obstacle.obstacle is Obstacle.NODE:
+            if self._watch.running():
+                self._stuck_s[obstacle.obstacle] = now_s  # it waits for its turn
+                return None
+            limit_s = self._options.start_timeout_s
+        else:
+            limit_s = 0.0 if obstacle.hopeless else self._options.image_grace_s
+        if now_s < since_s + limit_s:
+            return None
+        message = "; ".join(filter(None, (obstacle.message, await self._events(pod))))
+        return self._failed(_OBSTACLE_REASONS[obstacle.obstacle], message)
+
+    async def _deleted(self, pod: KubernetesObject) -> JobOutcome:
+        outcome = outcome_of_deleted(pod, self._job)
+        if outcome.reason is not Reason.LOST:
+            return outcome
+        job = await self._api.job(self._namespace, self._name)
+        return (self._deadline(job) if job is not None else None) or outcome
+
+    async def _without_pod(self) -> JobOutcome | None:
+        now_s = time.monotonic()
+        if now_s < self._looked_s + _WITHOUT_POD_S:
+            return None
+        self._looked_s = now_s
+        job = await self._api.job(self._namespace, self._name)
+        if job is None:
+            return self._failed(Reason.LOST, "its Job was deleted before it had a pod")
+        for pod in await pods_of(self._api, self._namespace, self._name):
+            self._followed.see(pod, deleted=False)
+            return None
+        ended = self._deadline(job)
+        if ended is not None:
+            return ended
+        refusals = await self._events(job)
+        return await self._refused(refusals, now_s) if refusals else None
+
+    async def _refused(self, refusals: str, now_s: float) -> JobOutcome | None:
+        """Be patient with a Job that gets no pod, above all for want of quota."""
+        if "exceeded quota" in refusals:
+            self._quota_s = now_s if self._watch.running() or self._quota_s is None else self._quota_s
+            if now_s > self._quota_s + self._options.start_timeout_s:
+                return self._failed(Reason.QUOTA, refusals)
+            # The Job's controller asks again by itself, but with pauses that soon take minutes.
+            await self._api.nudge_job(self._namespace, self._name, {_NUDGE_ANNOTATION: datetime.now(UTC).isoformat()})
+            return None
+        late = now_s > self._began_s + self._options.image_grace_s
+        return self._failed(Reason.START_FAILED, refusals) if late else None
+
+    def _deadline(self, job: KubernetesObject) -> JobOutcome | None:
+        for condition in conditions(job, kind="Failed"):
+            if condition.get("status") == "True":
+                late = condition.get("reason") == "DeadlineExceeded"
+                return self._failed(Reason.TIMED_OUT if late else Reason.LOST, text(condition, "message"))
+        return None
+
+    async def _told(self, pod: KubernetesObject, outcome: JobOutcome) -> JobOutcome:
+        """Add what the cluster tells about a pod to an outcome that is not the tool's own doing."""
+        if outcome.reason in _PLAIN_REASONS:
+            return outcome
+        events = await self._api.events(self._namespace, text(pod, "metadata", "uid"))
+        reason = outcome.reason
+        if reason is Reason.LOST:
+            reason = Reason.PREEMPTED if was_preempted(events) else reason
+            reason = Reason.NODE_LOST if node_was_lost(events) else reason
+        message = "; ".join(filter(None, (outcome.message, told(events)))) or None
+        return JobOutcome(
+            job_id=outcome.job_id,
+            reason=reason,
+            exit_code=outcome.exit_code,
+            started_at=outcome.started_at,
+            finished_at=outcome.finished_at,
+            message=message,
+            signal=outcome.signal,
+        )
+
+    async def _events(self, of: KubernetesObject) -> str:
+        return told(await self._api.events(self._namespace, text(of, "metadata", "uid")))
+
+    def _failed(self, reason: Reason, message: str) -> JobOutcome:
+        now = datetime.now(UTC)
+        return JobOutcome(
+            job_id=self._job.job_id, reason=reason, exit_code=None, started_at=now, finished_at=now, message=message
+        )

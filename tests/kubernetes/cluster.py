@@ -1,0 +1,47 @@
+"""The cluster that tests use, and how."""
+
+import asyncio
+import os
+from functools import cache
+from pathlib import Path
+
+from cwl_prefect.backends.job_variables import JobVariables, packaged_template
+from cwl_prefect.backends.kubernetes_client import connect
+from cwl_prefect.backends.kubernetes_manifest import without_volumes
+from cwl_prefect.errors import BackendError
+from cwl_prefect.settings import Settings
+
+VARIABLES = JobVariables(template=without_volumes(packaged_template("kubernetes")))
+HELPER_IMAGE = os.environ.get("CWL_PREFECT_TEST_HELPER_IMAGE", "busybox:1.35")
+
+
+@cache
+def problem() -> str | None:
+    """Tell why no cluster can be used, or None where one answers."""
+    return asyncio.run(_problem())
+
+
+def cluster_settings(volume: Path, **changed: object) -> Settings:
+    """Give settings for a directory that the cluster's nodes share with this machine."""
+    stated: dict[str, object] = {
+        "workdir": volume,
+        "kubernetes_volume": f"hostPath:{volume}",
+        "kubernetes_helper_image": HELPER_IMAGE,
+        "kubernetes_image_grace_s": 3,
+    }
+    return Settings.model_validate(stated | changed)
+
+
+async def _problem() -> str | None:
+    try:
+        api = await connect()
+    except BackendError as error:
+        return str(error)
+    try:
+        async with asyncio.timeout(10):
+            await api.pods("default", "no-such-label")
+    except (BackendError, TimeoutError) as error:
+        return f"no Kubernetes cluster answers ({error})"
+    finally:
+        await api.close()
+    return None

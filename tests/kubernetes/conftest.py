@@ -1,0 +1,47 @@
+"""What the tests on a real cluster share."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect.backends.kubernetes import KubernetesBackend
+from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
+from cwl_prefect.settings import Settings
+from tests.kubernetes.cluster import VARIABLES, cluster_settings
+
+
+@pytest.fixture
+async def api(cluster: None) -> AsyncIterator[KubernetesApi]:
+    """A client for looking at the cluster."""
+    api = await connect()
+    yield api
+    await api.close()
+
+
+@pytest.fixture(scope="session")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of the node that is also one of this machine."""
+    return tmp_path_factory.getbasetemp().resolve()
+
+
+@pytest.fixture
+def settings(volume: Path) -> Settings:
+    """Settings with that directory as the shared volume."""
+    return cluster_settings(volume)
+
+
+@pytest.fixture
+async def backend(cluster: None, settings: Settings) -> AsyncIterator[KubernetesBackend]:
+    """A backend on the cluster."""
+    backend = KubernetesBackend(settings, VARIABLES)
+    yield backend
+    await backend.close()
+
+
+@pytest.fixture
+async def following(cluster: None, settings: Settings) -> AsyncIterator[KubernetesBackend]:
+    """What the next driver works with, after the backend's was killed."""
+    backend = KubernetesBackend(settings, VARIABLES)
+    yield backend
+    await backend.close()

@@ -1,0 +1,299 @@
+"""From a pool's template and a step to the manifest of its Job."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin, packaged_template
+from cwl_prefect.backends.kubernetes_launcher import Launcher
+from cwl_prefect.backends.kubernetes_manifest import (
+    KubernetesDefaults,
+    KubernetesOptions,
+    StepPod,
+    kubernetes_defaults,
+    step_manifest,
+    without_volumes,
+)
+from cwl_prefect.backends.kubernetes_storage import Storage
+from cwl_prefect.errors import BackendError
+from cwl_prefect.model.job import ContainerJob, DockerImage, Mount, Resources
+
+VOLUME = Path("/volume")
+PLATFORM = {
+    "spec": {
+        "backoffLimit": 3,
+        "ttlSecondsAfterFinished": 77,
+        "template": {
+            "metadata": {"annotations": {"a": "b"}, "labels": {"team": "x", "prefect.io/flow-run-id": "1"}},
+            "spec": {
+                "serviceAccountName": "tools",
+                "tolerations": [{"key": "gpu"}],
+                "affinity": {"nodeAffinity": {}},
+                "nodeSelector": {"disk": "ssd"},
+                "runtimeClassName": "gvisor",
+                "imagePullSecrets": [{"name": "pull"}],
+                "securityContext": {"runAsUser": 7, "fsGroup": 8},
+                "initContainers": [{"name": "theirs"}],
+                "volumes": [
+                    {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+                    {"name": "runs", "hostPath": {"path": "/volume"}},
+                ],
+                "containers": [
+                    {
+                        "name": "prefect-job",
+                        "image": "theirs",
+                        "args": ["prefect", "flow-run", "execute"],
+                        "command": ["entry"],
+                        "env": [
+                            {"name": "PREFECT_API_KEY", "value": "secret"},
+                            {"name": "LICENCE", "valueFrom": {"secretKeyRef": {"name": "l", "key": "k"}}},
+                        ],
+                        "volumeMounts": [
+                            {"name": "data", "mountPath": "/data"},
+                            {"name": "runs", "mountPath": "/volume"},
+                        ],
+                        "resources": {"limits": {"example.com/fpga": "1", "cpu": None}},
+                    },
+                    {"name": "sidecar"},
+                ],
+            },
+        },
+    },
+    "metadata": {"labels": {"team": "x", "prefect.io/flow-run-id": "1"}, "annotations": {"a": "b"}},
+}
+
+
+def job(**changed: Any) -> ContainerJob:
+    stated: dict[str, Any] = {
+        "job_id": "run-1-align[3]-1",
+        "name": "align[3]",
+        "image": DockerImage(pull="bwa:1"),
+        "command": ("bwa", "$HOME", "$(HOME)"),
+        "env": {"HOME": "/out", "TMPDIR": "/tmp"},
+        "mounts": (
+            Mount(source=VOLUME / "r/out", target="/out", writable=True),
+            Mount(source=VOLUME / "r/tmp", target="/tmp", writable=True),
+            Mount(source=VOLUME / "in/a.txt", target="/in/a.txt"),
+        ),
+        "workdir": "/out",
+        "stdin": None,
+        "stdout": VOLUME / "r/out/said.txt",
+        "stderr": VOLUME / "r/logs/stderr",
+        "resources": Resources(cores=1.5, ram_mib=512, tmpdir_mib=100),
+        "labels": {"cwl-prefect.io/flow-run-id": "run-1"},
+    }
+    return ContainerJob(**(stated | changed))
+
+
+def manifest(of: ContainerJob, *, options: KubernetesOptions | None = None, **changed: Any) -> dict[str, Any]:
+    storage = Storage(volume={"hostPath": {"path": "/volume"}}, path=VOLUME)
+    stated: dict[str, Any] = {
+        "job": of,
+        "image": "bwa:1",
+        "entry_point": ("/entry",),
+        "mounts": of.mounts,
+        "stdin": None,
+        "user": "1000:100",
+    }
+    found = step_manifest(
+        StepPod(**(stated | changed)),
+        KubernetesDefaults(namespace="lab", manifest=PLATFORM, env={"PROXY": "p"}),
+        options or KubernetesOptions(),
+        storage=storage,
+        launcher=Launcher(storage, "busybox:1.35"),
+    )
+    return dict(found)
+
+
+def pod_of(found: dict[str, Any]) -> dict[str, Any]:
+    return found["spec"]["template"]["spec"]
+
+
+def tool_of(found: dict[str, Any]) -> dict[str, Any]:
+    return pod_of(found)["containers"][0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("serviceAccountName", "tools"),
+        ("tolerations", [{"key": "gpu"}]),
+        ("affinity", {"nodeAffinity": {}}),
+        ("nodeSelector", {"disk": "ssd"}),
+        ("runtimeClassName", "gvisor"),
+        ("imagePullSecrets", [{"name": "pull"}]),
+        ("initContainers", [{"name": "theirs"}]),
+    ],
+)
+def test_what_the_platform_decides_survives(field: str, value: object) -> None:
+    assert pod_of(manifest(job()))[field] == value
+
+
+def test_sidecars_annotations_labels_and_time_to_live_survive() -> None:
+    found = manifest(job())
+    assert pod_of(found)["containers"][1] == {"name": "sidecar"}
+    assert found["metadata"]["annotations"]["a"] == "b"
+    assert found["spec"]["template"]["metadata"]["labels"]["team"] == "x"
+    assert found["spec"]["ttlSecondsAfterFinished"] == 77
+
+
+def test_a_stated_user_survives_and_else_the_caller_s_is_used() -> None:
+    assert pod_of(manifest(job()))["securityContext"] == {
+        "runAsUser": 7,
+        "fsGroup": 8,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_nothing_of_prefect_reaches_the_tool() -> None:
+    found = manifest(job())
+    assert "prefect.io/flow-run-id" not in str(found).replace("cwl-prefect.io/flow-run-id", "")
+    assert "PREFECT" not in str(tool_of(found))
+    assert "execute" not in str(tool_of(found))
+
+
+def test_the_environment_is_the_platform_s_then_the_step_s() -> None:
+    assert tool_of(manifest(job()))["env"] == [
+        {"name": "LICENCE", "valueFrom": {"secretKeyRef": {"name": "l", "key": "k"}}},
+        {"name": "PROXY", "value": "p"},
+        {"name": "HOME", "value": "/out"},
+        {"name": "TMPDIR", "value": "/tmp"},
+    ]
+
+
+def test_the_command_follows_the_entry_point_and_dollars_stay_what_they_are() -> None:
+    assert tool_of(manifest(job()))["command"][-4:] == ["/entry", "bwa", "$$HOME", "$$(HOME)"]
+
+
+def test_resources_become_requests_and_limits() -> None:
+    amounts = {"cpu": "1500m", "memory": "512Mi", "ephemeral-storage": "100Mi"}
+    assert tool_of(manifest(job()))["resources"] == {
+        "requests": amounts,
+        "limits": {**amounts, "example.com/fpga": "1"},
+    }
+
+
+def test_without_limits_only_the_requests_are_written() -> None:
+    found = tool_of(manifest(job(), options=KubernetesOptions(limits=False)))["resources"]
+    assert found["limits"] == {"example.com/fpga": "1"}
+    assert found["requests"]["memory"] == "512Mi"
+
+
+def test_gpus_have_the_name_of_their_vendor() -> None:
+    wanted = job(resources=Resources(gpus=2))
+    found = tool_of(manifest(wanted, options=KubernetesOptions(gpu_resource="amd.com/gpu")))["resources"]
+    assert found["limits"]["amd.com/gpu"] == found["requests"]["amd.com/gpu"] == "2"
+
+
+def test_shared_memory_is_a_volume_in_memory() -> None:
+    found = pod_of(manifest(job(resources=Resources(shm_mib=256))))
+    assert {"name": "cwl-prefect-shm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}} in found["volumes"]
+    assert {"name": "cwl-prefect-shm", "mountPath": "/dev/shm"} in found["containers"][0]["volumeMounts"]
+
+
+@pytest.mark.parametrize(("network", "label"), [(True, "true"), (False, "false")])
+def test_network_access_is_a_label(network: bool, label: str) -> None:
+    found = manifest(job(network=network))
+    assert found["spec"]["template"]["metadata"]["labels"]["cwl-prefect.io/network"] == label
+
+
+def test_the_time_limit_is_a_later_safety_net() -> None:
+    found = manifest(job(timeout_s=10), options=KubernetesOptions(start_timeout_s=100))
+    assert found["spec"]["activeDeadlineSeconds"] == 110
+    assert "activeDeadlineSeconds" not in manifest(job())["spec"]
+
+
+def test_one_pod_and_never_another() -> None:
+    spec = manifest(job())["spec"]
+    assert (spec["backoffLimit"], spec["parallelism"], spec["completions"]) == (0, 1, 1)
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_no_token_of_a_service_account_is_mounted() -> None:
+    assert pod_of(manifest(job()))["automountServiceAccountToken"] is False
+
+
+def test_a_step_sees_its_own_files_of_the_shared_volume_only() -> None:
+    mounts = {mount["mountPath"]: mount for mount in tool_of(manifest(job()))["volumeMounts"]}
+    assert mounts["/data"] == {"name": "data", "mountPath": "/data"}
+    assert "/volume" not in mounts
+    assert (mounts["/out"]["subPath"], mounts["/out"]["readOnly"]) == ("r/out", False)
+    assert (mounts["/in/a.txt"]["subPath"], mounts["/in/a.txt"]["readOnly"]) == ("in/a.txt", True)
+    assert mounts["/.cwl-prefect-streams/stderr"]["subPath"] == "r/logs/stderr"
+    assert mounts["/tmp"]["name"] == "cwl-prefect-tmpdir"
+
+
+def test_stdout_below_a_mount_is_written_where_the_tool_sees_it() -> None:
+    command = tool_of(manifest(job()))["command"]
+    assert command[command.index("launcher") :][1:4] == ["/dev/null", "/out/said.txt", "/.cwl-prefect-streams/stderr"]
+
+
+def test_two_sources_at_one_target_are_refused() -> None:
+    twice = (Mount(source=VOLUME / "a", target="/in/x"), Mount(source=VOLUME / "b", target="/in/x"))
+    with pytest.raises(BackendError, match="both /volume/a and /volume/b"):
+        manifest(job(mounts=twice))
+
+
+def test_the_flow_s_own_job_owns_the_step_s() -> None:
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "flow", "uid": "1"}
+    assert manifest(job(), owner=owner)["metadata"]["ownerReferences"] == [owner]
+    assert "ownerReferences" not in manifest(job())["metadata"]
+
+
+def test_what_a_label_cannot_hold_is_an_annotation() -> None:
+    found = manifest(job())["metadata"]
+    assert found["labels"]["cwl-prefect.io/flow-run-id"] == "run-1"
+    assert found["labels"]["cwl-prefect.io/name"] != "align[3]"
+    assert found["annotations"]["cwl-prefect.io/name"] == "align[3]"
+
+
+def test_the_template_is_not_changed() -> None:
+    before = str(PLATFORM)
+    manifest(job())
+    assert str(PLATFORM) == before
+
+
+async def defaults(**variables: Any) -> KubernetesDefaults:
+    layers = (Layer(origin=Origin.RUN, variables=variables),)
+    return await kubernetes_defaults(
+        JobVariables(template=packaged_template("kubernetes"), layers=layers).for_step("align")
+    )
+
+
+async def test_prefect_merges_the_packaged_template() -> None:
+    found = await defaults(namespace="lab", node_selector={"disk": "ssd"}, image="flow:1")
+    assert found.namespace == "lab"
+    assert pod_of(found.manifest)["nodeSelector"] == {"disk": "ssd"}
+    assert "flow:1" not in str(found.manifest)
+
+
+async def test_prefect_s_own_template_works_too() -> None:
+    from prefect_kubernetes.worker import KubernetesWorker
+
+    template = KubernetesWorker.get_default_base_job_template()
+    layers = (Layer(origin=Origin.RUN, variables={"cwl": {"tolerations": [{"key": "gpu"}]}}),)
+    found = await kubernetes_defaults(JobVariables(template=template, layers=layers).for_step("align"))
+    made = step_manifest(
+        StepPod(job=job(), image="x", entry_point=(), mounts=job().mounts, stdin=None, user="1:1"),
+        found,
+        KubernetesOptions(),
+        storage=(storage := Storage(volume={"hostPath": {"path": "/volume"}}, path=VOLUME)),
+        launcher=Launcher(storage, "busybox:1.35"),
+    )
+    assert pod_of(dict(made))["tolerations"] == [{"key": "gpu"}]
+    assert made["spec"]["ttlSecondsAfterFinished"] == 3600
+    assert "parallelism" not in pod_of(dict(made))
+
+
+async def test_a_template_without_a_container_is_refused() -> None:
+    template = {"job_configuration": {"job_manifest": {"spec": {"template": {"spec": {}}}}}, "variables": {}}
+    with pytest.raises(BackendError):
+        await kubernetes_defaults(JobVariables(template=template).for_step("align"))
+
+
+def test_a_template_without_volumes_has_neither_volumes_nor_mounts() -> None:
+    found = without_volumes(packaged_template("kubernetes"))
+    pod = pod_of(found["job_configuration"]["job_manifest"])
+    assert "volumes" not in pod
+    assert "volumeMounts" not in pod["containers"][0]

@@ -1,0 +1,159 @@
+"""What a pod's state says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cwl_prefect.backends.kubernetes_objects import job_name, label_value, selector
+from cwl_prefect.backends.kubernetes_outcomes import (
+    Obstacle,
+    node_was_lost,
+    outcome_of,
+    outcome_of_deleted,
+    stuck,
+    told,
+    was_preempted,
+)
+from cwl_prefect.model.job import ContainerJob, DockerImage, Reason
+
+JOB = ContainerJob(
+    job_id="j",
+    name="align",
+    image=DockerImage(pull="x"),
+    command=("x",),
+    env={},
+    mounts=(),
+    workdir="/",
+    stdin=None,
+    stdout=Path("/o"),
+    stderr=Path("/e"),
+)
+
+
+def pod(phase: str = "Running", *, terminated: Any = None, waiting: Any = None, **status: Any) -> dict[str, Any]:
+    state = {"terminated": terminated} if terminated else {"waiting": waiting} if waiting else {}
+    return {
+        "spec": {"containers": [{"name": "tool"}, {"name": "sidecar"}]},
+        "status": {"phase": phase, "containerStatuses": [{"name": "tool", "state": state}], **status},
+    }
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason", "exit_code"),
+    [
+        pytest.param({"exitCode": 0}, Reason.EXITED, 0, id="well"),
+        pytest.param({"exitCode": 7, "reason": "Error"}, Reason.EXITED, 7, id="badly"),
+        pytest.param({"exitCode": 143, "reason": "Error"}, Reason.SIGNALED, 143, id="signal"),
+        pytest.param({"exitCode": 137, "reason": "OOMKilled"}, Reason.OUT_OF_MEMORY, 137, id="memory"),
+        pytest.param({"exitCode": 127, "message": "CommandNotFound: x"}, Reason.NOT_FOUND, None, id="not-found"),
+        pytest.param({"exitCode": 127, "message": "x: not found"}, Reason.EXITED, 127, id="the-tool-s-own-127"),
+        pytest.param({"exitCode": 126, "message": "CommandNotExecutable: x"}, Reason.NOT_EXECUTABLE, None, id="126"),
+        pytest.param({"exitCode": 128, "reason": "StartError"}, Reason.START_FAILED, None, id="start"),
+        pytest.param({"exitCode": 137, "reason": "ContainerStatusUnknown"}, Reason.NODE_LOST, None, id="unknown"),
+    ],
+)
+def test_how_a_container_ended(ended: dict[str, Any], reason: Reason, exit_code: int | None) -> None:
+    outcome = outcome_of(pod("Failed", terminated=ended), JOB)
+    assert outcome is not None
+    assert (outcome.reason, outcome.exit_code) == (reason, exit_code)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("Evicted", Reason.EVICTED),
+        ("Preempting", Reason.PREEMPTED),
+        ("NodeLost", Reason.NODE_LOST),
+        ("Shutdown", Reason.NODE_LOST),
+        ("DeadlineExceeded", Reason.TIMED_OUT),
+    ],
+)
+def test_how_a_pod_was_ended(said: str, reason: Reason) -> None:
+    outcome = outcome_of(pod("Failed", reason=said, message="by the node"), JOB)
+    assert outcome is not None
+    assert (outcome.reason, outcome.exit_code) == (reason, None)
+    assert outcome.message == f"{said}: by the node"
+
+
+def test_newer_servers_say_it_by_a_condition() -> None:
+    target = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "room"}
+    outcome = outcome_of(pod("Failed", conditions=[target]), JOB)
+    assert outcome is not None
+    assert (outcome.reason, outcome.message) == (Reason.PREEMPTED, "room")
+
+
+def test_a_call_that_ended_well_before_its_pod_was_evicted_ended_well() -> None:
+    outcome = outcome_of(pod("Failed", terminated={"exitCode": 0}, reason="Evicted"), JOB)
+    assert outcome is not None
+    assert outcome.reason is Reason.EXITED
+
+
+def test_a_failed_init_container_is_named() -> None:
+    status = {"name": "fetch", "state": {"terminated": {"exitCode": 3, "message": "no route"}}}
+    outcome = outcome_of(pod("Failed", initContainerStatuses=[status]), JOB)
+    assert outcome is not None
+    assert outcome.reason is Reason.START_FAILED
+    assert outcome.message == "the init container fetch ended with exit code 3 no route"
+
+
+def test_a_pod_that_goes_on_has_no_outcome() -> None:
+    assert outcome_of(pod("Running"), JOB) is None
+    assert outcome_of(pod("Pending"), JOB) is None
+
+
+def test_a_pod_that_somebody_deleted_is_lost() -> None:
+    assert outcome_of_deleted(pod("Running"), JOB).reason is Reason.LOST
+
+
+@pytest.mark.parametrize(
+    ("reason", "obstacle", "hopeless"),
+    [
+        ("ErrImagePull", Obstacle.IMAGE, False),
+        ("ImagePullBackOff", Obstacle.IMAGE, False),
+        ("InvalidImageName", Obstacle.IMAGE, True),
+        ("CreateContainerConfigError", Obstacle.CONTAINER, False),
+    ],
+)
+def test_what_a_container_waits_for(reason: str, obstacle: Obstacle, hopeless: bool) -> None:
+    found = stuck(pod("Pending", waiting={"reason": reason, "message": "because"}))
+    assert found is not None
+    assert (found.obstacle, found.hopeless, found.message) == (obstacle, hopeless, f"{reason}: because")
+
+
+def test_a_pod_without_a_node_waits_for_one() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    found = stuck(pod("Pending", conditions=[condition]))
+    assert found is not None
+    assert (found.obstacle, found.message) == (Obstacle.NODE, "Unschedulable: 0/1 nodes")
+
+
+@pytest.mark.parametrize("waiting", [{"reason": "ContainerCreating"}, {"reason": "PodInitializing"}, None])
+def test_a_pod_that_is_being_made_is_not_stuck(waiting: Any) -> None:
+    assert stuck(pod("Pending", waiting=waiting)) is None
+
+
+def test_events_tell_of_preemption_and_of_lost_nodes() -> None:
+    assert was_preempted([{"reason": "Preempted"}])
+    assert node_was_lost([{"reason": "TaintManagerEviction"}])
+    assert not was_preempted([{"reason": "Pulled"}])
+
+
+def test_the_last_distinct_warnings_are_told() -> None:
+    events = [{"type": "Warning", "reason": "Failed", "message": text} for text in ("a", "a", "b")]
+    assert told([{"type": "Normal", "reason": "Pulled", "message": "x"}, *events]) == "Failed: a; Failed: b"
+
+
+@pytest.mark.parametrize("value", ["align[3]", "é", "x" * 100, "-a-", "a b"])
+def test_any_value_becomes_a_legal_label(value: str) -> None:
+    label = label_value(value)
+    assert len(label) <= 63
+    assert label[0].isalnum()
+    assert label[-1].isalnum()
+    assert label.isascii()
+
+
+def test_different_values_have_different_labels() -> None:
+    assert label_value("a[1]") != label_value("a(1)")
+    assert selector({"b": "2", "a": "1"}) == "a=1,b=2"
+    assert len(job_name("x" * 500)) <= 63

@@ -131,8 +131,13 @@ def _lines(
         inside = {origin for place, origin in origins.items() if place[: len(here)] == here}
         told = _told(here, origins, inside)
         if isinstance(item, (dict, list)) and item:
-            yield begin, told
-            yield from _lines(item, here, {} if len(inside) == 1 else origins, f"{indent}  ")
+            below = list(_lines(item, here, {} if len(inside) == 1 else origins, f"{indent}  "))
+            if isinstance(key, int):  # what is below begins on the line of the dash
+                (text, comment), *below = below
+                yield f"{begin} {text.lstrip()}", told or comment
+            else:
+                yield begin, told
+            yield from below
         else:
             yield f"{begin} {_scalar(item)}", told
 

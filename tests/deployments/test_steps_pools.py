@@ -75,3 +75,15 @@ def test_the_doctor_looks_at_a_pool_and_fails_where_runs_would(site: Site) -> No
     found = output_of(site, "doctor", "--pool", "here", "--json")
     assert {each["check"] for each in found} >= {"packages", "home", "Prefect API", "work pool", "pool template"}
     assert "There is no work pool nowhere" in site.run("cwl-prefect", "doctor", "--pool", "nowhere", code=1)
+
+
+def test_a_deployment_s_job_variables_are_explained(site: Site) -> None:
+    site.deploy(TOOL, "--name", "explained", "--job-variable", 'cwl={"env": {"SITE": "south"}}')
+
+    found = output_of(site, "explain-job", "--deployment", "say/explained", "--json", "workflow.cwl")
+
+    assert (found["pool"], found["configuration"]["environment"]["SITE"]) == ("here", "south")
+    assert found["origins"]["environment.SITE"] == "deployment"
+    assert "no deployment nowhere" in site.run(
+        "cwl-prefect", "explain-job", "--deployment", "nowhere", "workflow.cwl", code=2
+    )

@@ -1,6 +1,8 @@
 """Which job variables a step has: layers, patterns, and what is refused."""
 
+import tomllib
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -216,3 +218,10 @@ class TestChecks:
 )
 def test_credentials_are_told_by_their_names(name: str, secret: bool) -> None:
     assert looks_secret(name) is secret
+
+
+def test_templates_are_part_of_the_wheel() -> None:
+    project = Path(__file__).parents[3]
+    targets = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]
+    assert targets["wheel"]["force-include"]["templates"] == "cwl_prefect/templates"
+    assert {path.stem for path in (project / "templates").glob("*.json")} == {"docker", "kubernetes", "process"}

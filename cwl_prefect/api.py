@@ -20,6 +20,7 @@ from pydantic import JsonValue
 
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observer
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
@@ -52,6 +53,7 @@ class RunResult:
         flow_run_id: Identifier of the Prefect flow run, or None where none was made.
         url: Its page in the Prefect UI, where there is one.
         errors: Why it failed.
+        callback_failures: How many callbacks failed, which changes nothing else.
     """
 
     status: RunStatus
@@ -59,6 +61,7 @@ class RunResult:
     flow_run_id: str | None
     url: str | None
     errors: tuple[CwlPrefectError, ...]
+    callback_failures: int = 0
 
 
 def compile_document(
@@ -142,7 +145,11 @@ def document_of(source: str | Path) -> str | None:
 
 
 def build_flow(
-    plan: WorkflowPlan, *, settings: Settings | None = None, backend: Backend | None = None
+    plan: WorkflowPlan,
+    *,
+    settings: Settings | None = None,
+    backend: Backend | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> "Flow[..., Coroutine[Any, Any, CwlObject]]":
     """Build the Prefect flow of a plan; its parameters are the workflow's inputs.
 
@@ -150,14 +157,19 @@ def build_flow(
         plan: What the flow runs.
         settings: Settings; from the environment where none are given.
         backend: Runs every tool call, as a FakeBackend does in tests; chosen by the settings where none is given.
+        callbacks: What to call when something happens.
     """
     from cwl_prefect.flows.build import build_flow as build
 
-    return build(plan, settings or Settings(), backend=backend)
+    return build(plan, settings or Settings(), backend=backend, callbacks=callbacks)
 
 
 def load_flow(
-    document: str | Path, *, settings: Settings | None = None, backend: Backend | None = None
+    document: str | Path,
+    *,
+    settings: Settings | None = None,
+    backend: Backend | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> "Flow[..., Coroutine[Any, Any, CwlObject]]":
     """Load a CWL document as a Prefect flow, to be awaited or called from another flow.
 
@@ -165,15 +177,16 @@ def load_flow(
         document: A CWL document, or a plan that ``cwl-prefect compile`` wrote.
         settings: Settings; from the environment where none are given.
         backend: Runs every tool call, as a FakeBackend does in tests; chosen by the settings where none is given.
+        callbacks: What to call when something happens.
 
     Raises:
         DocumentError: The document cannot be read or is not valid CWL.
         UnsupportedError: It requires a feature that this runner does not have.
     """
-    return build_flow(load_plan(document, settings=settings), settings=settings, backend=backend)
+    return build_flow(load_plan(document, settings=settings), settings=settings, backend=backend, callbacks=callbacks)
 
 
-async def run(
+async def run(  # noqa: PLR0913 - all that a caller may choose
     plan: WorkflowPlan,
     job_order: Mapping[str, JsonValue],
     *,
@@ -181,6 +194,7 @@ async def run(
     outdir: Path | None = None,
     observer: Observer | None = None,
     backend: Backend | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> RunResult:
     """Run a plan as a Prefect flow run, on the API that is configured or else on a local server.
 
@@ -191,6 +205,7 @@ async def run(
         outdir: Where outputs are published; a directory of the run where it is not given.
         observer: Told what happens.
         backend: Runs every tool call, as a FakeBackend does in tests; chosen by the settings where none is given.
+        callbacks: What to call when something happens.
 
     Raises:
         InputError: The job order does not fit.
@@ -199,7 +214,15 @@ async def run(
     from cwl_prefect.flows.invoke import invoke
 
     chosen = settings or Settings()
-    caller = await invoke(plan, job_order, settings=chosen, outdir=outdir, observer=observer, backend=backend)
+    caller = await invoke(
+        plan,
+        job_order,
+        settings=chosen,
+        outdir=outdir,
+        observer=observer,
+        backend=backend,
+        callbacks=callbacks,
+    )
     return _result(caller)
 
 
@@ -236,6 +259,7 @@ def _result(caller: "Caller") -> RunResult:
         flow_run_id=caller.flow_run_id,
         url=caller.url,
         errors=tuple(caller.errors),
+        callback_failures=caller.callback_failures,
     )
 
 

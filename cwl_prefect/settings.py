@@ -78,6 +78,7 @@ class Settings(BaseSettings):
         description="A workflow with at most so many unscattered subworkflows shows each as a flow run of its own.",
     )
     on_error: OnError = Field(default=OnError.STOP, description="What a failed step does to the others.")
+    callbacks: Path | None = Field(default=None, description="File of callbacks: what to call when something happens.")
     circuit_breaker: int | None = Field(
         default=None,
         ge=1,

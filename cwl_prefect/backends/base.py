@@ -1,10 +1,13 @@
 """What every backend promises."""
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +128,19 @@ async def finish(backend: Backend, handle: JobHandle) -> JobOutcome:
 
 async def delete_shielded(backend: Backend, handle: JobHandle) -> None:
     """Delete a job even while the caller is being cancelled, also more than once."""
-    deletion = asyncio.ensure_future(backend.delete(handle))
+    await shielded(backend.delete(handle))
+
+
+async def shielded(work: Awaitable[T]) -> T:
+    """Do something to its end even while the caller is being cancelled, also more than once."""
+    doing = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
-    while not deletion.done():
+    while not doing.done():
         try:
-            await asyncio.wait([deletion])
+            await asyncio.wait([doing])
         except asyncio.CancelledError as exc:
             cancelled = exc
-    deletion.result()
+    result = doing.result()
     if cancelled is not None:
         raise cancelled
+    return result

@@ -1,7 +1,7 @@
 """From a plan to a Prefect flow whose parameters are the workflow's inputs."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.publish import publish
 from cwl_prefect.errors import CwlPrefectError, ServerError
 from cwl_prefect.flows.audit import audited
+from cwl_prefect.flows.callbacks import called_back
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.drive import Driver, Scope
 from cwl_prefect.flows.failures import told_by_state
@@ -26,6 +27,7 @@ from cwl_prefect.flows.params import docstring, job_order, signature
 from cwl_prefect.flows.recording import recorded
 from cwl_prefect.flows.reference import with_optional_inputs
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
+from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import RunStarted
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
@@ -39,6 +41,7 @@ def build_flow(
     validate: bool = True,
     given: Mapping[str, Any] | None = None,
     backend: Backend | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Flow[..., Any]:
     """Build the flow of a plan.
 
@@ -51,12 +54,13 @@ def build_flow(
         validate: Whether Prefect checks the parameters; not needed where the job order was checked already.
         given: A job order that the parameters go over; what it gives need not be a parameter.
         backend: Runs every tool call; chosen by the settings where none is given.
+        callbacks: What to call when something happens.
     """
     backends = None if backend is None else Backends.of(backend, settings)
     form = with_optional_inputs(plan, given or {})
 
     async def body(**parameters: Any) -> CwlObject | State[object]:
-        caller = CALLER.get() or Caller(settings=settings, backends=backends)
+        caller = CALLER.get() or Caller(settings=settings, backends=backends, callbacks=tuple(callbacks))
         if caller.job_order is not None:
             ending = await told_by_state(run_plan(plan, caller.job_order, caller), caller.settings)
             # The caller has the outputs; Prefect would walk through all of them.
@@ -131,7 +135,12 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
     run_id, settings = str(flow_run.id), caller.settings
     caller.flow_run_id = run_id
     succeeded = False
-    async with open_run(plan, caller, run_id) as run, recorded(run, plan, order, flow_run), audited(run):
+    async with (
+        open_run(plan, caller, run_id) as run,
+        recorded(run, plan, order, flow_run),
+        audited(run),
+        called_back(run),
+    ):
         run.tell(RunStarted(flow_run_id=run_id, name=flow_run.name, url=_url(run_id)))
         try:
             outputs = await _driven(run, order)

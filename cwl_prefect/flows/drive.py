@@ -110,7 +110,14 @@ class Driver:
         )
 
     async def _step(self, flow: Dataflow, step: StepPlan, scope: Scope) -> tuple[CwlObject, States]:
-        return await self.step(step, flow.step_inputs(step), scope)
+        name = f"{scope.path}{step.id}"
+        try:
+            found = await self.step(step, flow.step_inputs(step), scope)
+        except BaseException as error:
+            self._run.tell_step(name, error)
+            raise
+        self._run.tell_step(name, None)
+        return found
 
     async def step(self, step: StepPlan, values: CwlObject, scope: Scope) -> tuple[CwlObject, States]:
         """Run one step, however often it is called, to its outputs."""

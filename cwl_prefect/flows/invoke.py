@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.params import parameter_names
 from cwl_prefect.flows.run import CALLER, Caller
 from cwl_prefect.flows.server import ApiEndpoint, lease
+from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observer
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.settings import Settings
@@ -28,7 +29,7 @@ API_MODULES = ("prefect.", "httpx", "httpcore")  # where exceptions of Prefect's
 LARGEST_PARAMETERS = 400 * 1024  # bytes; Prefect's API refuses more than 512 KiB
 
 
-async def invoke(
+async def invoke(  # noqa: PLR0913 - all that a caller may choose
     plan: WorkflowPlan,
     job_order: Mapping[str, JsonValue],
     *,
@@ -36,6 +37,7 @@ async def invoke(
     outdir: Path | None,
     observer: Observer | None,
     backend: Backend | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Caller:
     """Run a plan's flow and give what it told its caller; failed steps are among its errors.
 
@@ -47,7 +49,14 @@ async def invoke(
     """
     order = await asyncio.to_thread(prepared, plan, job_order, settings)
     backends = None if backend is None else Backends.of(backend, settings)
-    caller = Caller(settings=settings, observer=observer, outdir=outdir, backends=backends, job_order=order)
+    caller = Caller(
+        settings=settings,
+        observer=observer,
+        outdir=outdir,
+        backends=backends,
+        job_order=order,
+        callbacks=tuple(callbacks),
+    )
     async with connected(settings):
         await call(plan, job_order, caller)
     return caller

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from cwl_prefect.cwl.bind import Binder
 from cwl_prefect.engine.memory import MemoryRecord
@@ -21,10 +21,14 @@ from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.claim import claim
 from cwl_prefect.flows.hooks import reap_run
 from cwl_prefect.flows.pool import job_variables, steps_pool, with_overrides
+from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observer, RunEvent, StepEvent, StepEventKind
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Settings
+
+if TYPE_CHECKING:
+    from cwl_prefect.flows.callbacks import Callbacks
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +50,9 @@ class Caller:
     url: str | None = None
     outputs: CwlObject = field(default_factory=dict)
     errors: list[CwlPrefectError] = field(default_factory=list)
+    callbacks: tuple[Callback, ...] = ()
+    called: "Callbacks | None" = None  # calls them while the run is open
+    callback_failures: int = 0
 
 
 CALLER: ContextVar[Caller | None] = ContextVar("cwl_prefect_caller", default=None)
@@ -87,13 +94,20 @@ class Run:
         return await loop.run_in_executor(self.threads, lambda: function(*args, **kwargs))
 
     def tell(self, event: RunEvent) -> None:
-        """Tell the caller's observer, if any."""
+        """Tell the caller's observer and callbacks, if any."""
         if self.caller.observer is not None:
             self.caller.observer(event)
+        if self.caller.called is not None:
+            self.caller.called.observe(event)
+
+    def tell_step(self, step: str, error: BaseException | None) -> None:
+        """Tell callbacks that a step ended as a whole."""
+        if self.caller.called is not None:
+            self.caller.called.step_ended(step, error)
 
     def tell_call(self, kind: StepEventKind, step: str, call: str, message: str | None = None) -> None:
         """Tell what happened to one call of a step."""
-        if self.caller.observer is not None:
+        if self.caller.observer is not None or self.caller.called is not None:
             self.tell(StepEvent(kind=kind, step=step, call=call, message=message))
 
 

@@ -1,0 +1,272 @@
+"""Call users back: bounded in time, isolated from the run and from each other, failures logged and counted."""
+
+import asyncio
+import inspect
+import json
+import logging
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from cwl_prefect.backends.base import shielded
+from cwl_prefect.engine.callback_file import read_callbacks
+from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.flows.run import Run
+from cwl_prefect.model.callbacks import Action, Callback, Command, Happening, Level, Moment, Notification, Webhook
+from cwl_prefect.model.events import RunEvent, RunStarted, StepEvent, StepEventKind
+from cwl_prefect.model.values import CwlObject
+from cwl_prefect.settings import Settings
+
+_logger = logging.getLogger(__name__)
+
+AT_ONCE = 8
+DRAIN_S = 60.0
+"""Seconds that callbacks have after the end of a run."""
+DRAIN_CANCELLED_S = 10.0
+"""Seconds after its cancellation, since whoever cancelled may kill the process soon."""
+
+_MOMENTS = {
+    StepEventKind.SUCCEEDED: Moment.SUCCESS,
+    StepEventKind.FAILED: Moment.FAILURE,
+    StepEventKind.SKIPPED: Moment.SKIP,
+    StepEventKind.RETRYING: Moment.RETRY,
+    StepEventKind.CANCELLED: Moment.CANCEL,
+}
+
+
+class Callbacks:
+    """The callbacks of one run.
+
+    Args:
+        callbacks: What is wanted.
+        workflow: Name of the workflow.
+        run_id: Identifier of its flow run.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback], *, workflow: str, run_id: str) -> None:
+        self._callbacks = tuple(callbacks)
+        self._levels = {callback.level for callback in callbacks}
+        self._about = Happening(moment=Moment.ALWAYS, level=Level.WORKFLOW, workflow=workflow, run_id=run_id)
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._running: set[asyncio.Task[None]] = set()
+        self._kinds: dict[str, Counter[Moment]] = {}
+        self.called = 0
+        self.failed = 0
+
+    def observe(self, event: RunEvent) -> None:
+        """Take note of an event, and call whoever wants to know of it."""
+        if not self._callbacks:
+            return
+        if isinstance(event, RunStarted):
+            self._about = replace(self._about, run_name=event.name, url=event.url)
+            return
+        moment = _MOMENTS.get(event.kind)
+        if moment is not None:
+            self._observe_call(event, moment)
+
+    def step_ended(self, step: str, error: BaseException | None) -> None:
+        """Tell that a step ended as a whole."""
+        if Level.STEP not in self._levels:
+            return
+        seen = set(self._kinds.pop(step, Counter()))
+        moment = Moment.SKIP if seen == {Moment.SKIP} else Moment.SUCCESS
+        if error is not None:
+            moment = Moment.CANCEL if isinstance(error, asyncio.CancelledError) else Moment.FAILURE
+        message = str(error) if isinstance(error, CwlPrefectError) else None
+        self._happen(replace(self._about, level=Level.STEP, moment=moment, step=step, message=message))
+
+    def run_ended(self, moment: Moment, *, message: str | None, outputs: CwlObject) -> None:
+        """Tell that the workflow ended."""
+        self._happen(replace(self._about, moment=moment, message=message, outputs=outputs or None))
+
+    async def drain(self, limit_s: float) -> None:
+        """Wait until all were called, but no longer than this; what is late is cancelled and counts as failed."""
+        if not self._running:
+            return
+        _, late = await asyncio.wait(self._running, timeout=limit_s)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1.0)
+            _logger.warning("%d callbacks were not done %g s after the end of the run", len(late), limit_s)
+
+    def _observe_call(self, event: StepEvent, moment: Moment) -> None:
+        if Level.STEP in self._levels and moment is not Moment.RETRY:
+            self._kinds.setdefault(event.step, Counter())[moment] += 1
+        if Level.CALL in self._levels:
+            call = event.call or event.step
+            self._happen(
+                replace(self._about, level=Level.CALL, moment=moment, step=event.step, call=call, message=event.message)
+            )
+
+    def _happen(self, happening: Happening) -> None:
+        happening = replace(happening, when=datetime.now(UTC))
+        for callback in self._callbacks:
+            if callback.wants(happening):
+                task = asyncio.create_task(self._call(callback, happening))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+    async def _call(self, callback: Callback, happening: Happening) -> None:
+        self.called += 1
+        try:
+            async with self._places, asyncio.timeout(callback.timeout_s):
+                await act(callback.action, happening)
+        except TimeoutError:
+            self._fails(callback, happening, f"it took longer than {callback.timeout_s:g} s")
+        except asyncio.CancelledError:
+            self._fails(callback, happening, "it was not done in time")
+        except Exception as error:  # noqa: BLE001 - whatever users do must not touch the run
+            self._fails(callback, happening, f"{type(error).__name__}: {error}")
+
+    def _fails(self, callback: Callback, happening: Happening, why: str) -> None:
+        self.failed += 1
+        _logger.warning("callback %s for '%s' failed: %s", describe(callback.action), happening.summary, why)
+
+
+def describe(action: Action) -> str:
+    """Name an action in logs, without what may be secret in addresses and arguments."""
+    match action:
+        case Command():
+            return f"command {action.arguments[0]}"
+        case Webhook():
+            return f"webhook of {urlsplit(action.url).hostname}"
+        case Notification():
+            return f"notification {action.block}"
+        case _:
+            return f"{getattr(action, '__module__', '?')}:{getattr(action, '__qualname__', type(action).__name__)}"
+
+
+async def act(action: Action, happening: Happening) -> None:
+    """Do what a callback asks for.
+
+    Raises:
+        Exception: Whatever goes wrong.
+    """
+    match action:
+        case Command():
+            await _run_command(action, happening)
+        case Webhook():
+            await _post(action, happening)
+        case Notification():
+            await _notify(action, happening)
+        case _:
+            await _call_function(action, happening)
+
+
+async def _call_function(function: Callable[[Happening], object], happening: Happening) -> None:
+    if inspect.iscoroutinefunction(function):
+        await function(happening)
+        return
+    found = await _in_daemon_thread(lambda: function(happening))
+    if inspect.isawaitable(found):
+        await found
+
+
+async def _in_daemon_thread(function: Callable[[], object]) -> object:
+    """Run a function that may never end in a thread that keeps no process alive."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[object] = loop.create_future()
+
+    def settle(result: object, error: Exception | None) -> None:
+        if not ended.done():
+            ended.set_exception(error) if error is not None else ended.set_result(result)
+
+    def work() -> None:
+        result, failure = None, None
+        try:
+            result = function()
+        except Exception as error:  # noqa: BLE001 - handed over
+            failure = error
+        with suppress(RuntimeError):  # the loop may have ended
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=work, name="cwl-prefect-callback", daemon=True).start()
+    return await ended
+
+
+async def _run_command(command: Command, happening: Happening) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command.arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        _, said = await process.communicate(json.dumps(happening.as_object()).encode())
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await shielded(process.wait())
+        raise
+    if process.returncode != 0:
+        last = said.decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise RuntimeError(f"exit code {process.returncode}{''.join(f', {line[:500]}' for line in last)}")
+
+
+async def _post(webhook: Webhook, happening: Happening) -> None:
+    import httpx
+
+    async with httpx.AsyncClient(timeout=None) as client:  # noqa: S113 - the callback's own limit holds
+        answer = await client.post(webhook.url, json=happening.as_object(), headers=dict(webhook.headers))
+    if answer.is_error or answer.is_redirect:
+        raise RuntimeError(f"the answer was {answer.status_code}")
+
+
+async def _notify(notification: Notification, happening: Happening) -> None:
+    from prefect.blocks.core import Block
+
+    block: Any = await Block.aload(notification.block)
+    notify = getattr(block, "anotify", None) or block.notify
+    lines = [happening.message, happening.url]
+    sent = notify("\n".join(line for line in lines if line) or happening.summary, happening.summary)
+    if inspect.isawaitable(sent):
+        await sent
+
+
+def all_callbacks(settings: Settings, given: Sequence[Callback]) -> tuple[Callback, ...]:
+    """Give the callbacks that a caller wants, and those of the settings' file.
+
+    Raises:
+        UsageError: The file cannot be used.
+    """
+    return (*given, *(read_callbacks(settings.callbacks) if settings.callbacks is not None else ()))
+
+
+@asynccontextmanager
+async def called_back(run: Run) -> AsyncIterator[None]:
+    """Call the callbacks of a run, tell them how it ended, and wait for all of them within limits.
+
+    Raises:
+        UsageError: The settings' file of callbacks cannot be used.
+    """
+    wanted = all_callbacks(run.settings, run.caller.callbacks)
+    if not wanted:
+        yield
+        return
+    called = run.caller.called = Callbacks(wanted, workflow=run.plan.name, run_id=run.run_id)
+    moment, message, limit_s = Moment.SUCCESS, None, DRAIN_S
+    try:
+        yield
+        if run.caller.errors:
+            moment, message = Moment.FAILURE, str(run.caller.errors[0])
+    except asyncio.CancelledError:
+        moment, limit_s = Moment.CANCEL, DRAIN_CANCELLED_S
+        raise
+    except Exception as error:
+        moment, message = Moment.FAILURE, str(error)
+        raise
+    finally:
+        called.run_ended(moment, message=message, outputs=run.caller.outputs)
+        await shielded(called.drain(limit_s))
+        run.caller.callback_failures = called.failed
+        if called.failed:
+            _logger.warning("%d of %d callbacks failed", called.failed, called.called)

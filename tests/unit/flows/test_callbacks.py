@@ -1,0 +1,275 @@
+import asyncio
+import json
+import logging
+import sys
+import threading
+import time
+from dataclasses import replace
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect.flows import callbacks as module
+from cwl_prefect.flows.callbacks import Callbacks, act, called_back, describe
+from cwl_prefect.flows.drive import Driver, Scope
+from cwl_prefect.flows.run import open_run
+from cwl_prefect.model.callbacks import Callback, Command, Happening, Level, Moment, Notification, Webhook, matches
+from tests.unit.flows.driving import PlainTasks, drive, graph
+
+WORKFLOW = graph(
+    """
+    inputs: {xs: 'string[]', go: {type: boolean, default: true}}
+    outputs: {r: {type: 'string[]?', outputSource: each/o}}
+    steps:
+      each: {run: '#say', scatter: x, in: {x: xs}, out: [o]}
+      maybe: {run: '#say', when: $(inputs.go), in: {x: {default: hi}, go: go}, out: [o]}
+    """
+)
+ABOUT = Happening(moment=Moment.FAILURE, level=Level.CALL, workflow="main", run_id="r1", step="each", call="each[1]")
+
+
+class Seen:
+    """Callbacks that write down what they are told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def __call__(self, happening: Happening) -> None:
+        self.told.append((happening.name, happening.moment.value))
+
+
+async def play(directory: Path, *callbacks: Callback, tries: int = 1, temporary: int = 0, settings=(), **inputs):
+    """Run the workflow with callbacks, as a flow run does."""
+    run = drive(directory, WORKFLOW, tries=tries, temporary=temporary, **dict(settings))
+    run.caller.callbacks = callbacks
+    tasks = PlainTasks(tries=tries)
+    async with open_run(run.plan, run.caller, "run") as opened, called_back(opened):
+        here = replace(opened, pool=run.pool)
+        run.caller.outputs = await Driver(here, tasks).workflow(run.plan, {"go": True, **inputs}, Scope())
+    return run
+
+
+class TestMoments:
+    async def test_a_workflow_that_ends_well(self, tmp_path):
+        seen = Seen()
+        happenings: list[Happening] = []
+        await play(tmp_path, Callback(action=seen), Callback(action=happenings.append), xs=["a"])
+        assert seen.told == [("main", "success")]
+        assert happenings[0].outputs == {"r": ["a"]}
+        assert happenings[0].run_id == "run"
+
+    async def test_a_workflow_that_fails(self, tmp_path):
+        seen, never = Seen(), Seen()
+        failing = Callback(action=seen, on=frozenset({Moment.FAILURE}))
+        passing = Callback(action=never, on=frozenset({Moment.SUCCESS}))
+        with pytest.raises(Exception, match="it went wrong"):
+            await play(tmp_path, failing, passing, xs=["fail"])
+        assert (seen.told, never.told) == ([("main", "failure")], [])
+
+    async def test_failures_that_did_not_end_the_run_count(self, tmp_path):
+        seen = Seen()
+        await play(tmp_path, Callback(action=seen), settings={"on_error": "continue"}, xs=["fail", "a"])
+        assert seen.told == [("main", "failure")]
+
+    async def test_steps_as_a_whole(self, tmp_path):
+        seen = Seen()
+        await play(tmp_path, Callback(action=seen, level=Level.STEP), xs=["a", "b"], go=False)
+        assert sorted(seen.told) == [("each", "success"), ("maybe", "skip")]
+
+    async def test_each_call(self, tmp_path):
+        seen = Seen()
+        await play(tmp_path, Callback(action=seen, level=Level.CALL, name="each"), xs=["a", "b"])
+        assert sorted(seen.told) == [("each[0]", "success"), ("each[1]", "success")]
+
+    async def test_one_element(self, tmp_path):
+        seen = Seen()
+        await play(tmp_path, Callback(action=seen, level=Level.CALL, name="each[1]"), xs=["a", "b"])
+        assert seen.told == [("each[1]", "success")]
+
+    async def test_skips_and_retries(self, tmp_path):
+        seen = Seen()
+        wanted = frozenset({Moment.SKIP, Moment.RETRY})
+        await play(
+            tmp_path,
+            Callback(action=seen, level=Level.CALL, on=wanted),
+            tries=3,
+            temporary=1,
+            xs=["temp"],
+            go=False,
+        )
+        assert sorted(seen.told) == [("each[0]", "retry"), ("maybe", "skip")]
+
+    async def test_a_cancelled_workflow(self, tmp_path):
+        seen = Seen()
+        running = asyncio.create_task(play(tmp_path, Callback(action=seen), xs=["slow"]))
+        await asyncio.sleep(0.5)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert seen.told == [("main", "cancel")]
+
+
+class TestIsolation:
+    async def test_what_goes_wrong_is_counted_and_changes_nothing(self, tmp_path, caplog):
+        def broken(_: Happening) -> None:
+            raise ZeroDivisionError("ours")
+
+        seen = Seen()
+        with caplog.at_level(logging.WARNING):
+            run = await play(tmp_path, Callback(action=broken), Callback(action=seen), xs=["a"])
+        assert run.caller.outputs == {"r": ["a"]}
+        assert run.caller.callback_failures == 1
+        assert seen.told == [("main", "success")]
+        assert "ZeroDivisionError: ours" in caplog.text
+
+    @pytest.mark.parametrize("kind", ["asynchronous", "function", "command"])
+    async def test_what_takes_too_long_is_given_up(self, tmp_path, kind):
+        async def forever(_: Happening) -> None:
+            await asyncio.sleep(60)
+
+        actions = {
+            "asynchronous": forever,
+            "function": lambda _: time.sleep(5),
+            "command": Command(arguments=("sleep", "60")),
+        }
+        began = time.monotonic()
+        run = await play(tmp_path, Callback(action=actions[kind], timeout_s=0.1), xs=["a"])
+        assert time.monotonic() - began < 4
+        assert run.caller.callback_failures == 1
+
+    async def test_all_of_them_have_a_limit_together(self, tmp_path, monkeypatch, caplog):
+        monkeypatch.setattr(module, "DRAIN_S", 0.1)
+        with caplog.at_level(logging.WARNING):
+            run = await play(tmp_path, Callback(action=Command(arguments=("sleep", "60"))), xs=["a"])
+        assert run.caller.callback_failures == 1
+        assert "not done" in caplog.text
+
+    async def test_cancelling_waits_for_them_too(self, tmp_path):
+        done: list[str] = []
+
+        async def slowly(happening: Happening) -> None:
+            await asyncio.sleep(0.3)
+            done.append(happening.moment)
+
+        running = asyncio.create_task(play(tmp_path, Callback(action=slowly), xs=["slow"]))
+        await asyncio.sleep(0.5)
+        running.cancel()
+        await asyncio.sleep(0.1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert done == ["cancel"]
+
+    async def test_few_are_called_at_once(self):
+        running, most = 0, 0
+
+        async def counted(_: Happening) -> None:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.001)
+            running -= 1
+
+        callbacks = Callbacks([Callback(action=counted, level=Level.STEP)], workflow="w", run_id="r")
+        for number in range(50):
+            callbacks.step_ended(f"s{number}", None)
+        await callbacks.drain(10)
+        assert (most, callbacks.called, callbacks.failed) == (module.AT_ONCE, 50, 0)
+
+
+class TestActions:
+    async def test_a_command_gets_json_and_no_shell(self, tmp_path):
+        script = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read())"
+        target = tmp_path / "$(touch here); told"
+        await act(Command(arguments=(sys.executable, "-c", script, str(target))), ABOUT)
+        assert json.loads(target.read_text())["call"] == "each[1]"
+        assert not (tmp_path / "here").exists()
+
+    async def test_a_command_that_fails_says_why(self):
+        with pytest.raises(RuntimeError, match="exit code 3, no luck"):
+            await act(Command(arguments=("sh", "-c", "echo no luck >&2; exit 3")), ABOUT)
+
+    async def test_a_command_that_does_not_read_is_fine(self):
+        await act(Command(arguments=("true",)), replace(ABOUT, message="x" * 1_000_000))
+
+    async def test_a_function_may_be_asynchronous_or_give_something_to_await(self):
+        told: list[str] = []
+
+        async def later(happening: Happening) -> None:
+            told.append(happening.name)
+
+        await act(later, ABOUT)
+        await act(partial(later), ABOUT)
+        assert told == ["each[1]"] * 2
+
+    @pytest.mark.parametrize(("status", "fails"), [(204, False), (500, True), (302, True)])
+    async def test_a_webhook_is_posted_to(self, status, fails):
+        got: list[tuple[str, dict]] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                got.append((self.headers["X-Token"], body))
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_) -> None:
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        hook = Webhook(url=f"http://127.0.0.1:{server.server_port}/secret", headers={"X-Token": "t"})
+        try:
+            if fails:
+                with pytest.raises(RuntimeError, match=str(status)):
+                    await act(hook, ABOUT)
+            else:
+                await act(hook, ABOUT)
+        finally:
+            server.shutdown()
+            server.server_close()
+        assert got == [("t", ABOUT.as_object())]
+
+    async def test_a_block_is_notified(self, monkeypatch):
+        from prefect.blocks.core import Block
+
+        sent: list[tuple[str, str, str]] = []
+
+        class TeamBlock:
+            async def anotify(self, body: str, subject: str) -> None:
+                sent.append((name, subject, body))
+
+        name = ""
+
+        async def aload(given: str) -> TeamBlock:
+            nonlocal name
+            name = given
+            return TeamBlock()
+
+        monkeypatch.setattr(Block, "aload", aload)
+        await act(Notification(block="slack-webhook/team"), replace(ABOUT, message="it broke", url="http://ui/1"))
+        assert sent == [("slack-webhook/team", "each[1] of main failed", "it broke\nhttp://ui/1")]
+
+    def test_secrets_are_not_in_names(self):
+        assert describe(Webhook(url="https://user:pw@hooks.example/T0/secret")) == "webhook of hooks.example"
+        assert describe(Command(arguments=("notify", "--token", "secret"))) == "command notify"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("*", "a.b[3]", True),
+        ("align", "align", True),
+        ("align", "align[3]", True),
+        ("align[3]", "align[3]", True),
+        ("align[3]", "align[33]", False),
+        ("align[*]", "align[33]", True),
+        ("prepare.*", "prepare[2].align[1]", True),
+        ("*.align", "prepare[2].align[1]", True),
+        ("align", "realign", False),
+        ("al?gn", "align", True),
+    ],
+)
+def test_names_fit_patterns(pattern, name, fits):
+    assert matches(pattern, name) is fits

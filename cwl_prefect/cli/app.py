@@ -9,6 +9,8 @@ from typer.core import TyperGroup
 
 from cwl_prefect import __version__
 from cwl_prefect.cli.pool_app import pool_app
+from cwl_prefect.cli.run_app import add_run
+from cwl_prefect.cli.run_options import BackendChoice, StepOverrides
 from cwl_prefect.cli.runs_app import runs_app
 from cwl_prefect.cli.server_app import server_app
 
@@ -34,38 +36,6 @@ class GraphFormat(StrEnum):
     MERMAID = "mermaid"
     DOT = "dot"
     SVG = "svg"
-
-
-class BackendChoice(StrEnum):
-    """Where steps run."""
-
-    AUTO = "auto"
-    LOCAL = "local"
-    DOCKER = "docker"
-    KUBERNETES = "kubernetes"
-
-
-class OnErrorChoice(StrEnum):
-    """What a failed step does to the others."""
-
-    STOP = "stop"
-    FINISH = "finish"
-    CONTINUE = "continue"
-
-
-class CacheModeChoice(StrEnum):
-    """What tells whether an input file is still the same."""
-
-    CONTENT = "content"
-    METADATA = "metadata"
-
-
-class KeepChoice(StrEnum):
-    """When workspaces are kept."""
-
-    NEVER = "never"
-    ON_FAILURE = "on-failure"
-    ALWAYS = "always"
 
 
 app = typer.Typer(
@@ -101,13 +71,6 @@ InputsFile = Annotated[
 ]
 ConcurrencyLimit = Annotated[int | None, typer.Option(min=1, help="How many runs there may be at once.")]
 Tag = Annotated[list[str] | None, typer.Option("--tag", help="Tag of its runs; repeatable.")]
-StepOverrides = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="YAML or JSON by pattern of step names: resources, image, env and others."),
-]
-LIMITS = "Limits"
-FILES = "Files"
-CACHE = "Call cache"
 
 
 @app.callback()
@@ -123,96 +86,7 @@ def _main(
 app.info.invoke_without_command = True
 
 
-@app.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    options_metavar="[OPTIONS]",
-    epilog="Every input of the workflow is an option too: put --help after the document to see them. "
-    "Where an input is named like an option above, give it after a lone `--`.",
-)
-def run(  # noqa: PLR0917 - one parameter for each option
-    ctx: typer.Context,
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="DOCUMENT [JOB_ORDER] [--INPUT VALUE]...", help="What to run, and with which inputs."),
-    ] = None,
-    outdir: Annotated[
-        Path | None, typer.Option(help="Where results go; the current directory by default.", rich_help_panel=FILES)
-    ] = None,
-    workdir: Annotated[Path | None, typer.Option(help="Where workspaces are made.", rich_help_panel=FILES)] = None,
-    keep: Annotated[
-        KeepChoice | None, typer.Option(help="When workspaces are kept afterwards.", rich_help_panel=FILES)
-    ] = None,
-    backend: Annotated[BackendChoice | None, typer.Option(help="Where steps run.")] = None,
-    steps_pool: Annotated[
-        str | None, typer.Option(metavar="POOL", help="Work pool whose job template the steps' containers use.")
-    ] = None,
-    step_overrides: StepOverrides = None,
-    no_container: Annotated[
-        bool, typer.Option("--no-container", help="Run every step as a process of this machine, as --backend local.")
-    ] = False,
-    max_cores: Annotated[
-        float | None, typer.Option(help="Cores that steps may use together.", rich_help_panel=LIMITS)
-    ] = None,
-    max_ram: Annotated[
-        str | None,
-        typer.Option(help="Memory that steps may use together: MiB, or with a unit as 4G.", rich_help_panel=LIMITS),
-    ] = None,
-    parallel: Annotated[int | None, typer.Option(help="Tool calls in hand at once.", rich_help_panel=LIMITS)] = None,
-    timeout: Annotated[
-        float | None, typer.Option(help="Seconds that the whole run may take.", rich_help_panel=LIMITS)
-    ] = None,
-    on_error: Annotated[OnErrorChoice | None, typer.Option(help="What a failed step does to the others.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more: every call, and logs.")] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Run every call, and keep nothing for later runs.", rich_help_panel=CACHE)
-    ] = False,
-    refresh: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STEP", help="Run this step although it is cached; repeatable.", rich_help_panel=CACHE),
-    ] = None,
-    cache: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Where outputs of calls are kept: a directory or URL.", rich_help_panel=CACHE),
-    ] = None,
-    cache_mode: Annotated[
-        CacheModeChoice | None,
-        typer.Option(help="What tells whether an input file is still the same.", rich_help_panel=CACHE),
-    ] = None,
-    show_help: Annotated[
-        bool, typer.Option("--help", "-h", help="Show this, and the inputs of DOCUMENT where it is given.")
-    ] = False,
-) -> None:
-    """Run a CWL document; the output object is printed as JSON."""
-    if show_help:
-        typer.echo(ctx.get_help())
-        if not arguments:
-            return
-    from cwl_prefect.cli import run as running
-
-    if show_help:
-        running.show_inputs(arguments or [])
-        return
-    overrides = {
-        "workdir": workdir,
-        "keep": keep,
-        "backend": BackendChoice.LOCAL if no_container else backend,
-        "steps_pool": steps_pool,
-        "step_overrides": None if step_overrides is None else running.read_overrides(step_overrides),
-        "max_cores": max_cores,
-        "max_ram_mib": max_ram,
-        "max_calls": parallel,
-        "run_timeout_s": timeout,
-        "on_error": on_error,
-        "cache": False if no_cache else None,
-        "cache_url": cache,
-        "cache_mode": cache_mode,
-        "refresh": tuple(refresh) if refresh else None,
-    }
-    request = running.RunRequest(
-        arguments=tuple(arguments or ()), overrides=overrides, outdir=outdir, quiet=quiet, verbose=verbose
-    )
-    raise typer.Exit(running.run_document(request))
+add_run(app)
 
 
 @app.command("explain-job", context_settings={"ignore_unknown_options": True})

@@ -1,0 +1,142 @@
+"""Options of the command ``run``, and how they become settings."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FILES = "Files"
+LIMITS = "Limits"
+FAILURES = "Failures"
+CACHE = "Call cache"
+MANY = "Many runs"
+
+SETTINGS: Mapping[str, str] = {
+    "workdir": "workdir",
+    "keep": "keep",
+    "backend": "backend",
+    "steps_pool": "steps_pool",
+    "max_cores": "max_cores",
+    "max_ram": "max_ram_mib",
+    "parallel": "max_calls",
+    "timeout": "run_timeout_s",
+    "step_timeout": "step_timeout_s",
+    "on_error": "on_error",
+    "retries": "retries",
+    "callbacks": "callbacks",
+    "cache": "cache_url",
+    "cache_mode": "cache_mode",
+}
+"""Options whose values become settings as they are."""
+
+
+class BackendChoice(StrEnum):
+    """Where steps run."""
+
+    AUTO = "auto"
+    LOCAL = "local"
+    DOCKER = "docker"
+    KUBERNETES = "kubernetes"
+
+
+class OnErrorChoice(StrEnum):
+    """What a failed step does to the others."""
+
+    STOP = "stop"
+    FINISH = "finish"
+    CONTINUE = "continue"
+
+
+class CacheModeChoice(StrEnum):
+    """What tells whether an input file is still the same."""
+
+    CONTENT = "content"
+    METADATA = "metadata"
+
+
+class KeepChoice(StrEnum):
+    """When workspaces are kept."""
+
+    NEVER = "never"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+
+
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="DOCUMENT [JOB_ORDER] [--INPUT VALUE]...", help="What to run, and with which inputs."),
+]
+Outdir = Annotated[
+    Path | None, typer.Option(help="Where results go; the current directory by default.", rich_help_panel=FILES)
+]
+Workdir = Annotated[Path | None, typer.Option(help="Where workspaces are made.", rich_help_panel=FILES)]
+KeepWhen = Annotated[
+    KeepChoice | None, typer.Option("--keep", help="When workspaces are kept afterwards.", rich_help_panel=FILES)
+]
+Backend = Annotated[BackendChoice | None, typer.Option(help="Where steps run.")]
+StepsPool = Annotated[
+    str | None, typer.Option(metavar="POOL", help="Work pool whose job template the steps' containers use.")
+]
+StepOverrides = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="YAML or JSON by pattern of step names: resources, image, env and others."),
+]
+NoContainer = Annotated[
+    bool, typer.Option("--no-container", help="Run every step as a process of this machine, as --backend local.")
+]
+MaxCores = Annotated[float | None, typer.Option(help="Cores that steps may use together.", rich_help_panel=LIMITS)]
+MaxRam = Annotated[
+    str | None,
+    typer.Option(help="Memory that steps may use together: MiB, or with a unit as 4G.", rich_help_panel=LIMITS),
+]
+Parallel = Annotated[int | None, typer.Option(help="Tool calls in hand at once.", rich_help_panel=LIMITS)]
+Timeout = Annotated[float | None, typer.Option(help="Seconds that the whole run may take.", rich_help_panel=LIMITS)]
+StepTimeout = Annotated[
+    float | None, typer.Option(help="Seconds that a tool without a ToolTimeLimit may take.", rich_help_panel=LIMITS)
+]
+OnErrorOption = Annotated[
+    OnErrorChoice | None,
+    typer.Option("--on-error", help="What a failed step does to the others.", rich_help_panel=FAILURES),
+]
+Retries = Annotated[
+    int | None,
+    typer.Option(help="Further tries of a call that fails with a temporaryFailCode.", rich_help_panel=FAILURES),
+]
+Callbacks = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="What to call when something happens, as YAML.", rich_help_panel=FAILURES),
+]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Run every call, and keep nothing for later runs.", rich_help_panel=CACHE)
+]
+Refresh = Annotated[
+    list[str] | None,
+    typer.Option(metavar="STEP", help="Run this step although it is cached; repeatable.", rich_help_panel=CACHE),
+]
+Cache = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Where outputs of calls are kept: a directory or URL.", rich_help_panel=CACHE),
+]
+CacheMode = Annotated[
+    CacheModeChoice | None,
+    typer.Option(help="What tells whether an input file is still the same.", rich_help_panel=CACHE),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more: every call, and logs.")]
+ShowHelp = Annotated[
+    bool, typer.Option("--help", "-h", help="Show this, and the inputs of DOCUMENT where it is given.")
+]
+
+
+def settings_of(options: Mapping[str, object]) -> dict[str, object]:
+    """Give the settings that the options ask for, by name; None stands for what was not given."""
+    chosen = {setting: options[option] for option, setting in SETTINGS.items()}
+    if options["no_container"]:
+        chosen["backend"] = BackendChoice.LOCAL
+    if options["no_cache"]:
+        chosen["cache"] = False
+    refresh = options["refresh"]
+    chosen["refresh"] = tuple(refresh) if isinstance(refresh, list | tuple) and refresh else None
+    return chosen

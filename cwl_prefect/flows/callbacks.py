@@ -34,6 +34,7 @@ DRAIN_CANCELLED_S = 10.0
 
 _MOMENTS = {
     StepEventKind.SUCCEEDED: Moment.SUCCESS,
+    StepEventKind.CACHED: Moment.SUCCESS,
     StepEventKind.FAILED: Moment.FAILURE,
     StepEventKind.SKIPPED: Moment.SKIP,
     StepEventKind.RETRYING: Moment.RETRY,

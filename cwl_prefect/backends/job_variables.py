@@ -230,6 +230,17 @@ def shared_template(template: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {**template, **({} if variables is None else {"variables": variables})}
 
 
+def template_environment(template: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Give the environment that a template gives flow runs: what it fixes, and the default of its variable."""
+    configuration = template.get("job_configuration")
+    fixed = configuration.get("env") if isinstance(configuration, dict) else None
+    default = _properties(template).get("env", {}).get("default")
+    merged: dict[str, JsonValue] = {}
+    for each in (fixed, default):
+        merged.update(each if isinstance(each, dict) else {})
+    return merged
+
+
 def packaged_template(pool_type: str) -> dict[str, JsonValue]:
     """Give the base job template that this package ships for a kind of work pool.
 

@@ -158,4 +158,6 @@ def _character(character: str) -> str:
     """Write a character inside double quotes (YAML 1.2, §7.3.1)."""
     if character in '"\\':
         return f"\\{character}"
+    if character == "\n":
+        return "\\n"
     return character if character.isprintable() else f"\\U{ord(character):08x}"

@@ -2,14 +2,22 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import JsonValue
 
 from cwl_prefect.backends.job_variables import StepVariables
-from cwl_prefect.flows.pool import DOCKER, PROCESS, StepsPool
-from cwl_prefect.model.job import ContainerJob
+from cwl_prefect.flows.pool import DOCKER, KUBERNETES, PROCESS, StepsPool
+from cwl_prefect.model.job import ContainerJob, Mount
 from cwl_prefect.settings import Settings
+
+if TYPE_CHECKING:
+    from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults
+
+UNKNOWN_VOLUME = "UNKNOWN"
+"""Stands for the volume that is shared with pods, where neither settings nor template name it."""
 
 Configuration: TypeAlias = dict[str, JsonValue]
 """A container, Job or process, in the words of what runs it."""
@@ -18,8 +26,14 @@ Configure: TypeAlias = Callable[[StepVariables, ContainerJob], Awaitable[Configu
 """Gives what a job becomes with the job variables of its step."""
 
 
-def configurations(settings: Settings, pool: StepsPool | None) -> Mapping[str, Configure]:
-    """Give, by what a job runs as, what makes its configuration; nothing is asked of any engine."""
+def configurations(settings: Settings, pool: StepsPool | None, runs: Path) -> Mapping[str, Configure]:
+    """Give, by what a job runs as, what makes its configuration; nothing is asked of any engine.
+
+    Args:
+        settings: Settings of the run.
+        pool: Work pool whose template steps use.
+        runs: Directory of all workspaces.
+    """
     client = None if pool is None else pool.client
 
     async def docker(variables: StepVariables, job: ContainerJob) -> Configuration:
@@ -51,7 +65,41 @@ def configurations(settings: Settings, pool: StepsPool | None) -> Mapping[str, C
             }
         )
 
-    return {DOCKER: docker, PROCESS: process}
+    async def kubernetes(variables: StepVariables, job: ContainerJob) -> Configuration:
+        from cwl_prefect.backends.kubernetes_manifest import kubernetes_defaults
+
+        return _manifest(job, await kubernetes_defaults(variables, client=client), settings, runs)
+
+    return {DOCKER: docker, KUBERNETES: kubernetes, PROCESS: process}
+
+
+def _manifest(job: ContainerJob, defaults: "KubernetesDefaults", settings: Settings, runs: Path) -> Configuration:
+    from cwl_prefect.backends.kubernetes_cluster import options_of
+    from cwl_prefect.backends.kubernetes_launcher import Launcher
+    from cwl_prefect.backends.kubernetes_manifest import StepPod, step_manifest
+    from cwl_prefect.backends.kubernetes_objects import part
+    from cwl_prefect.backends.kubernetes_storage import OWN_DIRECTORY, Storage, mounted_storage, stated_storage
+
+    storage = (
+        stated_storage(settings.kubernetes_volume, settings.kubernetes_volume_path, runs)
+        or mounted_storage(part(defaults.manifest, "spec", "template", "spec"), runs)
+        or Storage(volume={"persistentVolumeClaim": {"claimName": UNKNOWN_VOLUME}}, path=runs)
+    )
+
+    def brought(mount: Mount) -> Mount:
+        inside = storage.path / OWN_DIRECTORY / "inputs" / mount.source.name
+        return mount if storage.holds(mount.source) else replace(mount, source=inside)
+
+    step = StepPod(
+        job=job,
+        image=job.image.name if job.image is not None else "",
+        entry_point=(),
+        mounts=[brought(mount) for mount in job.mounts],
+        stdin=None if job.stdin is None else brought(Mount(source=job.stdin, target="")),
+        user=f"{os.geteuid()}:{os.getegid()}",
+    )
+    launcher = Launcher(storage, settings.kubernetes_helper_image)
+    return dict(step_manifest(step, defaults, options_of(settings), storage=storage, launcher=launcher))
 
 
 def _plain(value: Mapping[str, object]) -> Configuration:

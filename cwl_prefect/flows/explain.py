@@ -15,6 +15,7 @@ from cwl_prefect.backends.job_variables import (
     Layer,
     Origin,
     packaged_template,
+    template_environment,
 )
 from cwl_prefect.backends.provenance import FieldPath, origins, whole_blocks, without_blocks, without_secrets
 from cwl_prefect.cwl.bind import Binder, Place, docker_requirement
@@ -26,13 +27,23 @@ from cwl_prefect.flows.build import prepared
 from cwl_prefect.flows.configurations import Configuration, configurations
 from cwl_prefect.flows.foresee import Foreseen, Foresight, with_placeholders_beside
 from cwl_prefect.flows.hooks import LABEL_RUN, LABEL_STEP
-from cwl_prefect.flows.pool import DOCKER, PROCESS, StepsPool, job_variables, with_overrides
+from cwl_prefect.flows.pool import (
+    DOCKER,
+    KUBERNETES,
+    PROCESS,
+    StepsPool,
+    job_variables,
+    on_kubernetes,
+    with_overrides,
+)
 from cwl_prefect.flows.step import call_name
 from cwl_prefect.model.job import BoundCall, ContainerJob, EntryKind, Resources, StagedEntry
 from cwl_prefect.model.overrides import ToolOverride
 from cwl_prefect.model.plan import ProcessClass, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import BackendName, Settings, search_path
+
+WORKDIR = "CWL_PREFECT_WORKDIR"
 
 FLOW_RUN = "FLOW-RUN-ID"
 """Stands for the identifier that the flow run will have."""
@@ -42,6 +53,13 @@ OURS, DOCUMENT, OVERRIDE = "cwl-prefect", "CWL document", "step override"
 _COPIES: Mapping[EntryKind, EntryKind] = {
     EntryKind.WRITABLE_FILE: EntryKind.WRITABLE_LITERAL,
     EntryKind.WRITABLE_DIRECTORY: EntryKind.EMPTY_DIRECTORY,
+}
+_NOTES: Mapping[str, tuple[str, ...]] = {
+    KUBERNETES: (
+        "the entry point of the image, which is looked up when the step runs, stands before the tool's command",
+        "inputs that do not lie on the shared volume are copied to it first",
+        "the first pod that finds no launcher on the volume gets an init container that brings it",
+    )
 }
 _RUNTIME_VARIABLES = ("HOME", "TMPDIR", "PATH")
 
@@ -132,10 +150,10 @@ class _Explaining:
         notes = list(self.foreseen.notes)
         final = self._job(tool, runs_as, notes)
         written = final if tool is self.foreseen.tool else self._as_written(tool, runs_as)
-        configure = configurations(self.settings, self.pool)[runs_as]
+        configure = configurations(self.settings, self.pool, self.there.parents[2])[runs_as]
         stages = [
-            (origin, self._shown(await configure(layers.for_step(step), job)))
-            for origin, layers, job in _stages(variables, written, final)
+            (origin, await configure(layers.for_step(step), job))
+            for origin, layers, job in _stages(variables, written, final, _bare(runs_as))
         ]
         return Explanation(
             call=call,
@@ -145,16 +163,18 @@ class _Explaining:
             origins=origins(stages),
             overrides=tuple(f"{found.source}: {found.pattern}" for found in variables.overrides_of(step)),
             unknown=self.foreseen.unknown,
-            notes=tuple(notes),
+            notes=(*notes, *_NOTES.get(runs_as, ())),
         )
 
     def _runs_as(self, tool: ToolPlan) -> str:
         image, required = docker_requirement(tool)
+        if on_kubernetes(self.settings, self.pool) and (image or self.settings.kubernetes_default_image):
+            return KUBERNETES
         if image is None or (self.settings.backend is BackendName.LOCAL and not required):
             return PROCESS
-        if self.pool is None or self.pool.type == PROCESS:
-            return DOCKER
-        return self.pool.type
+        if self.pool is not None and self.pool.type not in (DOCKER, KUBERNETES, PROCESS):
+            raise UnsupportedError(f"Steps cannot run on a work pool of type {self.pool.type}.")
+        return DOCKER
 
     def _job(self, tool: ToolPlan, runs_as: str, notes: list[str]) -> ContainerJob:
         """Bind and stage the call, in directories that are thrown away."""
@@ -169,6 +189,7 @@ class _Explaining:
             containers=contained,
             mounts=contained,
             search_path=search_path(),
+            default_image=self.settings.kubernetes_default_image if runs_as == KUBERNETES else None,
         )
         binder = Binder(expression_timeout_s=self.settings.javascript_timeout_s, checksum=False)
         try:
@@ -178,7 +199,7 @@ class _Explaining:
                 raise
             notes.append(f"the command line cannot be told with placeholders: {error.message.splitlines()[0]}")
             call = _unbound(tool, place, contained=contained)
-        return stage(
+        staged = stage(
             _without_copies(replace(call, timeout_s=call.timeout_s or self.settings.step_timeout_s)),
             space,
             job_id=f"{FLOW_RUN}-{name}-1",
@@ -187,6 +208,14 @@ class _Explaining:
             labels={LABEL_RUN: FLOW_RUN, LABEL_STEP: name},
             user=None,
         )
+        return _placed(staged, {space.root: self.there, self.directory: self.there.parents[1]})
+
+    @property
+    def there(self) -> Path:
+        """Where the workspace of the call will be."""
+        return workspaces.locate(
+            runs_of(self.settings, self.pool), FLOW_RUN, self.foreseen.step, self.foreseen.index
+        ).root
 
     def _as_written(self, tool: ToolPlan, runs_as: str) -> ContainerJob:
         """Give the job without overrides; where only these name an image, it has none but is contained all the same."""
@@ -197,22 +226,52 @@ class _Explaining:
         contained = override_tool(written, ToolOverride(image=None if image is None else image.name))
         return replace(self._job(contained, runs_as, []), image=None)
 
-    def _shown(self, value: JsonValue) -> JsonValue:
-        """Put paths as they will be in place of those that were used to find out."""
-        if isinstance(value, dict):
-            return {key: self._shown(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._shown(item) for item in value]
-        if not isinstance(value, str) or str(self.directory) not in value:
-            return value
-        there = workspaces.locate(self.settings.runs, FLOW_RUN, self.foreseen.step, self.foreseen.index).root
-        for space in self.directory.glob("workspace-*"):
-            value = value.replace(str(space), str(there))
-        return value.replace(f"{self.directory}/", "")
+
+def runs_of(settings: Settings, pool: StepsPool | None) -> Path:
+    """Tell where workspaces are: what the settings say, or else what the pool's template says to its flow runs."""
+    if settings.workdir is None and pool is not None and pool.type in (DOCKER, KUBERNETES):
+        stated = template_environment(pool.base_job_template).get(WORKDIR)
+        if isinstance(stated, str):
+            return Path(stated)
+    return settings.runs
+
+
+def _placed(job: ContainerJob, places: Mapping[Path, Path]) -> ContainerJob:
+    """Put paths as they will be in place of those that were used to find out."""
+
+    def text(value: str) -> str:
+        for before, after in places.items():
+            value = value.replace(str(before), str(after))
+        return value
+
+    def path(value: Path) -> Path:
+        return Path(text(str(value)))
+
+    return replace(
+        job,
+        command=tuple(map(text, job.command)),
+        env={name: text(value) for name, value in job.env.items()},
+        mounts=tuple(replace(mount, source=path(mount.source)) for mount in job.mounts),
+        workdir=text(job.workdir),
+        stdin=None if job.stdin is None else path(job.stdin),
+        stdout=path(job.stdout),
+        stderr=path(job.stderr),
+    )
+
+
+def _bare(runs_as: str) -> JobVariables:
+    """Give the job variables that make a container without any pool."""
+    if runs_as == KUBERNETES:
+        from cwl_prefect.backends.kubernetes_manifest import without_volumes
+
+        return JobVariables(template=without_volumes(packaged_template(KUBERNETES)))
+    return JobVariables(
+        template=packaged_template(DOCKER), layers=(Layer(origin=Origin.TEMPLATE, variables={"volumes": []}),)
+    )
 
 
 def _stages(
-    variables: JobVariables, written: ContainerJob, final: ContainerJob
+    variables: JobVariables, written: ContainerJob, final: ContainerJob, bare: JobVariables
 ) -> list[tuple[str, JobVariables, ContainerJob]]:
     """Give ever more of what makes a container: nothing, the template, each layer, the document, the overrides."""
     blank = replace(
@@ -224,11 +283,9 @@ def _stages(
         network=False,
         timeout_s=None,
     )
-    bare = Layer(origin=Origin.TEMPLATE, variables={"volumes": []})
-    ours = JobVariables(template=packaged_template(DOCKER), layers=(bare,))
     plain = tuple(_without_patterns(layer) for layer in variables.layers)
     template = _template_without_patterns(variables.template)
-    stages = [(OURS, ours, blank)]
+    stages = [(OURS, bare, blank)]
     kept: list[Layer] = []
     for origin in (Origin.TEMPLATE, Origin.DEPLOYMENT, Origin.RUN):
         kept += [layer for layer in plain if layer.origin is origin]

@@ -112,7 +112,14 @@ async def test_a_container_is_shown_as_it_will_be(directory: Path) -> None:
     assert found.unknown == {}
     assert found.notes == ("prepare is called 2 times; this is the first call.",)
     (outdir,) = [mount for mount in made["mounts"] if mount["Target"] == "/var/spool/cwl"]
-    assert outdir["Source"].startswith(f"{(directory / 'home/runs/FLOW-RUN-ID').resolve()}/")
+    assert outdir["Source"].startswith("/var/lib/cwl-prefect/runs/FLOW-RUN-ID/")  # as the pool tells its flow runs
+
+
+async def test_without_a_pool_or_with_a_work_directory_paths_are_those_of_the_settings(directory: Path) -> None:
+    here = await explained(directory, "prepare.align")
+    chosen = await explained(directory, "prepare.align", docker_pool(), workdir=directory / "chosen")
+    assert f"{(directory / 'home/runs/FLOW-RUN-ID').resolve()}/" in json.dumps(here.configuration)
+    assert f"{(directory / 'chosen/FLOW-RUN-ID').resolve()}/" in json.dumps(chosen.configuration)
 
 
 async def test_fields_say_where_they_came_from(directory: Path) -> None:

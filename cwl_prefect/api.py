@@ -244,7 +244,7 @@ async def resume(
         DocumentError: Its plan cannot be read.
         ServerError: No Prefect API can be reached or started.
     """
-    from cwl_prefect.flows import resume as resuming
+    from cwl_prefect.flows import resuming
 
     chosen = settings or Settings()
     found = resuming.find(run, chosen)

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cwl_prefect.backends.base import Capabilities, JobHandle
+from cwl_prefect.backends.guardian import Guardian
 from cwl_prefect.backends.outcomes import FIRST_SIGNAL_STATUS, open_output, signal_of, timed_out, unstarted
 from cwl_prefect.backends.processes import end_family
 from cwl_prefect.errors import BackendError
@@ -32,6 +33,7 @@ class _Run:
     """A process and its end."""
 
     job: ContainerJob
+    guardian: Guardian
     ended: asyncio.Future[JobOutcome]
     process: subprocess.Popen[bytes] | None = None  # None: it could not be started
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -54,6 +56,7 @@ class LocalBackend:
     def __init__(self, *, grace_s: float = 1.0) -> None:
         self._grace_s = grace_s
         self._runs: dict[str, _Run] = {}
+        self._guardian = Guardian()
 
     @property
     def name(self) -> str:
@@ -81,13 +84,14 @@ class LocalBackend:
                 f"{job.name} wants files at other paths, which a process of this machine cannot have",
                 hint="run it with the docker backend",
             )
-        run = _Run(job=job, ended=asyncio.get_running_loop().create_future())
+        run = _Run(job=job, guardian=self._guardian, ended=asyncio.get_running_loop().create_future())
         try:
             run.process = await _spawn_when_free(job)
         except (OSError, ValueError) as exc:
             run.ended.set_result(unstarted(job, *_why_not_started(job, exc)))
             reference = f"unstarted {job.job_id}"
         else:
+            self._guardian.started(run.process.pid)
             _call_at_exit(run, run.process)
             reference = str(run.process.pid)
         self._runs[reference] = run
@@ -128,6 +132,7 @@ class LocalBackend:
         """Kill what still runs."""
         for reference, run in tuple(self._runs.items()):
             await self.delete(JobHandle(job=run.job, reference=reference))
+        self._guardian.close()
 
     async def _kill(self, run: _Run) -> None:
         if run.process is not None and not run.being_killed:
@@ -252,6 +257,7 @@ def _reap(run: _Run, process: subprocess.Popen[bytes]) -> None:
         return
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    run.guardian.ended(process.pid)
     try:
         _, status, usage = os.wait4(process.pid, 0)
     except ChildProcessError:

@@ -38,7 +38,8 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     PARTIAL = "partial"
     FAILED = "failed"
-    STOPPED = "stopped"  # cancelled, interrupted, or past its time limit
+    INTERRUPTED = "interrupted"  # by a signal, `cwl-prefect runs interrupt`, or its time limit
+    CANCELLED = "cancelled"  # nobody wants it to be finished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from cwl_prefect.cwl import javascript
 from cwl_prefect.cwl.inputs import prepare_inputs
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.publish import publish
-from cwl_prefect.errors import CwlPrefectError, ServerError
+from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, ServerError
 from cwl_prefect.flows.audit import audited
 from cwl_prefect.flows.callbacks import called_back
 from cwl_prefect.flows.choose import Backends
@@ -27,6 +27,7 @@ from cwl_prefect.flows.params import docstring, job_order, signature
 from cwl_prefect.flows.recording import recorded
 from cwl_prefect.flows.reference import with_optional_inputs
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
+from cwl_prefect.flows.stopping import ended_state, stoppable
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import RunStarted
 from cwl_prefect.model.plan import WorkflowPlan
@@ -62,12 +63,12 @@ def build_flow(
     async def body(**parameters: Any) -> CwlObject | State[object]:
         caller = CALLER.get() or Caller(settings=settings, backends=backends, callbacks=tuple(callbacks))
         if caller.job_order is not None:
-            ending = await told_by_state(run_plan(plan, caller.job_order, caller), caller.settings)
+            ending = await _ending(plan, caller.job_order, caller)
             # The caller has the outputs; Prefect would walk through all of them.
             return ending if isinstance(ending, State) else {}
         order = {**(given or {}), **job_order(form, parameters)}
         ready = prepared(plan, order, caller.settings)
-        return await told_by_state(run_plan(plan, ready, caller), caller.settings)
+        return await _ending(plan, ready, caller)
 
     body.__signature__ = signature(form)  # type: ignore[attr-defined]
     body.__annotations__ = {name: found.annotation for name, found in signature(form).parameters.items()}
@@ -83,10 +84,19 @@ def build_reference_flow(plan: WorkflowPlan, settings: Settings) -> Flow[..., An
         caller = CALLER.get()
         if caller is None or caller.job_order is None:
             raise ServerError("this flow can only be called with a job order at hand")
-        ending = await told_by_state(run_plan(plan, caller.job_order, caller), caller.settings)
+        ending = await _ending(plan, caller.job_order, caller)
         return ending if isinstance(ending, State) else {}
 
     return _flow(body, plan, settings, validate=False)
+
+
+async def _ending(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) -> CwlObject | State[object]:
+    """Run a plan, and give its outputs, or the state that says why there are none."""
+    try:
+        return await told_by_state(stoppable(run_plan(plan, order, caller), caller), caller.settings)
+    except InterruptedRunError as error:
+        caller.errors.append(error)
+        return ended_state(error, caller)
 
 
 def _flow(body: Callable[..., Any], plan: WorkflowPlan, settings: Settings, *, validate: bool) -> Flow[..., Any]:

@@ -9,12 +9,13 @@ from typing import Any, cast
 
 from prefect import State
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import CancelledRun
 from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 from pydantic import JsonValue
 
 from cwl_prefect.backends.base import Backend
-from cwl_prefect.errors import CwlPrefectError, ServerError, StepError, TimeLimitError
+from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, ServerError, StepError, TimeLimitError
 from cwl_prefect.flows.build import build_flow, build_reference_flow, prepared
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.params import parameter_names
@@ -105,6 +106,9 @@ async def call(
     except CwlPrefectError as error:
         if error not in caller.errors:
             caller.errors.append(error)
+    except CancelledRun:
+        if not caller.errors:
+            caller.errors.append(InterruptedRunError("The run was cancelled."))
     except TimeoutError as error:
         raise _too_long(caller.settings) from error
     except OSError as error:

@@ -30,7 +30,7 @@ async def recorded(run: Run, plan: WorkflowPlan, order: Mapping[str, Any], flow_
     """
     found = _manifest(run, plan, order, flow_run)
     await run.in_thread(_write, run, found, plan)
-    outcome = Outcome.STOPPED
+    outcome = Outcome.INTERRUPTED
     try:
         yield
         outcome = Outcome.COMPLETED
@@ -38,7 +38,9 @@ async def recorded(run: Run, plan: WorkflowPlan, order: Mapping[str, Any], flow_
         outcome = Outcome.FAILED
         raise
     finally:
-        if outcome is not Outcome.STOPPED and run.caller.errors:
+        if outcome is Outcome.INTERRUPTED and run.caller.cancelled:
+            outcome = Outcome.CANCELLED
+        elif outcome is not Outcome.INTERRUPTED and run.caller.errors:
             outcome = Outcome.PARTIAL if run.settings.on_error is OnError.CONTINUE else Outcome.FAILED
         await asyncio.shield(run.in_thread(_write, run, found.ended_as(outcome, _first_line(run)), None))
 

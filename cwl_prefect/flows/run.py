@@ -53,6 +53,7 @@ class Caller:
     callbacks: tuple[Callback, ...] = ()
     called: "Callbacks | None" = None  # calls them while the run is open
     callback_failures: int = 0
+    cancelled: bool = False  # somebody asked Prefect to end it for good
 
 
 CALLER: ContextVar[Caller | None] = ContextVar("cwl_prefect_caller", default=None)

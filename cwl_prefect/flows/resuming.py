@@ -5,7 +5,9 @@ What finished is found in the call cache, what still runs or ended meanwhile is 
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -75,6 +77,38 @@ def find(run: str, settings: Settings) -> KnownRun:
         known = ", ".join(sorted(one.manifest.run_id for one in found))
         raise InputError(f"{run} may be any of the runs {known}.", hint="give the whole id.")
     return found[0]
+
+
+def due(
+    settings: Settings, admits: Callable[[str, Sequence[str], datetime], bool], *, failed: bool
+) -> tuple[list[KnownRun], list[tuple[KnownRun, str]]]:
+    """Give the unfinished runs of this machine, the oldest first, and those that are left alone, each with the reason.
+
+    Args:
+        settings: Say where workspaces are.
+        admits: Tells from name, tags and beginning whether a run is meant.
+        failed: Whether failed runs are meant too.
+    """
+    chosen: list[KnownRun] = []
+    skipped: list[tuple[KnownRun, str]] = []
+    for path, found in manifest.read_all(settings.runs.resolve()):
+        known = KnownRun(directory=path, manifest=found)
+        why = known.refusal or _unwanted(found, failed=failed)
+        if why is None and not admits(found.name, found.tags, found.began):
+            why = "it is not among those that were asked for"
+        if why is None:
+            chosen.append(known)
+        else:
+            skipped.append((known, why))
+    return sorted(chosen, key=lambda known: known.manifest.began), skipped
+
+
+def _unwanted(found: RunManifest, *, failed: bool) -> str | None:
+    if found.outcome is Outcome.CANCELLED:
+        return "it was cancelled"
+    if found.outcome in (Outcome.FAILED, Outcome.PARTIAL) and not failed:
+        return "it failed; --failed resumes it"
+    return None
 
 
 def settings_of(found: RunManifest, settings: Settings) -> Settings:

@@ -1,0 +1,76 @@
+"""End a run when somebody asks Prefect for it: by ``cwl-prefect runs cancel``, by the UI, or by an automation.
+
+A worker kills the process of a run that is to be cancelled; a run that no worker started is watched by itself.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from prefect import State, get_client
+from prefect.client.schemas.objects import StateType
+from prefect.context import FlowRunContext
+
+from cwl_prefect.errors import InterruptedRunError
+from cwl_prefect.flows.run import Caller
+
+T = TypeVar("T")
+
+POLL_INTERVAL_S = 2.0
+INTERRUPTING, INTERRUPTED = "Interrupting", "Interrupted"
+"""Names of the states of a run that is to be resumed later; Prefect takes them for Cancelling and Cancelled."""
+
+_logger = logging.getLogger(__name__)
+
+
+async def stoppable(work: Coroutine[Any, Any, T], caller: Caller) -> T:
+    """Await a run's work, and end it if its flow run is to be cancelled.
+
+    Args:
+        work: What to await.
+        caller: Told if the run is ended for good.
+
+    Raises:
+        InterruptedRunError: It was ended; everything that it started is gone.
+    """
+    working, asking = asyncio.ensure_future(work), asyncio.ensure_future(_asked())
+    try:
+        await asyncio.wait({working, asking}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        caller.cancelled = asking.result().name != INTERRUPTING
+    finally:
+        for task in (working, asking):
+            task.cancel()
+        await asyncio.gather(working, asking, return_exceptions=True)
+    done = "cancelled" if caller.cancelled else "interrupted"
+    raise InterruptedRunError(
+        f"The run was {done} {asking.result().message or 'through Prefect'}.",
+        hint="`cwl-prefect runs resume` goes on with it, where its workspaces are kept.",
+    )
+
+
+def ended_state(error: InterruptedRunError, caller: Caller) -> State[Any]:
+    """Give the state of a flow run that was ended."""
+    name = "Cancelled" if caller.cancelled else INTERRUPTED
+    return State(type=StateType.CANCELLED, name=name, message=error.message)
+
+
+async def _asked() -> State[Any]:
+    """Wait until somebody wants the flow run to end."""
+    await asyncio.sleep(POLL_INTERVAL_S)
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody can ask for it")
+    async with get_client() as client:
+        while True:
+            try:
+                state = (await client.read_flow_run(context.flow_run.id)).state
+            except Exception as error:  # noqa: BLE001 - whatever ails the API now is no reason to end a run
+                _logger.debug("the state of the flow run cannot be read: %s", error)
+            else:
+                if state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED):
+                    return state
+            await asyncio.sleep(POLL_INTERVAL_S)

@@ -1,0 +1,123 @@
+"""What can be done to runs from the command line, also after their driver was killed."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.commandline.driving import CommandLine, Started
+
+pytestmark = pytest.mark.server
+
+WORKFLOW = """
+    cwlVersion: v1.2
+    class: Workflow
+    requirements: {ScatterFeatureRequirement: {}}
+    inputs: {n: "int[]", t: int}
+    outputs: {o: {type: "File[]", outputSource: s/o}}
+    steps:
+      s:
+        in: {n: n, t: t}
+        out: [o]
+        scatter: n
+        run:
+          class: CommandLineTool
+          requirements: {ResourceRequirement: {coresMin: 0.05, ramMin: 8}}
+          baseCommand: [sh, -c, 'sleep $1; echo $0']
+          inputs: {n: {type: int, inputBinding: {position: 1}}, t: {type: int, inputBinding: {position: 2}}}
+          outputs: {o: {type: stdout}}
+          stdout: out.txt
+    """
+
+
+@pytest.fixture
+def workflow(command: CommandLine) -> Path:
+    return command.write("slow.cwl", WORKFLOW)
+
+
+def start(command: CommandLine, workflow: Path, seconds: int) -> tuple[Started, str]:
+    """Start a run and wait until its calls run; give it with its id."""
+    before = {path.parent.name for path in (command.home / "runs").glob("*/run.json")}
+    run = command.start("run", "--outdir", command.outdir, workflow, "--n", "1", "--n", "2", "--t", str(seconds))
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = {path.parent.name for path in (command.home / "runs").glob("*/run.json")} - before
+        if found and len(sleeping(run)) >= 2:
+            return run, found.pop()
+        assert run.process.poll() is None, run.ended().stderr
+        time.sleep(0.05)
+    raise AssertionError("the run did not begin")
+
+
+def sleeping(run: Started) -> list[psutil.Process]:
+    processes = psutil.Process(run.process.pid).children(recursive=True)
+    return [process for process in processes if process.name() == "sleep"]
+
+
+def alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def listed(command: CommandLine, run_id: str) -> dict[str, object]:
+    runs = json.loads(command("runs", "ls", "--json", "--limit", "100").stdout)
+    (found,) = [one for one in runs if one["id"] == run_id]
+    return found
+
+
+def test_a_run_is_interrupted_listed_shown_and_resumed(command: CommandLine, workflow: Path) -> None:
+    run, run_id = start(command, workflow, 120)
+    tools = sleeping(run)
+    again = command("runs", "resume", run_id)
+    assert (again.code, "it is running" in again.stderr) == (11, True)
+    interrupted = command("runs", "interrupt", run_id)
+    assert interrupted.code == 0, interrupted.stderr
+    assert "is Interrupted." in interrupted.stdout
+    assert run.ended().code == 130
+    assert not any(map(alive, tools))
+    shown = listed(command, run_id)
+    assert (shown["state"], shown["resumable"], shown["drivers"]) == ("Interrupted", True, 1)
+    assert f"id         {run_id}" in command("runs", "show", run_id[:8]).stdout
+    assert "Beginning flow run" in command("runs", "logs", str(shown["name"])).stdout
+    manifest = command.home / "runs" / run_id / "run.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"job_order": {"n": [1, 2], "t": 0}}))
+    resumed = command("runs", "resume", run_id)
+    assert [Path(one["path"]).read_text() for one in resumed.outputs["o"]] == ["1\n", "2\n"]
+    ended = listed(command, run_id)
+    assert (ended["state"], ended["drivers"]) == ("Completed", 2)
+    assert "is Completed" in command("runs", "cancel", run_id).stderr
+
+
+def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(command: CommandLine, workflow: Path) -> None:
+    run, run_id = start(command, workflow, 4)
+    other, other_id = start(command, workflow, 120)
+    tools = [*sleeping(run), *sleeping(other)]
+    for driver in (run, other):
+        driver.signal(signal.SIGKILL)
+        driver.ended()
+    deadline = time.monotonic() + 10
+    while any(map(alive, tools)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert {listed(command, one)["state"] for one in (run_id, other_id)} == {"Killed"}
+    cancelled = command("runs", "cancel", "--delete", "--yes", other_id)
+    assert cancelled.code == 0, cancelled.stderr
+    assert not (command.home / "runs" / other_id).exists()
+    nothing = command("runs", "resume", "--all-unfinished", "--older-than", "1h")
+    assert (nothing.code, "not among those" in nothing.stdout) == (0, True)
+    resumed = command("runs", "resume", "--all-unfinished", "--stagger", "0")
+    assert (resumed.code, resumed.stdout.split()[0], resumed.stdout.split()[-1]) == (0, "resumed", "complete")
+    assert len(list(command.outdir.glob("out*"))) == 2
+    assert command("runs", "rm", "--yes", run_id).code == 0
+    assert command("runs", "show", run_id).code == 11
+
+
+def test_what_cannot_be_is_refused(command: CommandLine) -> None:
+    for arguments in (("show", "no-such-run"), ("cancel", "no-such-run"), ("resume", "no-such-run")):
+        refused = command("runs", *arguments)
+        assert (refused.code, refused.stdout) == (11, "")
+        assert refused.stderr.startswith("Error: ")
+    assert command("runs", "ls", "--older-than", "soon").code == 2
+    assert command("runs", "resume").code == 2

@@ -1,0 +1,92 @@
+"""Processes end with a driver that is killed."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cwl_prefect.backends.guardian import Guardian
+
+DRIVER = """
+import subprocess, sys, time
+from cwl_prefect.backends.guardian import Guardian
+
+guardian = Guardian()
+ended = subprocess.Popen(["true"], start_new_session=True)
+guardian.started(ended.pid)
+guardian.ended(ended.pid)
+ended.wait()
+running = subprocess.Popen(["sh", "-c", "sleep 300 & setsid sleep 300 & wait"], start_new_session=True)
+guardian.started(running.pid)
+time.sleep(0.3)
+print(running.pid, guardian._process.pid, flush=True)
+time.sleep(300)
+"""
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def until_gone(processes: list[psutil.Process]) -> None:
+    deadline = time.monotonic() + 10
+    while not all(map(gone, processes)):
+        assert time.monotonic() < deadline, [process for process in processes if not gone(process)]
+        time.sleep(0.02)
+
+
+def test_what_a_killed_driver_left_is_ended_with_all_descendants_and_then_the_guardian_ends() -> None:
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, text=True)
+    assert driver.stdout is not None
+    leader, guardian = (psutil.Process(int(pid)) for pid in driver.stdout.readline().split())
+    family = [leader, *leader.children(recursive=True)]
+    assert len(family) == 3
+    driver.kill()
+    driver.wait()
+    until_gone([*family, guardian])
+
+
+@pytest.fixture
+def sleeper():
+    process = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_what_has_ended_is_not_looked_for_again(sleeper: subprocess.Popen) -> None:
+    guardian = Guardian()
+    guardian.started(sleeper.pid)
+    guardian.ended(sleeper.pid)
+    guardian.close()
+    assert sleeper.poll() is None
+
+
+def test_closing_ends_what_is_guarded(sleeper: subprocess.Popen) -> None:
+    guardian = Guardian()
+    guardian.started(sleeper.pid)
+    guardian.close()
+    assert sleeper.wait(5) == -9
+
+
+def test_a_guardian_that_was_killed_hinders_nobody(sleeper: subprocess.Popen) -> None:
+    guardian = Guardian()
+    guardian.started(sleeper.pid)
+    assert guardian._process is not None
+    guardian._process.kill()
+    guardian._process.wait()
+    guardian.started(sleeper.pid)
+    guardian.ended(sleeper.pid)
+    guardian.close()
+    assert sleeper.poll() is None
+
+
+def test_a_guardian_that_cannot_be_made_hinders_nobody(monkeypatch: pytest.MonkeyPatch, sleeper) -> None:
+    monkeypatch.setattr("cwl_prefect.backends.guardian.sys.executable", str(Path("/no/python")))
+    guardian = Guardian()
+    guardian.started(sleeper.pid)
+    guardian.ended(sleeper.pid)
+    guardian.close()

@@ -1,0 +1,113 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cwl_prefect.engine import manifest
+from cwl_prefect.engine.manifest import Outcome, RunManifest
+from cwl_prefect.engine.workspace import run_directory
+from cwl_prefect.errors import InputError
+from cwl_prefect.flows import resuming
+from cwl_prefect.flows.claim import claim
+from cwl_prefect.flows.history import Filter
+from cwl_prefect.settings import OnError, Settings
+
+BEGAN = datetime.now(UTC) - timedelta(hours=2)
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+@pytest.fixture
+def known(settings):
+    """Write the manifest of a run, named after how it ended."""
+
+    def known(run_id: str, outcome: Outcome, **more) -> None:
+        directory = run_directory(settings.runs, run_id)
+        directory.mkdir(parents=True)
+        found = RunManifest(
+            run_id=run_id, name=f"name-{run_id}", workflow="main", plan="0", job_order={}, began=BEGAN, **more
+        )
+        manifest.write(directory, found.ended_as(outcome))
+
+    return known
+
+
+def due(settings, wanted=None, *, failed=False):
+    chosen, skipped = resuming.due(settings, (wanted or Filter()).admits, failed=failed)
+    return [one.manifest.run_id for one in chosen], {one.manifest.run_id: why for one, why in skipped}
+
+
+def test_what_was_killed_or_interrupted_is_due_and_the_rest_is_left_with_a_reason(settings, known):
+    for outcome in Outcome:
+        known(outcome.value, outcome)
+    chosen, skipped = due(settings)
+    assert sorted(chosen) == ["interrupted", "running"]
+    assert skipped == {
+        "completed": "it is complete",
+        "cancelled": "it was cancelled",
+        "failed": "it failed; --failed resumes it",
+        "partial": "it failed; --failed resumes it",
+    }
+    assert sorted(due(settings, failed=True)[0]) == ["failed", "interrupted", "partial", "running"]
+
+
+def test_a_run_that_is_driven_is_left_alone(settings, known):
+    known("one", Outcome.RUNNING)
+    with claim(settings.runs, "one"):
+        assert due(settings) == ([], {"one": "it is running"})
+
+
+def test_the_oldest_is_first(settings, known):
+    known("a", Outcome.RUNNING)
+    known("b", Outcome.RUNNING)
+    directory = run_directory(settings.runs, "b")
+    manifest.write(directory, replace(manifest.read(directory), began=BEGAN - timedelta(days=1)))
+    assert due(settings)[0] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "admitted"),
+    [
+        (Filter(name="name-*"), True),
+        (Filter(name="other*"), False),
+        (Filter(tags=("night",)), True),
+        (Filter(tags=("night", "day")), False),
+        (Filter(newer_than=timedelta(hours=3)), True),
+        (Filter(newer_than=timedelta(hours=1)), False),
+        (Filter(older_than=timedelta(hours=1)), True),
+        (Filter(older_than=timedelta(hours=3)), False),
+    ],
+    ids=["name", "other-name", "tag", "missing-tag", "newer", "not-newer", "older", "not-older"],
+)
+def test_filters(settings, known, wanted, admitted):
+    known("one", Outcome.RUNNING, tags=("night",))
+    assert due(settings, wanted)[0] == (["one"] if admitted else [])
+
+
+def test_a_run_is_found_by_id_name_and_beginning_of_the_id(settings, known):
+    known("abcd1", Outcome.RUNNING)
+    known("abcd2", Outcome.RUNNING)
+    for text in ("abcd1", "name-abcd1"):
+        assert resuming.find(text, settings).manifest.run_id == "abcd1"
+    with pytest.raises(InputError, match="abcd1, abcd2"):
+        resuming.find("abcd", settings)
+    for text in ("abc", "other"):
+        with pytest.raises(InputError, match="nothing is known"):
+            resuming.find(text, settings)
+
+
+def test_a_run_goes_on_with_its_own_settings_where_it_is_found(tmp_path):
+    found = RunManifest(
+        run_id="1",
+        name="n",
+        workflow="w",
+        plan="p",
+        job_order={},
+        settings={"on_error": "continue", "workdir": "/elsewhere", "no_longer": 1},
+    )
+    settings = resuming.settings_of(found, Settings(home=tmp_path, max_calls=3))
+    assert (settings.on_error, settings.max_calls) == (OnError.CONTINUE, 3)
+    assert settings.runs == tmp_path / "runs"

@@ -1,0 +1,113 @@
+import asyncio
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+from prefect import State
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.context import FlowRunContext
+
+from cwl_prefect.errors import InterruptedRunError, StepError
+from cwl_prefect.flows import stopping
+from cwl_prefect.flows.run import Caller
+from cwl_prefect.flows.stopping import ended_state, stoppable
+from cwl_prefect.settings import Settings
+
+
+class Api:
+    """Answers with one state after the other; the last one stays."""
+
+    def __init__(self) -> None:
+        self.states: list[State | Exception | None] = []
+
+    async def read_flow_run(self, _):
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if isinstance(state, Exception):
+            raise state
+        return SimpleNamespace(state=state)
+
+
+@pytest.fixture
+def api(monkeypatch):
+    api = Api()
+
+    @asynccontextmanager
+    async def client():
+        yield api
+
+    monkeypatch.setattr(stopping, "get_client", client)
+    monkeypatch.setattr(stopping, "POLL_INTERVAL_S", 0.01)
+    return api
+
+
+@pytest.fixture(autouse=True)
+def flow_run():
+    with FlowRunContext.model_construct(flow_run=FlowRun(id=uuid4(), flow_id=uuid4(), name="brave-otter")):
+        yield
+
+
+@pytest.fixture
+def caller(tmp_path):
+    return Caller(settings=Settings(home=tmp_path))
+
+
+async def test_work_that_nobody_stops_gives_its_result(api, caller):
+    api.states = [RuntimeError("the server is away"), None, State(type=StateType.RUNNING)]
+
+    async def work():
+        await asyncio.sleep(0.1)
+        return 7
+
+    assert await stoppable(work(), caller) == 7
+    assert len(api.states) == 1
+
+
+async def test_an_error_of_the_work_is_its_own(api, caller):
+    async def work():
+        raise StepError("it broke")
+
+    with pytest.raises(StepError, match="it broke"):
+        await stoppable(work(), caller)
+
+
+@pytest.mark.parametrize(
+    ("name", "cancelled", "ending"),
+    [("Cancelling", True, "Cancelled"), ("Interrupting", False, "Interrupted")],
+)
+async def test_work_is_ended_with_its_cleanup_when_somebody_asks(api, caller, name, cancelled, ending):
+    api.states = [State(type=StateType.RUNNING), State(type=StateType.CANCELLING, name=name, message="by ada")]
+    cleaned = []
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            cleaned.append(True)
+
+    with pytest.raises(InterruptedRunError, match="by ada") as raised:
+        await stoppable(work(), caller)
+    assert cleaned == [True]
+    assert caller.cancelled is cancelled
+    state = ended_state(raised.value, caller)
+    assert (state.type, state.name) == (StateType.CANCELLED, ending)
+
+
+async def test_a_cancelled_caller_waits_for_the_cleanup(api, caller):
+    api.states = [State(type=StateType.RUNNING)]
+    cleaned = []
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            cleaned.append(True)
+
+    task = asyncio.create_task(stoppable(work(), caller))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cleaned == [True]

@@ -100,12 +100,19 @@ def _use(pool: "WorkPool", connection: Connection) -> Finding:
 
 async def _merged(pool: "WorkPool", template: Mapping[str, JsonValue], connection: Connection) -> list[Finding]:
     """Let Prefect fill the template, as it will for steps."""
-    from cwl_prefect.backends.template import docker_defaults
-
-    if pool.type != PoolType.DOCKER:
-        return []
+    step = JobVariables(template=template).for_step("")
     try:
-        await docker_defaults(JobVariables(template=template).for_step(""), client=connection.client)
+        if pool.type == PoolType.DOCKER:
+            from cwl_prefect.backends.template import docker_defaults
+
+            await docker_defaults(step, client=connection.client)
+        elif pool.type == PoolType.KUBERNETES:
+            from cwl_prefect.backends.kubernetes_manifest import kubernetes_defaults
+
+            await kubernetes_defaults(step, client=connection.client)
+    except ImportError as error:
+        message = f"steps cannot run on it from here: {error}."
+        return [Finding.error(POOL, message, fix=f"pip install 'cwl-prefect[{pool.type}]'")]
     except CwlPrefectError as error:
         return [Finding.error(TEMPLATE, error.message, fix=error.hint or "see `prefect work-pool inspect`.")]
     return []

@@ -22,7 +22,7 @@ from cwl_prefect.cwl.bind import Binder, Place, docker_requirement
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.overrides import override_tool, tool_steps
 from cwl_prefect.engine.stage import stage
-from cwl_prefect.errors import CwlPrefectError, UnsupportedError
+from cwl_prefect.errors import BackendError, CwlPrefectError, UnsupportedError
 from cwl_prefect.flows.build import prepared
 from cwl_prefect.flows.configurations import Configuration, configurations
 from cwl_prefect.flows.foresee import Foreseen, Foresight, with_placeholders_beside
@@ -151,10 +151,14 @@ class _Explaining:
         final = self._job(tool, runs_as, notes)
         written = final if tool is self.foreseen.tool else self._as_written(tool, runs_as)
         configure = configurations(self.settings, self.pool, self.there.parents[2])[runs_as]
-        stages = [
-            (origin, await configure(layers.for_step(step), job))
-            for origin, layers, job in _stages(variables, written, final, _bare(runs_as))
-        ]
+        try:
+            stages = [
+                (origin, await configure(layers.for_step(step), job))
+                for origin, layers, job in _stages(variables, written, final, _bare(runs_as))
+            ]
+        except ImportError as error:
+            hint = f"pip install 'cwl-prefect[{runs_as}]'"
+            raise BackendError(f"support for {runs_as} is not installed: {error}", hint=hint) from error
         return Explanation(
             call=call,
             runs_as=runs_as,

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -105,6 +106,12 @@ class TestPool:
         template["variables"]["properties"]["networks"]["default"] = 7
         *_, (severity, message) = await self.findings(base_job_template=template)
         assert (severity, "not valid" in message) == (ERROR, True)
+
+    @pytest.mark.parametrize(("kind", "module"), [("docker", "prefect_docker"), ("kubernetes", "prefect_kubernetes")])
+    async def test_missing_support_is_an_error(self, kind: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, f"{module}.worker", None)
+        *_, (severity, message) = await self.findings(type=kind, base_job_template=packaged_template(kind))
+        assert (severity, module in message) == (ERROR, True)
 
     async def test_a_pool_without_a_template_has_prefect_s_own(self) -> None:
         found = await self.findings(base_job_template={})

@@ -1,6 +1,7 @@
 """What a step will be, before anything runs."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import JsonValue
 
 from cwl_prefect.api import load_plan
 from cwl_prefect.backends.job_variables import Layer, Origin, packaged_template
-from cwl_prefect.errors import UnsupportedError, UsageError
+from cwl_prefect.errors import BackendError, UnsupportedError, UsageError
 from cwl_prefect.flows.explain import Explanation, Question, explain_job
 from cwl_prefect.flows.pool import StepsPool
 from cwl_prefect.settings import Settings
@@ -203,3 +204,9 @@ async def test_a_step_that_is_not_there_or_runs_nothing_is_refused(directory: Pa
         await explained(directory, "align")
     with pytest.raises(UnsupportedError, match="ExpressionTool"):
         await explained(directory, "expression")
+
+
+async def test_missing_support_for_docker_is_said(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prefect_docker.worker", None)
+    with pytest.raises(BackendError, match=r"(?s)not installed.*cwl-prefect\[docker\]"):
+        await explained(directory, "prepare.align", docker_pool())

@@ -1,16 +1,19 @@
 """Which template and job variables steps use, and what comes of it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cwl_prefect.backends.docker import DockerBackend
+from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.backends.job_variables import Layer, Origin, packaged_template
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
 from cwl_prefect.errors import UsageError
-from cwl_prefect.flows.choose import _docker
+from cwl_prefect.flows.choose import Backends, _docker
 from cwl_prefect.flows.pool import StepsPool, job_variables, on_kubernetes, steps_pool, with_overrides
+from cwl_prefect.flows.run import Caller, open_run
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
 from cwl_prefect.settings import BackendName, Settings
 
@@ -105,3 +108,12 @@ def test_without_a_pool_jobs_have_the_packaged_template_with_what_the_settings_s
 def test_without_a_stated_volume_jobs_have_that_of_the_packaged_template() -> None:
     found = job_variables(Settings(backend=BackendName.KUBERNETES), None)
     assert found.template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["volumes"]
+
+
+async def test_a_run_drives_the_plan_with_overrides(plan: WorkflowPlan, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, step_overrides={"*": {"resources": {"ram": "2G"}}})
+    caller = Caller(settings=settings, backends=Backends.of(FakeBackend(), settings))
+    async with open_run(plan, caller, "run") as run:
+        tool = run.plan.steps[0].run
+    assert isinstance(tool, ToolPlan)
+    assert tool.requirements[-1] == {"class": "ResourceRequirement", "ramMin": 2048.0}

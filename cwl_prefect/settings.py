@@ -78,6 +78,9 @@ class Settings(BaseSettings):
         description="A workflow with at most so many unscattered subworkflows shows each as a flow run of its own.",
     )
     on_error: OnError = Field(default=OnError.STOP, description="What a failed step does to the others.")
+    priorities: dict[str, int] = Field(
+        default={}, description="JSON by pattern of step names: higher goes first where calls wait; 0 by default."
+    )
     callbacks: Path | None = Field(default=None, description="File of callbacks: what to call when something happens.")
     circuit_breaker: int | None = Field(
         default=None,

@@ -194,6 +194,9 @@ def deploy(  # noqa: PLR0917 - one parameter for each option
     ] = None,
     concurrency_limit: ConcurrencyLimit = None,
     tag: Tag = None,
+    queue: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Queue of the pool, whose priority its runs have.")
+    ] = None,
 ) -> None:
     """Deploy a workflow: the Prefect UI gets a form for its inputs, and workers of the pool run it."""
     from cwl_prefect.cli import deploy as deploying
@@ -211,6 +214,7 @@ def deploy(  # noqa: PLR0917 - one parameter for each option
             job_variables=job_variable or (),
             concurrency_limit=concurrency_limit,
             tags=tag or (),
+            queue=queue,
         )
     )
 

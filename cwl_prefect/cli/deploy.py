@@ -38,6 +38,7 @@ class DeployOptions:
     job_variables: Sequence[str] = ()
     concurrency_limit: int | None = None
     tags: Sequence[str] = ()
+    queue: str | None = None
 
 
 def deploy_document(options: DeployOptions) -> None:
@@ -85,6 +86,7 @@ def read_options(options: DeployOptions) -> DeploymentRequest:
         job_variables=job_variables(options.job_variables),
         concurrency_limit=options.concurrency_limit,
         tags=tuple(options.tags),
+        queue=options.queue,
     )
 
 

@@ -44,6 +44,7 @@ class DeploymentRequest:
         job_variables: Job variables over those of the pool.
         concurrency_limit: How many runs of it there may be at once.
         tags: Tags of its runs.
+        queue: Queue of the pool that its runs wait in, made where there is none; the pool's own default otherwise.
     """
 
     plan: WorkflowPlan
@@ -57,6 +58,7 @@ class DeploymentRequest:
     job_variables: Mapping[str, JsonValue] = field(default_factory=dict)
     concurrency_limit: int | None = None
     tags: Sequence[str] = ()
+    queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,7 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
         parameters=parameters,
         description=plan.doc or plan.label,
         work_pool_name=request.pool,
+        work_queue_name=request.queue,
         tags=list(request.tags),
         entrypoint=ENTRYPOINT,
         parameter_openapi_schema=openapi_schema(deployed.form),

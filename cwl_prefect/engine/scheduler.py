@@ -1,4 +1,4 @@
-"""How many calls run at once: a pool of cores and memory, shared first come first served."""
+"""How many calls run at once: a pool of cores and memory, shared by priority and then first come first served."""
 
 import asyncio
 import os
@@ -19,8 +19,8 @@ _PARTS = 1_000_000  # whole numbers, so that ten times 0.1 cores are one core
 class ResourcePool:
     """Bounds what runs at once by cores and memory together.
 
-    Requests are served strictly in the order in which they come, so that a large one is never starved by small ones
-    behind it. A waiter that is cancelled gives its place back. Meant for one event loop; not for threads.
+    Requests of one priority are served strictly in the order in which they come, so that a large one is never starved
+    by small ones behind it. A waiter that is cancelled gives its place back. Meant for one event loop; not for threads.
     """
 
     def __init__(self, *, cores: float, ram_mib: float) -> None:
@@ -69,32 +69,44 @@ class ResourcePool:
         raise ResourceError(msg, hint=hint)
 
     @asynccontextmanager
-    async def reserve(self, resources: Resources) -> AsyncGenerator[None]:
+    async def reserve(self, resources: Resources, *, priority: int = 0) -> AsyncGenerator[None]:
         """Wait for a share of the pool and hold it for as long as the context lasts.
+
+        Args:
+            resources: The share.
+            priority: Requests of a higher one are served before those that wait with a lower one.
 
         Raises:
             ResourceError: The request is larger than the whole pool.
         """
         self.check(resources, "a call")
         need = _Share.of(resources.cores, resources.ram_mib)
-        await self._acquire(need)
+        await self._acquire(need, priority)
         try:
             yield
         finally:
             self._release(need)
 
-    async def _acquire(self, need: "_Share") -> None:
+    async def _acquire(self, need: "_Share", priority: int) -> None:
         if not self._waiting and need.fits(self._free):
             self._free = self._free.less(need)
             return
-        waiter = _Waiter(need=need, granted=asyncio.get_running_loop().create_future())
-        self._waiting.append(waiter)
+        waiter = _Waiter(need=need, priority=priority, granted=asyncio.get_running_loop().create_future())
+        self._enqueue(waiter)
+        self._release(_NOTHING)  # it may fit where what waits for longer does not
         try:
             await waiter.granted
         except asyncio.CancelledError:
             granted_meanwhile = waiter.granted.done() and not waiter.granted.cancelled()
             self._release(need if granted_meanwhile else _NOTHING)
             raise
+
+    def _enqueue(self, waiter: "_Waiter") -> None:
+        """Put a waiter behind all of its priority and above."""
+        place = len(self._waiting)
+        while place and self._waiting[place - 1].priority < waiter.priority:
+            place -= 1
+        self._waiting.insert(place, waiter)
 
     def _release(self, share: "_Share") -> None:
         self._free = self._free.plus(share)
@@ -133,6 +145,7 @@ _NOTHING = _Share(0, 0)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Waiter:
     need: _Share
+    priority: int
     granted: asyncio.Future[None]
 
 

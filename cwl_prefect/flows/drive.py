@@ -267,7 +267,7 @@ class Driver:
 
     async def _call(self, call: Call, scope: Scope, states: list[State[Any]]) -> CwlObject:
         work = CallWork(self._run, call)
-        async with self._run.places:
+        async with self._run.places.turn(self._run.priorities.rank(call.step, call.tool)):
             try:
                 self._check(scope, call.name, step=call.step)
                 await work.prepare()

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from cwl_prefect.cwl.bind import Binder
 from cwl_prefect.engine.memory import MemoryRecord
+from cwl_prefect.engine.priority import Priorities
 from cwl_prefect.engine.retry import Retries, RetryPolicy
 from cwl_prefect.engine.scheduler import ResourcePool
+from cwl_prefect.engine.turns import Turns
 from cwl_prefect.engine.workspace import ScratchPool
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.cache import CallCache, open_cache
@@ -71,8 +73,9 @@ class Run:
     cluster: ResourcePool  # of backends that find room for jobs by themselves
     backends: Backends
     threads: ThreadPoolExecutor
-    places: asyncio.Semaphore  # for calls in hand
-    ahead: asyncio.Semaphore  # for calls that are bound and wait for resources
+    priorities: Priorities
+    places: Turns  # for calls in hand
+    ahead: Turns  # for calls that are bound and wait for resources
     scratch: ScratchPool
     retries: Retries
     memory: MemoryRecord
@@ -135,6 +138,7 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
     pool = ResourcePool.of_machine(settings)
     cache = open_cache(plan, settings, run_id)
     most_ram_mib = math.inf if backends.cluster else pool.ram_mib
+    places = Turns(settings.max_calls)
     try:
         yield Run(
             run_id=run_id,
@@ -145,8 +149,9 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
             cluster=ResourcePool.of_cluster(settings),
             backends=backends,
             threads=threads,
-            places=asyncio.Semaphore(settings.max_calls),
-            ahead=asyncio.Semaphore(CALLS_AHEAD),
+            priorities=Priorities(settings.priorities),
+            places=places,
+            ahead=Turns(CALLS_AHEAD, shares=places),
             scratch=ScratchPool(settings.runs, run_id),
             retries=Retries(RetryPolicy.of(settings, most_ram_mib)),
             memory=MemoryRecord(settings.memory),

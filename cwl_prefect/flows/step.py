@@ -98,12 +98,13 @@ class CallWork:
                 self._lookup = await _look_up(self._run, self._call)
             if self._lookup is not None and self._lookup.outputs is not None:
                 return
-            async with self._run.ahead:
+            rank = self._run.priorities.rank(self._call.step, self._call.tool)
+            async with self._run.ahead.turn(rank):
                 self._prepared = await _bind(self._run, self._call)
                 resources = self._prepared.bound.call.resources
                 pool = self._run.cluster if self._prepared.backend.capabilities.schedules else self._run.pool
                 pool.check(resources, self._call.name)
-                await self._lease.enter_async_context(pool.reserve(resources))
+                await self._lease.enter_async_context(pool.reserve(resources, priority=rank.priority))
         except CwlPrefectError as error:
             self._error = error
 

@@ -203,3 +203,35 @@ def test_the_settings_cap_the_machine():
     capped = ResourcePool.of_machine(Settings(max_cores=0.5, max_ram_mib=10))
     assert (capped.cores, capped.ram_mib) == (0.5, 10)
     assert ResourcePool.of_machine(Settings(max_cores=10_000)).cores == whole.cores
+
+
+class TestPriorities:
+    async def test_higher_ones_are_served_first_and_equal_ones_in_order(self):
+        pool, order = ResourcePool(cores=1, ram_mib=100), []
+
+        async def hold(name: str, priority: int) -> None:
+            async with pool.reserve(Resources(cores=1, ram_mib=1), priority=priority):
+                order.append(name)
+                await asyncio.sleep(0)
+
+        async with pool.reserve(Resources(cores=1, ram_mib=1)):
+            named = [("a", 0), ("b", 5), ("c", 0), ("d", 5), ("e", -1)]
+            waiting = [asyncio.create_task(hold(*each)) for each in named]
+            await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
+        assert order == ["b", "d", "a", "c", "e"]
+
+    async def test_one_that_fits_need_not_wait_for_a_large_one_of_lower_priority(self):
+        pool = ResourcePool(cores=2, ram_mib=100)
+        large = Resources(cores=2, ram_mib=1)
+        async with pool.reserve(Resources(cores=1, ram_mib=1)):
+            waiting = asyncio.create_task(_held(pool, large))
+            await asyncio.sleep(0)
+            async with asyncio.timeout(1), pool.reserve(Resources(cores=1, ram_mib=1), priority=1):
+                assert not waiting.done()
+        await waiting
+
+
+async def _held(pool: ResourcePool, resources: Resources) -> None:
+    async with pool.reserve(resources):
+        pass

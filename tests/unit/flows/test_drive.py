@@ -654,3 +654,35 @@ class TestResources:
         with pytest.raises(StepError):
             await run(xs=["slow", "fail", "slow", "slow"])
         assert pool._free == pool._total
+
+
+class TestTurns:
+    BESIDE = graph(
+        """
+        inputs: {xs: 'string[]'}
+        outputs: {r: {type: 'string[]', outputSource: wide/o}, last: {type: string, outputSource: last/o}}
+        steps:
+          wide: {run: '#say', scatter: x, in: {x: xs}, out: [o]}
+          first: {run: '#say', in: {x: {default: first}}, out: [o]}
+          last: {run: '#say', in: {x: first/o}, out: [o]}
+        """
+    )
+
+    async def test_a_wide_scatter_does_not_starve_what_comes_later(self, tmp_path):
+        run = drive(tmp_path, self.BESIDE, max_calls=2, pool=ResourcePool(cores=1, ram_mib=100_000))
+        await run(xs=[str(number) for number in range(40)])
+        said = [command[-1] for command in run.player.commands]
+        assert said[::-1].index("first") > 20  # both short steps end long before the scatter
+
+    async def test_a_step_of_lower_priority_waits_for_all_others(self, tmp_path):
+        run = drive(
+            tmp_path,
+            self.BESIDE,
+            max_calls=1,
+            pool=ResourcePool(cores=1, ram_mib=100_000),
+            priorities={"wide": 1},
+        )
+        await run(xs=[str(number) for number in range(10)])
+        said = [command[-1] for command in run.player.commands]
+        assert said.count("first") == 2
+        assert said[-1] == "first"

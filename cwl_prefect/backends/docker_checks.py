@@ -17,7 +17,8 @@ OLDEST_API = (1, 41)
 """API of Docker 20.10, the oldest that is tested."""
 
 _TIMEOUT_S = 10
-_OWN_CONTAINER = re.compile(r"/containers/([0-9a-f]{64})/")
+_OF_CONTAINER = re.compile(r"/containers/([0-9a-f]{64})/")
+_OWN_FILES = frozenset({"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
@@ -46,13 +47,17 @@ def docker_findings(workdir: Path, *, needed: bool, mounts: Path = _MOUNTS) -> l
 
 
 def own_container(mounts: str) -> str | None:
-    """Give the identifier of the container that this process runs in; Docker mounts its own files into each.
+    """Give the identifier of the container that this process runs in; Docker mounts files of its own into each.
 
     Args:
         mounts: Text of ``/proc/self/mountinfo``.
     """
-    found = _OWN_CONTAINER.search(mounts)
-    return None if found is None else found[1]
+    for line in mounts.splitlines():
+        _, _, _, root, target, *_ = (*line.split(" "), "", "", "", "", "")
+        found = _OF_CONTAINER.search(root)
+        if found is not None and target in _OWN_FILES:  # a host has mounts of all its containers, but elsewhere
+            return found[1]
+    return None
 
 
 def seen_by_engine(workdir: Path, mounts: Sequence[Mapping[str, object]]) -> Path | None:

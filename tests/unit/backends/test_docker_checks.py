@@ -38,7 +38,12 @@ def test_a_container_is_known_by_what_docker_mounts_into_it() -> None:
     identifier = "0" * 64
     line = f"1 2 8:1 /var/lib/docker/containers/{identifier}/resolv.conf /etc/resolv.conf rw - ext4 /dev/sda rw\n"
     assert own_container("1 2 0:1 / / rw - overlay overlay rw\n" + line) == identifier
-    assert own_container("1 2 0:1 / / rw - overlay overlay rw\n") is None
+    assert own_container("1 2 0:1 / / rw - overlay overlay rw\n\n") is None
+
+
+def test_a_host_that_has_mounts_of_its_containers_is_none() -> None:
+    place = f"/var/lib/docker/containers/{'0' * 64}/mounts/shm"
+    assert own_container(f"1 2 0:1 / {place} rw - tmpfs shm rw\n3 4 8:1 {place} /shm rw - ext4 /dev/sda rw\n") is None
 
 
 @pytest.mark.parametrize(

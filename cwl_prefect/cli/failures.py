@@ -1,5 +1,6 @@
 """What the user sees when something goes wrong: one message on standard error and an exit code, never a traceback."""
 
+import re
 import tempfile
 import traceback
 from collections.abc import Mapping
@@ -21,12 +22,20 @@ def settings_with(overrides: Mapping[str, object]) -> Settings:
         UsageError: A value is not allowed; the text names the variable or option.
     """
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings.model_validate({**Settings().model_dump(exclude_unset=True), **given})
     except ValidationError as exc:
         raise _settings_error(exc.errors(include_url=False), given) from exc
+    except SettingsError as exc:
+        found = re.search(r'field "(\w+)"', str(exc))
+        name = f"CWL_PREFECT_{found[1].upper()}" if found else "The environment"
+        raise UsageError(
+            f"{name}: this is no JSON: {exc.__cause__}.",
+            hint='write a mapping as {"align": {...}}, or a list as ["align"].',
+        ) from exc
 
 
 def report_failure(error: BaseException) -> int:

@@ -12,6 +12,9 @@ BACKEND ?=
 # What `make bench` measures (empty: everything) and how often.
 ROWS ?=
 REPEAT ?= 3
+# How many runs `make chaos` kills, and the first of their seeds.
+SEEDS ?= 200
+FIRST_SEED ?= 0
 # More arguments for pytest, as in `make test ARGS="-k scatter"`.
 ARGS ?=
 
@@ -91,6 +94,10 @@ test-docker: $(VENV)/.dev-stamp ## Run the tests that need a Docker engine
 .PHONY: test-kubernetes
 test-kubernetes: $(VENV)/.dev-stamp ## Run the tests that need a Kubernetes cluster (KUBECONFIG names it)
 	@CWL_PREFECT_REQUIRE_ENGINES=1 $(PYTEST) tests -m "kubernetes and not conformance and not bench" $(ARGS)
+
+.PHONY: chaos
+chaos: $(VENV)/.dev-stamp ## Kill runs at 200 random moments, resume, and compare [SEEDS=200] [FIRST_SEED=0]
+	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST_SEED=$(FIRST_SEED) $(PYTEST) tests/chaos $(ARGS)
 
 .PHONY: conformance
 conformance: $(VENV)/.dev-stamp ## Run the CWL v1.2 conformance suite [BACKEND=docker|local|kubernetes] (CWL_CONFORMANCE_SUITE names its folder)

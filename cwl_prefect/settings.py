@@ -69,6 +69,23 @@ class Settings(BaseSettings):
     )
     workdir: Path | None = Field(default=None, description="Directory for workspaces; <home>/runs where none is given.")
     keep: Keep = Field(default=Keep.ON_FAILURE, description="When the workspaces of a run are kept.")
+    keep_succeeded_days: float = Field(
+        default=7.0, ge=0, description="Days that kept workspaces of a run that succeeded stay."
+    )
+    keep_unfinished_days: float = Field(
+        default=30.0, ge=0, description="Days that workspaces of a run that can be resumed stay."
+    )
+    keep_marked_days: float = Field(
+        default=7.0, ge=0, description="Days between marking workspaces for removal and removing them."
+    )
+    adopt_s: float = Field(
+        default=3600.0,
+        ge=0,
+        description="Seconds that containers of a killed driver wait for being taken over by `runs resume`.",
+    )
+    least_free_mib: float = Field(
+        default=256.0, ge=0, description="Free MiB where workspaces are, below which no call starts; 0: not looked at."
+    )
     outdir: Path | None = Field(
         default=None, description="Destination of results; <home>/outputs/<run> where none is given."
     )

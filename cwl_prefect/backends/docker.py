@@ -227,6 +227,15 @@ class DockerBackend:
         await asyncio.gather(*(self._call(partial(engine.remove, identifier)) for identifier in found))
         return len(found)
 
+    async def values_of(self, label: str) -> frozenset[str]:
+        """Give the values that any containers have for a label.
+
+        Raises:
+            BackendError: The engine does not answer.
+        """
+        engine = await self._engine.get(None)
+        return await self._call(partial(engine.values_of, label))
+
     async def close(self) -> None:
         """Remove what still runs, stop pulls, and give back connections and threads."""
         engine = self._engine.peek(None)

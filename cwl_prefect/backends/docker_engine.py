@@ -341,6 +341,12 @@ class DockerEngine:
             found = self._client.api.containers(all=True, filters=filters)
         return tuple(str(container["Id"]) for container in found)
 
+    def values_of(self, label: str) -> frozenset[str]:
+        """Give the values that any containers, running or not, have for a label."""
+        with engine_errors("list containers"):
+            found = self._client.api.containers(all=True, filters={"label": label})
+        return frozenset(str(container["Labels"][label]) for container in found)
+
     def close(self) -> None:
         """Give back the connections."""
         with suppress(OSError):

@@ -13,6 +13,7 @@ from cwl_prefect.cli.run_app import add_run
 from cwl_prefect.cli.run_options import BackendChoice, StepOverrides
 from cwl_prefect.cli.runs_app import runs_app
 from cwl_prefect.cli.server_app import server_app
+from cwl_prefect.cli.workspace_app import workspace_app
 
 
 class ReportingGroup(TyperGroup):
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.add_typer(server_app, name="server")
 app.add_typer(pool_app, name="pool")
 app.add_typer(runs_app, name="runs")
+app.add_typer(workspace_app, name="workspace")
 
 Document = Annotated[
     str, typer.Argument(metavar="DOCUMENT", help="A CWL document: a path or URL, with #id for a part of it.")

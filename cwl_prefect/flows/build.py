@@ -28,6 +28,7 @@ from cwl_prefect.flows.recording import recorded
 from cwl_prefect.flows.reference import with_optional_inputs
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
 from cwl_prefect.flows.stopping import ended_state, stoppable
+from cwl_prefect.flows.sweeping import swept
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import RunStarted
 from cwl_prefect.model.plan import WorkflowPlan
@@ -150,6 +151,7 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
         recorded(run, plan, order, flow_run),
         audited(run),
         called_back(run),
+        swept(plan, caller),
     ):
         run.tell(RunStarted(flow_run_id=run_id, name=flow_run.name, url=_url(run_id)))
         try:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cwl_prefect.engine.retention import MARK
 from cwl_prefect.engine.workspace import SCRATCH, run_directory
 from cwl_prefect.errors import BackendError, ServerError
 from cwl_prefect.flows.file_lock import is_locked, try_lock
@@ -56,6 +57,7 @@ def claim(runs: Path, run_id: str) -> Iterator[Claim]:
         held.write(f"{socket.gethostname()} {os.getpid()}\n")
         if again:
             shutil.rmtree(directory / SCRATCH, ignore_errors=True)
+            (directory / MARK).unlink(missing_ok=True)
         yield Claim(directory=directory, again=again)
     finally:
         held.release()

@@ -70,3 +70,33 @@ async def _remove_jobs(flow_run_id: str) -> int:
     own = own_pod()
     namespaces = {Settings().kubernetes_namespace or "default", *([] if own is None else [own[0]])}
     return await kubernetes_jobs.reap({LABEL_RUN: flow_run_id}, namespaces)
+
+
+async def reap_abandoned(settings: Settings) -> int:
+    """Remove the containers of runs of this machine that nobody drives any more, and tell how many there were.
+
+    Those of a driver that was killed are left for a while, so that `runs resume` can take them over. Bounded in time;
+    a failure is told to the log.
+    """
+    from cwl_prefect.backends.choice import docker_available
+
+    try:
+        async with asyncio.timeout(REAP_TIMEOUT_S):
+            if await asyncio.to_thread(docker_available):
+                return await _remove_abandoned(settings)
+    except Exception:
+        _logger.exception("containers that other runs left could not be removed")
+    return 0
+
+
+async def _remove_abandoned(settings: Settings) -> int:
+    from cwl_prefect.backends.docker import DockerBackend
+    from cwl_prefect.flows.collecting import is_abandoned
+
+    backend = DockerBackend()
+    try:
+        marked = await backend.values_of(LABEL_RUN)
+        left = [run_id for run_id in marked if await asyncio.to_thread(is_abandoned, settings, run_id)]
+        return sum([await backend.reap({LABEL_RUN: run_id}) for run_id in left])
+    finally:
+        await backend.close()

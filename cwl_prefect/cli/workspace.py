@@ -1,0 +1,102 @@
+"""The commands ``workspace``."""
+
+import asyncio
+import json
+from datetime import datetime
+
+import typer
+
+from cwl_prefect.cli.failures import settings_with
+from cwl_prefect.engine import retention
+from cwl_prefect.engine.manifest import Outcome
+from cwl_prefect.engine.retention import KeptRun
+from cwl_prefect.flows import collecting
+from cwl_prefect.flows.claim import is_driven
+
+_MIB = 1 << 20
+
+
+def list_workspaces(*, as_json: bool) -> None:
+    """Print the runs whose workspaces are kept, the latest last."""
+    found = sorted(retention.kept_runs(settings_with({}).runs.resolve()), key=lambda run: run.changed)
+    if as_json:
+        typer.echo(json.dumps([_described(run) for run in found], indent=4))
+        return
+    rows = [("NAME", "ID", "OUTCOME", "CHANGED", "REMOVED"), *map(_row, found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def disk_usage() -> None:
+    """Print what each run's workspaces take, the largest last, and the sum."""
+    found = [(retention.size_of(run.directory), run) for run in retention.kept_runs(settings_with({}).runs.resolve())]
+    for size, run in sorted(found, key=lambda pair: pair[0]):
+        typer.echo(f"{size / _MIB:10.1f} MiB  {run.name}  {run.run_id}")
+    typer.echo(f"{sum(size for size, _ in found) / _MIB:10.1f} MiB  in all")
+
+
+def collect(*, dry_run: bool) -> None:
+    """Mark and remove what is due, and say so."""
+    settings = settings_with({})
+    done = collecting.collect(settings, dry_run=dry_run)
+    if not dry_run:
+        from cwl_prefect.flows.hooks import reap_abandoned
+
+        done.containers = asyncio.run(reap_abandoned(settings))
+    would = "would be " if dry_run else ""
+    for run in done.marked:
+        typer.echo(f"{would}marked   {run.name}  {run.run_id}")
+    for run in done.removed:
+        typer.echo(f"{would}removed  {run.name}  {run.run_id}")
+    typer.echo(
+        f"{len(done.marked)} marked, {len(done.removed)} removed, {done.containers} containers, {done.files} files."
+    )
+
+
+def restore(run: str) -> None:
+    """Take the mark from a run.
+
+    Raises:
+        InputError: There is no such run, or it is not marked.
+    """
+    typer.echo(f"{collecting.restore(run, settings_with({})).name} stays.")
+
+
+def deploy(pool: str, cron: str) -> None:
+    """Make a deployment that collects by a schedule.
+
+    Raises:
+        UsageError: There is no such pool, or the schedule is none.
+    """
+    from cwl_prefect.deploy.housekeeping import deploy_collection
+
+    name, command = asyncio.run(deploy_collection(pool, cron, settings_with({})))
+    typer.echo(f"Deployed {name}. A worker runs it: {command}")
+
+
+def _outcome(run: KeptRun) -> str:
+    if is_driven(run.directory):
+        return Outcome.RUNNING.value
+    if run.manifest is None:
+        return "unknown"
+    return "killed" if run.manifest.outcome is Outcome.RUNNING else run.manifest.outcome.value
+
+
+def _described(run: KeptRun) -> dict[str, object]:
+    return {
+        "name": run.name,
+        "id": run.run_id,
+        "outcome": _outcome(run),
+        "directory": str(run.directory),
+        "changed": run.changed.isoformat(),
+        "expires": None if run.expires is None else run.expires.isoformat(),
+    }
+
+
+def _row(run: KeptRun) -> tuple[str, ...]:
+    return (run.name, run.run_id, _outcome(run), _moment(run.changed), _moment(run.expires))
+
+
+def _moment(when: datetime | None) -> str:
+    return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,91 @@
+import asyncio
+
+import pytest
+
+from cwl_prefect.cwl.compile import compile_process
+from cwl_prefect.cwl.load import load_process
+from cwl_prefect.flows import hooks, sweeping
+from cwl_prefect.flows.choose import Backends
+from cwl_prefect.flows.run import Caller
+from cwl_prefect.flows.sweeping import names_images, swept
+from cwl_prefect.settings import BackendName, Settings
+from tests.unit.flows.driving import graph, subworkflow
+
+STEPS = "inputs: {x: string}\noutputs: []\nsteps:\n  a: {run: '#say', in: {x: x}, out: [o]}\n"
+NESTED = "inputs: {x: string}\noutputs: []\nsteps:\n  b: {run: '#inner', in: {x: x}, out: []}\n"
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    def compiled(*, image: bool, nested: bool = False):
+        text = graph(NESTED, subworkflow("inner", STEPS)) if nested else graph(STEPS)
+        hint = "  hints: {DockerRequirement: {dockerPull: busybox}}\n"
+        path = tmp_path / "flow.cwl"
+        path.write_text(text.replace("  id: say\n", f"  id: say\n{hint}") if image else text)
+        return compile_process(load_process(str(path)), origin="flow.cwl")
+
+    return compiled
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
+@pytest.mark.parametrize("image", [False, True], ids=["without", "with"])
+def test_images_are_seen_at_every_depth(compiled, image, nested):
+    assert names_images(compiled(image=image, nested=nested)) is image
+
+
+@pytest.mark.parametrize(
+    ("image", "settings", "given", "expected"),
+    [
+        (True, {}, False, 1),
+        (False, {}, False, 0),
+        (True, {"backend": BackendName.LOCAL}, False, 0),
+        (True, {}, True, 0),
+    ],
+    ids=["wanted", "no-images", "local", "own-backends"],
+)
+async def test_a_run_sweeps_only_where_it_uses_containers(  # noqa: PLR0917
+    compiled, tmp_path, monkeypatch, image, settings, given, expected
+):
+    swept_homes = []
+
+    async def reap(found):
+        swept_homes.append(found.home)
+        return 0
+
+    monkeypatch.setattr(sweeping, "reap_abandoned", reap)
+    chosen = Settings(home=tmp_path, **settings)
+    caller = Caller(settings=chosen, backends=Backends(chosen) if given else None)
+    async with swept(compiled(image=image), caller):
+        await asyncio.sleep(0)
+    assert len(swept_homes) == expected
+
+
+async def test_only_what_is_abandoned_is_reaped(tmp_path, monkeypatch):
+    asked = []
+
+    class Engine:
+        async def values_of(self, label):
+            assert label == hooks.LABEL_RUN
+            return frozenset(("gone", "driven"))
+
+        async def reap(self, labels):
+            asked.append(labels)
+            return 3
+
+        async def close(self):
+            asked.append("closed")
+
+    monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: True)
+    monkeypatch.setattr("cwl_prefect.backends.docker.DockerBackend", Engine)
+    monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, run_id: run_id == "gone")
+    assert await hooks.reap_abandoned(Settings(home=tmp_path)) == 3
+    assert asked == [{hooks.LABEL_RUN: "gone"}, "closed"]
+
+
+async def test_a_failing_engine_stops_nobody(tmp_path, monkeypatch, caplog):
+    def broken():
+        raise OSError("no engine")
+
+    monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", broken)
+    assert await hooks.reap_abandoned(Settings(home=tmp_path)) == 0
+    assert "could not be removed" in caplog.text

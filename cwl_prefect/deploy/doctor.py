@@ -41,6 +41,7 @@ async def examine(settings: Settings, pool_name: str | None = None) -> list[Find
             if pool_name is not None:
                 pool = await read_pool(connection, pool_name)
                 found += await _pool(pool, connection)
+                found += await _cluster(pool, connection, settings)
     except CwlPrefectError as error:
         check = API if pool_name is None or not any(each.check == API for each in found) else POOL
         found.append(Finding.error(check, error.message, fix=error.hint or "see `cwl-prefect server status`."))
@@ -116,6 +117,18 @@ async def _merged(pool: "WorkPool", template: Mapping[str, JsonValue], connectio
     except CwlPrefectError as error:
         return [Finding.error(TEMPLATE, error.message, fix=error.hint or "see `prefect work-pool inspect`.")]
     return []
+
+
+async def _cluster(pool: "WorkPool", connection: Connection, settings: Settings) -> list[Finding]:
+    if pool.type != PoolType.KUBERNETES:
+        return []
+    try:
+        from cwl_prefect.backends.kubernetes_checks import kubernetes_findings
+
+        template = pool.base_job_template or _prefect_s_own(pool.type)
+        return await kubernetes_findings(settings, JobVariables(template=template), client=connection.client)
+    except ImportError:
+        return []  # said with the template
 
 
 def _prefect_s_own(pool_type: str) -> dict[str, JsonValue]:

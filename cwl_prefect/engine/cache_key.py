@@ -39,7 +39,15 @@ def call_key(
     }
     if fingerprints.unread:
         return None
-    return CallKey(digest=digest(parts), parts=_for_people({**parts, "runner": dict(runner)}))
+    return CallKey(digest=digest(parts), parts={**parts, "runner": dict(runner)})
+
+
+def for_people(key: CallKey) -> CallKey:
+    """Keep each part of a key as it is where it is short, and else its digest, for a later look at what changed."""
+    kept: CwlObject = {}
+    for name, part in key.parts.items():
+        kept[name] = {inner: _short(item) for inner, item in part.items()} if isinstance(part, dict) else part
+    return CallKey(digest=key.digest, parts=kept)
 
 
 def _given(value: CwlValue, default: CwlValue) -> CwlValue:
@@ -49,17 +57,6 @@ def _given(value: CwlValue, default: CwlValue) -> CwlValue:
 def _settled(entry: CwlValue, fingerprints: Fingerprints) -> CwlValue:
     """Replace the files in a requirement by their fingerprints, where there are any."""
     return fingerprints.of(entry) if next(file_objects(entry), None) is not None else entry
-
-
-def _for_people(parts: CwlObject) -> CwlObject:
-    """Keep each part as it is where it is short, for a later look at what changed."""
-    kept: CwlObject = {}
-    for name, part in parts.items():
-        if isinstance(part, dict):
-            kept[name] = {key: _short(item) for key, item in part.items()}
-        else:
-            kept[name] = part
-    return kept
 
 
 def _short(part: CwlValue) -> CwlValue:

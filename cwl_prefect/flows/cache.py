@@ -1,6 +1,7 @@
 """The call cache of a run: look up a call, let identical calls run once, keep what a call gave."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -16,13 +17,13 @@ from typing import ParamSpec, TypeVar
 from cwl_prefect.backends.base import Backend, Identifying
 from cwl_prefect.cwl.reuse import reuse_wanted, tool_identity, updates_in_place
 from cwl_prefect.engine.cache_entry import capture, decode_entry, encode_entry, restore
-from cwl_prefect.engine.cache_key import call_key
+from cwl_prefect.engine.cache_key import call_key, for_people
 from cwl_prefect.engine.cache_store import DamagedError, LocalStore, Store
 from cwl_prefect.engine.checksums import LARGE, Checksums
 from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError, local_path
 from cwl_prefect.engine.key_locks import KeyLocks
 from cwl_prefect.flows.journal import Journal
-from cwl_prefect.model.cache import CacheEntry, CallKey, ToolIdentity
+from cwl_prefect.model.cache import CacheEntry, CallKey, StoredFile, ToolIdentity
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
 from cwl_prefect.settings import CacheMode, Settings, search_path
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
+SHARED = ".cached"  # beside the workspaces of a step's calls
 _INDICES = re.compile(r"\[[\d,]*\]")
 _POLL_INTERVAL_S = 0.1  # where another process runs an identical call
 
@@ -104,6 +106,7 @@ class CallCache:
         self._reading: dict[Path, asyncio.Future[str]] = {}
         self._flights: dict[str, asyncio.Future[None]] = {}
         self._stored: set[str] = set()
+        self._taken: set[str] = set()
         self._warned = False
 
     async def look_up(self, tool: ToolPlan, values: CwlObject, backend: Backend, place: CallPlace) -> Lookup:
@@ -124,6 +127,7 @@ class CallCache:
                 try:  # it may have been kept since
                     found = await self._found(key, fingerprints.objects, place)
                     if found is None:
+                        key = for_people(key)
                         self._journal.missed(place.step, place.name, key)
                         return Lookup(key=key, inputs=fingerprints.objects, release=release)
                 except BaseException:
@@ -238,17 +242,32 @@ class CallCache:
         return await self._in_thread(self._restored, entry, inputs, place)
 
     def _restored(self, entry: CacheEntry, inputs: list[CwlObject], place: CallPlace) -> CwlObject | None:
+        outdir = self._directory(entry, place)
         try:
-            if entry.files or entry.directories or entry.links:
-                _make_empty(place.outdir)
-            return restore(entry, place.outdir, inputs, self._store, self._checksums)
+            return restore(entry, outdir, inputs, self._store, self._checksums)
         except DamagedError as error:
             _logger.info("%s: a cached result is damaged and will be made again: %s", place.name, error)
             self._store.remove_entry(entry.key.digest)
         except OSError as error:
             _logger.warning("%s: a cached result cannot be used: %s", place.name, error)
-        shutil.rmtree(place.outdir, ignore_errors=True)
+        if outdir == place.outdir:
+            shutil.rmtree(outdir, ignore_errors=True)
         return None
+
+    def _directory(self, entry: CacheEntry, place: CallPlace) -> Path:
+        """Tell where outputs are put that were found: small files of different names share a directory for each step.
+
+        To make and remove a directory for each call would cost more than all else that a hit needs.
+        """
+        shared = place.outdir.parent / SHARED
+        names = {str(shared / file.path) for file in entry.files}
+        flat = not entry.directories and not entry.links and all(_is_plain(file) for file in entry.files)
+        if flat and self._taken.isdisjoint(names) and not any(map(os.path.lexists, names)):
+            self._taken |= names
+            return shared
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(place.outdir)
+        return place.outdir
 
     async def _locked(self, digest: str) -> bool:
         """Take the lock of a key, or wait for its holder in this run, or a while for one elsewhere."""
@@ -374,7 +393,5 @@ def _command_checksum(command: str | None, checksums: Checksums) -> str | None:
         return None
 
 
-def _make_empty(directory: Path) -> None:
-    if directory.exists():
-        shutil.rmtree(directory)
-    directory.mkdir(parents=True)
+def _is_plain(file: StoredFile) -> bool:
+    return file.content is not None and "/" not in file.path

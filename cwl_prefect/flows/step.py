@@ -121,7 +121,7 @@ class CallWork:
             await self.prepare()
         if self._lookup is not None and self._lookup.outputs is not None:
             run.tell_call(StepEventKind.CACHED, call.step, call.name)
-            return self._result(CallStatus.CACHED, self._lookup.outputs, _found_at(run, call).outdir)
+            return self._result(CallStatus.CACHED, self._lookup.outputs, None)
         if not run.retries.tried(call.name):
             run.tell_call(StepEventKind.STARTED, call.step, call.name)
         try:

@@ -136,9 +136,28 @@ async def test_a_call_that_ran_before_is_not_run(lab: Lab, size: int, keep: Keep
     assert (first.cached, second.cached) == (False, True)
     assert first.cache_key == second.cache_key
     assert contents(first) == contents(second)
-    assert "second" in str(second.workspace)
     assert [event.kind for event in lab.events] == [StepEventKind.CACHED]
     assert [line["hit"] for line in lab.journal("second")] == [True]
+
+
+async def test_small_files_of_different_names_share_a_directory(lab: Lab):
+    lab.text = """
+        cwlVersion: v1.2
+        class: CommandLineTool
+        baseCommand: count
+        inputs: {text: {type: string, inputBinding: {}}}
+        stdout: $(inputs.text).txt
+        outputs: {said: stdout}
+        """
+    async with lab.open("first") as run:
+        for text in "ab":
+            await lab.within(run, {"text": text})
+    async with lab.open("second") as run:
+        results = [await lab.within(run, {"text": text}, "step[1]") for text in "aba"]
+    places = [Path(result.outputs["said"]["location"].removeprefix("file://")) for result in results]
+    assert len(set(places)) == 3
+    assert places[0].parent == places[1].parent != places[2].parent
+    assert [place.read_text() for place in places] == ["count a\n", "count b\n", "count a\n"]
 
 
 async def test_other_inputs_are_another_call(lab: Lab):
@@ -169,7 +188,7 @@ async def test_identical_calls_at_once_run_once(lab: Lab):
     assert lab.runs == 1
     assert sorted(result.cached for result in results) == [False] + [True] * 19
     assert len({contents(result) for result in results}) == 1
-    assert len({result.workspace for result in results}) == 20
+    assert len({result.outputs["said"]["location"] for result in results}) == 20
 
 
 async def test_identical_calls_of_two_runs_run_once(lab: Lab):

@@ -187,7 +187,7 @@ class Settings(BaseSettings):
     cache: bool = Field(default=True, description="Reuse the outputs of calls that ran before with the same inputs.")
     cache_url: str | None = Field(
         default=None,
-        description="Where outputs of calls are kept: a directory; <home>/cache where none is given.",
+        description="Where outputs of calls are kept: a directory, or a URL of fsspec; <home>/cache by default.",
     )
     cache_mode: CacheMode = Field(
         default=CacheMode.CONTENT,

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from cwl_prefect import __version__
+from cwl_prefect.cli.cache_app import cache_app
 from cwl_prefect.cli.pool_app import pool_app
 from cwl_prefect.cli.run_app import add_run
 from cwl_prefect.cli.run_options import BackendChoice, StepOverrides
@@ -51,6 +52,7 @@ app.add_typer(server_app, name="server")
 app.add_typer(pool_app, name="pool")
 app.add_typer(runs_app, name="runs")
 app.add_typer(workspace_app, name="workspace")
+app.add_typer(cache_app, name="cache")
 
 Document = Annotated[
     str, typer.Argument(metavar="DOCUMENT", help="A CWL document: a path or URL, with #id for a part of it.")

@@ -179,13 +179,18 @@ def _may_be_job_order(document: str) -> bool:
 
 def _checked(overrides: Mapping[str, object]) -> Mapping[str, object]:
     ram = overrides.get("max_ram_mib")
-    return {**overrides, "max_ram_mib": _mebibytes(ram)} if isinstance(ram, str) else overrides
+    return {**overrides, "max_ram_mib": mebibytes(ram, "--max-ram")} if isinstance(ram, str) else overrides
 
 
-def _mebibytes(text: str) -> float:
+def mebibytes(text: str, option: str) -> float:
+    """Read an amount of memory or disk space in MiB, or with a unit as ``4G``.
+
+    Raises:
+        UsageError: It is none.
+    """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
     unit = match.group(2).lower() if match else "?"
     factor = MIB_PER_UNIT.get(unit.removesuffix("b").removesuffix("i"))
     if match is None or factor is None:
-        raise UsageError(f"--max-ram: {text!r} is no amount of memory.", hint="give MiB, or a unit as in 4G or 512M.")
+        raise UsageError(f"{option}: {text!r} is no size.", hint="give MiB, or a unit as in 4G or 512M.")
     return float(match.group(1)) * factor

@@ -44,8 +44,13 @@ class Store(Protocol):
         """Where it is, for people."""
         ...
 
-    def read_entry(self, key: str) -> bytes | None:
-        """Give an entry, or None where there is none that is whole."""
+    @property
+    def near(self) -> bool:
+        """Whether it answers faster than another thread could be asked."""
+        ...
+
+    def read_entry(self, key: str, *, used: bool = True) -> bytes | None:
+        """Give an entry, or None where there is none that is whole; ``used`` tells whether it is read to be used."""
         ...
 
     def write_entry(self, key: str, body: bytes) -> None:
@@ -103,19 +108,24 @@ class LocalStore:
         """The directory."""
         return str(self._root)
 
-    def read_entry(self, key: str) -> bytes | None:
-        """Give an entry, or None where there is none that is whole."""
+    @property
+    def near(self) -> bool:
+        """It is a directory."""
+        return True
+
+    def read_entry(self, key: str, *, used: bool = True) -> bytes | None:
+        """Give an entry, or None where there is none that is whole; ``used`` tells whether it is read to be used."""
         path = self._path("entries", key)
         try:
             with path.open("rb") as stream:
                 content = stream.read()
-                used = os.fstat(stream.fileno()).st_mtime
+                used_at = os.fstat(stream.fileno()).st_mtime
         except OSError:
             return None
         body = opened(content)
         if body is None:
             self.remove_entry(key)
-        elif time.time() - used > _USED_AGAIN_AFTER_S:
+        elif used and time.time() - used_at > _USED_AGAIN_AFTER_S:
             with contextlib.suppress(OSError):
                 os.utime(path)
         return body
@@ -251,8 +261,8 @@ class LocalStore:
         for path in sorted((self._root / kind).glob("??/[!.]*")):
             with contextlib.suppress(OSError):
                 status = path.stat()
-                used = status.st_mtime if kind == "entries" else max(status.st_mtime, status.st_ctime)
-                yield Kept(name=path.name, size=status.st_size, used_at=used)
+                used_at = status.st_mtime if kind == "entries" else max(status.st_mtime, status.st_ctime)
+                yield Kept(name=path.name, size=status.st_size, used_at=used_at)
 
 
 def sealed(body: bytes) -> bytes:

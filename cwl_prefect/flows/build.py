@@ -153,6 +153,8 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
         called_back(run),
         swept(plan, caller),
     ):
+        if run.cache is not None:
+            run.cache.begin(flow_run.name, plan.name)
         run.tell(RunStarted(flow_run_id=run_id, name=flow_run.name, url=_url(run_id)))
         try:
             outputs = await _driven(run, order)

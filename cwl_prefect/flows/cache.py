@@ -4,29 +4,32 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from cwl_prefect.backends.base import Backend, Identifying
-from cwl_prefect.cwl.reuse import reuse_wanted, tool_identity, updates_in_place
+from cwl_prefect.backends.base import Backend
+from cwl_prefect.cwl.reuse import updates_in_place
 from cwl_prefect.engine.cache_entry import capture, decode_entry, encode_entry, restore
-from cwl_prefect.engine.cache_key import call_key, for_people
-from cwl_prefect.engine.cache_store import DamagedError, LocalStore, Store
+from cwl_prefect.engine.cache_key import for_people
+from cwl_prefect.engine.cache_places import lock_file, open_store
+from cwl_prefect.engine.cache_store import DamagedError, Store
 from cwl_prefect.engine.checksums import LARGE, Checksums
-from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError, local_path
+from cwl_prefect.engine.fingerprint import NotReusableError, local_path
+from cwl_prefect.engine.journal import Journal
 from cwl_prefect.engine.key_locks import KeyLocks
-from cwl_prefect.flows.journal import Journal
-from cwl_prefect.model.cache import CacheEntry, CallKey, StoredFile, ToolIdentity
+from cwl_prefect.engine.overrides import tool_steps
+from cwl_prefect.errors import UsageError
+from cwl_prefect.flows.cache_keys import CallKeys, without_indices
+from cwl_prefect.model.cache import CacheEntry, CallKey, StoredFile
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
-from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
-from cwl_prefect.settings import CacheMode, Settings, search_path
+from cwl_prefect.model.values import CwlObject, file_objects
+from cwl_prefect.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,7 +37,6 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 SHARED = ".cached"  # beside the workspaces of a step's calls
-_INDICES = re.compile(r"\[[\d,]*\]")
 _POLL_INTERVAL_S = 0.1  # where another process runs an identical call
 
 
@@ -98,12 +100,9 @@ class CallCache:
         self._journal = journal
         self._settings = settings
         self._run_id = run_id
-        self._ontology = ontology
         self._refresh_all = refresh_all
         self._threads = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="cwl-cache")
-        self._identities: dict[tuple[str, bool], ToolIdentity] = {}
-        self._runners: dict[tuple[str, str], dict[str, CwlValue]] = {}
-        self._reading: dict[Path, asyncio.Future[str]] = {}
+        self._keys = CallKeys(checksums, settings, ontology, self._threads)
         self._flights: dict[str, asyncio.Future[None]] = {}
         self._stored: set[str] = set()
         self._taken: set[str] = set()
@@ -116,7 +115,7 @@ class CallCache:
             CwlPrefectError: Its image cannot be had, or ``enableReuse`` cannot be evaluated.
         """
         try:
-            fingerprints, key = await self._key(tool, values, backend, place)
+            fingerprints, key = await self._keys.make(tool, values, backend, step=place.step, name=place.name)
         except NotReusableError as error:
             self._journal.refused(place.step, place.name, str(error))
             return Lookup()
@@ -149,10 +148,14 @@ class CallCache:
             tool: Name of its tool.
             quickly: Whether its outputs are so small that a hop to a thread would cost more.
         """
-        if quickly:
+        if quickly and self._store.near:
             self._keep(lookup, outputs, place, tool)
         else:
             await self._in_thread(self._keep, lookup, outputs, place, tool)
+
+    def begin(self, name: str, workflow: str) -> None:
+        """Note the run's name, for whoever asks later."""
+        self._journal.began(name, workflow)
 
     def close(self) -> None:
         """Give back locks, files and threads."""
@@ -160,63 +163,6 @@ class CallCache:
         self._locks.close()
         self._journal.close()
         self._checksums.close()
-
-    async def _key(
-        self, tool: ToolPlan, values: CwlObject, backend: Backend, place: CallPlace
-    ) -> tuple[Fingerprints, CallKey]:
-        identity = self._identity(tool, containers=backend.capabilities.containers)
-        if not reuse_wanted(identity, tool, values, name=place.name):
-            raise NotReusableError("its WorkReuse says so")
-        if identity.obstacle is not None:
-            raise NotReusableError(identity.obstacle)
-        runner = await self._runner(identity, backend, place.step)
-        walks = _has_directories(values)
-        while True:
-            fingerprints = Fingerprints(
-                checksums=self._checksums,
-                visible=identity.visible,
-                by_metadata=self._settings.cache_mode is CacheMode.METADATA,
-            )
-            if walks:
-                key = await self._in_thread(call_key, identity, values, runner, fingerprints)
-            else:
-                key = call_key(identity, values, runner, fingerprints)
-            if key is not None:
-                return fingerprints, key
-            await asyncio.gather(*map(self._read, dict.fromkeys(fingerprints.unread)))
-
-    async def _read(self, path: Path) -> None:
-        """Compute the checksum of a large file, once however many calls need it."""
-        reading = self._reading.get(path)
-        if reading is None:
-            reading = asyncio.ensure_future(self._in_thread(self._checksums.compute, path))
-            self._reading[path] = reading
-            reading.add_done_callback(lambda _: self._reading.pop(path, None))
-        try:
-            await asyncio.shield(reading)
-        except OSError as error:
-            raise NotReusableError(f"{path} cannot be read: {error}") from error
-
-    def _identity(self, tool: ToolPlan, *, containers: bool) -> ToolIdentity:
-        found = self._identities.get((tool.digest, containers))
-        if found is None:
-            found = tool_identity(tool, self._ontology, containers=containers)
-            self._identities[tool.digest, containers] = found
-        return found
-
-    async def _runner(self, identity: ToolIdentity, backend: Backend, step: str) -> dict[str, CwlValue]:
-        path = _without_indices(step)
-        known = (path, repr((backend.name, identity.image, identity.command)))
-        if known not in self._runners:
-            named = await backend.identify(identity.image, step=path) if isinstance(backend, Identifying) else None
-            if named is None:
-                raise NotReusableError(f"the backend {backend.name} cannot tell what it runs in")
-            if identity.image is not None:
-                self._runners[known] = {"image": named, "name": identity.image.name}
-            else:
-                command = await self._in_thread(_command_checksum, identity.command, self._checksums)
-                self._runners[known] = {"process": named, "command": command, "name": identity.command}
-        return self._runners[known]
 
     def _refreshed(self, key: CallKey, step: str) -> bool:
         """Tell whether a call is to run although it is cached; what this run gave is fresh enough."""
@@ -227,19 +173,23 @@ class CallCache:
     async def _found(self, key: CallKey, inputs: list[CwlObject], place: CallPlace) -> CwlObject | None:
         if self._refreshed(key, place.step):
             return None
-        body = self._store.read_entry(key.digest)
-        if body is None:
-            return None
-        entry = decode_entry(key.digest, body)
+        near = self._store.near
+        entry = self._read(key.digest) if near else await self._in_thread(self._read, key.digest)
         if entry is None:
-            self._store.remove_entry(key.digest)
             return None
         expires_s = self._settings.cache_expiration_s
         if expires_s is not None and time.time() - entry.created_at > expires_s and key.digest not in self._stored:
             return None
-        if all(file.content is not None for file in entry.files):
+        if near and all(file.content is not None for file in entry.files):
             return self._restored(entry, inputs, place)
         return await self._in_thread(self._restored, entry, inputs, place)
+
+    def _read(self, digest: str) -> CacheEntry | None:
+        body = self._store.read_entry(digest)
+        entry = None if body is None else decode_entry(digest, body)
+        if body is not None and entry is None:
+            self._store.remove_entry(digest)
+        return entry
 
     def _restored(self, entry: CacheEntry, inputs: list[CwlObject], place: CallPlace) -> CwlObject | None:
         outdir = self._directory(entry, place)
@@ -340,17 +290,25 @@ def open_cache(plan: WorkflowPlan, settings: Settings, run_id: str) -> CallCache
 
     Prefect's own switches PREFECT_TASKS_REFRESH_CACHE and PREFECT_TASKS_DISABLE_CACHING are obeyed. A run with a tool
     that changes files in place has no cache: what such files held when they were made is lost.
+
+    Raises:
+        UsageError: A step to be refreshed does not exist, or the cache's URL is of no known kind.
     """
     from prefect.settings import PREFECT_TASKS_DISABLE_CACHING, PREFECT_TASKS_REFRESH_CACHE
 
-    if not settings.cache or PREFECT_TASKS_DISABLE_CACHING.value() or any(map(updates_in_place, _tools(plan))):
+    _check_refresh(plan, settings)
+    if (
+        not settings.cache
+        or PREFECT_TASKS_DISABLE_CACHING.value()
+        or any(isinstance(step.run, ToolPlan) and updates_in_place(step.run) for _, step in tool_steps(plan))
+    ):
         return None
     checksums = Checksums(settings.checksums)
-    root = Path(settings.cache_url) if settings.cache_url else settings.home / "cache"
+    store = open_store(settings.cache_url, settings.home, checksums)
     return CallCache(
-        store=LocalStore(root.absolute(), checksums),
+        store=store,
         checksums=checksums,
-        locks=KeyLocks(root.absolute() / "locks"),
+        locks=KeyLocks(lock_file(store, settings.home)),
         journal=Journal(settings.journals / f"{run_id}.jsonl"),
         settings=settings,
         run_id=run_id,
@@ -359,38 +317,19 @@ def open_cache(plan: WorkflowPlan, settings: Settings, run_id: str) -> CallCache
     )
 
 
-def _tools(plan: WorkflowPlan) -> Iterator[ToolPlan]:
-    for step in plan.steps:
-        if isinstance(step.run, ToolPlan):
-            yield step.run
-        else:
-            yield from _tools(step.run)
-
-
-def _has_directories(values: CwlObject) -> bool:
-    return any(found["class"] == "Directory" for found in file_objects(values))
+def _check_refresh(plan: WorkflowPlan, settings: Settings) -> None:
+    steps = [name for name, _ in tool_steps(plan)]
+    for pattern in settings.refresh:
+        if not any(_names(pattern, step) for step in steps):
+            raise UsageError(
+                f"--refresh: there is no step {pattern} in {plan.name}.", hint=f"its steps are: {', '.join(steps)}."
+            )
 
 
 def _names(pattern: str, step: str) -> bool:
     """Tell whether a step, or one that it is a part of, has a name; indices of scatters do not count."""
-    plain = _without_indices(step)
+    plain = without_indices(step)
     return fnmatchcase(plain, pattern) or fnmatchcase(plain, f"{pattern}.*")
-
-
-def _without_indices(step: str) -> str:
-    return _INDICES.sub("", step)
-
-
-def _command_checksum(command: str | None, checksums: Checksums) -> str | None:
-    """Give the checksum of the program that a command names on this machine, or None where it cannot be told."""
-    found = None if command is None else shutil.which(command, path=search_path())
-    if found is None or (command is not None and "/" in command and not command.startswith("/")):
-        return None
-    path = Path(found).resolve()
-    try:
-        return checksums.known(path, path.stat()) or checksums.compute(path)
-    except OSError:
-        return None
 
 
 def _is_plain(file: StoredFile) -> bool:

@@ -17,6 +17,7 @@ from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
 from cwl_prefect.engine.checksums import LARGE
 from cwl_prefect.engine.key_locks import KeyLocks
+from cwl_prefect.errors import UsageError
 from cwl_prefect.flows import cache as cached
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.run import Caller, Run, open_run
@@ -235,9 +236,10 @@ class TestSwitches:
         assert (await lab.call()).cached
 
     @pytest.mark.parametrize(("pattern", "runs"), [("align", 2), ("prepare", 2), ("al*", 1), ("other", 1), ("p*", 2)])
-    async def test_a_step_may_be_refreshed(self, lab: Lab, pattern: str, runs: int):
+    async def test_a_step_may_be_refreshed(self, lab: Lab, pattern: str, runs: int, monkeypatch: pytest.MonkeyPatch):
         await lab.call(step="prepare[3].align")
         lab.change(refresh=(f"prepare.{pattern}" if pattern == "align" else pattern,))
+        monkeypatch.setattr(cached, "_check_refresh", lambda *_: None)
         await lab.call(step="prepare[4].align")
         assert lab.runs == runs
         lab.change(refresh=())
@@ -245,10 +247,24 @@ class TestSwitches:
 
     async def test_refreshing_runs_identical_calls_once(self, lab: Lab):
         await lab.call()
-        lab.change(refresh=("align",))
+        lab.change(refresh=("tool",))
         async with lab.open() as run:
-            await asyncio.gather(*(lab.within(run, {"text": "a"}) for _ in range(3)))
+            await asyncio.gather(*(lab.within(run, {"text": "a"}, "tool") for _ in range(3)))
         assert lab.runs == 2
+
+    async def test_a_step_that_does_not_exist_cannot_be_refreshed(self, lab: Lab):
+        lab.change(refresh=("tool", "nope"))
+        with pytest.raises(UsageError, match="no step nope"):
+            await lab.call()
+
+    async def test_a_cache_by_url(self, lab: Lab, tmp_path: Path):
+        lab.size = 100_000
+        lab.change(cache_url=f"memory://{tmp_path.name}")
+        first = await lab.call()
+        second = await lab.call()
+        assert second.cached
+        assert contents(first) == contents(second)
+        assert not (lab.settings.home / "cache").exists()
 
     async def test_results_expire(self, lab: Lab):
         await lab.call()

@@ -1,0 +1,37 @@
+"""Open a call cache where a setting says that it lies: a directory, or a URL that fsspec knows."""
+
+import re
+import urllib.parse
+from pathlib import Path
+
+from cwl_prefect.engine.cache_store import LocalStore, Store
+from cwl_prefect.engine.checksums import Checksums
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
+
+
+def open_store(place: str | None, home: Path, checksums: Checksums) -> Store:
+    """Open a cache.
+
+    Args:
+        place: A directory or URL; None: the home's own.
+        home: The user's home of this program.
+        checksums: Remembers which objects are whole.
+
+    Raises:
+        UsageError: The URL is of no known kind, or needs a package that is not installed.
+    """
+    if place is None:
+        return LocalStore((home / "cache").absolute(), checksums)
+    if place.startswith("file://"):
+        return LocalStore(Path(urllib.parse.unquote(urllib.parse.urlsplit(place).path)), checksums)
+    if _URL.match(place):
+        from cwl_prefect.engine.cache_remote import open_remote
+
+        return open_remote(place)
+    return LocalStore(Path(place).expanduser().absolute(), checksums)
+
+
+def lock_file(store: Store, home: Path) -> Path:
+    """Tell where the locks of keys lie: with the cache, or on this machine where it is no directory."""
+    return Path(store.place) / "locks" if isinstance(store, LocalStore) else home / "cache.locks"

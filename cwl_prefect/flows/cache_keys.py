@@ -1,0 +1,145 @@
+"""Make the keys of a run's calls: gather what they are made of, without reading any file twice."""
+
+import asyncio
+import re
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from cwl_prefect.backends.base import Backend, Identifying
+from cwl_prefect.cwl.reuse import reuse_wanted, tool_identity
+from cwl_prefect.engine.cache_key import call_key
+from cwl_prefect.engine.checksums import Checksums
+from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError
+from cwl_prefect.model.cache import CallKey, ToolIdentity
+from cwl_prefect.model.plan import ToolPlan
+from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
+from cwl_prefect.settings import CacheMode, Settings, search_path
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_INDICES = re.compile(r"\[[\d,]*\]")
+
+
+class CallKeys:
+    """Makes keys; what is the same for many calls of a run is found out once.
+
+    Args:
+        checksums: Knows the checksums of files.
+        settings: What counts of an input file.
+        ontology: Format hierarchy of the run's plan.
+        threads: Read files and directories.
+    """
+
+    def __init__(
+        self,
+        checksums: Checksums,
+        settings: Settings,
+        ontology: tuple[tuple[str, str, str], ...],
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self._checksums = checksums
+        self._by_metadata = settings.cache_mode is CacheMode.METADATA
+        self._ontology = ontology
+        self._threads = threads
+        self._identities: dict[tuple[str, bool], ToolIdentity] = {}
+        self._runners: dict[tuple[str, str], dict[str, CwlValue]] = {}
+        self._reading: dict[Path, asyncio.Future[str]] = {}
+
+    async def make(
+        self, tool: ToolPlan, values: CwlObject, backend: Backend, *, step: str, name: str
+    ) -> tuple[Fingerprints, CallKey]:
+        """Make the key of a call; gives the fingerprints of its files too.
+
+        Args:
+            tool: Its tool.
+            values: Its inputs.
+            backend: Where it would run.
+            step: Path of its step.
+            name: Its name in errors.
+
+        Raises:
+            NotReusableError: It has none; the text says why.
+            CwlPrefectError: Its image cannot be had, or ``enableReuse`` cannot be evaluated.
+        """
+        identity = self._identity(tool, containers=backend.capabilities.containers)
+        if not reuse_wanted(identity, tool, values, name=name):
+            raise NotReusableError("its WorkReuse says so")
+        if identity.obstacle is not None:
+            raise NotReusableError(identity.obstacle)
+        runner = await self._runner(identity, backend, step)
+        walks = _has_directories(values)
+        while True:
+            fingerprints = Fingerprints(
+                checksums=self._checksums,
+                visible=identity.visible,
+                by_metadata=self._by_metadata,
+            )
+            if walks:
+                key = await self._in_thread(call_key, identity, values, runner, fingerprints)
+            else:
+                key = call_key(identity, values, runner, fingerprints)
+            if key is not None:
+                return fingerprints, key
+            await asyncio.gather(*map(self._checksum, dict.fromkeys(fingerprints.unread)))
+
+    async def _checksum(self, path: Path) -> None:
+        """Compute the checksum of a large file, once however many calls need it."""
+        reading = self._reading.get(path)
+        if reading is None:
+            reading = asyncio.ensure_future(self._in_thread(self._checksums.compute, path))
+            self._reading[path] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(path, None))
+        try:
+            await asyncio.shield(reading)
+        except OSError as error:
+            raise NotReusableError(f"{path} cannot be read: {error}") from error
+
+    def _identity(self, tool: ToolPlan, *, containers: bool) -> ToolIdentity:
+        found = self._identities.get((tool.digest, containers))
+        if found is None:
+            found = tool_identity(tool, self._ontology, containers=containers)
+            self._identities[tool.digest, containers] = found
+        return found
+
+    async def _runner(self, identity: ToolIdentity, backend: Backend, step: str) -> dict[str, CwlValue]:
+        path = without_indices(step)
+        known = (path, repr((backend.name, identity.image, identity.command)))
+        if known not in self._runners:
+            named = await backend.identify(identity.image, step=path) if isinstance(backend, Identifying) else None
+            if named is None:
+                raise NotReusableError(f"the backend {backend.name} cannot tell what it runs in")
+            if identity.image is not None:
+                self._runners[known] = {"image": named, "name": identity.image.name}
+            else:
+                command = await self._in_thread(_command_checksum, identity.command, self._checksums)
+                self._runners[known] = {"process": named, "command": command, "name": identity.command}
+        return self._runners[known]
+
+    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+
+def without_indices(step: str) -> str:
+    """Give the path of a step without the places in scatters around it."""
+    return _INDICES.sub("", step)
+
+
+def _has_directories(values: CwlObject) -> bool:
+    return any(found["class"] == "Directory" for found in file_objects(values))
+
+
+def _command_checksum(command: str | None, checksums: Checksums) -> str | None:
+    """Give the checksum of the program that a command names on this machine, or None where it cannot be told."""
+    found = None if command is None else shutil.which(command, path=search_path())
+    if found is None or (command is not None and "/" in command and not command.startswith("/")):
+        return None
+    path = Path(found).resolve()
+    try:
+        return checksums.known(path, path.stat()) or checksums.compute(path)
+    except OSError:
+        return None

@@ -122,6 +122,7 @@ class Settings(BaseSettings):
         description="A scatter wider than this groups several calls into one task run.",
     )
     group_size: int = Field(default=50, ge=1, description="Calls in one task run of a wide scatter.")
+    batch_parallel: int = Field(default=2, ge=1, description="Runs of a batch at once; they share the machine.")
     retries: int = Field(default=0, ge=0, description="Further tries of a call that fails with a temporaryFailCode.")
     memory_retries: int = Field(
         default=2, ge=0, description="Further tries of a call that was killed for want of memory, each with more of it."

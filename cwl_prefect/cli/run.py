@@ -10,6 +10,7 @@ from typing import TextIO
 from pydantic import JsonValue
 
 from cwl_prefect import api
+from cwl_prefect.cli.batch import Batch, prepare_items, run_batch
 from cwl_prefect.cli.exit_codes import SUCCESS
 from cwl_prefect.cli.failures import report_failure, settings_with
 from cwl_prefect.cli.input_flags import parse_input_arguments
@@ -32,6 +33,7 @@ class RunRequest:
     arguments: tuple[str, ...]  # document, job order, inputs as flags
     overrides: Mapping[str, object]  # settings by name; None: not given
     outdir: Path | None = None  # None: the current directory
+    batch: tuple[str, ...] = ()  # job orders and tables, beside those among the arguments
     quiet: bool = False
     verbose: bool = False
 
@@ -55,9 +57,30 @@ def run_document(request: RunRequest) -> int:
     configure_logging(quiet=request.quiet, verbose=request.verbose)
     with results_only() as results:
         settings = settings_with(_checked(request.overrides))
+        if request.batch:
+            return run_batch(batch_of(request, settings), results)
         work = prepare(request.arguments, settings, request.outdir)
         result = execute(work, quiet=request.quiet, verbose=request.verbose)
         return report(result, results)
+
+
+def batch_of(request: RunRequest, settings: Settings) -> Batch:
+    """Load the document and read the inputs of all runs of a batch; a shell gives most files among the arguments.
+
+    Raises:
+        UsageError: No document is given, a file does not exist, or a flag is wrong.
+        InputError: Inputs of some runs are wrong.
+    """
+    document, rest = _document_and_rest(request.arguments)
+    flags_from = next((place for place, argument in enumerate(rest) if argument.startswith("-")), len(rest))
+    plan = api.load_plan(document, settings=settings)
+
+    def load(job_order: CwlObject) -> WorkflowPlan:
+        overridden = not api.OVERRIDES.isdisjoint(job_order)
+        return api.load_plan(document, job_order=job_order, settings=settings) if overridden else plan
+
+    items = prepare_items((*request.batch, *rest[:flags_from]), rest[flags_from:], load, settings)
+    return Batch(items=items, settings=settings, outdir=(request.outdir or Path()).absolute(), quiet=request.quiet)
 
 
 def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None) -> Work:

@@ -33,6 +33,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
     on_error: options.OnErrorOption = None,  # noqa: ARG001
     retries: options.Retries = None,  # noqa: ARG001
     callbacks: options.Callbacks = None,  # noqa: ARG001
+    batch: options.Batch = None,
+    batch_parallel: options.BatchParallel = None,  # noqa: ARG001
     no_cache: options.NoCache = False,  # noqa: ARG001
     refresh: options.Refresh = None,  # noqa: ARG001
     cache: options.Cache = None,  # noqa: ARG001
@@ -54,6 +56,11 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
     overrides = options.settings_of(ctx.params)
     overrides["step_overrides"] = None if step_overrides is None else running.read_overrides(step_overrides)
     request = running.RunRequest(
-        arguments=tuple(arguments or ()), overrides=overrides, outdir=outdir, quiet=quiet, verbose=verbose
+        arguments=tuple(arguments or ()),
+        overrides=overrides,
+        outdir=outdir,
+        batch=tuple(batch or ()),
+        quiet=quiet,
+        verbose=verbose,
     )
     raise typer.Exit(running.run_document(request))

@@ -26,6 +26,7 @@ SETTINGS: Mapping[str, str] = {
     "on_error": "on_error",
     "retries": "retries",
     "callbacks": "callbacks",
+    "batch_parallel": "batch_parallel",
     "cache": "cache_url",
     "cache_mode": "cache_mode",
 }
@@ -108,6 +109,15 @@ Callbacks = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="What to call when something happens, as YAML.", rich_help_panel=FAILURES),
 ]
+Batch = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE...",
+        help="A run for each of these job orders, or each row of a CSV, TSV or JSONL table.",
+        rich_help_panel=MANY,
+    ),
+]
+BatchParallel = Annotated[int | None, typer.Option(help="Runs of the batch at once.", rich_help_panel=MANY)]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Run every call, and keep nothing for later runs.", rich_help_panel=CACHE)
 ]

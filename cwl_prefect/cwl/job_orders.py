@@ -21,6 +21,11 @@ def load_job_order(source: str | Path) -> CwlObject:
     return as_object(resolve_files(parsed, base, prefixes))
 
 
+def resolved_order(values: CwlObject, directory: Path) -> CwlObject:
+    """Make a job order of values whose relative paths start from a directory."""
+    return as_object(resolve_files(values, f"{directory.as_uri()}/", {}))
+
+
 def read_text(source: str | Path) -> tuple[str, str]:
     """Read a job order's text and give the URI of its directory, with a final slash.
 

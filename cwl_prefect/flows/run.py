@@ -2,9 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,17 @@ class Caller:
 
 
 CALLER: ContextVar[Caller | None] = ContextVar("cwl_prefect_caller", default=None)
+_MACHINE: ContextVar[ResourcePool | None] = ContextVar("cwl_prefect_machine", default=None)
+
+
+@contextmanager
+def one_machine(settings: Settings) -> Iterator[None]:
+    """Let all runs that are started meanwhile share the cores and memory of this machine."""
+    token = _MACHINE.set(ResourcePool.of_machine(settings))
+    try:
+        yield
+    finally:
+        _MACHINE.reset(token)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +146,7 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
     variables = job_variables(settings, steps)
     plan = with_overrides(plan, variables, steps, settings)
     backends = caller.backends or Backends(settings, pool=steps, variables=variables)
-    pool = ResourcePool.of_machine(settings)
+    pool = _MACHINE.get() or ResourcePool.of_machine(settings)
     cache = open_cache(plan, settings, run_id)
     most_ram_mib = math.inf if backends.cluster else pool.ram_mib
     places = Turns(settings.max_calls)

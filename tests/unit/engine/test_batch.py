@@ -1,0 +1,121 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect.engine.batch import RECORD, Done, Record, is_table, rows, run_key, sources, unique_keys, unique_names
+from cwl_prefect.errors import InputError, UsageError
+
+
+def written(directory: Path, name: str, text: str) -> Path:
+    path = directory / name
+    path.write_text(text)
+    return path
+
+
+class TestSources:
+    def test_files_stay_in_order_and_patterns_are_expanded(self, tmp_path):
+        for name in ("b.yml", "a.yml", "c.csv"):
+            (tmp_path / name).touch()
+        given = [str(tmp_path / "c.csv"), str(tmp_path / "*.yml")]
+        assert [path.name for path in sources(given)] == ["c.csv", "a.yml", "b.yml"]
+
+    def test_a_file_may_have_the_name_of_a_pattern(self, tmp_path):
+        (tmp_path / "a[1].yml").touch()
+        assert sources([str(tmp_path / "a[1].yml")]) == [tmp_path / "a[1].yml"]
+
+    def test_one_that_is_not_there_is_named(self, tmp_path):
+        with pytest.raises(UsageError, match=r"no file .*x\.yml"):
+            sources([str(tmp_path / "x.yml")])
+
+
+class TestTables:
+    def test_columns_are_inputs_and_empty_cells_are_left_out(self, tmp_path):
+        path = written(tmp_path, "t.csv", 'sample,reads\na,"x, y"\nb,\n')
+        assert [(row.number, row.cells) for row in rows(path)] == [
+            (1, {"sample": "a", "reads": "x, y"}),
+            (2, {"sample": "b"}),
+        ]
+
+    def test_tabs_and_byte_order_marks_are_understood(self, tmp_path):
+        path = tmp_path / "t.tsv"
+        path.write_bytes("\ufeffsample\treads\na\tb, c\n".encode())
+        assert [row.cells for row in rows(path)] == [{"sample": "a", "reads": "b, c"}]
+
+    def test_json_lines_keep_their_types(self, tmp_path):
+        path = written(tmp_path, "t.jsonl", '{"n": 1}\n\n{"n": [2]}\n')
+        assert [(row.place.rpartition(", ")[2], row.cells) for row in rows(path)] == [
+            ("row 1", {"n": 1}),
+            ("row 2", {"n": [2]}),
+        ]
+
+    @pytest.mark.parametrize(
+        ("name", "text", "said"),
+        [
+            ("t.csv", "a,a\n1,2\n", "two columns"),
+            ("t.csv", "a,\n1,2\n", "two columns"),
+            ("t.csv", "a\n1,2\n", "row 1: it has more cells"),
+            ("t.jsonl", "{\n", "row 1: no JSON"),
+            ("t.jsonl", "[1]\n", "row 1: not an object"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, tmp_path, name, text, said):
+        with pytest.raises(InputError, match=said):
+            list(rows(written(tmp_path, name, text)))
+
+    def test_job_orders_are_none(self):
+        assert not is_table(Path("a.yml"))
+        assert is_table(Path("A.CSV"))
+
+
+class TestKeys:
+    def test_workflow_inputs_and_files_make_the_key(self, tmp_path):
+        path = written(tmp_path, "in.txt", "1")
+        order = {"n": 1, "file": {"class": "File", "location": path.as_uri()}}
+        key = run_key("sha256:1", order)
+        assert key == run_key("sha256:1", dict(reversed(order.items())))
+        assert key != run_key("sha256:2", order)
+        assert key != run_key("sha256:1", {**order, "n": 2})
+        path.write_text("22")
+        assert key != run_key("sha256:1", order)
+
+    def test_a_touched_file_counts_as_changed(self, tmp_path):
+        path = written(tmp_path, "in.txt", "1")
+        order = {"file": {"class": "File", "location": path.as_uri()}}
+        key = run_key("sha256:1", order)
+        os.utime(path, ns=(1, 1))
+        assert key != run_key("sha256:1", order)
+
+    def test_the_same_inputs_twice_are_two_runs(self):
+        first, second = unique_keys(["a", "a"])
+        assert first == "a"
+        assert second not in ("a", "")
+        assert unique_keys(["a", "a"]) == [first, second]
+
+    def test_names_are_safe_and_unique(self):
+        found = unique_names(
+            ["a", "../b/c", "d", "d", "..", RECORD], ["1" * 64, "2" * 64, "3" * 64, "4" * 64, "5" * 64, "6" * 64]
+        )
+        assert found == ["a", "b_c", "d-33333333", "d-44444444", "run", f"{RECORD}-66666666"]
+
+
+class TestRecord:
+    def test_the_last_end_counts(self, tmp_path):
+        record = Record(tmp_path / "out")
+        assert record.completed() == {}
+        record.add(Done(key="1", name="a", status="failed"))
+        record.add(Done(key="2", name="b", status="completed", outputs={"n": 1}))
+        record.add(Done(key="1", name="a", status="completed"))
+        record.add(Done(key="3", name="c", status="partial"))
+        assert {key: done.outputs for key, done in Record(tmp_path / "out").completed().items()} == {
+            "1": {},
+            "2": {"n": 1},
+        }
+
+    def test_a_line_cut_short_is_left_out(self, tmp_path):
+        record = Record(tmp_path)
+        record.add(Done(key="1", name="a", status="completed"))
+        with (tmp_path / RECORD).open("a") as file:
+            file.write(json.dumps({"key": "2"})[:5])
+        assert list(record.completed()) == ["1"]

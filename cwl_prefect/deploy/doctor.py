@@ -15,10 +15,12 @@ from cwl_prefect.deploy.connection import Connection, connected
 from cwl_prefect.deploy.machine_checks import machine_findings
 from cwl_prefect.deploy.pools import PoolType, read_pool
 from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.flows.pool import job_variables
 from cwl_prefect.model.findings import Finding
 from cwl_prefect.settings import BackendName, Settings
 
 if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import WorkPool
 
 API, POOL = "Prefect API", "work pool"
@@ -45,7 +47,9 @@ async def examine(settings: Settings, pool_name: str | None = None) -> list[Find
     except CwlPrefectError as error:
         check = API if pool_name is None or not any(each.check == API for each in found) else POOL
         found.append(Finding.error(check, error.message, fix=error.hint or "see `cwl-prefect server status`."))
-    if pool is None or pool.type in (PoolType.DOCKER, PoolType.PROCESS):
+    if pool is None and settings.backend is BackendName.KUBERNETES:
+        found += await _on_kubernetes(settings, job_variables(settings, None))
+    elif pool is None or pool.type in (PoolType.DOCKER, PoolType.PROCESS):
         needed = settings.backend is BackendName.DOCKER or (pool is not None and pool.type == PoolType.DOCKER)
         if settings.backend is not BackendName.LOCAL:
             found += await asyncio.to_thread(docker_findings, settings.runs, needed=needed)
@@ -122,13 +126,19 @@ async def _merged(pool: "WorkPool", template: Mapping[str, JsonValue], connectio
 async def _cluster(pool: "WorkPool", connection: Connection, settings: Settings) -> list[Finding]:
     if pool.type != PoolType.KUBERNETES:
         return []
+    template = pool.base_job_template or _prefect_s_own(pool.type)
+    return await _on_kubernetes(settings, JobVariables(template=template), connection.client)
+
+
+async def _on_kubernetes(
+    settings: Settings, variables: JobVariables, client: "PrefectClient | None" = None
+) -> list[Finding]:
     try:
         from cwl_prefect.backends.kubernetes_checks import kubernetes_findings
 
-        template = pool.base_job_template or _prefect_s_own(pool.type)
-        return await kubernetes_findings(settings, JobVariables(template=template), client=connection.client)
-    except ImportError:
-        return []  # said with the template
+        return await kubernetes_findings(settings, variables, client=client)
+    except ImportError as error:
+        return [Finding.error("Kubernetes API", f"{error}.", fix="pip install 'cwl-prefect[kubernetes]'")]
 
 
 def _prefect_s_own(pool_type: str) -> dict[str, JsonValue]:

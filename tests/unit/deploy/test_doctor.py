@@ -3,6 +3,8 @@
 import errno
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,6 +12,7 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
+from cwl_prefect.backends import kubernetes_checks
 from cwl_prefect.backends.job_variables import packaged_template
 from cwl_prefect.cli import doctor as command
 from cwl_prefect.cli.app import app
@@ -18,6 +21,7 @@ from cwl_prefect.deploy.connection import Connection
 from cwl_prefect.deploy.machine_checks import directory_finding, package_findings, room_findings
 from cwl_prefect.flows.server import ApiEndpoint
 from cwl_prefect.model.findings import Finding, Severity, stops_runs
+from cwl_prefect.settings import BackendName, Settings
 
 OK, WARNING, ERROR = Severity.OK, Severity.WARNING, Severity.ERROR
 
@@ -116,6 +120,45 @@ class TestPool:
     async def test_a_pool_without_a_template_has_prefect_s_own(self) -> None:
         found = await self.findings(base_job_template={})
         assert not [message for severity, message in found if severity is ERROR]
+
+
+@pytest.mark.parametrize(
+    ("backend", "pool_type", "looked_at"),
+    [
+        ("auto", None, "docker"),
+        ("local", None, ""),
+        ("docker", None, "docker, needed"),
+        ("kubernetes", None, "kubernetes"),
+        ("auto", "docker", "docker, needed"),
+        ("auto", "process", "docker"),
+        ("auto", "kubernetes", "kubernetes"),
+    ],
+)
+async def test_the_engine_that_steps_would_use_is_looked_at(
+    backend: str, pool_type: str | None, looked_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def connected(_: object) -> AsyncIterator[Connection]:
+        yield Connection(client=FakeClient(), endpoint=ApiEndpoint(url="x", ui_url=None, started=False, ours=False))  # type: ignore[arg-type]
+
+    async def kubernetes(*_: object, **__: object) -> list[Finding]:
+        return [Finding.ok("engine", "kubernetes")]
+
+    def docker(_: object, *, needed: bool) -> list[Finding]:
+        return [Finding.ok("engine", "docker, needed" if needed else "docker")]
+
+    class FakeClient:
+        async def api_version(self) -> str:
+            return "3.8.8"
+
+        async def read_work_pool(self, name: str) -> Any:
+            return pool(type=pool_type, base_job_template=packaged_template(str(pool_type)))
+
+    monkeypatch.setattr(doctor, "connected", connected)
+    monkeypatch.setattr(doctor, "docker_findings", docker)
+    monkeypatch.setattr(kubernetes_checks, "kubernetes_findings", kubernetes)
+    found = await doctor.examine(Settings(home=tmp_path, backend=BackendName(backend)), pool_type and "site")
+    assert "".join(each.message for each in found if each.check == "engine") == looked_at
 
 
 @pytest.mark.parametrize(("severity", "code"), [(OK, 0), (WARNING, 0), (ERROR, 1)])

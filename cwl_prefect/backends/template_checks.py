@@ -12,7 +12,7 @@ from cwl_prefect.errors import UsageError
 from cwl_prefect.model.findings import Finding
 
 CHECK = "pool template"
-WORKDIR = "CWL_PREFECT_WORKDIR"
+WORKDIR, HOME = "CWL_PREFECT_WORKDIR", "CWL_PREFECT_HOME"
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 _EDIT = "edit the pool's base job template: `prefect work-pool update NAME --base-job-template FILE`"
@@ -107,18 +107,20 @@ def _docker(pool_type: str, properties: Mapping[str, JsonValue]) -> Iterator[Fin
             "no volume gives flow runs the engine's socket: a flow run on this pool cannot start containers for steps.",
             fix="add /var/run/docker.sock:/var/run/docker.sock to the default of volumes; not needed for --steps-pool.",
         )
-    environment = _default(properties, "env")
-    workdir = environment.get(WORKDIR) if isinstance(environment, dict) else None
+    default = _default(properties, "env")
+    environment = default if isinstance(default, dict) else {}
+    variable = WORKDIR if WORKDIR in environment else HOME
+    workdir = environment.get(variable)
     if not isinstance(workdir, str):
         yield Finding.warning(
             CHECK,
-            f"env does not say by {WORKDIR} where flow runs keep the files of steps.",
-            fix=f"add {WORKDIR} to the default of env, below a volume with the same path on both sides.",
+            f"env does not say by {HOME} or {WORKDIR} where flow runs keep the files of steps.",
+            fix=f"add {HOME} to the default of env, below a volume with the same path on both sides.",
         )
     elif not any(source == target and _within(workdir, target) for source, target in mounted):
         yield Finding.error(
             CHECK,
-            f"{WORKDIR} is {workdir}, which is below no volume with the same path on both sides: the engine will not "
+            f"{variable} is {workdir}, which is below no volume with the same path on both sides: the engine will not "
             "find the files of steps.",
             fix="add a volume as /var/lib/cwl-prefect:/var/lib/cwl-prefect that holds it.",
         )

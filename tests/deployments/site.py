@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,18 @@ class Site:
             assert time.monotonic() < deadline, f"{state} instead of {states}"
             time.sleep(0.3)
         return state
+
+    def wait_for(self, condition: Callable[[], object], *, timeout_s: float = 60) -> None:
+        """Wait until something holds."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+
+    def log_of(self, run: str) -> str:
+        """Give what a run told, for a failed test."""
+        asked = {"logs": {"flow_run_id": {"any_": [run]}}}
+        return "\n".join(line["message"] for line in httpx.post(f"{self.api}/logs/filter", json=asked).json())
 
     def outputs(self, run: str) -> dict:
         return json.loads((self.directory / "cwl-prefect/outputs" / run / "cwl-prefect-outputs.json").read_text())

@@ -78,7 +78,7 @@ def without_variable() -> dict[str, Any]:
             "no volume with the same path",
             id="other-path",
         ),
-        pytest.param("docker", packaged(env={}), "warning", "does not say by CWL_PREFECT_WORKDIR", id="no-workdir"),
+        pytest.param("docker", packaged(env={}), "warning", "does not say by CWL_PREFECT_HOME", id="no-workdir"),
         pytest.param("docker", packaged(cwl={"netwroks": []}), "error", "netwroks is no job variable", id="cwl"),
     ],
 )

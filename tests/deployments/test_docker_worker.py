@@ -1,0 +1,101 @@
+"""A flow run in a container that a real Docker worker started, with its steps in containers beside it."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deployments import image
+from tests.deployments.site import ENDED, Site, containers
+
+pytestmark = [pytest.mark.server, pytest.mark.docker]
+
+WORKFLOW = """\
+cwlVersion: v1.2
+class: Workflow
+requirements: {InlineJavascriptRequirement: {}}
+inputs: {text: File}
+outputs:
+  letters: {type: int, outputSource: count/letters}
+  where: {type: string, outputSource: upper/where}
+steps:
+  upper:
+    in: {text: text}
+    out: [upper, where]
+    run:
+      class: CommandLineTool
+      requirements: {DockerRequirement: {dockerPull: busybox}}
+      inputs: {text: File}
+      baseCommand: [sh, -c]
+      arguments: ['tr a-z A-Z < "$0" > upper; hostname > where', $(inputs.text.path)]
+      outputs:
+        upper: {type: File, outputBinding: {glob: upper}}
+        where:
+          type: string
+          outputBinding: {glob: where, loadContents: true, outputEval: "$(self[0].contents.trim())"}
+  count:
+    in: {text: upper/upper}
+    out: [letters]
+    run:
+      class: CommandLineTool
+      inputs: {text: File}
+      stdin: $(inputs.text.path)
+      baseCommand: [wc, -c]
+      stdout: n
+      outputs:
+        letters:
+          type: int
+          outputBinding: {glob: n, loadContents: true, outputEval: "$(parseInt(self[0].contents))"}
+"""
+SLEEPER = """\
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {DockerRequirement: {dockerPull: busybox}}
+inputs: {seconds: int}
+baseCommand: [sleep]
+arguments: [$(inputs.seconds)]
+outputs: {}
+"""
+
+
+@pytest.fixture(scope="module")
+def built(docker_engine_problem: str | None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    if docker_engine_problem is not None:
+        return docker_engine_problem  # each test says so by itself
+    return image.build(tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="module")
+def options(site: Site, built: str) -> Iterator[tuple[str, ...]]:
+    """Options of `deploy` for a pool of containers that see the site's directory where the host has it."""
+    site.run("cwl-prefect", "pool", "create", "in-docker", "--type", "docker")
+    volumes = ["/var/run/docker.sock:/var/run/docker.sock", f"{site.directory}:{site.directory}"]
+    home = {"CWL_PREFECT_HOME": str(site.directory / "cwl-prefect")}
+    with site.worker("in-docker"):
+        yield (
+            *("--image", built, "--job-variable", f"volumes={json.dumps(volumes)}"),
+            *("--job-variable", f"env={json.dumps(home)}"),
+        )
+
+
+def test_the_driver_and_its_steps_run_in_containers_side_by_side(site: Site, options: tuple[str, ...]) -> None:
+    (site.directory / "letters.txt").write_text("twelve chars")
+    deployment = site.deploy(WORKFLOW, *options, pool="in-docker")
+
+    run = site.start(deployment, text=str(site.directory / "letters.txt")).json()["id"]
+
+    assert site.until(run, *ENDED) == "COMPLETED", site.log_of(run)
+    assert site.outputs(run)["letters"] == len("twelve chars")
+    assert len(site.outputs(run)["where"]) == 12  # a container's own name
+    assert containers(f"cwl-prefect.io/flow-run-id={run}") == []
+
+
+def test_cancelling_a_run_in_a_container_removes_its_steps(site: Site, options: tuple[str, ...]) -> None:
+    run = site.start(site.deploy(SLEEPER, "--name", "sleeper", *options, pool="in-docker"), seconds=300).json()["id"]
+    label = f"cwl-prefect.io/flow-run-id={run}"
+    site.wait_for(lambda: containers(label))
+
+    site.run("prefect", "flow-run", "cancel", run)
+
+    assert site.until(run, *ENDED) == "CANCELLED"
+    site.wait_for(lambda: not containers(label))

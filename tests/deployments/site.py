@@ -80,8 +80,14 @@ class Site:
         return answer.json()
 
     def start(self, deployment: str, **parameters: object) -> httpx.Response:
+        """Start a run; again where the server says 503, since SQLite lets one write at a time (as Prefect's client)."""
         path = f"{self.api}/deployments/{deployment}/create_flow_run"
-        return httpx.post(path, json={"parameters": parameters}, timeout=60)
+        for _ in range(10):
+            answer = httpx.post(path, json={"parameters": parameters}, timeout=60)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(0.5)
+        return answer
 
     def state(self, run: str) -> str:
         return self.get(f"flow_runs/{run}")["state"]["type"]

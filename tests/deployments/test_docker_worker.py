@@ -88,6 +88,7 @@ def test_the_driver_and_its_steps_run_in_containers_side_by_side(site: Site, opt
     assert site.outputs(run)["letters"] == len("twelve chars")
     assert len(site.outputs(run)["where"]) == 12  # a container's own name
     assert containers(f"cwl-prefect.io/flow-run-id={run}") == []
+    site.wait_for(lambda: not containers(f"io.prefect.flow-run-id={run}"))
 
 
 def test_cancelling_a_run_in_a_container_removes_its_steps(site: Site, options: tuple[str, ...]) -> None:

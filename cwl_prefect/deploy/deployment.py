@@ -103,43 +103,44 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
     """
     from cwl_prefect.flows.nested import flow_name
 
-    client, plan = connection.client, request.plan
-    deployed = await asyncio.to_thread(Deployed.read, plan, request.inputs_file)
-    parameters = _parameters(request)
-    schedules = _schedules(request)
+    deployed = await asyncio.to_thread(Deployed.read, request.plan, request.inputs_file)
     if request.pool is not None:
         _demand_image(await read_pool(connection, request.pool), request)
-    flow_id = await client.create_flow_from_name(flow_name(plan.name))
-    full_name = f"{flow_name(plan.name)}/{request.name}"
+    full_name = f"{flow_name(request.plan.name)}/{request.name}"
     before = await _existing(connection, full_name)
-    version = plan.digest[:12]
-    deployment_id = await client.create_deployment(
-        flow_id=flow_id,
-        name=request.name,
-        version=version,
-        schedules=schedules or _kept_schedules(before),
-        concurrency_limit=request.concurrency_limit,
-        parameters=parameters,
-        description=plan.doc or plan.label,
-        work_pool_name=request.pool,
-        work_queue_name=request.queue,
-        tags=list(request.tags),
-        entrypoint=ENTRYPOINT,
-        parameter_openapi_schema=openapi_schema(deployed.form),
-        pull_steps=[{PULL_STEP: _unpack_inputs(request)}],
-        enforce_parameter_schema=True,
-        job_variables=_job_variables(request),
-    )
+    wanted = _wanted(request, deployed, before)
+    flow_id = await connection.client.create_flow_from_name(flow_name(request.plan.name))
+    deployment_id = await connection.client.create_deployment(flow_id=flow_id, **wanted)
+    command = f"{connection.worker_prefix}prefect worker start --pool {request.pool}"
     return DeploymentResult(
         deployment_id=deployment_id,
         full_name=full_name,
-        version=version,
+        version=wanted["version"],
         replaced=before.version if before is not None else None,
         form_url=connection.page(f"deployments/deployment/{deployment_id}/run"),
-        worker_command=f"{connection.worker_prefix}prefect worker start --pool {request.pool}"
-        if request.pool
-        else None,
+        worker_command=command if request.pool else None,
     )
+
+
+def _wanted(request: DeploymentRequest, deployed: Deployed, before: "DeploymentResponse | None") -> dict[str, Any]:
+    """Give what the deployment is to be, in the words of Prefect's client."""
+    plan = request.plan
+    return {
+        "name": request.name,
+        "version": plan.digest[:12],
+        "schedules": _schedules(request) or _kept_schedules(before),
+        "concurrency_limit": request.concurrency_limit,
+        "parameters": _parameters(request),
+        "description": plan.doc or plan.label,
+        "work_pool_name": request.pool,
+        "work_queue_name": request.queue,
+        "tags": list(request.tags),
+        "entrypoint": ENTRYPOINT,
+        "parameter_openapi_schema": openapi_schema(deployed.form),
+        "pull_steps": [{PULL_STEP: _unpack_inputs(request)}],
+        "enforce_parameter_schema": True,
+        "job_variables": _job_variables(request),
+    }
 
 
 def _unpack_inputs(request: DeploymentRequest) -> dict[str, str]:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.commands import command_environment
+from tests.conftest import missing_engine
+from tests.deployments import image
 from tests.deployments.site import Site
 
 
@@ -17,3 +19,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         made.run("cwl-prefect", "pool", "create", "here", "--type", "process")
         with made.worker("here"):
             yield made
+
+
+@pytest.fixture(scope="package")
+def built_image(docker_engine_problem: str | None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of the image of cwl-prefect."""
+    if docker_engine_problem is not None:
+        missing_engine(docker_engine_problem)
+    return image.build(tmp_path_factory.mktemp("image"))

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deployments import image
 from tests.deployments.site import ENDED, Site, containers
 
 pytestmark = [pytest.mark.server, pytest.mark.docker]
@@ -59,21 +58,14 @@ outputs: {}
 
 
 @pytest.fixture(scope="module")
-def built(docker_engine_problem: str | None, tmp_path_factory: pytest.TempPathFactory) -> str:
-    if docker_engine_problem is not None:
-        return docker_engine_problem  # each test says so by itself
-    return image.build(tmp_path_factory.mktemp("image"))
-
-
-@pytest.fixture(scope="module")
-def options(site: Site, built: str) -> Iterator[tuple[str, ...]]:
+def options(site: Site, built_image: str) -> Iterator[tuple[str, ...]]:
     """Options of `deploy` for a pool of containers that see the site's directory where the host has it."""
     site.run("cwl-prefect", "pool", "create", "in-docker", "--type", "docker")
     volumes = ["/var/run/docker.sock:/var/run/docker.sock", f"{site.directory}:{site.directory}"]
     home = {"CWL_PREFECT_HOME": str(site.directory / "cwl-prefect")}
     with site.worker("in-docker"):
         yield (
-            *("--image", built, "--job-variable", f"volumes={json.dumps(volumes)}"),
+            *("--image", built_image, "--job-variable", f"volumes={json.dumps(volumes)}"),
             *("--job-variable", f"env={json.dumps(home)}"),
         )
 

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.server
 
 TIME_LIMIT_S = 300
 ENGINES = ("docker", "kubernetes")
-NOT_RUN = ("pip ", "make ")  # covered by test_pages.py: the extras and targets that they name exist
+# Covered by test_pages.py (the extras and targets that they name exist), tests/deployments and tests/kubernetes.
+NOT_RUN = ("pip ", "make ", "docker ", "kubectl ")
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ from cwl_prefect.model.plan import ProcessClass, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import BackendName, Settings, search_path
 
-WORKDIR = "CWL_PREFECT_WORKDIR"
+WORKDIR, HOME = "CWL_PREFECT_WORKDIR", "CWL_PREFECT_HOME"
 
 FLOW_RUN = "FLOW-RUN-ID"
 """Stands for the identifier that the flow run will have."""
@@ -234,9 +234,11 @@ class _Explaining:
 def runs_of(settings: Settings, pool: StepsPool | None) -> Path:
     """Tell where workspaces are: what the settings say, or else what the pool's template says to its flow runs."""
     if settings.workdir is None and pool is not None and pool.type in (DOCKER, KUBERNETES):
-        stated = template_environment(pool.base_job_template).get(WORKDIR)
-        if isinstance(stated, str):
-            return Path(stated)
+        stated = template_environment(pool.base_job_template)
+        if WORKDIR in stated:
+            return Path(str(stated[WORKDIR]))
+        if HOME in stated:
+            return Settings(home=Path(str(stated[HOME])), workdir=None).runs
     return settings.runs
 
 

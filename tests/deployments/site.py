@@ -34,17 +34,21 @@ class Site:
         return self.api.removesuffix("/api")
 
     def run(self, command: str, *arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
+        done = self.run_anyhow(command, *arguments, cwd=self.directory)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def run_anyhow(self, command: str, *arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+        """Run a command, however it ends."""
+        return subprocess.run(
             [BIN / command, *arguments],
-            env=self.environment,
-            cwd=self.directory,
+            env=self.environment | {"PWD": str(cwd)},
+            cwd=cwd,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
 
     @contextmanager
     def worker(self, pool: str) -> Iterator[None]:
@@ -101,6 +105,12 @@ class Site:
             time.sleep(0.3)
         assert len(found) == 1
         return found[0]["id"]
+
+    def states_of(self, deployment: str) -> list[str]:
+        """Give the states of a deployment's runs."""
+        chosen = {"deployments": {"id": {"any_": [deployment]}}}
+        found = httpx.post(f"{self.api}/flow_runs/filter", json=chosen, timeout=60).json()
+        return [run["state"]["type"] for run in found]
 
     def until(self, run: str, *states: str, timeout_s: float = 120) -> str:
         deadline = time.monotonic() + timeout_s

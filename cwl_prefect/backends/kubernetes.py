@@ -174,6 +174,7 @@ class KubernetesBackend:
         running = self._running.get(handle.reference)
         ended = running is not None and running.outcome is not None
         cluster.launcher.ended(handle.reference)
+        await cluster.links.remove(handle.reference)
         if ended:
             await cluster.api.delete_job(cluster.defaults.namespace, handle.reference)
         else:
@@ -224,7 +225,7 @@ class KubernetesBackend:
             job=job,
             image=image.name,
             entry_point=image.entry_point,
-            mounts=mounts,
+            mounts=await cluster.links.placed(job_name(job.job_id), mounts),
             stdin=stdin,
             user=job.user or f"{os.geteuid()}:{os.getegid()}",
             init_container=await cluster.launcher.init_container(job_name(job.job_id)),

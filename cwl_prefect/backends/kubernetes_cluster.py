@@ -10,6 +10,7 @@ from cwl_prefect.backends.job_variables import JobVariables
 from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
 from cwl_prefect.backends.kubernetes_images import StepImages, inspect_here, logins, registry_lookup
 from cwl_prefect.backends.kubernetes_launcher import Launcher
+from cwl_prefect.backends.kubernetes_links import Links
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, KubernetesOptions, kubernetes_defaults
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, parts, text
 from cwl_prefect.backends.kubernetes_storage import Imports, Storage, demand_storage, mounted_storage, stated_storage
@@ -29,6 +30,7 @@ class Cluster:
     options: KubernetesOptions
     storage: Storage
     imports: Imports
+    links: Links
     launcher: Launcher
     images: StepImages
     owner: KubernetesObject | None = None
@@ -64,6 +66,7 @@ async def open_cluster(
         options=options_of(settings),
         storage=storage,
         imports=Imports(storage),
+        links=Links(storage),
         launcher=Launcher(storage, settings.kubernetes_helper_image),
         images=StepImages(inspect_here, registry_lookup(logins(secrets))),
         owner=_owner(own, defaults.namespace),

@@ -1,5 +1,6 @@
 """What a pod's state says about the call that it runs: how it ended, or what it is stuck at."""
 
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "
                        "ImageInspectError", "RegistryUnavailable"})  # fmt: skip
 _NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _HOPELESS_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+_HARMLESS_EVENTS = frozenset({"MissingClusterDNS"})
+_KILLED = (128 + signal.SIGKILL, 128 + signal.SIGTERM)
 _SHOWN_EVENTS = 4
 
 
@@ -75,6 +78,9 @@ def outcome_of(pod: KubernetesObject, job: ContainerJob) -> JobOutcome | None:
     disruption = _disruption(pod)
     if disruption is not None and (ended or text(pod, "status", "phase") == "Failed"):
         return _outcome(job, ended, disruption, message=_pod_message(pod))
+    deleted = bool(text(pod, "metadata", "deletionTimestamp"))
+    if deleted and (number(ended, "exitCode") in _KILLED or (not ended and text(pod, "status", "phase") == "Failed")):
+        return _outcome(job, ended, Reason.LOST, message=_pod_message(pod) or "its pod was deleted")
     if ended:
         return _judged(job, ended)
     if text(pod, "status", "phase") == "Failed":
@@ -123,7 +129,9 @@ def node_was_lost(events: Iterable[KubernetesObject]) -> bool:
 def told(events: Iterable[KubernetesObject]) -> str:
     """Give the last warnings among events, for people; empty where there are none."""
     warnings = [
-        f"{text(event, 'reason')}: {text(event, 'message')}" for event in events if text(event, "type") == "Warning"
+        f"{text(event, 'reason')}: {text(event, 'message')}"
+        for event in events
+        if text(event, "type") == "Warning" and text(event, "reason") not in _HARMLESS_EVENTS
     ]
     distinct = list(dict.fromkeys(warnings))
     return "; ".join(distinct[-_SHOWN_EVENTS:])

@@ -102,6 +102,16 @@ def test_a_pod_that_goes_on_has_no_outcome() -> None:
     assert outcome_of(pod("Pending"), JOB) is None
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "reason"), [(137, Reason.LOST), (143, Reason.LOST), (1, Reason.EXITED), (0, Reason.EXITED)]
+)
+def test_a_call_that_is_killed_with_its_pod_is_lost(exit_code: int, reason: Reason) -> None:
+    deleted = pod("Failed", terminated={"exitCode": exit_code})
+    outcome = outcome_of({**deleted, "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, JOB)
+    assert outcome is not None
+    assert outcome.reason is reason
+
+
 def test_a_pod_that_somebody_deleted_is_lost() -> None:
     assert outcome_of_deleted(pod("Running"), JOB).reason is Reason.LOST
 

@@ -1,0 +1,216 @@
+"""What goes wrong on a cluster: each fault ends as what it is, or is waited out."""
+
+import asyncio
+import io
+import os
+import tarfile
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import JsonValue
+
+from cwl_prefect.backends.base import execute
+from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin
+from cwl_prefect.backends.kubernetes import KubernetesBackend
+from cwl_prefect.backends.kubernetes_client import KubernetesApi
+from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason, Resources
+from tests.contract.backend_contract import BackendCase, JobMaker, until
+from tests.kubernetes.cluster import VARIABLES, cluster_settings
+from tests.kubernetes.proxy import Door, through
+
+pytestmark = pytest.mark.kubernetes
+
+SMALL = Resources(cores=0.01, ram_mib=32, tmpdir_mib=1)
+
+
+def variables(**given: JsonValue) -> JobVariables:
+    return replace(VARIABLES, layers=(Layer(origin=Origin.RUN, variables=given),))
+
+
+def with_template(change: Callable[[dict], None]) -> JobVariables:
+    import copy
+
+    template = copy.deepcopy(dict(VARIABLES.template))
+    change(template["job_configuration"]["job_manifest"]["spec"])
+    return JobVariables(template=template)
+
+
+@pytest.fixture
+async def other_backend(cluster: None, volume: Path) -> AsyncIterator[Callable[..., KubernetesBackend]]:
+    """Gives backends with other settings or variables."""
+    made: list[KubernetesBackend] = []
+
+    def make(given: JobVariables = VARIABLES, **changed: object) -> KubernetesBackend:
+        made.append(KubernetesBackend(cluster_settings(volume, **changed), given))
+        return made[-1]
+
+    yield make
+    for backend in made:
+        await backend.close()
+
+
+@pytest.fixture
+async def namespace(api: KubernetesApi) -> AsyncIterator[str]:
+    """A namespace of the test's own."""
+    name = f"cwl-prefect-test-{uuid.uuid4().hex[:8]}"
+    await api.request("POST", "/api/v1/namespaces", body={"metadata": {"name": name}})
+    yield name
+    await api.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+async def door(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
+    """The only way to the API server, for what connects from now on."""
+    kubeconfig = Path(os.environ.get("KUBECONFIG", Path.home() / ".kube" / "config"))
+    copy = tmp_path / "kubeconfig"
+    host, port = through(kubeconfig, copy, 0)
+    door = Door(host, port)
+    await door.open()
+    through(kubeconfig, copy, door.port)
+    monkeypatch.setenv("KUBECONFIG", str(copy))
+    yield door
+    await door.shut()
+
+
+class TestFaults(BackendCase):
+    async def run(self, backend: KubernetesBackend, job: ContainerJob, **changed: object) -> JobOutcome:
+        return await execute(backend, replace(job, **({"resources": SMALL} | changed)))
+
+    async def test_a_tool_that_needs_more_memory_than_it_asked_for(
+        self, backend: KubernetesBackend, make_job: JobMaker
+    ) -> None:
+        job = make_job(("tail", "/dev/zero"))
+        outcome = await self.run(backend, job)
+        assert (outcome.reason, outcome.exit_code) == (Reason.OUT_OF_MEMORY, 137)
+
+    async def test_an_image_that_nobody_has(self, backend: KubernetesBackend, make_job: JobMaker) -> None:
+        image = DockerImage(pull="127.0.0.1:1/no-such-image:1")
+        outcome = await self.run(backend, make_job(("true",)), image=image)
+        assert outcome.reason is Reason.NO_IMAGE
+        assert "127.0.0.1:1/no-such-image:1" in str(outcome.message)
+
+    async def test_a_container_that_cannot_be_made(
+        self, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
+    ) -> None:
+        def change(spec: dict) -> None:
+            container = spec["template"]["spec"]["containers"][0]
+            container["env"] = [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "no-such-secret", "key": "k"}}}]
+
+        outcome = await self.run(other_backend(with_template(change)), make_job(("true",)))
+        assert outcome.reason is Reason.NO_CONTAINER
+        assert "no-such-secret" in str(outcome.message)
+
+    async def test_a_request_that_no_node_can_meet(
+        self, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
+    ) -> None:
+        backend = other_backend(kubernetes_start_timeout_s=2)
+        outcome = await self.run(backend, make_job(("true",)), resources=Resources(cores=10_000, ram_mib=1))
+        assert outcome.reason is Reason.UNSCHEDULABLE
+        assert "Insufficient cpu" in str(outcome.message)
+
+    async def test_a_tool_that_fills_the_node_s_disk_is_evicted(
+        self, backend: KubernetesBackend, make_job: JobMaker
+    ) -> None:
+        job = make_job(("sh", "-c", "head -c 30000000 /dev/zero > /tmp/big; sleep 120"), env={"TMPDIR": "/tmp"})
+        outcome = await self.run(backend, job)
+        assert outcome.reason is Reason.EVICTED
+        assert "limit" in str(outcome.message)
+
+    async def test_a_job_that_passes_its_deadline_without_a_driver(
+        self, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
+    ) -> None:
+        def change(spec: dict) -> None:
+            spec["activeDeadlineSeconds"] = 3
+
+        outcome = await self.run(other_backend(with_template(change)), make_job(("sleep", "120")))
+        assert (outcome.reason, outcome.exit_code) == (Reason.TIMED_OUT, None)
+
+    async def test_a_pod_that_somebody_deletes(
+        self, backend: KubernetesBackend, api: KubernetesApi, make_job: JobMaker
+    ) -> None:
+        job = make_job(("sh", "-c", "echo started; sleep 120"))
+        running = asyncio.create_task(self.run(backend, job))
+        await until(lambda: running.done() or (job.stdout.exists() and job.stdout.read_bytes() == b"started\n"))
+        pods, _ = await api.pods("default", f"cwl-prefect.io/flow-run-id={job.labels['flow-run-id']}")
+        await api.delete_pod("default", str(pods[0]["metadata"]["name"]))  # type: ignore[index,call-overload]
+        assert (await running).reason is Reason.LOST
+
+    async def test_a_quota_of_five_pods_with_thirty_wanted(
+        self,
+        other_backend: Callable[..., KubernetesBackend],
+        api: KubernetesApi,
+        namespace: str,
+        make_job: JobMaker,
+    ) -> None:
+        quota: dict[str, JsonValue] = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "5"}}}
+        await api.request("POST", f"/api/v1/namespaces/{namespace}/resourcequotas", body=quota)
+        backend = other_backend(variables(namespace=namespace))
+        jobs = [make_job(("echo", "x"), suffix=f"-{number}") for number in range(30)]
+        outcomes = await asyncio.gather(*(self.run(backend, job) for job in jobs))
+        assert {outcome.exit_code for outcome in outcomes} == {0}
+        assert {job.stdout.read_bytes() for job in jobs} == {b"x\n"}
+
+    async def test_the_api_server_is_away_for_twenty_seconds(
+        self, door: Door, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
+    ) -> None:
+        backend = other_backend()
+        jobs = [make_job(("sh", "-c", "echo started; sleep 8; echo ended"), suffix=f"-{n}") for n in range(5)]
+        running = asyncio.gather(*(self.run(backend, job) for job in jobs[:4]))
+        await until(lambda: all(job.stdout.exists() and job.stdout.read_bytes() for job in jobs[:4]), 40)
+        await door.shut()
+        late = asyncio.create_task(self.run(backend, jobs[4]))  # created as soon as that is possible
+        await asyncio.sleep(20)
+        assert not late.done()
+        await door.open()
+        outcomes = [*await running, await late]
+        assert {outcome.exit_code for outcome in outcomes} == {0}
+        assert {job.stdout.read_bytes() for job in jobs} == {b"started\nended\n"}
+
+    async def test_a_watch_that_is_cut(
+        self, door: Door, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
+    ) -> None:
+        job = make_job(("sh", "-c", "echo started; sleep 2"))
+        running = asyncio.create_task(self.run(other_backend(), job))
+        await until(lambda: job.stdout.exists() and job.stdout.read_bytes() == b"started\n")
+        door.cut()
+        async with asyncio.timeout(15):
+            assert (await running).exit_code == 0
+
+    async def test_an_image_without_a_shell_with_an_entry_point(
+        self, docker_engine: None, backend: KubernetesBackend, make_job: JobMaker
+    ) -> None:
+        job = make_job(("hello", "there"))
+        outcome = await self.run(backend, job, image=DockerImage(pull=await asyncio.to_thread(shell_less_image)))
+        assert (outcome.exit_code, job.stdout.read_bytes()) == (0, b"hello there\n")
+
+
+def shell_less_image() -> str:
+    """Make an image that holds one program, which is its entry point: busybox under the name of echo."""
+    import docker
+
+    client = docker.from_env()
+    try:
+        program = client.containers.create("busybox:1.35")
+        try:
+            stream, _ = program.get_archive("/bin/busybox")
+            content = b"".join(stream)
+        finally:
+            program.remove()
+        with tarfile.open(fileobj=io.BytesIO(content)) as found:
+            member = found.extractfile("busybox")
+            assert member is not None
+            binary = member.read()
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as made:
+            entry = tarfile.TarInfo("echo")
+            entry.size, entry.mode = len(binary), 0o755
+            made.addfile(entry, io.BytesIO(binary))
+        client.api.import_image_from_data(
+            archive.getvalue(), repository="cwl-prefect-test/shell-less", tag="1", changes=['ENTRYPOINT ["/echo"]']
+        )
+    finally:
+        client.close()
+    return "cwl-prefect-test/shell-less:1"

@@ -22,8 +22,9 @@ PATIENCE_S = 600.0
 WATCH_S = 300
 """Seconds after which the server ends a watch, to be opened again."""
 
+_SILENCE_S = 90.0  # of a watch: servers send a bookmark about every minute
 _FIRST_PAUSE_S = 0.25
-_LONGEST_PAUSE_S = 10.0
+_LONGEST_PAUSE_S = 5.0
 _MOMENTARY = frozenset({408, 429, 500, 502, 503, 504})
 _GONE = 410
 _KILL_GRACE_S = 1
@@ -168,7 +169,9 @@ class KubernetesApi:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": WATCH_S,
         }
-        async with self._answer("GET", f"/api/v1/namespaces/{namespace}/pods", query, None, WATCH_S + 30) as answer:
+        async with self._answer(
+            "GET", f"/api/v1/namespaces/{namespace}/pods", query, None, silence_s=_SILENCE_S
+        ) as answer:
             if answer.status == _GONE:
                 raise HistoryLostError
             _demand_success(answer.status, "" if answer.status < 300 else await answer.text(), "watch pods")
@@ -210,17 +213,24 @@ class KubernetesApi:
             raise
 
     async def _once(self, method: str, path: str, query: Query, body: KubernetesObject | None) -> KubernetesObject:
-        async with self._answer(method, path, query, body, REQUEST_TIMEOUT_S) as answer:
+        async with self._answer(method, path, query, body) as answer:
             content = await answer.text()
             _demand_success(answer.status, content, f"{method} {path}")
             return cast("KubernetesObject", json.loads(content))
 
     @asynccontextmanager
     async def _answer(
-        self, method: str, path: str, query: Query, body: KubernetesObject | None, timeout_s: float
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        body: KubernetesObject | None,
+        *,
+        silence_s: float = 0,
     ) -> "AsyncIterator[ClientResponse]":
-        from aiohttp import ClientError
+        from aiohttp import ClientError, ClientTimeout
 
+        watch = ClientTimeout(sock_connect=REQUEST_TIMEOUT_S, sock_read=silence_s)
         headers = {"Accept": "application/json"}
         headers["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
         try:
@@ -232,7 +242,7 @@ class KubernetesApi:
                 body=body,
                 auth_settings=["BearerToken"],
                 _preload_content=False,
-                _request_timeout=timeout_s,
+                _request_timeout=watch if silence_s else REQUEST_TIMEOUT_S,
             )
             async with answer:
                 yield answer

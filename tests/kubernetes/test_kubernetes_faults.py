@@ -70,8 +70,11 @@ async def door(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     door = Door(host, port)
     await door.open()
     through(kubeconfig, copy, door.port)
-    monkeypatch.setenv("KUBECONFIG", str(copy))
+    from kubernetes_asyncio.config import kube_config
+
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(copy))  # read from KUBECONFIG at its import
     yield door
+    assert door.passed > 0
     await door.shut()
 
 

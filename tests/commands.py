@@ -18,6 +18,8 @@ def command_environment(directory: Path) -> Iterator[dict[str, str]]:
         "CWL_PREFECT_HOME": str(directory / "cwl-prefect"),
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "200",
+        # Prefect gives its own temporary server 20 s, in which one does not start on a busy machine.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     }
     yield chosen
     subprocess.run([BIN / "cwl-prefect", "server", "stop", "--force"], env=chosen, check=False, capture_output=True)

@@ -21,8 +21,8 @@ from cwl_prefect.cli.run import report
 from cwl_prefect.cli.terminal import results_only
 from cwl_prefect.errors import ServerError
 from cwl_prefect.flows import history, resuming
+from cwl_prefect.flows.connected import connected
 from cwl_prefect.flows.history import Filter, Line
-from cwl_prefect.flows.invoke import connected
 from cwl_prefect.settings import Settings
 
 T = TypeVar("T")

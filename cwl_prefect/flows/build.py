@@ -19,6 +19,7 @@ from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, ServerError
 from cwl_prefect.flows.audit import audited
 from cwl_prefect.flows.callbacks import called_back
 from cwl_prefect.flows.choose import Backends
+from cwl_prefect.flows.connected import ConnectedFlow
 from cwl_prefect.flows.drive import Driver, Scope
 from cwl_prefect.flows.failures import told_by_state
 from cwl_prefect.flows.hooks import reap
@@ -101,8 +102,9 @@ async def _ending(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) 
 
 
 def _flow(body: Callable[..., Any], plan: WorkflowPlan, settings: Settings, *, validate: bool) -> Flow[..., Any]:
-    return Flow(
+    return ConnectedFlow.of(
         body,
+        settings,
         name=flow_name(plan.name),
         version=plan.digest[:12],
         description=plan.doc or plan.label,

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,16 +10,15 @@ from prefect import State
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import CancelledRun
 from prefect.flow_engine import run_flow
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 from pydantic import JsonValue
 
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, ServerError, StepError, TimeLimitError
 from cwl_prefect.flows.build import build_flow, build_reference_flow, prepared
 from cwl_prefect.flows.choose import Backends
+from cwl_prefect.flows.connected import connected
 from cwl_prefect.flows.params import parameter_names
 from cwl_prefect.flows.run import CALLER, Caller
-from cwl_prefect.flows.server import ApiEndpoint, lease
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observer
 from cwl_prefect.model.plan import WorkflowPlan
@@ -61,18 +59,6 @@ async def invoke(  # noqa: PLR0913 - all that a caller may choose
     async with connected(settings):
         await call(plan, job_order, caller)
     return caller
-
-
-@asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[ApiEndpoint]:
-    """Let Prefect work with the API that runs use, which stays for as long as this is open.
-
-    Raises:
-        ServerError: The configured API does not answer, or the local server does not start.
-    """
-    async with lease(settings) as endpoint:
-        with temporary_settings(updates=_api_settings(endpoint)):
-            yield endpoint
 
 
 async def call(
@@ -119,12 +105,6 @@ async def call(
         caller.errors.append(_api_error(error))
     finally:
         CALLER.reset(token)
-
-
-def _api_settings(endpoint: ApiEndpoint) -> dict[Any, Any]:
-    if not endpoint.ours:
-        return {}
-    return {PREFECT_API_URL: endpoint.url, PREFECT_UI_URL: endpoint.ui_url}
 
 
 def _too_long(settings: Settings) -> TimeLimitError:

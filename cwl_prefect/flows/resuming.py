@@ -26,7 +26,8 @@ from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.claim import is_driven
-from cwl_prefect.flows.invoke import call, connected
+from cwl_prefect.flows.connected import connected
+from cwl_prefect.flows.invoke import call
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.model.events import Observer
 from cwl_prefect.settings import Settings

@@ -10,6 +10,7 @@ from prefect.states import Completed, Failed
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
 from cwl_prefect.errors import InputError, ServerError, StepError, TimeLimitError
+from cwl_prefect.flows import connected as connecting
 from cwl_prefect.flows import invoke as invoking
 from cwl_prefect.flows.invoke import LARGEST_PARAMETERS, invoke
 from cwl_prefect.flows.run import CALLER
@@ -69,7 +70,7 @@ class Prefect:
 @pytest.fixture
 def prefect(monkeypatch) -> Prefect:
     found = Prefect()
-    monkeypatch.setattr(invoking, "lease", found.lease)
+    monkeypatch.setattr(connecting, "lease", found.lease)
     monkeypatch.setattr(invoking, "build_flow", found.flow("flow"))
     monkeypatch.setattr(invoking, "build_reference_flow", found.flow("reference"))
     return found
@@ -183,6 +184,6 @@ class TestFailures:
             raise ServerError("no server")
             yield
 
-        monkeypatch.setattr(invoking, "lease", lease)
+        monkeypatch.setattr(connecting, "lease", lease)
         with pytest.raises(ServerError):
             await call(plan, {"x": "hi"}, tmp_path)

@@ -111,7 +111,7 @@ bench: $(VENV)/.dev-stamp ## Measure against cwltool and the project's bars [ROW
 
 # --- quality --------------------------------------------------------------------------------------------------------------------------
 
-WORDS := cwl_prefect docs examples tests Makefile README.md CHANGELOG.md CONTRIBUTING.md pyproject.toml
+WORDS := cwl_prefect deployments docs examples templates tests Makefile README.md CHANGELOG.md CONTRIBUTING.md pyproject.toml
 
 .PHONY: check
 check: $(VENV)/.dev-stamp ## Lint, check format, types, import contracts and spelling, and check that these checks find faults

@@ -21,15 +21,21 @@ def open_store(place: str | None, home: Path, checksums: Checksums) -> Store:
     Raises:
         UsageError: The URL is of no known kind, or needs a package that is not installed.
     """
-    if place is None:
-        return LocalStore((home / "cache").absolute(), checksums)
-    if place.startswith("file://"):
-        return LocalStore(Path(urllib.parse.unquote(urllib.parse.urlsplit(place).path)), checksums)
-    if _URL.match(place):
+    if place is not None and _URL.match(place) and not place.startswith("file://"):
         from cwl_prefect.engine.cache_remote import open_remote
 
         return open_remote(place)
-    return LocalStore(Path(place).expanduser().absolute(), checksums)
+    store = LocalStore(_directory(place, home).absolute(), checksums)
+    store.remove_leftovers()
+    return store
+
+
+def _directory(place: str | None, home: Path) -> Path:
+    if place is None:
+        return home / "cache"
+    if place.startswith("file://"):
+        return Path(urllib.parse.unquote(urllib.parse.urlsplit(place).path))
+    return Path(place).expanduser()
 
 
 def lock_file(store: Store, home: Path) -> Path:

@@ -8,8 +8,9 @@ import contextlib
 import hashlib
 import os
 import shutil
+import socket
 import stat
-import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from cwl_prefect.engine.checksums import Checksums
 from cwl_prefect.engine.copying import clone, copy_content
 from cwl_prefect.model.cache import StoredFile
 
+_PARTS = "parts"
+_ABANDONED_AFTER_S = 86_400.0  # on a machine whose processes cannot be seen
 _USED_AGAIN_AFTER_S = 3600.0  # an entry's time of use is not written more often
 
 
@@ -138,13 +141,9 @@ class LocalStore:
         """
         path = self._path("entries", key)
         self._make(path.parent)
-        part = path.with_name(f".{key}.{os.getpid()}.{time.monotonic_ns()}.part")
-        try:
+        with self._aside() as part:
             part.write_bytes(sealed(body))
             part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
 
     def put(self, file: StoredFile, source: Path) -> None:
         """Keep a file's content; a whole object of that content stays, a damaged one is replaced.
@@ -156,8 +155,7 @@ class LocalStore:
         if path.exists() and self._is_whole(path, file):
             return
         self._make(path.parent)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".", suffix=".part") as aside:
-            part = Path(aside) / "object"
+        with self._aside() as part:
             if self._take(source, part, executable=file.executable):
                 self._checksums.remember(path, part.stat(), file.checksum, lasting=True)
                 part.replace(path)
@@ -215,6 +213,25 @@ class LocalStore:
             return False
         return name.startswith(f"{checksum.removeprefix('sha1$')}-")
 
+    def remove_leftovers(self) -> None:
+        """Remove what processes left that were killed while they wrote."""
+        with contextlib.suppress(OSError), os.scandir(self._root / _PARTS) as parts:
+            for part in parts:
+                with contextlib.suppress(OSError):
+                    if _is_abandoned(part):
+                        Path(part.path).unlink()
+
+    @contextlib.contextmanager
+    def _aside(self) -> Iterator[Path]:
+        """Give a path that nobody else uses, and leave nothing there."""
+        directory = self._root / _PARTS
+        self._make(directory)
+        part = directory / f"{os.getpid()}.{time.monotonic_ns()}.{threading.get_ident()}.{socket.gethostname()}"
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+
     def _is_whole(self, path: Path, file: StoredFile) -> bool:
         try:
             status = path.lstat()
@@ -263,6 +280,21 @@ class LocalStore:
                 status = path.stat()
                 used_at = status.st_mtime if kind == "entries" else max(status.st_mtime, status.st_ctime)
                 yield Kept(name=path.name, size=status.st_size, used_at=used_at)
+
+
+def _is_abandoned(part: "os.DirEntry[str]") -> bool:
+    pid, _, rest = part.name.partition(".")
+    if not pid.isdecimal():
+        return False  # not ours
+    if not rest.endswith(f".{socket.gethostname()}"):
+        return time.time() - part.stat(follow_symlinks=False).st_mtime > _ABANDONED_AFTER_S
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def sealed(body: bytes) -> bytes:

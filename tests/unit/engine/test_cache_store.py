@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import socket
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,19 @@ class TestEntries:
     @pytest.mark.parametrize("body", [b"", b"x\ny", b"\n"])
     def test_sealing_is_undone_by_opening(self, body: bytes):
         assert opened(sealed(body)) == body
+
+
+def test_leftovers_of_killed_processes_are_removed(store: LocalStore, tmp_path: Path):
+    store.write_entry("abcd", b"{}")
+    parts = tmp_path / "cache" / "parts"
+    here = socket.gethostname()
+    ours, dead = parts / f"{os.getpid()}.1.1.{here}", parts / f"{2**22 + 1}.1.1.{here}"
+    old, new = parts / "1.1.1.else.where", parts / "2.1.1.else.where"
+    for path in (ours, dead, old, new, parts / "something else"):
+        path.write_text("")
+    os.utime(old, (1000, 1000))
+    store.remove_leftovers()
+    assert sorted(path.name for path in parts.iterdir()) == sorted([ours.name, new.name, "something else"])
 
 
 class TestObjects:

@@ -1,0 +1,78 @@
+"""A driver that is killed in the middle of a scatter, and the same run again."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect.backends.kubernetes_client import connect
+from tests.commandline.driving import CommandLine, until
+from tests.commands import command_environment
+from tests.kubernetes.cluster import HELPER_IMAGE
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.server]
+
+WIDTH = 20
+WORKFLOW = """
+    cwlVersion: v1.2
+    class: Workflow
+    requirements: {ScatterFeatureRequirement: {}}
+    inputs: {numbers: "int[]"}
+    outputs: {names: {type: "string[]", outputSource: sleep/name}}
+    steps:
+      sleep:
+        in: {number: numbers}
+        out: [name]
+        scatter: number
+        run:
+          class: CommandLineTool
+          hints: {DockerRequirement: {dockerPull: "busybox:1.35"}}
+          requirements: {ResourceRequirement: {coresMin: 0.01, ramMin: 16, tmpdirMin: 1}}
+          inputs: {number: int}
+          baseCommand: [sh, -c, "hostname; sleep 15"]
+          stdout: name
+          outputs:
+            name: {type: string, outputBinding: {glob: name, loadContents: true, outputEval: "$(self[0].contents)"}}
+    """
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[CommandLine]:
+    for environment in command_environment(tmp_path / "home"):
+        chosen = {
+            **environment,
+            "CWL_PREFECT_WORKDIR": str(tmp_path / "runs"),
+            "CWL_PREFECT_KUBERNETES_VOLUME": f"hostPath:{tmp_path}",
+            "CWL_PREFECT_KUBERNETES_HELPER_IMAGE": HELPER_IMAGE,
+        }
+        yield CommandLine(environment=chosen, directory=tmp_path)
+
+
+async def pods_of(run_id: str) -> set[str]:
+    api = await connect()
+    try:
+        pods, _ = await api.pods("default", f"cwl-prefect.io/flow-run-id={run_id}")
+    finally:
+        await api.close()
+    return {str(pod["metadata"]["name"]) for pod in pods}  # type: ignore[index,call-overload]
+
+
+async def test_jobs_of_a_killed_driver_are_adopted_and_none_runs_twice(cluster: None, command: CommandLine) -> None:
+    command.write("flow.cwl", WORKFLOW)
+    command.write("order.json", json.dumps({"numbers": list(range(WIDTH))}))
+    runs = command.directory / "runs"
+    driver = command.start("run", "--backend", "kubernetes", "--outdir", command.outdir, "flow.cwl", "order.json")
+    until(lambda: len([path for path in runs.rglob("name") if path.stat().st_size]) == WIDTH, 120)
+    driver.signal(signal.SIGKILL)
+    driver.ended()
+    run_id = next(path.parent.name for path in runs.glob("*/run.json"))
+    before = await pods_of(run_id)
+
+    ended = command("runs", "resume", run_id)
+
+    names = [str(name).strip() for name in ended.outputs["names"]]  # type: ignore[attr-defined]
+    assert len(before) == WIDTH
+    assert set(names) == before
+    assert await pods_of(run_id) == set()

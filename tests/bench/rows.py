@@ -203,6 +203,30 @@ def docker_50(bench: Bench) -> Iterator[Check]:
     yield _ratio("docker-50", "50-wide scatter in Docker", 0.5, runs)
 
 
+def kubernetes_step(bench: Bench) -> Iterator[Check]:
+    """One call that does nothing on Kubernetes, several times, against a bare Job."""
+    yield _against_bare_jobs(
+        bench, "kubernetes-step", "no-op step on Kubernetes", 1.3, width=1, repeat=5 * bench.repeat
+    )
+
+
+def kubernetes_50(bench: Bench) -> Iterator[Check]:
+    """50 calls at once on Kubernetes, against 50 bare Jobs."""
+    yield _against_bare_jobs(
+        bench, "kubernetes-50", "50-wide scatter on Kubernetes", 1.2, width=50, repeat=bench.repeat
+    )
+
+
+def _against_bare_jobs(bench: Bench, row: str, what: str, bar: float, *, width: int, repeat: int) -> Check:
+    from tests.bench import jobs
+
+    times = jobs.measure(bench.documents / row, width=width, repeat=repeat)
+    figure = median(times.ours) / median(times.bare)
+    return Check(
+        row=row, what=what, figure=figure, bar=bar, unit="times bare Jobs", ours=times.ours, reference=times.bare
+    )
+
+
 ROWS: dict[str, Callable[[Bench], Iterator[Check]]] = {
     "echo": echo_once,
     "chain-100": chain_100,
@@ -211,6 +235,8 @@ ROWS: dict[str, Callable[[Bench], Iterator[Check]]] = {
     "cached-1000": cached_1000,
     "scatter-10000": scatter_10000,
     "docker-50": docker_50,
+    "kubernetes-step": kubernetes_step,
+    "kubernetes-50": kubernetes_50,
     "echo-from-nothing": echo_from_nothing,
     "echo-fresh-home": echo_fresh_home,
 }

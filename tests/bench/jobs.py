@@ -1,0 +1,123 @@
+"""What a step costs on Kubernetes beside a bare Job of the same image and requests, both in this process."""
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from cwl_prefect.backends.base import execute
+from cwl_prefect.backends.kubernetes import KubernetesBackend
+from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, text
+from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
+from cwl_prefect.model.job import ContainerJob, DockerImage, Mount, Resources
+from tests.bench.processes import BenchError
+from tests.kubernetes.cluster import VARIABLES, cluster_settings, problem
+
+IMAGE, LABEL, NAMESPACE = "busybox:1.35", "cwl-prefect.io/bench", "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Seconds of steps and of bare Jobs, measured in turn."""
+
+    ours: tuple[float, ...]
+    bare: tuple[float, ...]
+
+
+def measure(volume: Path, *, width: int, repeat: int) -> Times:
+    """Run so many calls at once, and so many bare Jobs, in turn.
+
+    Raises:
+        BenchError: There is no cluster.
+    """
+    found = problem()
+    if found is not None:
+        raise BenchError(found)
+    return asyncio.run(_measure(volume.resolve(), width, repeat))
+
+
+async def _measure(volume: Path, width: int, repeat: int) -> Times:
+    api, backend = await connect(), KubernetesBackend(cluster_settings(volume), VARIABLES)
+    ours, bare = [], []
+    try:
+        await execute(backend, _job(volume, "first"))  # connects, and brings the launcher
+        for number in range(repeat):
+            began = time.monotonic()
+            await _bare(api, f"{number}-{uuid.uuid4().hex[:6]}", width)
+            bare.append(round(time.monotonic() - began, 3))
+            await asyncio.sleep(1 + width / 10)  # the node clears away what ended
+            jobs = [_job(volume, f"{number}-{index}") for index in range(width)]
+            began = time.monotonic()
+            outcomes = await asyncio.gather(*(execute(backend, job) for job in jobs))
+            ours.append(round(time.monotonic() - began, 3))
+            if any(outcome.exit_code != 0 for outcome in outcomes):
+                raise BenchError("a step failed")
+            await asyncio.sleep(1 + width / 10)
+    finally:
+        await backend.close()
+        await api.close()
+    return Times(ours=tuple(ours), bare=tuple(bare))
+
+
+def _job(volume: Path, name: str) -> ContainerJob:
+    place = volume / name
+    for part in ("out", "tmp"):
+        (place / part).mkdir(parents=True)
+    return ContainerJob(
+        job_id=f"bench-{uuid.uuid4().hex}-{name}",
+        name="bench",
+        image=DockerImage(pull=IMAGE),
+        command=("true",),
+        env={"TMPDIR": "/tmp"},
+        mounts=(
+            Mount(source=place / "out", target="/out", writable=True),
+            Mount(source=place / "tmp", target="/tmp", writable=True),
+        ),
+        workdir="/out",
+        stdin=None,
+        stdout=place / "stdout",
+        stderr=place / "stderr",
+        resources=Resources(cores=0.01, ram_mib=16, tmpdir_mib=1),
+        labels={"flow-run-id": "bench"},
+    )
+
+
+async def _bare(api: KubernetesApi, run: str, width: int) -> None:
+    """Create Jobs at once, watch them to their end and delete them."""
+    watch = PodWatch(api, NAMESPACE, f"{LABEL}={run}")
+    names = [f"cwl-bench-{run}-{index}" for index in range(width)]
+    followed = [watch.follow(name) for name in names]
+    await asyncio.gather(*(api.create_job(NAMESPACE, _manifest(name, run)) for name in names))
+    await asyncio.gather(*map(_ended, followed))
+    await asyncio.gather(*(api.delete_job(NAMESPACE, name) for name in names))
+    await watch.close()
+
+
+async def _ended(followed: Followed) -> None:
+    while followed.pod is None or text(followed.pod, "status", "phase") not in ("Succeeded", "Failed"):
+        followed.changed.clear()
+        await followed.changed.wait()
+
+
+def _manifest(name: str, run: str) -> KubernetesObject:
+    container: KubernetesObject = {
+        "name": "true",
+        "image": IMAGE,
+        "command": ["true"],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "10m", "memory": "16Mi"}},
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "labels": {LABEL: run}},
+        "spec": {
+            "backoffLimit": 0,
+            "ttlSecondsAfterFinished": 600,
+            "template": {
+                "metadata": {"labels": {LABEL: run}},
+                "spec": {"restartPolicy": "Never", "containers": [container]},
+            },
+        },
+    }

@@ -1,0 +1,81 @@
+"""What a Prefect user does: retry and run again, schedule and pause, deploy by Prefect's own command."""
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.commands import PROJECT
+from tests.deployments.site import ENDED, Site
+
+pytestmark = pytest.mark.server
+
+NEEDS_FILE = """\
+cwlVersion: v1.2
+class: CommandLineTool
+inputs: {path: File}
+baseCommand: [cat]
+arguments: [$(inputs.path.path)]
+stdout: content
+outputs: {content: stdout}
+"""
+
+
+def retry(site: Site, run: str) -> None:
+    """Press the button `Retry` of a run that ended."""
+    state = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
+    httpx.post(f"{site.api}/flow_runs/{run}/set_state", json=state, timeout=60).raise_for_status()
+
+
+def content(site: Site, run: str) -> str:
+    return Path(site.outputs(run)["content"]["path"]).read_text()
+
+
+def test_a_failed_run_is_retried_and_a_finished_one_run_again(site: Site) -> None:
+    wanted = site.directory / "wanted.txt"
+    run = site.start(site.deploy(NEEDS_FILE, "--name", "retried"), path=str(wanted)).json()["id"]
+    assert site.until(run, *ENDED) == "FAILED"
+
+    wanted.write_text("one")
+    retry(site, run)
+    site.wait_for(lambda: site.state(run) not in ENDED)
+    assert site.until(run, *ENDED) == "COMPLETED"
+    assert content(site, run) == "one"
+
+    wanted.write_text("two")
+    retry(site, run)
+    site.wait_for(lambda: site.state(run) not in ENDED)
+    assert site.until(run, *ENDED) == "COMPLETED"
+    assert content(site, run) == "two"
+
+
+def test_runs_start_by_schedule_until_the_deployment_is_paused(site: Site) -> None:
+    (site.directory / "there.txt").write_text("here")
+    options = ("--name", "scheduled", "--interval", "5s", "--param", f"path={site.directory / 'there.txt'}")
+    deployment = site.deploy(NEEDS_FILE, *options)
+    site.wait_for(lambda: "COMPLETED" in site.states_of(deployment), timeout_s=90)
+
+    httpx.patch(f"{site.api}/deployments/{deployment}", json={"paused": True}, timeout=60).raise_for_status()
+    site.wait_for(lambda: not {"PENDING", "RUNNING"} & set(site.states_of(deployment)))
+    ended = site.states_of(deployment).count("COMPLETED")
+    site.deploy(NEEDS_FILE.replace("[cat]", "[cat, -u]"), *options)
+    time.sleep(8)
+
+    assert site.get(f"deployments/{deployment}")["paused"]
+    assert site.states_of(deployment).count("COMPLETED") == ended
+    httpx.delete(f"{site.api}/deployments/{deployment}", timeout=60)
+
+
+def test_prefect_s_own_command_deploys_what_prefect_yaml_names(site: Site) -> None:
+    # Prefect 3.8.8 makes the deployment, then asks for workers in a way that its own server refuses, and exits with 1.
+    site.run_anyhow(
+        "prefect", "--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all", cwd=PROJECT
+    )
+    deployment = site.get("deployments/name/hello/repository")
+
+    run = site.start(deployment["id"], message="Ahoy").json()["id"]
+
+    assert site.until(run, *ENDED) == "COMPLETED", site.log_of(run)
+    assert Path(site.outputs(run)["greeting"]["path"]).read_text() == "Ahoy\n"
+    assert deployment["schedules"][0]["schedule"]["cron"] == "0 6 * * *"

@@ -114,3 +114,22 @@ def test_driver_and_steps_are_pods_of_the_cluster(site: Site, namespace: str, bu
     assert outputs["letters"] == len("twelve chars")
     label = f"cwl-prefect.io/flow-run-id={run}"
     site.wait_for(lambda: not kubectl("get", "jobs,pods", "-n", namespace, "-l", label, "-o", "name").strip())
+
+
+def test_a_process_worker_s_steps_are_pods_of_another_pool(site: Site, namespace: str) -> None:
+    shared = site.directory / "shared"
+    (shared / "letters.txt").write_text("twelve chars")
+    site.run("cwl-prefect", "pool", "create", "steps-in-cluster", "--type", "kubernetes")
+    environment = {
+        "CWL_PREFECT_STEPS_POOL": "steps-in-cluster",
+        "CWL_PREFECT_KUBERNETES_HELPER_IMAGE": "busybox:1.35",
+        "CWL_PREFECT_KUBERNETES_VOLUME": f"hostPath:{shared}",
+        "CWL_PREFECT_WORKDIR": str(shared),
+    }
+    options = ("--job-variable", f"env={json.dumps(environment)}", "--job-variable", f"namespace={namespace}")
+
+    run = site.start(site.deploy(WORKFLOW, "--name", "mixed", *options), text=str(shared / "letters.txt")).json()["id"]
+
+    assert site.until(run, *ENDED) == "COMPLETED", site.log_of(run)
+    assert site.outputs(run)["letters"] == len("twelve chars")
+    assert site.outputs(run)["where"].startswith("cwl-")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.server
 TIME_LIMIT_S = 300
 ENGINES = ("docker", "kubernetes")
 # Covered by test_pages.py (the extras and targets that they name exist), tests/deployments and tests/kubernetes.
-NOT_RUN = ("pip ", "make ", "docker ", "kubectl ")
+NOT_RUN = ("pip ", "make ", "docker ", "kubectl ", "prefect --no-prompt deploy")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from prefect.client.orchestration import PrefectClient
 
 from cwl_prefect import api
 from cwl_prefect.cli.ages import age
+from cwl_prefect.cli.exit_codes import SUCCESS
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.interrupt import run_interruptibly
 from cwl_prefect.cli.log_output import configure_logging
@@ -95,6 +96,9 @@ def resume(run: str, *, quiet: bool, verbose: bool) -> int:
     Raises:
         CwlPrefectError: It cannot be resumed; failures of steps are reported here and decide the exit code.
     """
+    if not resuming.known_runs(run, settings_with({})):
+        _reschedule(run)
+        return SUCCESS
     configure_logging(quiet=quiet, verbose=verbose)
     with results_only() as results:
         with shown_progress(quiet=quiet, verbose=verbose) as observer:
@@ -104,6 +108,15 @@ def resume(run: str, *, quiet: bool, verbose: bool) -> int:
 
             result = run_interruptibly(work)
         return report(result, results)
+
+
+def _reschedule(run: str) -> None:
+    async def again(client: PrefectClient, settings: Settings) -> str:
+        line = await history.find(client, run, settings)
+        await history.reschedule(client, line)
+        return line.flow_run.name
+
+    typer.echo(f"{_with_api(again)} is scheduled: a worker of its deployment goes on with it.", err=True)
 
 
 def resume_all(chosen: Filter, *, failed: bool, at_once: int, stagger_s: float) -> int:

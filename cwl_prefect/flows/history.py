@@ -19,6 +19,7 @@ from prefect.client.schemas.filters import FlowRunFilter, LogFilter
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort, LogSort
 from prefect.exceptions import ObjectNotFound
+from prefect.states import Scheduled
 
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.audit import Act, actor
@@ -156,6 +157,24 @@ async def stop(client: PrefectClient, line: Line, settings: Settings, *, for_now
     return str(ended.name)
 
 
+async def reschedule(client: PrefectClient, line: Line) -> None:
+    """Let a worker go on with a run of a deployment, wherever it is.
+
+    Raises:
+        InputError: It has no deployment, is running, or is complete.
+    """
+    run = line.flow_run
+    if run.state is not None and (run.state.type is StateType.COMPLETED or not has_ended(line)):
+        raise InputError(f"the run {run.name} cannot be resumed: it is {line.state}.")
+    if run.deployment_id is None:
+        raise InputError(
+            f"the run {run.name} has no deployment, and its workspaces are not on this machine.",
+            hint="resume it on the machine that ran it, with the same CWL_PREFECT_HOME and CWL_PREFECT_WORKDIR; "
+            "workspaces of runs that succeeded are not kept.",
+        )
+    await client.set_flow_run_state(run.id, Scheduled(message=f"Resumed by {actor()}"), force=True)
+
+
 def has_ended(line: Line) -> bool:
     """Tell whether Prefect knows how a run ended."""
     return line.flow_run.state is not None and line.flow_run.state.type in _ENDED
@@ -256,6 +275,6 @@ def _line(run: FlowRun, settings: Settings) -> Line:
 def _is_killed(line: Line, settings: Settings) -> bool:
     """Tell whether Prefect takes a run of this machine for running that nobody drives."""
     state = line.flow_run.state
-    if line.local is None or state is None or state.type in _ENDED or state.type is StateType.SCHEDULED:
+    if line.local is None or state is None or state.type not in (StateType.RUNNING, StateType.CANCELLING):
         return False
     return not is_driven(run_directory(settings.runs, line.local.run_id))

@@ -17,7 +17,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskR
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import TaskRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Crashed, Scheduled
+from prefect.states import Crashed, Pending
 
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.cwl import javascript
@@ -64,10 +64,7 @@ def find(run: str, settings: Settings) -> KnownRun:
     Raises:
         InputError: There is none, or more than one.
     """
-    every = [KnownRun(directory=path, manifest=found) for path, found in manifest.read_all(settings.runs.resolve())]
-    found = [one for one in every if run in (one.manifest.run_id, one.manifest.name)]
-    if not found and len(run) >= SHORTEST_ID:
-        found = [one for one in every if one.manifest.run_id.startswith(run)]
+    found = known_runs(run, settings)
     if not found:
         raise InputError(
             f"nothing is known of a run {run} in {settings.runs}.",
@@ -75,9 +72,18 @@ def find(run: str, settings: Settings) -> KnownRun:
             "workspaces of runs that succeeded are not kept.",
         )
     if len(found) > 1:
-        known = ", ".join(sorted(one.manifest.run_id for one in found))
-        raise InputError(f"{run} may be any of the runs {known}.", hint="give the whole id.")
+        names = ", ".join(sorted(one.manifest.run_id for one in found))
+        raise InputError(f"{run} may be any of the runs {names}.", hint="give the whole id.")
     return found[0]
+
+
+def known_runs(run: str, settings: Settings) -> list[KnownRun]:
+    """Give the runs of this machine that may be meant by a name, an id, or the beginning of an id."""
+    every = [KnownRun(directory=path, manifest=found) for path, found in manifest.read_all(settings.runs.resolve())]
+    found = [one for one in every if run in (one.manifest.run_id, one.manifest.name)]
+    if not found and len(run) >= SHORTEST_ID:
+        found = [one for one in every if one.manifest.run_id.startswith(run)]
+    return found
 
 
 def due(
@@ -159,7 +165,7 @@ async def _reopened(client: PrefectClient, run_id: UUID) -> FlowRun | None:
     except ObjectNotFound:
         return None
     await _close_task_runs(client, run_id)
-    await client.set_flow_run_state(run_id, Scheduled(message="Resumed"), force=True)
+    await client.set_flow_run_state(run_id, Pending(message="Resumed"), force=True)  # not for a worker
     return await client.read_flow_run(run_id)
 
 

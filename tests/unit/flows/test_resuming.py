@@ -1,15 +1,18 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
+from prefect import State
+from prefect.client.schemas.objects import FlowRun, StateType
 
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.engine.workspace import run_directory
 from cwl_prefect.errors import InputError
-from cwl_prefect.flows import resuming
+from cwl_prefect.flows import history, resuming
 from cwl_prefect.flows.claim import claim
-from cwl_prefect.flows.history import Filter
+from cwl_prefect.flows.history import Filter, Line
 from cwl_prefect.settings import OnError, Settings
 
 BEGAN = datetime.now(UTC) - timedelta(hours=2)
@@ -111,3 +114,39 @@ def test_a_run_goes_on_with_its_own_settings_where_it_is_found(tmp_path):
     settings = resuming.settings_of(found, Settings(home=tmp_path, max_calls=3))
     assert (settings.on_error, settings.max_calls) == (OnError.CONTINUE, 3)
     assert settings.runs == tmp_path / "runs"
+
+
+class TestRescheduling:
+    @staticmethod
+    def line(state_type, *, deployed: bool) -> Line:
+        run = FlowRun(
+            id=uuid4(),
+            flow_id=uuid4(),
+            name="brave-otter",
+            deployment_id=uuid4() if deployed else None,
+            state=State(type=state_type),
+        )
+        return Line(flow_run=run, local=None, state=state_type.value.title())
+
+    async def test_a_worker_goes_on_with_what_is_not_on_this_machine(self):
+        states = []
+
+        class Client:
+            async def set_flow_run_state(self, run_id, state, *, force):
+                states.append((run_id, state.type, force))
+
+        line = self.line(StateType.CRASHED, deployed=True)
+        await history.reschedule(Client(), line)
+        assert states == [(line.flow_run.id, StateType.SCHEDULED, True)]
+
+    @pytest.mark.parametrize(
+        ("state", "deployed", "why"),
+        [
+            (StateType.COMPLETED, True, "it is Completed"),
+            (StateType.RUNNING, True, "it is Running"),
+            (StateType.FAILED, False, "has no deployment"),
+        ],
+    )
+    async def test_what_no_worker_can_go_on_with_is_refused(self, state, deployed, why):
+        with pytest.raises(InputError, match=why):
+            await history.reschedule(None, self.line(state, deployed=deployed))

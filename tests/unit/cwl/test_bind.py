@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cwl_prefect.cwl import bind as binding
 from cwl_prefect.cwl import javascript
 from cwl_prefect.cwl.bind import MOST_TRIALS, PATIENCE_S, Binder
 from cwl_prefect.errors import CwlPrefectError, ExpressionError, InputError, StepError, UnsupportedError
@@ -445,11 +446,15 @@ class TestBindingAtOnce:
     def started(self):
         javascript.install(timeout_s=5, memory_mib=64).eval("(1)")
 
+    @pytest.fixture
+    def patient(self, monkeypatch):
+        monkeypatch.setattr(binding, "PATIENCE_S", 5)  # for a busy machine
+
     def test_without_javascript_it_always_does(self, tool, place):
         bound = Binder().bind_at_once(tool(inputs("{x: {type: int, inputBinding: {}}}")), {"x": 1}, place, name="x")
         assert bound.call.command[-1] == "1"
 
-    def test_javascript_that_is_fast_is_evaluated(self, tool, place, started):
+    def test_javascript_that_is_fast_is_evaluated(self, tool, place, started, patient):
         bound = self.bind_at_once(tool, place, "$(1 + 1)")
         assert bound.call.command[-1] == "2"
 
@@ -461,19 +466,18 @@ class TestBindingAtOnce:
     def test_javascript_that_is_slow_is_left_to_a_thread(self, tool, place, started, argument):
         begin = time.monotonic()
         assert self.bind_at_once(tool, place, argument) is None
-        assert time.monotonic() - begin < 2  # seconds; its time limit is 5
+        assert time.monotonic() - begin < 5  # seconds, its time limit
 
-    def test_slow_javascript_is_tried_a_few_times_only(self, tool, place):
-        engine, binder, took = javascript.install(timeout_s=5, memory_mib=64), Binder(), []
+    def test_slow_javascript_is_tried_a_few_times_only(self, tool, place, monkeypatch):
+        engine, binder, trials = javascript.install(timeout_s=5, memory_mib=64), Binder(), []
+        at_once = javascript.at_once
+        monkeypatch.setattr(javascript, "at_once", lambda patience_s: trials.append(patience_s) or at_once(patience_s))
         for _ in range(MOST_TRIALS + 2):
             engine.eval("(1)")
-            begin = time.monotonic()
             assert self.bind_at_once(tool, place, "'${while (true) {}}'", binder) is None
-            took.append(time.monotonic() - begin)
-        assert all(seconds >= PATIENCE_S for seconds in took[:MOST_TRIALS])
-        assert all(seconds < PATIENCE_S for seconds in took[MOST_TRIALS:])
+        assert trials == [PATIENCE_S] * MOST_TRIALS
 
-    def test_an_expression_that_throws_is_an_error_as_ever(self, tool, place, started):
+    def test_an_expression_that_throws_is_an_error_as_ever(self, tool, place, started, patient):
         with pytest.raises(ExpressionError, match="nothing"):
             self.bind_at_once(tool, place, "$(nothing.at)")
 

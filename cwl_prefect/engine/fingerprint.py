@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cwl_prefect.engine.checksums import LARGE, Checksums
+from cwl_prefect.engine.checksums import LARGE, Checksums, Identity
 from cwl_prefect.model.values import CwlObject, CwlValue, is_file_object
 
 # What follows from the others, from the content, or from where a file happens to lie.
@@ -48,6 +48,7 @@ class Fingerprints:
         by_metadata: Whether path, size and time of change stand for the content of a file that no step made.
         unread: Large files whose checksums are needed.
         objects: Every file and directory object, in the order of the fingerprint.
+        seen: What each file and directory was when it was looked at.
     """
 
     checksums: Checksums
@@ -55,6 +56,21 @@ class Fingerprints:
     by_metadata: bool = False
     unread: list[Path] = field(default_factory=list)
     objects: list[CwlObject] = field(default_factory=list)
+    seen: dict[Path, Identity] = field(default_factory=dict)
+
+    def check_unchanged(self) -> None:
+        """Check that every file and directory is still what it was when it was looked at.
+
+        Raises:
+            NotReusableError: One is not.
+        """
+        for path, identity in self.seen.items():
+            try:
+                same = Identity.of(path.stat()) == identity
+            except OSError:
+                same = False
+            if not same:
+                raise NotReusableError(f"its input {path} changed while it ran")
 
     def of(self, value: CwlValue) -> CwlValue:
         """Take the fingerprint of any value.
@@ -100,6 +116,7 @@ class Fingerprints:
     def _file(self, path: Path, status: os.stat_result) -> CwlObject:
         if not stat.S_ISREG(status.st_mode):
             raise NotReusableError(f"{path} is no regular file")
+        self.seen[path] = Identity.of(status)
         found: CwlObject = {"size": status.st_size}
         if status.st_mode & 0o111:
             found["executable"] = True
@@ -116,6 +133,7 @@ class Fingerprints:
         identity = (status.st_dev, status.st_ino)
         if identity in above:
             raise NotReusableError(f"{directory} contains itself by a link")
+        self.seen[directory] = Identity.of(status)
         found: CwlObject = {}
         with os.scandir(directory) as entries:
             for entry in sorted(entries, key=lambda each: each.name):

@@ -20,7 +20,7 @@ from cwl_prefect.engine.cache_key import for_people
 from cwl_prefect.engine.cache_places import lock_file, open_store
 from cwl_prefect.engine.cache_store import DamagedError, Store
 from cwl_prefect.engine.checksums import LARGE, Checksums
-from cwl_prefect.engine.fingerprint import NotReusableError, local_path
+from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError, local_path
 from cwl_prefect.engine.journal import Journal
 from cwl_prefect.engine.key_locks import KeyLocks
 from cwl_prefect.engine.overrides import tool_steps
@@ -60,7 +60,7 @@ class Lookup:
 
     key: CallKey | None = None
     outputs: CwlObject | None = None
-    inputs: list[CwlObject] = field(default_factory=list)
+    fingerprints: Fingerprints | None = None
     began_at: float = field(default_factory=time.time)
     release: Callable[[], None] = lambda: None
 
@@ -128,7 +128,7 @@ class CallCache:
                     if found is None:
                         key = for_people(key)
                         self._journal.missed(place.step, place.name, key)
-                        return Lookup(key=key, inputs=fingerprints.objects, release=release)
+                        return Lookup(key=key, fingerprints=fingerprints, release=release)
                 except BaseException:
                     release()
                     raise
@@ -244,10 +244,11 @@ class CallCache:
 
     def _keep(self, lookup: Lookup, outputs: CwlObject, place: CallPlace, tool: str) -> None:
         try:
-            if lookup.key is None:
+            if lookup.key is None or lookup.fingerprints is None:
                 self._learn(outputs)
                 return
-            captured = capture(outputs, place.outdir, lookup.inputs, self._checksums)
+            lookup.fingerprints.check_unchanged()
+            captured = capture(outputs, place.outdir, lookup.fingerprints.objects, self._checksums)
             entry = CacheEntry(
                 key=lookup.key,
                 step=place.step,

@@ -348,6 +348,32 @@ class TestFiles:
             await lab.within(run, {"folder": result.outputs["all"]}, "next")
             assert run.cache._checksums.bytes_read == before
 
+    @pytest.mark.parametrize("change", ["file", "directory", "removed"])
+    async def test_a_call_whose_input_changed_meanwhile_is_not_kept(
+        self, lab: Lab, file: Path, tmp_path: Path, change: str
+    ):
+        (tmp_path / "folder").mkdir()
+        values = {
+            **self.value(file),
+            "folder": {"class": "Directory", "location": (tmp_path / "folder").as_uri(), "basename": "folder"},
+        }
+        play = lab.play
+
+        async def meddle(job: ContainerJob) -> int:
+            match change:
+                case "file":
+                    file.write_bytes(b"y" * LARGE)
+                case "directory":
+                    (tmp_path / "folder" / "more").write_text("")
+                case "removed":
+                    file.unlink()
+            return await play(job)
+
+        lab.backend = Known(meddle)
+        await lab.call(values)
+        assert "changed while it ran" in lab.journal()[-1]["reason"]
+        assert not list((lab.settings.home / "cache" / "entries").glob("*/*"))
+
     async def test_by_metadata_nothing_is_read(self, lab: Lab, file: Path):
         lab.change(cache_mode=CacheMode.METADATA)
         await lab.call(self.value(file))

@@ -97,12 +97,19 @@ def chain(directory: Path, length: int) -> Workload:
     tool: Json = {
         "class": "CommandLineTool",
         "baseCommand": "cat",
-        "inputs": {"file": {"type": "File", "inputBinding": {}}},
+        "inputs": {
+            "file": {"type": "File", "inputBinding": {}},
+            "number": "int",
+        },  # tells the calls apart for the cache
         "stdout": "copy.txt",
         "outputs": {"copy": "stdout"},
     }
     steps = {
-        f"copy{index}": {"run": tool, "in": {"file": f"copy{index - 1}/copy" if index else "file"}, "out": ["copy"]}
+        f"copy{index}": {
+            "run": tool,
+            "in": {"file": f"copy{index - 1}/copy" if index else "file", "number": {"default": index}},
+            "out": ["copy"],
+        }
         for index in range(length)
     }
     document: Json = {

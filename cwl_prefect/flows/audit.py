@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from cwl_prefect.engine import audit
 from cwl_prefect.engine.audit import Act, AuditEntry
 from cwl_prefect.engine.workspace import run_directory
-from cwl_prefect.flows.run import Run
 from cwl_prefect.settings import OnError
+
+if TYPE_CHECKING:
+    from cwl_prefect.flows.run import Run
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ def record(runs: Path, act: Act, run_id: str | None, **details: JsonValue) -> Au
 
 
 @asynccontextmanager
-async def audited(run: Run) -> AsyncIterator[None]:
+async def audited(run: "Run") -> AsyncIterator[None]:
     """Record the beginning and the end of a run."""
     tell = partial(record, run.runs, run_id=run.run_id)
     tell(Act.STARTED, workflow=run.plan.name, digest=run.plan.digest)

@@ -1,6 +1,5 @@
 """From a plan to a Prefect flow whose parameters are the workflow's inputs."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, ServerError
 from cwl_prefect.flows.audit import audited
 from cwl_prefect.flows.callbacks import called_back
 from cwl_prefect.flows.choose import Backends
+from cwl_prefect.flows.cleanup import cleaned_up
 from cwl_prefect.flows.connected import ConnectedFlow
 from cwl_prefect.flows.drive import Driver, Scope
 from cwl_prefect.flows.failures import told_by_state
@@ -167,7 +167,8 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
             caller.errors.append(error)
             raise
         finally:
-            await asyncio.shield(run.in_thread(_clean, run, succeeded=succeeded))
+            cleaning = run.in_thread(_clean, run, succeeded=succeeded)
+            await cleaned_up((f"workspaces of the run {run_id} could not be cleaned up", cleaning))
     if caller.errors:
         _log_failures(caller)
         raise caller.errors[0]

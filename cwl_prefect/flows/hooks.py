@@ -8,7 +8,9 @@ from typing import Any
 from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
+from cwl_prefect.engine.audit import Act
 from cwl_prefect.engine.workspace import run_directory
+from cwl_prefect.flows.audit import record
 from cwl_prefect.settings import Settings, kubernetes_configured, own_pod
 
 LABEL_RUN = "cwl-prefect.io/flow-run-id"
@@ -20,19 +22,25 @@ _logger = logging.getLogger(__name__)
 REAP_TIMEOUT_S = 20
 
 
-async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect names them
+async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - as Prefect calls
     """Remove the containers and Jobs that a cancelled or crashed flow run may have left; selects by label only.
 
     Prefect calls it by keyword, and perhaps in another process than the flow's, when the run may have begun again.
     """
     from cwl_prefect.flows.claim import is_driven
 
-    if not is_driven(run_directory(Settings().runs, str(flow_run.id))):
-        await reap_run(str(flow_run.id))
+    run_id, runs = str(flow_run.id), Settings().runs
+    if is_driven(run_directory(runs, run_id)):
+        return
+    if state.is_crashed():
+        record(runs, Act.CRASHED, run_id)
+    removed = await reap_run(run_id)
+    if removed:
+        record(runs, Act.REAPED, run_id, removed=removed)
 
 
-async def reap_run(flow_run_id: str) -> None:
-    """Remove all containers and Jobs of a flow run, within a time limit; a failure is told to the log."""
+async def reap_run(flow_run_id: str) -> int:
+    """Remove all containers and Jobs of a flow run, within a time limit, and tell how many; a failure is logged."""
     from cwl_prefect.backends.choice import docker_available
 
     removals = []
@@ -40,18 +48,19 @@ async def reap_run(flow_run_id: str) -> None:
         removals.append(_attempt("containers", flow_run_id, _remove_containers))
     if kubernetes_configured():
         removals.append(_attempt("Jobs", flow_run_id, _remove_jobs))
-    await asyncio.gather(*removals)
+    return sum(await asyncio.gather(*removals))
 
 
-async def _attempt(what: str, flow_run_id: str, remove: Callable[[str], Awaitable[int]]) -> None:
+async def _attempt(what: str, flow_run_id: str, remove: Callable[[str], Awaitable[int]]) -> int:
     try:
         async with asyncio.timeout(REAP_TIMEOUT_S):
             removed = await remove(flow_run_id)
     except Exception:
         _logger.exception("%s of the flow run %s could not be removed", what, flow_run_id)
-        return
+        return 0
     if removed:
         _logger.warning("removed %d %s that the flow run %s had left", removed, what, flow_run_id)
+    return removed
 
 
 async def _remove_containers(flow_run_id: str) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -21,6 +21,7 @@ from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.cache import CallCache, open_cache
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.claim import claim
+from cwl_prefect.flows.cleanup import cleaned_up
 from cwl_prefect.flows.hooks import reap_run
 from cwl_prefect.flows.pool import job_variables, steps_pool, with_overrides
 from cwl_prefect.model.callbacks import Callback
@@ -172,7 +173,12 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
     finally:
         if cache is not None:
             cache.close()
-        await backends.close()
-        if again:
-            await asyncio.shield(reap_run(run_id))  # what no call of this driver asked for
-        threads.shutdown(wait=False, cancel_futures=True)
+        closing: list[tuple[str, Awaitable[object]]] = [
+            (f"backends of the run {run_id} could not be closed", backends.close())
+        ]
+        if again:  # what no call of this driver asked for
+            closing.append((f"leftovers of the run {run_id} could not be removed", reap_run(run_id)))
+        try:
+            await cleaned_up(*closing)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)

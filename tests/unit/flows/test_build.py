@@ -312,3 +312,25 @@ class TestStates:
         backend = FakeBackend(Player(), containers=False)
         with flow_run(), pytest.raises(StepError):
             await build_flow(plan, settings, backend=backend).fn(name="fail", times=2)
+
+
+class TestCleaning:
+    @pytest.mark.parametrize("name", ["Ada", "fail"])
+    async def test_what_goes_wrong_in_it_changes_nothing_and_is_told(self, plan, settings, caplog, monkeypatch, name):
+        class Broken(FakeBackend):
+            async def close(self) -> None:
+                raise RuntimeError("engine went away")
+
+        def fails(*_, **__) -> None:
+            raise OSError("workspace gone")
+
+        monkeypatch.setattr(build, "_clean", fails)
+        backends = Backends(settings, processes=lambda: Broken(Player(), containers=False))
+        with flow_run(), caplog.at_level(logging.ERROR):
+            (ended,) = await asyncio.gather(
+                run_plan(plan, {"name": name, "times": 2}, Caller(settings=settings, backends=backends)),
+                return_exceptions=True,
+            )
+        assert isinstance(ended, StepError if name == "fail" else dict)
+        assert "engine went away" in caplog.text
+        assert "workspace gone" in caplog.text

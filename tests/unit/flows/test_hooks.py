@@ -4,9 +4,10 @@ from uuid import uuid4
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Crashed, State
 
 from cwl_prefect.backends import choice, docker, kubernetes_jobs
+from cwl_prefect.engine.audit import Act
 from cwl_prefect.flows import hooks
 from cwl_prefect.flows.hooks import LABEL_RUN, reap
 
@@ -48,8 +49,29 @@ def engine(monkeypatch):
     return engine
 
 
-async def end(flow_run: FlowRun) -> None:
-    await reap(flow=None, flow_run=flow_run, state=Cancelled())
+async def end(flow_run: FlowRun, state: State | None = None) -> None:
+    await reap(flow=None, flow_run=flow_run, state=state or Cancelled())
+
+
+@pytest.fixture(autouse=True)
+def acts(monkeypatch) -> list[tuple]:
+    """What is recorded."""
+    found: list[tuple] = []
+    monkeypatch.setattr(hooks, "record", lambda _, act, run_id, **details: found.append((act, run_id, details)))
+    return found
+
+
+async def test_a_crash_and_what_it_left_are_recorded(engine, flow_run, acts):
+    engine(Reaper(2))
+    await end(flow_run, Crashed())
+    run_id = str(flow_run.id)
+    assert acts == [(Act.CRASHED, run_id, {}), (Act.REAPED, run_id, {"removed": 2})]
+
+
+async def test_a_cancelled_run_that_left_nothing_was_recorded_by_itself(engine, flow_run, acts):
+    engine(Reaper())
+    await end(flow_run)
+    assert acts == []
 
 
 async def test_only_containers_of_the_flow_run_are_removed(engine, flow_run):

@@ -1,0 +1,88 @@
+import asyncio
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect import api
+from cwl_prefect.api import RunResult, RunStatus
+from cwl_prefect.cli.batch import Batch, prepare_items, run_batch
+from cwl_prefect.errors import InputError, StepError, UsageError
+from cwl_prefect.settings import Settings
+
+TOOL = """\
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: echo
+inputs: {n: int, text: File?}
+outputs: []
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    (tmp_path / "tool.cwl").write_text(TOOL)
+    plan = api.compile_document(tmp_path / "tool.cwl")
+    return lambda _: plan
+
+
+@pytest.fixture
+def runs(monkeypatch) -> list[dict]:
+    """Runs that end at once; those of an odd number fail."""
+    found: list[dict] = []
+
+    async def run(plan, job_order, *, settings, outdir):
+        found.append({"n": job_order["n"], "outdir": outdir.name})
+        await asyncio.sleep(0)
+        failed = job_order["n"] % 2 == 1
+        errors = (StepError("it went wrong"),) if failed else ()
+        status = RunStatus.FAILED if failed else RunStatus.COMPLETED
+        return RunResult(status=status, outputs={}, flow_run_id="1", url=None, errors=errors)
+
+    monkeypatch.setattr(api, "run", run)
+    return found
+
+
+def play(directory: Path, load, *numbers: int) -> tuple[int, dict]:
+    table = directory / "t.csv"
+    table.write_text("name,n\n" + "".join(f"run{number},{number}\n" for number in numbers))
+    settings = Settings(home=directory / "home")
+    items = prepare_items([str(table)], [], load, settings)
+    results = io.StringIO()
+    code = run_batch(Batch(items=items, settings=settings, outdir=directory / "out", quiet=True), results)
+    return code, {name: each["status"] for name, each in json.loads(results.getvalue()).items()}
+
+
+@pytest.mark.parametrize(("numbers", "code"), [((2, 4), 0), ((1, 2), 24), ((1, 3), 13)])
+def test_the_exit_code_tells_whether_all_some_or_none_are_complete(tmp_path, load, runs, numbers, code):
+    found, statuses = play(tmp_path, load, *numbers)
+    assert found == code
+    assert statuses == {f"run{number}": "failed" if number % 2 else "completed" for number in numbers}
+
+
+def test_only_what_is_missing_or_new_runs_again(tmp_path, load, runs):
+    play(tmp_path, load, 1, 2, 4)
+    runs.clear()
+    play(tmp_path, load, 1, 2, 4, 6)
+    assert sorted(each["outdir"] for each in runs) == ["run1", "run6"]
+
+
+def test_wrong_inputs_are_all_named_before_anything_starts(tmp_path, load, runs):
+    (tmp_path / "t.jsonl").write_text('{"n": "x"}\n{"n": 1}\n{"n": 1, "text": {"class": "File", "path": "no"}}\n')
+    with pytest.raises(InputError, match=r"2 of 3 runs are wrong(.|\n)*row 1(.|\n)*row 3"):
+        prepare_items([str(tmp_path / "t.jsonl")], [], load, Settings(home=tmp_path))
+    assert runs == []
+
+
+def test_flags_go_over_the_inputs_of_all_runs(tmp_path, load):
+    (tmp_path / "t.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    items = prepare_items([str(tmp_path / "t.jsonl")], ["--n", "7"], load, Settings(home=tmp_path))
+    assert [item.job_order["n"] for item in items] == [7, 7]
+    assert len({item.name for item in items}) == len({item.key for item in items}) == 2
+
+
+def test_a_table_without_rows_is_an_error(tmp_path, load):
+    (tmp_path / "t.csv").write_text("n\n")
+    with pytest.raises(UsageError, match="nothing to run"):
+        prepare_items([str(tmp_path / "t.csv")], [], load, Settings(home=tmp_path))

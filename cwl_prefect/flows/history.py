@@ -7,6 +7,7 @@ lies on.
 import asyncio
 import contextlib
 import fnmatch
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -254,6 +255,10 @@ def _outermost(wanted: Filter) -> FlowRunFilter:
     conditions: dict[str, object] = {"parent_task_run_id": {"is_null_": True}}
     if wanted.tags:
         conditions["tags"] = {"all_": list(wanted.tags)}
+    # Prefect knows no patterns; it finds what holds the longest part of one, and the pattern chooses among those.
+    part = max(re.split(r"\[.*\]|[*?]", wanted.name or ""), key=len)
+    if part:
+        conditions["name"] = {"like_": part}
     return FlowRunFilter.model_validate(conditions)
 
 

@@ -116,6 +116,15 @@ def test_a_run_goes_on_with_its_own_settings_where_it_is_found(tmp_path):
     assert settings.runs == tmp_path / "runs"
 
 
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [(None, None), ("*", None), ("brave-otter", "brave-otter"), ("br*-otter?", "-otter"), ("[abc]*-x", "-x")],
+)
+def test_the_server_is_asked_for_the_longest_part_of_a_pattern(pattern, part):
+    name = history._outermost(Filter(name=pattern)).name
+    assert (None if name is None else name.like_) == part
+
+
 class TestRescheduling:
     @staticmethod
     def line(state_type, *, deployed: bool) -> Line:

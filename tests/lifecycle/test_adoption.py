@@ -101,4 +101,4 @@ def test_containers_of_a_killed_driver_are_adopted_and_none_runs_twice(
     assert not (command.home / "runs" / run_id).exists()
     again = command("runs", "resume", run_id)
     assert again.code == 11
-    assert "nothing is known" in again.stderr
+    assert "cannot be resumed: it is Completed" in again.stderr

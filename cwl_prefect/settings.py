@@ -259,14 +259,6 @@ def own_pod() -> tuple[str, str] | None:
     return (namespace, name) if name and namespace else None
 
 
-def kubernetes_configured() -> bool:
-    """Tell whether a cluster is named: by the pod that this process runs in, or by a kubeconfig."""
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        return True
-    named = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    return any(Path(place).is_file() for place in named.split(os.pathsep) if place)
-
-
 def _mounted_namespace() -> str | None:
     try:
         return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text(encoding="utf-8").strip()

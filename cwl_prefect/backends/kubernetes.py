@@ -12,6 +12,7 @@ from cwl_prefect.backends.job_variables import JobVariables, StepVariables, pack
 from cwl_prefect.backends.kubernetes_cluster import Cluster, open_cluster
 from cwl_prefect.backends.kubernetes_jobs import DRIVER_ANNOTATION, adoptable, create, pods_of, remove
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, StepPod, kubernetes_defaults, step_manifest
+from cwl_prefect.backends.kubernetes_marks import forget, note
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, selector
 from cwl_prefect.backends.kubernetes_storage import make_outputs
 from cwl_prefect.backends.kubernetes_wait import PodWait
@@ -63,6 +64,8 @@ class KubernetesBackend:
         self._variables = variables or JobVariables(template=packaged_template("kubernetes"))
         self._client = client
         self._driver = uuid.uuid4().hex
+        self._home = settings.home
+        self._noted: list[str] = []
         self._cluster: Once[None, Cluster] = Once(lambda _: open_cluster(settings, self._variables, client=client))
         self._steps: dict[str, StepVariables] = {}
         self._merged: Once[tuple[str, ...], KubernetesDefaults] = Once(self._merge)
@@ -196,6 +199,8 @@ class KubernetesBackend:
         for problem in problems:
             if problem is not None:
                 raise problem
+        for run in self._noted:
+            forget(self._home, run)
 
     def _never_ran(self, cluster: Cluster, handle: JobHandle, message: str) -> JobHandle:
         outcome = unstarted(handle.job, Reason.START_FAILED, message)
@@ -214,6 +219,8 @@ class KubernetesBackend:
         run = labels.get(FLOW_RUN_LABEL)
         chosen = selector({FLOW_RUN_LABEL: run}) if run else JOB_LABEL
         if chosen not in self._watches:
+            if run and note(self._home, run, cluster.defaults.namespace):
+                self._noted.append(run)
             self._watches[chosen] = PodWatch(cluster.api, cluster.defaults.namespace, chosen)
         return self._watches[chosen]
 

@@ -8,10 +8,11 @@ from typing import Any
 from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
+from cwl_prefect.backends import kubernetes_marks
 from cwl_prefect.engine.audit import Act
 from cwl_prefect.engine.workspace import run_directory
 from cwl_prefect.flows.audit import record
-from cwl_prefect.settings import Settings, kubernetes_configured, own_pod
+from cwl_prefect.settings import Settings, own_pod
 
 LABEL_RUN = "cwl-prefect.io/flow-run-id"
 LABEL_STEP = "cwl-prefect.io/step"
@@ -46,7 +47,7 @@ async def reap_run(flow_run_id: str) -> int:
     removals = []
     if await asyncio.to_thread(docker_available):
         removals.append(_attempt("containers", flow_run_id, _remove_containers))
-    if kubernetes_configured():
+    if _may_have_jobs(flow_run_id):
         removals.append(_attempt("Jobs", flow_run_id, _remove_jobs))
     return sum(await asyncio.gather(*removals))
 
@@ -76,9 +77,16 @@ async def _remove_containers(flow_run_id: str) -> int:
 async def _remove_jobs(flow_run_id: str) -> int:
     from cwl_prefect.backends import kubernetes_jobs
 
-    own = own_pod()
-    namespaces = {Settings().kubernetes_namespace or "default", *([] if own is None else [own[0]])}
-    return await kubernetes_jobs.reap({LABEL_RUN: flow_run_id}, namespaces)
+    home = Settings().home
+    own, named = own_pod(), kubernetes_marks.noted(home, flow_run_id)
+    namespaces = {*([] if own is None else [own[0]]), *([] if named is None else [named])}
+    removed = await kubernetes_jobs.reap({LABEL_RUN: flow_run_id}, namespaces)
+    kubernetes_marks.forget(home, flow_run_id)
+    return removed
+
+
+def _may_have_jobs(flow_run_id: str) -> bool:
+    return own_pod() is not None or kubernetes_marks.noted(Settings().home, flow_run_id) is not None
 
 
 async def reap_abandoned(settings: Settings) -> int:

@@ -24,6 +24,7 @@ def problem() -> str | None:
 def cluster_settings(volume: Path, **changed: object) -> Settings:
     """Give settings for a directory that the cluster's nodes share with this machine."""
     stated: dict[str, object] = {
+        "home": volume / "home",
         "workdir": volume,
         "kubernetes_volume": f"hostPath:{volume}",
         "kubernetes_helper_image": HELPER_IMAGE,

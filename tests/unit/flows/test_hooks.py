@@ -6,7 +6,7 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Crashed, State
 
-from cwl_prefect.backends import choice, docker, kubernetes_jobs
+from cwl_prefect.backends import choice, docker, kubernetes_jobs, kubernetes_marks
 from cwl_prefect.engine.audit import Act
 from cwl_prefect.flows import hooks
 from cwl_prefect.flows.hooks import LABEL_RUN, reap
@@ -44,7 +44,6 @@ def engine(monkeypatch):
     def engine(reaper: Reaper | None) -> None:
         monkeypatch.setattr(choice, "docker_available", lambda: reaper is not None)
         monkeypatch.setattr(docker, "DockerBackend", lambda: reaper)
-        monkeypatch.setattr(hooks, "kubernetes_configured", lambda: False)
 
     return engine
 
@@ -111,7 +110,7 @@ async def test_an_engine_that_hangs_does_not_hold_up_the_end(engine, flow_run, c
     assert "could not be removed" in caplog.text
 
 
-async def test_jobs_of_the_flow_run_are_removed_too(engine, flow_run, caplog, monkeypatch):
+async def test_jobs_of_the_flow_run_are_removed_too(engine, flow_run, caplog, monkeypatch, tmp_path):
     engine(None)
     asked = []
 
@@ -119,10 +118,14 @@ async def test_jobs_of_the_flow_run_are_removed_too(engine, flow_run, caplog, mo
         asked.append((dict(labels), namespaces))
         return 3
 
-    monkeypatch.setattr(hooks, "kubernetes_configured", lambda: True)
-    monkeypatch.setattr(hooks, "own_pod", lambda: ("lab", "driver-1"))
+    monkeypatch.setenv("CWL_PREFECT_HOME", str(tmp_path))
     monkeypatch.setattr(kubernetes_jobs, "reap", removal)
+    await end(flow_run)
+    assert asked == []  # no driver noted Jobs: no cluster is asked
+    assert kubernetes_marks.note(tmp_path, str(flow_run.id), "lab")
+    assert not kubernetes_marks.note(tmp_path, str(flow_run.id), "lab")
     with caplog.at_level(logging.WARNING, logger=hooks.__name__):
         await end(flow_run)
-    assert asked == [({LABEL_RUN: str(flow_run.id)}, {"default", "lab"})]
+        await end(flow_run)
+    assert asked == [({LABEL_RUN: str(flow_run.id)}, {"lab"})]
     assert f"removed 3 Jobs that the flow run {flow_run.id} had left" in caplog.text

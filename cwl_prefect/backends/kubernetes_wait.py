@@ -101,10 +101,10 @@ class PodWait:
 
     async def _with_pod(self, pod: KubernetesObject) -> JobOutcome | None:
         if self._followed.deleted:
-            return await self._told(pod, await self._deleted(pod))
+            return await self._told(pod, await self._explained(outcome_of_deleted(pod, self._job)))
         outcome = outcome_of(pod, self._job)
         if outcome is not None:
-            return await self._told(pod, outcome)
+            return await self._told(pod, await self._explained(outcome))
         began = started_at(pod)
         if began is not None:
             return self._late(began)
@@ -135,8 +135,8 @@ class PodWait:
         message = "; ".join(filter(None, (obstacle.message, await self._events(pod))))
         return self._failed(_OBSTACLE_REASONS[obstacle.obstacle], message)
 
-    async def _deleted(self, pod: KubernetesObject) -> JobOutcome:
-        outcome = outcome_of_deleted(pod, self._job)
+    async def _explained(self, outcome: JobOutcome) -> JobOutcome:
+        """Look whether a pod that was deleted had passed its Job's deadline."""
         if outcome.reason is not Reason.LOST:
             return outcome
         job = await self._api.job(self._namespace, self._name)

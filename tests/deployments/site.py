@@ -83,15 +83,17 @@ class Site:
         answer.raise_for_status()
         return answer.json()
 
-    def start(self, deployment: str, **parameters: object) -> httpx.Response:
-        """Start a run; again where the server says 503, since SQLite lets one write at a time (as Prefect's client)."""
-        path = f"{self.api}/deployments/{deployment}/create_flow_run"
+    def send(self, method: str, path: str, content: object) -> httpx.Response:
+        """Ask the API; again where it says 503, since SQLite lets one write at a time (as Prefect's client does)."""
         for _ in range(10):
-            answer = httpx.post(path, json={"parameters": parameters}, timeout=60)
+            answer = httpx.request(method, f"{self.api}/{path}", json=content, timeout=60)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(0.5)
         return answer
+
+    def start(self, deployment: str, **parameters: object) -> httpx.Response:
+        return self.send("POST", f"deployments/{deployment}/create_flow_run", {"parameters": parameters})
 
     def state(self, run: str) -> str:
         return self.get(f"flow_runs/{run}")["state"]["type"]

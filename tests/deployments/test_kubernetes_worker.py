@@ -5,7 +5,6 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from ruamel.yaml import YAML
 
@@ -95,7 +94,7 @@ def pool_on_the_node(site: Site, name: str) -> None:
     site.run("cwl-prefect", "pool", "create", name, "--type", "kubernetes")
     template = site.get(f"work_pools/{name}")["base_job_template"]
     template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["hostNetwork"] = True
-    httpx.patch(f"{site.api}/work_pools/{name}", json={"base_job_template": template}, timeout=60).raise_for_status()
+    site.send("PATCH", f"work_pools/{name}", {"base_job_template": template}).raise_for_status()
 
 
 def test_driver_and_steps_are_pods_of_the_cluster(site: Site, namespace: str, built_image: str) -> None:

@@ -3,7 +3,6 @@
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.commands import PROJECT
@@ -25,7 +24,7 @@ outputs: {content: stdout}
 def retry(site: Site, run: str) -> None:
     """Press the button `Retry` of a run that ended."""
     state = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
-    httpx.post(f"{site.api}/flow_runs/{run}/set_state", json=state, timeout=60).raise_for_status()
+    site.send("POST", f"flow_runs/{run}/set_state", state).raise_for_status()
 
 
 def content(site: Site, run: str) -> str:
@@ -56,7 +55,7 @@ def test_runs_start_by_schedule_until_the_deployment_is_paused(site: Site) -> No
     deployment = site.deploy(NEEDS_FILE, *options)
     site.wait_for(lambda: "COMPLETED" in site.states_of(deployment), timeout_s=90)
 
-    httpx.patch(f"{site.api}/deployments/{deployment}", json={"paused": True}, timeout=60).raise_for_status()
+    site.send("PATCH", f"deployments/{deployment}", {"paused": True}).raise_for_status()
     site.wait_for(lambda: not {"PENDING", "RUNNING"} & set(site.states_of(deployment)))
     ended = site.states_of(deployment).count("COMPLETED")
     site.deploy(NEEDS_FILE.replace("[cat]", "[cat, -u]"), *options)
@@ -64,7 +63,7 @@ def test_runs_start_by_schedule_until_the_deployment_is_paused(site: Site) -> No
 
     assert site.get(f"deployments/{deployment}")["paused"]
     assert site.states_of(deployment).count("COMPLETED") == ended
-    httpx.delete(f"{site.api}/deployments/{deployment}", timeout=60)
+    site.send("DELETE", f"deployments/{deployment}", None)
 
 
 def test_prefect_s_own_command_deploys_what_prefect_yaml_names(site: Site) -> None:

@@ -1,13 +1,14 @@
 """A small process that ends the processes of a driver that was killed; run as a script, with nothing but its input.
 
-Its standard input is a pipe from the driver: ``+PID`` for a session leader that was started, ``-PID`` for one that has
-ended. The pipe ends with the driver, however that ends; whatever was not told to have ended by then is killed.
+Its standard input is a pipe that ends with the driver, however that ends. Its argument is the descriptor of a file that
+the driver writes as memory: a table of the session leaders that run. Whatever stands in it at the end is killed.
 """
 
 import os
 import signal
 import sys
 import time
+from array import array
 from contextlib import suppress
 
 ROUNDS = 100
@@ -18,10 +19,8 @@ def main() -> None:
     """Wait for the driver's end, then kill what it left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    leaders: set[int] = set()
-    for line in sys.stdin:
-        change = leaders.add if line[0] == "+" else leaders.discard
-        change(int(line[1:]))
+    sys.stdin.buffer.read()
+    leaders = guarded(int(sys.argv[1]))
     members = set(leaders)
     for _ in range(ROUNDS):
         members = family(leaders, members)
@@ -31,6 +30,12 @@ def main() -> None:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(PAUSE_S)
+
+
+def guarded(table: int) -> set[int]:
+    """Read the numbers of the processes in the table; zero is a free place."""
+    numbers = array("i", os.pread(table, os.fstat(table).st_size, 0))
+    return set(numbers) - {0}
 
 
 def family(leaders: set[int], known: set[int]) -> set[int]:

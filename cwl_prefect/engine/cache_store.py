@@ -22,6 +22,7 @@ from cwl_prefect.engine.copying import clone, copy_content
 from cwl_prefect.model.cache import StoredFile
 
 _PARTS = "parts"
+_HOST = socket.gethostname()
 _ABANDONED_AFTER_S = 86_400.0  # on a machine whose processes cannot be seen
 _USED_AGAIN_AFTER_S = 3600.0  # an entry's time of use is not written more often
 
@@ -141,9 +142,15 @@ class LocalStore:
         """
         path = self._path("entries", key)
         self._make(path.parent)
-        with self._aside() as part:
-            part.write_bytes(sealed(body))
-            part.replace(path)
+        self._make(self._root / _PARTS)
+        part = self._part()
+        try:
+            with open(part, "wb") as stream:  # noqa: PTH123 - for each call of a run
+                stream.write(sealed(body))
+            os.replace(part, path)  # noqa: PTH105
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
 
     def put(self, file: StoredFile, source: Path) -> None:
         """Keep a file's content; a whole object of that content stays, a damaged one is replaced.
@@ -224,13 +231,15 @@ class LocalStore:
     @contextlib.contextmanager
     def _aside(self) -> Iterator[Path]:
         """Give a path that nobody else uses, and leave nothing there."""
-        directory = self._root / _PARTS
-        self._make(directory)
-        part = directory / f"{os.getpid()}.{time.monotonic_ns()}.{threading.get_ident()}.{socket.gethostname()}"
+        self._make(self._root / _PARTS)
+        part = Path(self._part())
         try:
             yield part
         finally:
             part.unlink(missing_ok=True)
+
+    def _part(self) -> str:
+        return f"{self._root}/{_PARTS}/{os.getpid()}.{time.monotonic_ns()}.{threading.get_ident()}.{_HOST}"
 
     def _is_whole(self, path: Path, file: StoredFile) -> bool:
         try:
@@ -286,7 +295,7 @@ def _is_abandoned(part: "os.DirEntry[str]") -> bool:
     pid, _, rest = part.name.partition(".")
     if not pid.isdecimal():
         return False  # not ours
-    if not rest.endswith(f".{socket.gethostname()}"):
+    if not rest.endswith(f".{_HOST}"):
         return time.time() - part.stat(follow_symlinks=False).st_mtime > _ABANDONED_AFTER_S
     try:
         os.kill(int(pid), 0)

@@ -59,7 +59,7 @@ class TestEntries:
         def full(*_arguments: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(Path, "replace", full)
+        monkeypatch.setattr(os, "replace", full)
         with pytest.raises(OSError, match="No space"):
             store.write_entry("abcd", b"{}")
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

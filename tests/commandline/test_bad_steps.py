@@ -258,9 +258,19 @@ def test_an_output_directory_that_is_a_file(command: CommandLine, below: str) ->
 def test_a_full_work_directory(command: CommandLine, mounted: Path) -> None:
     command.write("tool.cwl", WRITES)
 
-    ended = command.run("--workdir", mounted, "tool.cwl")
+    ended = command.run("--workdir", mounted, "tool.cwl", environment={"CWL_PREFECT_LEAST_FREE_MIB": "0"})
 
     assert_refused(ended, 13, "Error: tool failed: ", "no space is left", "by --workdir", outdir=command.outdir)
+
+
+def test_no_call_starts_where_little_space_is_left(command: CommandLine, mounted: Path) -> None:
+    command.write("tool.cwl", WRITES)
+
+    ended = command.run("--workdir", mounted, "tool.cwl")
+
+    assert_refused(
+        ended, 17, "Error: tool: the disk is full: ", str(mounted), "`cwl-prefect workspace du`", outdir=command.outdir
+    )
 
 
 def test_a_read_only_work_directory(command: CommandLine, mounted: Path) -> None:
@@ -269,7 +279,14 @@ def test_a_read_only_work_directory(command: CommandLine, mounted: Path) -> None
 
     ended = command.run("--workdir", mounted, "tool.cwl")
 
-    assert_refused(ended, 17, "Error: tool: ", str(mounted), "Read-only file system", outdir=command.outdir)
+    assert_refused(
+        ended,
+        17,
+        "Error: the workspaces of the run cannot be made: ",
+        str(mounted),
+        "Read-only file system",
+        outdir=command.outdir,
+    )
 
 
 def test_a_tool_that_takes_too_long_is_killed_with_its_children(command: CommandLine) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cwl_prefect.backends.base import Capabilities, JobHandle
 from cwl_prefect.backends.job_variables import JobVariables, StepVariables, packaged_template, step_path
 from cwl_prefect.backends.kubernetes_cluster import Cluster, open_cluster
+from cwl_prefect.backends.kubernetes_images import pinned_digest
 from cwl_prefect.backends.kubernetes_jobs import DRIVER_ANNOTATION, adoptable, create, pods_of, remove
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, StepPod, kubernetes_defaults, step_manifest
 from cwl_prefect.backends.kubernetes_marks import forget, note
@@ -89,6 +90,20 @@ class KubernetesBackend:
             BackendError: No cluster is configured or answers, or no volume is shared with it.
         """
         return await self._cluster.get(None)
+
+    async def identify(self, image: DockerImage | None, *, step: str) -> str | None:
+        """Tell an image that is named by its digest, and the environment that the platform gives to the step.
+
+        What a node has under a mere tag cannot be known from here: such calls are not cached.
+
+        Raises:
+            BackendError: No cluster is configured or answers.
+        """
+        pinned = None if image is None else pinned_digest(image)
+        if pinned is None:
+            return None
+        merged = await self._merged.get(self._patterns_of(step))
+        return f"{pinned} with environment {merged.environment_digest}"
 
     async def start(self, job: ContainerJob) -> JobHandle:
         """Create a job's Job, or take over the one that is there.
@@ -239,11 +254,11 @@ class KubernetesBackend:
             owner=cluster.owner,
             annotations={DRIVER_ANNOTATION: self._driver},
         )
-        defaults = await self._merged.get(self._patterns_of(job))
+        defaults = await self._merged.get(self._patterns_of(job.name))
         return step_manifest(step, defaults, cluster.options, storage=cluster.storage, launcher=cluster.launcher)
 
-    def _patterns_of(self, job: ContainerJob) -> tuple[str, ...]:
-        step = step_path(job.name)
+    def _patterns_of(self, name: str) -> tuple[str, ...]:
+        step = step_path(name)
         if step not in self._steps:
             self._steps[step] = self._variables.for_step(step)
         return self._steps[step].patterns

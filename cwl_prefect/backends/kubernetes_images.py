@@ -40,6 +40,12 @@ class StepImage:
     entry_point: tuple[str, ...] = ()
 
 
+def pinned_digest(image: DockerImage) -> str | None:
+    """Give the digest in an image's name, or None for a mere tag, under which nodes may have different images."""
+    _, separator, digest = (image.pull or "").partition("@sha256:")
+    return f"sha256:{digest}" if separator and not (image.load or image.file or image.import_) else None
+
+
 class StepImages:
     """Finds each image's name and entry point once.
 

@@ -7,6 +7,8 @@ command, image, environment, resources and streams; no variable and no label of 
 """
 
 import copy
+import hashlib
+import json
 import math
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,6 +50,14 @@ class KubernetesDefaults:
     manifest: KubernetesObject
     env: Mapping[str, str] = field(default_factory=dict)
     cluster: ClusterConfig | None = None  # None: the one that this process runs in, or that of the kubeconfig
+
+    @property
+    def environment_digest(self) -> str:
+        """What the platform's environment for tools is, as a digest: it can change what a tool gives."""
+        containers = parts(self.manifest, "spec", "template", "spec", "containers")
+        declared = [entry for entry in parts(containers[0], "env") if not text(entry, "name").startswith("PREFECT_")]
+        content = json.dumps([dict(self.env), declared], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin, packaged_template
+from cwl_prefect.backends.kubernetes_images import pinned_digest
 from cwl_prefect.backends.kubernetes_launcher import Launcher
 from cwl_prefect.backends.kubernetes_manifest import (
     KubernetesDefaults,
@@ -112,6 +113,32 @@ def pod_of(found: dict[str, Any]) -> dict[str, Any]:
 
 def tool_of(found: dict[str, Any]) -> dict[str, Any]:
     return pod_of(found)["containers"][0]
+
+
+def environment_digest(env: dict[str, str], *declared: dict[str, Any]) -> str:
+    container = {"name": "prefect-job", "env": list(declared)}
+    platform = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    return KubernetesDefaults(namespace="lab", manifest=platform, env=env).environment_digest
+
+
+def test_the_platform_s_environment_counts_for_the_cache_and_prefect_s_does_not() -> None:
+    licence = {"name": "LICENCE", "valueFrom": {"secretKeyRef": {"name": "l", "key": "k"}}}
+    alone = environment_digest({"PROXY": "p"}, licence)
+    assert environment_digest({"PROXY": "p"}, licence, {"name": "PREFECT_API_KEY", "value": "new"}) == alone
+    assert len({alone, environment_digest({"PROXY": "q"}, licence), environment_digest({"PROXY": "p"})}) == 3
+
+
+@pytest.mark.parametrize(
+    ("image", "digest"),
+    [
+        pytest.param(DockerImage(pull="example.org/bwa@sha256:abc"), "sha256:abc", id="pinned"),
+        pytest.param(DockerImage(pull="bwa:1@sha256:abc"), "sha256:abc", id="tag-and-digest"),
+        pytest.param(DockerImage(pull="bwa:1"), None, id="a-mere-tag"),
+        pytest.param(DockerImage(file="FROM bwa"), None, id="built"),
+    ],
+)
+def test_only_an_image_named_by_its_digest_is_known_by_content(image: DockerImage, digest: str | None) -> None:
+    assert pinned_digest(image) == digest
 
 
 @pytest.mark.parametrize(

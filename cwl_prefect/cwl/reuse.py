@@ -65,7 +65,7 @@ def tool_identity(tool: ToolPlan, ontology: Iterable[tuple[str, ...]], *, contai
         containers: Whether the tool runs in its image, where it names one.
     """
     effective = _effective(tool)
-    image = docker_requirement(tool)[0] if containers else None
+    image, required = docker_requirement(tool) if containers else (None, False)
     document = _with_plain_streams(tool.document)
     expressions = " ".join(_expressions([document, list(effective.values())]))
     requirements = _relevant(effective, expressions)
@@ -80,6 +80,8 @@ def tool_identity(tool: ToolPlan, ontology: Iterable[tuple[str, ...]], *, contai
         parts["ontology"] = [list(triple) for triple in ontology]
     if image is not None and (outdir := effective["DockerRequirement"].get("dockerOutputDirectory")):
         parts["outdir"] = outdir
+    if image is not None and "InitialWorkDirRequirement" in effective:
+        parts["image required"] = required  # an absolute entryname is allowed only where it is
     return ToolIdentity(
         parts=parts,
         requirements=requirements,

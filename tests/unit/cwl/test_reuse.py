@@ -116,6 +116,17 @@ def test_what_can_change_a_result_counts(tmp_path: Path, old: str, new: str):
     assert relevant(changed) != relevant(tool(tmp_path / "a"))
 
 
+def test_with_an_initial_working_directory_it_counts_whether_the_image_is_required(tmp_path: Path):
+    """An absolute ``entryname`` is allowed only where it is (CWL CommandLineTool, §InitialWorkDirRequirement)."""
+    listing = "InitialWorkDirRequirement: {listing: [{entryname: /data/a.txt, entry: hi}]}"
+    hinted = TOOL.replace("requirements:", f"requirements:\n      {listing}")
+    required = hinted.replace("    hints:\n", "")
+    assert relevant(tool(tmp_path / "a", hinted)) != relevant(tool(tmp_path / "b", required))
+    assert relevant(tool(tmp_path / "a", hinted), containers=False) == relevant(
+        tool(tmp_path / "b", required), containers=False
+    )
+
+
 def test_resources_count_where_an_expression_sees_them(tmp_path: Path):
     text = TOOL.replace("[sort, -u]", "[sort]\n    arguments: [$(runtime.cores)]")
     more = text.replace("hints:", "hints:\n      ResourceRequirement: {coresMin: 4}")

@@ -51,7 +51,7 @@ async def test_it_gets_more_and_the_next_run_starts_with_it(tmp_path: Path) -> N
             "retrying",
             "succeeded",
         ]
-        second = prepare(tmp_path)
+        second = prepare(tmp_path, cache=False)
         assert (await second(mib=80))["said"] == "128\n"
         assert [event.kind.value for event in second.events if event.call] == ["started", "succeeded"]
 

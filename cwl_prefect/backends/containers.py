@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 from cwl_prefect.backends.attach import Attachment
-from cwl_prefect.backends.docker_engine import ContainerEnd, DockerEngine
+from cwl_prefect.backends.docker_end import ContainerEnd
+from cwl_prefect.backends.docker_engine import DockerEngine
 from cwl_prefect.backends.docker_errors import CommandRefusedError, ContainerGoneError, refusal
 from cwl_prefect.backends.naming import resource_name
 from cwl_prefect.backends.outcomes import open_output, signal_of, unstarted

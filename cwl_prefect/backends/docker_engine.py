@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import sleep
 from typing import IO, TYPE_CHECKING, cast
 
 from cwl_prefect.backends.attach import Attachment
+from cwl_prefect.backends.docker_end import ContainerEnd, container_end
 from cwl_prefect.backends.docker_errors import (
     ContainerGoneError,
     engine_errors,
@@ -30,15 +32,6 @@ if TYPE_CHECKING:
 _REMOVE_TRIES = 4
 _CONFLICT = 409
 _LOCAL_ENGINE = "unix:///var/run/docker.sock"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerEnd:
-    """How a container ended, in the engine's words."""
-
-    exit_code: int
-    out_of_memory: bool = False
-    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,16 +247,11 @@ class DockerEngine:
 
         try:
             status = int(self._client.api.wait(identifier, timeout=None)["StatusCode"])
-            if status == 0:
-                return ContainerEnd(exit_code=0)
-            state = self._client.api.inspect_container(identifier)["State"]
+            return container_end(status, partial(self._client.api.inspect_container, identifier))
         except docker.errors.NotFound as exc:
             raise ContainerGoneError("the container was removed") from exc
         except (docker.errors.DockerException, requests.exceptions.RequestException) as exc:
             raise ContainerGoneError(unreachable(exc).message) from exc
-        return ContainerEnd(
-            exit_code=status, out_of_memory=bool(state.get("OOMKilled")), error=plain(str(state.get("Error") or ""))
-        )
 
     def inspect(self, name: str) -> Mapping[str, object] | None:
         """Describe a container in the engine's words, or give None where there is none of that name."""

@@ -25,6 +25,7 @@ from cwl_prefect.backends.outcomes import timed_out
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 
 _TICK_S = 1.0
+_LOOKS_S = (0.2, 0.5, 1.0, 0.0)  # a Job says that its deadline has passed a moment after its pod is gone
 _WITHOUT_POD_S = 5.0
 _NUDGE_ANNOTATION = f"{LABEL_PREFIX}nudged"
 _OBSTACLE_REASONS = {
@@ -139,8 +140,15 @@ class PodWait:
         """Look whether a pod that was deleted had passed its Job's deadline."""
         if outcome.reason is not Reason.LOST:
             return outcome
-        job = await self._api.job(self._namespace, self._name)
-        return (self._deadline(job) if job is not None else None) or outcome
+        for pause_s in _LOOKS_S:
+            job = await self._api.job(self._namespace, self._name)
+            if job is None:
+                return outcome
+            ended = self._deadline(job)
+            if ended is not None:
+                return ended
+            await asyncio.sleep(pause_s)
+        return outcome
 
     async def _without_pod(self) -> JobOutcome | None:
         now_s = time.monotonic()

@@ -102,10 +102,10 @@ class PodWait:
 
     async def _with_pod(self, pod: KubernetesObject) -> JobOutcome | None:
         if self._followed.deleted:
-            return await self._told(pod, await self._explained(outcome_of_deleted(pod, self._job)))
+            return await self._told(pod, await self._explained(pod, outcome_of_deleted(pod, self._job)))
         outcome = outcome_of(pod, self._job)
         if outcome is not None:
-            return await self._told(pod, await self._explained(outcome))
+            return await self._told(pod, await self._explained(pod, outcome))
         began = started_at(pod)
         if began is not None:
             return self._late(began)
@@ -136,9 +136,10 @@ class PodWait:
         message = "; ".join(filter(None, (obstacle.message, await self._events(pod))))
         return self._failed(_OBSTACLE_REASONS[obstacle.obstacle], message)
 
-    async def _explained(self, outcome: JobOutcome) -> JobOutcome:
-        """Look whether a pod that was deleted had passed its Job's deadline."""
-        if outcome.reason is not Reason.LOST:
+    async def _explained(self, pod: KubernetesObject, outcome: JobOutcome) -> JobOutcome:
+        """Look whether a pod that was deleted, even while it started, had passed its Job's deadline."""
+        stopped = outcome.reason is Reason.START_FAILED and bool(text(pod, "metadata", "deletionTimestamp"))
+        if outcome.reason is not Reason.LOST and not stopped:
             return outcome
         for pause_s in _LOOKS_S:
             job = await self._api.job(self._namespace, self._name)

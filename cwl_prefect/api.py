@@ -195,6 +195,8 @@ async def run(  # noqa: PLR0913 - all that a caller may choose
     observer: Observer | None = None,
     backend: Backend | None = None,
     callbacks: Sequence[Callback] = (),
+    name: str | None = None,
+    tags: Sequence[str] = (),
 ) -> RunResult:
     """Run a plan as a Prefect flow run, on the API that is configured or else on a local server.
 
@@ -206,6 +208,8 @@ async def run(  # noqa: PLR0913 - all that a caller may choose
         observer: Told what happens.
         backend: Runs every tool call, as a FakeBackend does in tests; chosen by the settings where none is given.
         callbacks: What to call when something happens.
+        name: Name of the flow run; Prefect makes one up where none is given.
+        tags: Tags of the flow run.
 
     Raises:
         InputError: The job order does not fit.
@@ -222,6 +226,8 @@ async def run(  # noqa: PLR0913 - all that a caller may choose
         observer=observer,
         backend=backend,
         callbacks=callbacks,
+        name=name,
+        tags=tags,
     )
     return _result(caller)
 

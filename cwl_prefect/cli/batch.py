@@ -78,6 +78,8 @@ class Batch:
     settings: Settings
     outdir: Path
     quiet: bool = False
+    name: str | None = None  # what the names of its flow runs begin with
+    tags: tuple[str, ...] = ()  # of each flow run
 
 
 def run_batch(batch: Batch, results: TextIO) -> int:
@@ -208,7 +210,14 @@ async def _run_all(items: Sequence[Item], batch: Batch, record: Record, tell: Ca
 
 async def _run_one(item: Item, batch: Batch) -> Ended:
     try:
-        result = await api.run(item.plan, item.job_order, settings=batch.settings, outdir=batch.outdir / item.name)
+        result = await api.run(
+            item.plan,
+            item.job_order,
+            settings=batch.settings,
+            outdir=batch.outdir / item.name,
+            name=None if batch.name is None else f"{batch.name}-{item.name}",
+            tags=batch.tags,
+        )
     except CwlPrefectError as error:
         return Ended(item=item, status="failed", outputs={}, errors=(error,))
     return Ended(

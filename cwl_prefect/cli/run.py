@@ -34,6 +34,8 @@ class RunRequest:
     overrides: Mapping[str, object]  # settings by name; None: not given
     outdir: Path | None = None  # None: the current directory
     batch: tuple[str, ...] = ()  # job orders and tables, beside those among the arguments
+    name: str | None = None  # of the flow run
+    tags: tuple[str, ...] = ()
     quiet: bool = False
     verbose: bool = False
 
@@ -46,6 +48,8 @@ class Work:
     job_order: CwlObject
     settings: Settings
     outdir: Path
+    name: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 def run_document(request: RunRequest) -> int:
@@ -54,12 +58,13 @@ def run_document(request: RunRequest) -> int:
     Raises:
         CwlPrefectError: It could not be run at all; failures of steps are reported here and decide the exit code.
     """
+    check_naming(request.name, request.tags)
     configure_logging(quiet=request.quiet, verbose=request.verbose)
     with results_only() as results:
         settings = settings_with(_checked(request.overrides))
         if request.batch:
             return run_batch(batch_of(request, settings), results)
-        work = prepare(request.arguments, settings, request.outdir)
+        work = prepare(request, settings)
         result = execute(work, quiet=request.quiet, verbose=request.verbose)
         return report(result, results)
 
@@ -80,10 +85,29 @@ def batch_of(request: RunRequest, settings: Settings) -> Batch:
         return api.load_plan(document, job_order=job_order, settings=settings) if overridden else plan
 
     items = prepare_items((*request.batch, *rest[:flags_from]), rest[flags_from:], load, settings)
-    return Batch(items=items, settings=settings, outdir=(request.outdir or Path()).absolute(), quiet=request.quiet)
+    return Batch(
+        items=items,
+        settings=settings,
+        outdir=(request.outdir or Path()).absolute(),
+        quiet=request.quiet,
+        name=request.name,
+        tags=request.tags,
+    )
 
 
-def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None) -> Work:
+def check_naming(name: str | None, tags: Sequence[str]) -> None:
+    """Refuse names and tags that nobody could find again.
+
+    Raises:
+        UsageError: One is empty, or has other characters than a line of text.
+    """
+    given = [("--tag", tag) for tag in tags] + ([] if name is None else [("--name", name)])
+    for option, text in given:
+        if not text.strip() or not text.isprintable():
+            raise UsageError(f"{option}: {text!r} is no name.", hint="give a line of text.")
+
+
+def prepare(request: RunRequest, settings: Settings) -> Work:
     """Load the document and read its inputs.
 
     Raises:
@@ -91,7 +115,7 @@ def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None) -
         DocumentError: The document is not valid CWL.
         InputError: The job order cannot be read.
     """
-    document, rest = _document_and_rest(arguments)
+    document, rest = _document_and_rest(request.arguments)
     tool = api.document_of(document) if _may_be_job_order(document) else None
     plan = api.load_plan(tool or document, settings=settings)
     given = parse_input_arguments(plan.inputs, rest)
@@ -104,11 +128,15 @@ def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None) -
     if not api.OVERRIDES.isdisjoint(job_order):
         plan = api.load_plan(tool or document, job_order=job_order, settings=settings)
     warn_of_unknown(plan, job_order, source or "")
+    job_order = {**job_order, **given.values}
+    _warn_of_taken(plan, job_order, request)
     return Work(
         plan=plan,
-        job_order={**job_order, **given.values},
+        job_order=job_order,
         settings=settings,
-        outdir=(outdir or Path()).absolute(),
+        outdir=(request.outdir or Path()).absolute(),
+        name=request.name,
+        tags=request.tags,
     )
 
 
@@ -117,6 +145,17 @@ def warn_of_unknown(plan: WorkflowPlan, job_order: CwlObject, source: str) -> No
     for key, near in api.unknown_inputs(plan, job_order).items():
         meant = "" if near is None else f" Did you mean {near!r}?"
         complain(f"Warning: {source}: there is no input {key!r}; it is ignored.{meant}")
+
+
+def _warn_of_taken(plan: WorkflowPlan, job_order: CwlObject, request: RunRequest) -> None:
+    """Tell of inputs that may have been meant by an option."""
+    taken = {"name": request.name is not None, "tag": bool(request.tags)}
+    for port in plan.inputs:
+        if taken.get(port.id) and port.id not in job_order:
+            complain(
+                f"Warning: --{port.id} is of the flow run; the input {port.id!r} is given after a lone `--`, as in "
+                f"`-- --{port.id} VALUE`."
+            )
 
 
 def execute(work: Work, *, quiet: bool, verbose: bool) -> api.RunResult:
@@ -129,7 +168,13 @@ def execute(work: Work, *, quiet: bool, verbose: bool) -> api.RunResult:
 
         async def run() -> api.RunResult:
             return await api.run(
-                work.plan, work.job_order, settings=work.settings, outdir=work.outdir, observer=observer
+                work.plan,
+                work.job_order,
+                settings=work.settings,
+                outdir=work.outdir,
+                observer=observer,
+                name=work.name,
+                tags=work.tags,
             )
 
         return run_interruptibly(run)

@@ -33,6 +33,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
     on_error: options.OnErrorOption = None,  # noqa: ARG001
     retries: options.Retries = None,  # noqa: ARG001
     callbacks: options.Callbacks = None,  # noqa: ARG001
+    name: options.Name = None,
+    tag: options.Tag = None,
     batch: options.Batch = None,
     batch_parallel: options.BatchParallel = None,  # noqa: ARG001
     no_cache: options.NoCache = False,  # noqa: ARG001
@@ -60,6 +62,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
         overrides=overrides,
         outdir=outdir,
         batch=tuple(batch or ()),
+        name=name,
+        tags=tuple(tag or ()),
         quiet=quiet,
         verbose=verbose,
     )

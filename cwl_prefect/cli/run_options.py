@@ -12,6 +12,7 @@ LIMITS = "Limits"
 FAILURES = "Failures"
 CACHE = "Call cache"
 MANY = "Many runs"
+RUN = "In Prefect"
 
 SETTINGS: Mapping[str, str] = {
     "workdir": "workdir",
@@ -109,6 +110,11 @@ Callbacks = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="What to call when something happens, as YAML.", rich_help_panel=FAILURES),
 ]
+Name = Annotated[
+    str | None,
+    typer.Option(help="Name of the flow run; of a batch, what the names of its runs begin with.", rich_help_panel=RUN),
+]
+Tag = Annotated[list[str] | None, typer.Option(help="Tag of the flow run; repeatable.", rich_help_panel=RUN)]
 Batch = Annotated[
     list[str] | None,
     typer.Option(

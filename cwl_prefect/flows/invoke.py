@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from prefect import State
+from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import CancelledRun
 from prefect.flow_engine import run_flow
@@ -19,6 +19,7 @@ from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.connected import connected
 from cwl_prefect.flows.params import parameter_names
 from cwl_prefect.flows.run import CALLER, Caller
+from cwl_prefect.flows.tagging import tagged
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observer
 from cwl_prefect.model.plan import WorkflowPlan
@@ -37,6 +38,8 @@ async def invoke(  # noqa: PLR0913 - all that a caller may choose
     observer: Observer | None,
     backend: Backend | None = None,
     callbacks: Sequence[Callback] = (),
+    name: str | None = None,
+    tags: Sequence[str] = (),
 ) -> Caller:
     """Run a plan's flow and give what it told its caller; failed steps are among its errors.
 
@@ -55,6 +58,8 @@ async def invoke(  # noqa: PLR0913 - all that a caller may choose
         backends=backends,
         job_order=order,
         callbacks=tuple(callbacks),
+        name=name,
+        tags=tuple(tags),
     )
     async with connected(settings):
         await call(plan, job_order, caller)
@@ -83,8 +88,7 @@ async def call(
     token = CALLER.set(caller)
     try:
         if flow_run is None:
-            begin = cast("Callable[..., Awaitable[State[Any]]]", flow)
-            state = await begin(**parameters, return_state=True)
+            state = await _begun(flow, parameters, caller)
         else:
             again = cast("Callable[..., Awaitable[State[Any]]]", run_flow)
             state = await again(flow, flow_run=flow_run, parameters=parameters, return_type="state")
@@ -105,6 +109,15 @@ async def call(
         caller.errors.append(_api_error(error))
     finally:
         CALLER.reset(token)
+
+
+async def _begun(flow: Flow[..., Any], parameters: Mapping[str, Any], caller: Caller) -> State[Any]:
+    name = caller.name
+    if name is not None:
+        flow.flow_run_name = lambda: name  # a text would be taken for a template
+    begin = cast("Callable[..., Awaitable[State[Any]]]", flow)
+    with tagged(caller.tags):
+        return await begin(**parameters, return_state=True)
 
 
 def _too_long(settings: Settings) -> TimeLimitError:

@@ -38,10 +38,11 @@ def workflow(command: CommandLine) -> Path:
     return command.write("slow.cwl", WORKFLOW)
 
 
-def start(command: CommandLine, workflow: Path, seconds: int) -> tuple[Started, str]:
+def start(command: CommandLine, workflow: Path, seconds: int, *options: str) -> tuple[Started, str]:
     """Start a run and wait until its calls run; give it with its id."""
     before = {path.parent.name for path in (command.home / "runs").glob("*/run.json")}
-    run = command.start("run", "--outdir", command.outdir, workflow, "--n", "1", "--n", "2", "--t", str(seconds))
+    inputs = ("--n", "1", "--n", "2", "--t", str(seconds))
+    run = command.start("run", "--outdir", command.outdir, *options, workflow, *inputs)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         found = {path.parent.name for path in (command.home / "runs").glob("*/run.json")} - before
@@ -74,7 +75,7 @@ def listed(command: CommandLine, run_id: str) -> dict[str, object]:
 
 
 def test_a_run_is_interrupted_listed_shown_and_resumed(command: CommandLine, workflow: Path) -> None:
-    run, run_id = start(command, workflow, 120)
+    run, run_id = start(command, workflow, 120, "--name", "two {sleepers}", "--tag", "night")
     tools = sleeping(run)
     again = command("runs", "resume", run_id)
     assert (again.code, "it is running" in again.stderr) == (11, True)
@@ -85,6 +86,9 @@ def test_a_run_is_interrupted_listed_shown_and_resumed(command: CommandLine, wor
     assert not any(map(alive, tools))
     shown = listed(command, run_id)
     assert (shown["state"], shown["resumable"], shown["drivers"]) == ("Interrupted", True, 1)
+    assert (shown["name"], "night" in shown["tags"]) == ("two {sleepers}", True)
+    assert run_id in command("runs", "ls", "--tag", "night", "--name", "two *").stdout
+    assert run_id not in command("runs", "ls", "--tag", "day").stdout
     assert f"id         {run_id}" in command("runs", "show", run_id[:8]).stdout
     assert "Beginning flow run" in command("runs", "logs", str(shown["name"])).stdout
     hurry(command, run_id)
@@ -97,7 +101,7 @@ def test_a_run_is_interrupted_listed_shown_and_resumed(command: CommandLine, wor
 
 def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(command: CommandLine, workflow: Path) -> None:
     run, run_id = start(command, workflow, 120)
-    other, other_id = start(command, workflow, 121)  # the same calls at once would run once
+    other, other_id = start(command, workflow, 121, "--tag", "day")  # the same calls at once would run once
     tools = [*sleeping(run), *sleeping(other)]
     for driver in (run, other):
         driver.signal(signal.SIGKILL)
@@ -112,6 +116,7 @@ def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(comman
     assert not (command.home / "runs" / other_id).exists()
     nothing = command("runs", "resume", "--all-unfinished", "--older-than", "1h")
     assert (nothing.code, "not among those" in nothing.stdout) == (0, True)
+    assert "not among those" in command("runs", "resume", "--all-unfinished", "--tag", "day").stdout
     hurry(command, run_id)
     resumed = command("runs", "resume", "--all-unfinished", "--stagger", "0")
     assert (resumed.code, resumed.stdout.split()[0], resumed.stdout.split()[-1]) == (0, "resumed", "complete")

@@ -25,7 +25,7 @@ async def runs_a_document_with_settings(document: Path, job_order: str | None) -
     assert_type(plan.steps, tuple[StepPlan, ...])
     inputs = read_job_order(plan, job_order)
     assert_type(inputs, CwlObject)
-    result = await run(plan, inputs, settings=settings, outdir=Path("results"))
+    result = await run(plan, inputs, settings=settings, outdir=Path("results"), name="nightly", tags=["night"])
     assert_type(result, RunResult)
     assert_type(result.status, RunStatus)
     assert_type(result.outputs, CwlObject)

@@ -1,5 +1,6 @@
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ class FakeApi:
         self.tool = None
         self.loaded = []
         self.ran = None
+        self.named = None
 
     def load_plan(self, document, *, job_order=None, settings=None):
         self.loaded.append((document, job_order))
@@ -57,8 +59,9 @@ class FakeApi:
     def document_of(self, source):
         return self.tool
 
-    async def run(self, plan, job_order, *, settings, outdir, observer):
+    async def run(self, plan, job_order, *, settings, outdir, observer, name, tags):
         self.ran = (dict(job_order), settings, outdir)
+        self.named = (name, tags)
         print("a library prints")
         observer(StepEvent(kind=StepEventKind.STARTED, step="greet"))
         return self.result
@@ -111,6 +114,31 @@ def test_options_become_settings_wherever_they_stand(fake, tmp_path):
 def test_inputs_named_like_options_go_after_two_dashes(fake):
     assert invoke("run", "greet.cwl", "--message", "hi", "--", "--outdir", "x").exit_code == 0
     assert fake.ran[0] == {"message": "hi", "outdir": "x"}
+
+
+def test_a_run_has_the_name_and_tags_that_it_is_given(fake):
+    assert invoke("run", "--name", "the {first}", "greet.cwl", "--tag", "night", "--tag", "x").exit_code == 0
+    assert fake.named == ("the {first}", ("night", "x"))
+
+
+def test_prefect_names_a_run_that_is_given_none(fake):
+    assert invoke("run", "greet.cwl").exit_code == 0
+    assert fake.named == (None, ())
+
+
+@pytest.mark.parametrize("flags", [("--name", " "), ("--name", "a\nb"), ("--tag", "")], ids=repr)
+def test_a_name_that_is_none_is_refused(fake, flags):
+    refused = invoke("run", *flags, "greet.cwl")
+    assert (refused.exit_code, fake.ran) == (2, None)
+    assert flags[0] in refused.stderr
+
+
+def test_an_input_that_is_named_like_the_option_is_told_of(fake, monkeypatch):
+    plan = replace(PLAN, inputs=(InputPort(id="name", type=["null", "string"]),))
+    monkeypatch.setattr(api, "load_plan", lambda *_, **__: plan)
+    assert "-- --name VALUE" in invoke("run", "greet.cwl", "--name", "Ada").stderr
+    assert "Warning" not in invoke("run", "greet.cwl", "--name", "Ada", "--", "--name", "Ada").stderr
+    assert fake.ran[0] == {"name": "Ada"}
 
 
 def test_flags_win_over_the_job_order(fake):

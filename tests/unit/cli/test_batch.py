@@ -32,8 +32,8 @@ def runs(monkeypatch) -> list[dict]:
     """Runs that end at once; those of an odd number fail."""
     found: list[dict] = []
 
-    async def run(plan, job_order, *, settings, outdir):
-        found.append({"n": job_order["n"], "outdir": outdir.name})
+    async def run(plan, job_order, *, settings, outdir, name, tags):
+        found.append({"n": job_order["n"], "outdir": outdir.name, "name": name, "tags": tags})
         await asyncio.sleep(0)
         failed = job_order["n"] % 2 == 1
         errors = (StepError("it went wrong"),) if failed else ()
@@ -44,13 +44,14 @@ def runs(monkeypatch) -> list[dict]:
     return found
 
 
-def play(directory: Path, load, *numbers: int) -> tuple[int, dict]:
+def play(directory: Path, load, *numbers: int, **more) -> tuple[int, dict]:
     table = directory / "t.csv"
     table.write_text("name,n\n" + "".join(f"run{number},{number}\n" for number in numbers))
     settings = Settings(home=directory / "home")
     items = prepare_items([str(table)], [], load, settings)
     results = io.StringIO()
-    code = run_batch(Batch(items=items, settings=settings, outdir=directory / "out", quiet=True), results)
+    batch = Batch(items=items, settings=settings, outdir=directory / "out", quiet=True, **more)
+    code = run_batch(batch, results)
     return code, {name: each["status"] for name, each in json.loads(results.getvalue()).items()}
 
 
@@ -59,6 +60,11 @@ def test_the_exit_code_tells_whether_all_some_or_none_are_complete(tmp_path, loa
     found, statuses = play(tmp_path, load, *numbers)
     assert found == code
     assert statuses == {f"run{number}": "failed" if number % 2 else "completed" for number in numbers}
+
+
+def test_flow_runs_are_named_after_the_batch_and_tagged_like_it(tmp_path, load, runs):
+    play(tmp_path, load, 2, 4, name="nightly", tags=("night",))
+    assert [(each["name"], each["tags"]) for each in runs] == [(f"nightly-run{n}", ("night",)) for n in (2, 4)]
 
 
 def test_only_what_is_missing_or_new_runs_again(tmp_path, load, runs):

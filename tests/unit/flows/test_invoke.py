@@ -3,6 +3,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from prefect.context import TagsContext
 from prefect.exceptions import CrashedRun
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 from prefect.states import Completed, Failed
@@ -42,6 +43,8 @@ class Prefect:
         self.api_url = None
         self.ui_url = None
         self.leased = 0
+        self.made = None
+        self.tags: set[str] = set()
         self.ours = True
         self.answer = lambda caller: Completed(data={})
 
@@ -58,10 +61,12 @@ class Prefect:
             async def call(*, return_state: bool, **parameters):
                 self.calls.append((kind, parameters))
                 self.caller = CALLER.get()
+                self.tags = set(TagsContext.get().current_tags)
                 self.api_url, self.ui_url = PREFECT_API_URL.value(), PREFECT_UI_URL.value()
                 assert return_state
                 return self.answer(self.caller)
 
+            self.made = call
             return call
 
         return make
@@ -112,6 +117,20 @@ class TestCalling:
         await call(plan, {"x": "hi"}, tmp_path)
         assert CALLER.get() is None
         assert prefect.leased == 0
+
+
+class TestNaming:
+    async def test_the_flow_run_has_the_name_and_tags_that_are_wanted(self, plan, prefect, tmp_path):
+        settings = Settings(home=tmp_path / "home")
+        options = {"outdir": tmp_path / "out", "observer": print, "name": "the {x}", "tags": ("night",)}
+        await invoke(plan, {"x": "hi"}, settings=settings, **options)
+        assert prefect.made.flow_run_name() == "the {x}"
+        assert "night" in prefect.tags
+        assert TagsContext.get().current_tags == set()
+
+    async def test_one_that_is_given_no_name_is_named_by_prefect(self, plan, prefect, tmp_path):
+        await call(plan, {"x": "hi"}, tmp_path)
+        assert not hasattr(prefect.made, "flow_run_name")
 
 
 class TestServers:

@@ -55,6 +55,7 @@ def _leave_without_teardown() -> Callable[[object], None]:
     status: list[int] = []
 
     def leave() -> None:
+        """End the process at once, with its exit code if one is known and once all that was printed is out."""
         if not status or "coverage" in sys.modules:
             return  # coverage writes its data later still
         with contextlib.suppress(OSError, ValueError):

@@ -14,7 +14,8 @@ _BUFFER_BYTES = 1 << 18
 
 
 class _Raw(Protocol):
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give the connection back."""
 
 
 class Attachment:

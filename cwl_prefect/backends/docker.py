@@ -287,6 +287,7 @@ class DockerBackend:
         """Remove a container that nobody waits for any more, also one that is still being made."""
 
         async def remove() -> None:
+            """Remove the container as soon as it is made."""
             with suppress(BackendError):  # it was not made after all
                 launched = await asyncio.wrap_future(launching)
                 self._remember(launched)

@@ -156,6 +156,7 @@ def registry_lookup(credentials: Mapping[str, Login]) -> Lookup:
     """Give what finds entry points in registries with these credentials."""
 
     async def lookup(name: str) -> tuple[str, ...] | None:
+        """Give the entry point that an image's registry states; None where it cannot be found."""
         return await registry_entry_point(name, credentials)
 
     return lookup

@@ -96,6 +96,11 @@ class _Registry:
         self._authorization: str | None = None
 
     async def get(self, path: str) -> KubernetesObject:
+        """Get a manifest or a blob of the repository, which is JSON; log in where the registry asks for that.
+
+        Raises:
+            HTTPError: The registry does not answer, or refuses.
+        """
         answer = await self._ask(path)
         if answer.status_code == 401 and self._authorization is None:
             self._authorization = await self._authorized(answer.headers.get("www-authenticate", ""))

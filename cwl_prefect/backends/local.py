@@ -231,6 +231,7 @@ def _call_at_exit(run: _Run, process: subprocess.Popen[bytes]) -> None:
         return
 
     def readable() -> None:
+        """See to the end of the process, which its descriptor tells by becoming readable."""
         loop.remove_reader(descriptor)
         os.close(descriptor)
         _exited(run, process)

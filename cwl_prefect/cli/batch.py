@@ -195,6 +195,7 @@ async def _run_all(items: Sequence[Item], batch: Batch, record: Record, tell: Ca
     places = asyncio.Semaphore(batch.settings.batch_parallel)
 
     async def run(item: Item) -> Ended:
+        """Run one item once there is a place for it; record and tell how it ended."""
         async with places:
             ended = await _run_one(item, batch)
         done = Done(key=item.key, name=item.name, status=ended.status, run_id=ended.run_id, outputs=ended.outputs)
@@ -240,6 +241,7 @@ def _teller(count: int, before: int, *, quiet: bool) -> Callable[[Ended], None]:
         _say(f"{before} of {count} runs are complete already")
 
     def tell(ended: Ended) -> None:
+        """Print one line about an item that ended."""
         nonlocal number
         number += 1
         why = f": {ended.errors[0].message.splitlines()[0]}" if ended.errors else ""

@@ -60,6 +60,7 @@ def serve_document(options: DeployOptions) -> None:
     from cwl_prefect.deploy.serving import serve
 
     def ready(result: DeploymentResult) -> None:
+        """Tell where the form is, and how to end."""
         _tell(result)
         typer.echo("  stop serving    Ctrl-C")
 

@@ -247,6 +247,7 @@ def _live() -> Iterator[Observer]:
     with Live(table, console=console, refresh_per_second=REFRESHES_PER_SECOND, redirect_stdout=False) as live:
 
         def observe(event: RunEvent) -> None:
+            """Count an event; the table looks at the tally by itself."""
             tally.observe(event)
 
         yield observe

@@ -81,6 +81,7 @@ def batch_of(request: RunRequest, settings: Settings) -> Batch:
     plan = api.load_plan(document, settings=settings)
 
     def load(job_order: CwlObject) -> WorkflowPlan:
+        """Give the plan for a job order: an own one where it overrides requirements."""
         overridden = not api.OVERRIDES.isdisjoint(job_order)
         return api.load_plan(document, job_order=job_order, settings=settings) if overridden else plan
 
@@ -167,6 +168,7 @@ def execute(work: Work, *, quiet: bool, verbose: bool) -> api.RunResult:
     with shown_progress(quiet=quiet, verbose=verbose) as observer:
 
         async def run() -> api.RunResult:
+            """Run what was prepared, watched by the progress display."""
             return await api.run(
                 work.plan,
                 work.job_order,

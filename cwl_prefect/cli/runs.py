@@ -84,6 +84,7 @@ def logs(run: str) -> None:
     """
 
     async def read(client: PrefectClient, settings: Settings) -> list[str]:
+        """Ask the API for the lines of the run's log."""
         return await history.log_lines(client, await history.find(client, run, settings))
 
     for line in _with_api(read):
@@ -104,6 +105,7 @@ def resume(run: str, *, quiet: bool, verbose: bool) -> int:
         with shown_progress(quiet=quiet, verbose=verbose) as observer:
 
             async def work() -> api.RunResult:
+                """Go on with the run, watched by the progress display."""
                 return await api.resume(run, settings=settings_with({}), observer=observer)
 
             result = run_interruptibly(work)
@@ -112,6 +114,7 @@ def resume(run: str, *, quiet: bool, verbose: bool) -> int:
 
 def _reschedule(run: str) -> None:
     async def again(client: PrefectClient, settings: Settings) -> str:
+        """Schedule the run again, and give its name."""
         line = await history.find(client, run, settings)
         await history.reschedule(client, line)
         return line.flow_run.name
@@ -139,6 +142,7 @@ def stop(run: str, *, for_now: bool, delete: bool = False) -> None:
     """
 
     async def end(client: PrefectClient, settings: Settings) -> list[str]:
+        """End the run where it has not ended, and give the lines that tell what was done."""
         line = await history.find(client, run, settings)
         state = line.state
         if not (delete and history.has_ended(line)):
@@ -160,6 +164,7 @@ def remove(run: str) -> None:
     """
 
     async def forget(client: PrefectClient, settings: Settings) -> None:
+        """Remove the run from the API and from this machine."""
         await history.forget(client, await history.find(client, run, settings), settings)
 
     _with_api(forget)
@@ -171,6 +176,7 @@ def _with_api(work: Callable[[PrefectClient, Settings], Awaitable[T]]) -> T:
     settings = settings_with({})
 
     async def run() -> T:
+        """Do the work with a client; what fails on the way to the API becomes an error of ours."""
         try:
             async with connected(settings), get_client() as client:
                 return await work(client, settings)
@@ -198,6 +204,7 @@ async def _resume_each(run_ids: Sequence[str], *, at_once: int, stagger_s: float
     places = asyncio.Semaphore(at_once)
 
     async def one(number: int, run_id: str) -> int:
+        """Resume one run in its turn, and give the exit code of its process."""
         await asyncio.sleep(number * stagger_s)
         async with places:
             process = await asyncio.create_subprocess_exec(

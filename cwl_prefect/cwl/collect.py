@@ -84,6 +84,7 @@ def collector(job: DescribedJob, call: BoundCall, *, name: str) -> Collect:
     """
 
     def collect(outdir: Path, exit_code: int) -> CwlObject:
+        """Collect the outputs from an output directory, knowing the exit code."""
         _settle_literals(job, call, outdir)
         inputs = tuple(os.path.realpath(entry.source) for entry in call.entries if entry.kind in _FILE_KINDS)
         job.builder.make_fs_access = cast("type[StdFsAccess]", partial(OutputFiles, inputs=inputs))

@@ -149,6 +149,7 @@ def _with_formats(value: CwlValue, namespaces: Mapping[str, str]) -> CwlValue:
         return value
 
     def expanded(found: CwlObject) -> CwlObject:
+        """Give a file with its format expanded."""
         name = found.get("format")
         return {**found, "format": _expanded(name, namespaces)} if isinstance(name, str) else found
 

@@ -75,6 +75,7 @@ def restore(
         place.symlink_to(_input_path(inputs, link.number, link.below))
 
     def located(value: CwlObject) -> CwlObject:
+        """Give a file object its place in this run: in the output directory or among the inputs."""
         location = value.get("location")
         if not isinstance(location, str):
             return value
@@ -145,6 +146,7 @@ class _Capturing:
     _real_inputs: list[tuple[str, int]] | None = None
 
     def described(self, value: CwlObject) -> CwlObject:
+        """Give a file object without its place, and note what the store has to take of it."""
         location = value.get("location")
         if not isinstance(location, str) or location.startswith("_:"):
             return value

@@ -76,6 +76,7 @@ class _Entry(BaseModel):
         return self
 
     def callback(self) -> Callback:
+        """Give what the entry asks for; without step and call it is about the workflow."""
         level = Level.STEP if self.step is not None else Level.CALL if self.call is not None else Level.WORKFLOW
         name = self.step or self.call or "*"
         return Callback(action=self._action(), on=self.on, level=level, name=name, timeout_s=self.timeout_s)

@@ -63,18 +63,22 @@ class _Evidence:
     full: bool = False
 
     def says(self, pattern: str) -> bool:
+        """Tell whether something in stderr or in the backend's message matches a pattern."""
         return re.search(pattern, self.said, re.IGNORECASE) is not None
 
     @property
     def program(self) -> str:
+        """The command's first word."""
         return shortened(self.job.command[0] if self.job.command else "the command", 200)
 
     @property
     def place(self) -> str:
+        """Where the command was looked for."""
         return f"the image {self.job.image.name}" if self.job.image is not None else "this machine's PATH"
 
     @property
     def killed(self) -> bool:
+        """Whether it was killed by SIGKILL, directly or below a shell, which gives 137."""
         by_signal = self.outcome.signal == signal.SIGKILL and self.outcome.reason is Reason.SIGNALED
         return by_signal or self.outcome.exit_code == 128 + signal.SIGKILL
 

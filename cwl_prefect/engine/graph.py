@@ -115,9 +115,11 @@ class _Ends:
     node: str | None = None
 
     def target(self, port: str) -> str | None:
+        """Give the node that a link into an input ends at; None where there is none."""
         return self.into.get(port, self.node)
 
     def source(self, port: str) -> str | None:
+        """Give the node that a link out of an output begins at; None where there is none."""
         return self.out_of.get(port, self.node)
 
 

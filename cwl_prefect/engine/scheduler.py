@@ -127,15 +127,19 @@ class _Share:
 
     @classmethod
     def of(cls, cores: float, ram_mib: float) -> "_Share":
+        """Count in whole parts, of which any number adds up without rounding."""
         return cls(round(cores * _PARTS), round(ram_mib * _PARTS))
 
     def fits(self, free: "_Share") -> bool:
+        """Tell whether this is free."""
         return self.cores <= free.cores and self.ram <= free.ram
 
     def less(self, other: "_Share") -> "_Share":
+        """Give what is left when the other is taken."""
         return _Share(self.cores - other.cores, self.ram - other.ram)
 
     def plus(self, other: "_Share") -> "_Share":
+        """Give what there is when the other comes back."""
         return _Share(self.cores + other.cores, self.ram + other.ram)
 
 

@@ -157,6 +157,12 @@ class _Links:
     mounts: list[Mount] = field(default_factory=list)
 
     def realise(self, layout: Layout) -> None:
+        """Make every link, copy and literal of a layout.
+
+        Raises:
+            StepError: A target is outside of the workspace, or an input is not of its kind.
+            OSError: A file cannot be read or written.
+        """
         roots = [str(directory) for directory in (self.workspace.out, self.workspace.tmp, self.workspace.stage)]
         for target in (self.call.outdir, self.call.tmpdir, *(entry.target for entry in self.call.entries)):
             _demand_inside(target, roots)
@@ -166,6 +172,11 @@ class _Links:
                 self._realise(node, directory)
 
     def host_path(self, target: str) -> Path:
+        """Give a target, which is its own path on this machine.
+
+        Raises:
+            StepError: It is outside of the workspace.
+        """
         _demand_inside(target, [str(directory) for directory in (self.workspace.root, self.workspace.logs)])
         return Path(target)
 
@@ -196,6 +207,12 @@ class _Mounts:
     _scratch_directories: int = 0
 
     def realise(self, layout: Layout) -> None:
+        """Decide on every mount of a layout, and make what has to be there for them.
+
+        Raises:
+            StepError: The tool may not write at a target, or an input is not of its kind.
+            OSError: A file cannot be read or written.
+        """
         if not self.call.any_path:
             self._demand_writable_inside()
         self._show(self.workspace.out, self.call.outdir, writable=True)
@@ -204,6 +221,11 @@ class _Mounts:
         self.mounts.sort(key=lambda mount: mount.target.count("/"))
 
     def host_path(self, target: str) -> Path:
+        """Give the path on this machine that the tool sees at a target.
+
+        Raises:
+            StepError: Nothing is mounted there.
+        """
         names = split(target)
         for length in range(len(names), 0, -1):
             host = self._hosts.get("/" + "/".join(names[:length]))

@@ -64,6 +64,7 @@ def build_flow(
     form = with_optional_inputs(plan, given or {})
 
     async def body(**parameters: Any) -> CwlObject | State[object]:
+        """Stand in for the flow's function, whose name, signature and docstring are made below."""
         caller = CALLER.get() or Caller(settings=settings, backends=backends, callbacks=tuple(callbacks))
         if caller.job_order is not None:
             ending = await _ending(plan, caller.job_order, caller)
@@ -83,14 +84,14 @@ def build_flow(
 def build_reference_flow(plan: WorkflowPlan, settings: Settings) -> Flow[..., Any]:
     """Build the flow of a plan for a job order that the caller holds, because it is too large for flow parameters."""
 
-    async def body(inputs: str) -> CwlObject | State[object]:  # noqa: ARG001 - shown with the flow run
+    async def _body(inputs: str) -> CwlObject | State[object]:  # noqa: ARG001 - shown with the flow run
         caller = CALLER.get()
         if caller is None or caller.job_order is None:
             raise ServerError("this flow can only be called with a job order at hand")
         ending = await _ending(plan, caller.job_order, caller)
         return ending if isinstance(ending, State) else {}
 
-    return _flow(body, plan, settings, validate=False)
+    return _flow(_body, plan, settings, validate=False)
 
 
 async def _ending(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) -> CwlObject | State[object]:

@@ -235,6 +235,7 @@ class CallCache:
         """Give what releases the lock of a key, once."""
 
         def release() -> None:
+            """Give the key's lock back and wake who waits for it; further calls do nothing."""
             flight = self._flights.pop(digest, None)
             if flight is not None:
                 self._locks.give_back(digest)

@@ -177,10 +177,12 @@ async def _in_daemon_thread(function: Callable[[], object]) -> object:
     ended: asyncio.Future[object] = loop.create_future()
 
     def settle(result: object, error: Exception | None) -> None:
+        """Hand over how the function ended, unless nobody waits any more."""
         if not ended.done():
             ended.set_exception(error) if error is not None else ended.set_result(result)
 
     def work() -> None:
+        """Call the function and send its result or failure to the loop."""
         result, failure = None, None
         try:
             result = function()

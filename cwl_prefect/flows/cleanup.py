@@ -44,6 +44,7 @@ async def cleaned_up(*steps: tuple[str, Awaitable[object]]) -> None:
     """
 
     async def all_steps() -> None:
+        """Do the steps in their order; one that fails does not keep the next from being done."""
         for what, work in steps:
             await attempted(what, work)
 

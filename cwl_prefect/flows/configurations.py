@@ -37,6 +37,7 @@ def configurations(settings: Settings, pool: StepsPool | None, runs: Path) -> Ma
     client = None if pool is None else pool.client
 
     async def docker(variables: StepVariables, job: ContainerJob) -> Configuration:
+        """Make the settings of a container."""
         from cwl_prefect.backends.template import container_settings, docker_defaults
 
         defaults = await docker_defaults(variables, client=client)
@@ -53,6 +54,7 @@ def configurations(settings: Settings, pool: StepsPool | None, runs: Path) -> Ma
         return _plain({**made, "further_networks": further or None, **more})
 
     async def process(_variables: StepVariables, job: ContainerJob) -> Configuration:
+        """Make what starts a process."""
         return _plain(
             {
                 "command": list(job.command),
@@ -66,6 +68,7 @@ def configurations(settings: Settings, pool: StepsPool | None, runs: Path) -> Ma
         )
 
     async def kubernetes(variables: StepVariables, job: ContainerJob) -> Configuration:
+        """Make the manifest of a Job."""
         from cwl_prefect.backends.kubernetes_manifest import kubernetes_defaults
 
         return _manifest(job, await kubernetes_defaults(variables, client=client), settings, runs)
@@ -87,6 +90,7 @@ def _manifest(job: ContainerJob, defaults: "KubernetesDefaults", settings: Setti
     )
 
     def brought(mount: Mount) -> Mount:
+        """Mount a file that pods do not see on their volume from where it would be copied to."""
         inside = storage.path / OWN_DIRECTORY / "inputs" / mount.source.name
         return mount if storage.holds(mount.source) else replace(mount, source=inside)
 

@@ -145,6 +145,12 @@ class _Explaining:
     directory: Path
 
     async def explanation(self, tool: ToolPlan, variables: JobVariables, step: str) -> Explanation:
+        """Explain one call of a tool.
+
+        Raises:
+            BackendError: What runs it is not installed.
+            CwlPrefectError: The call cannot be bound, or a job variable is wrong.
+        """
         runs_as = self._runs_as(tool)
         call = call_name(self.foreseen.step, self.foreseen.index)
         notes = list(self.foreseen.notes)
@@ -246,11 +252,13 @@ def _placed(job: ContainerJob, places: Mapping[Path, Path]) -> ContainerJob:
     """Put paths as they will be in place of those that were used to find out."""
 
     def text(value: str) -> str:
+        """Put the places into a text."""
         for before, after in places.items():
             value = value.replace(str(before), str(after))
         return value
 
     def path(value: Path) -> Path:
+        """Put the places into a path."""
         return Path(text(str(value)))
 
     return replace(
@@ -324,6 +332,7 @@ def _without_copies(call: BoundCall) -> BoundCall:
         return call
 
     def bare(entry: StagedEntry) -> StagedEntry:
+        """Give an entry as something empty, where it would be a copy."""
         return replace(entry, kind=_COPIES[entry.kind], source="") if entry.kind in _COPIES else entry
 
     return replace(call, entries=tuple(bare(entry) for entry in call.entries))

@@ -30,11 +30,11 @@ async def run_nested(
         CwlPrefectError: One of its steps failed.
     """
 
-    async def subworkflow(inputs: dict[str, Any]) -> CwlObject:  # noqa: ARG001 - shown with the flow run
+    async def _subworkflow(inputs: dict[str, Any]) -> CwlObject:  # noqa: ARG001 - shown with the flow run
         return await drive(plan, values, replace(scope, after=()))
 
     nested: Flow[..., Any] = Flow(
-        subworkflow,
+        _subworkflow,
         name=flow_name(plan.name),
         flow_run_name=scope.path.rstrip("."),
         description=plan.doc or plan.label,

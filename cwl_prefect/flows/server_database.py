@@ -65,6 +65,7 @@ def build_template(target: Path) -> None:
     from prefect.settings import get_current_settings
 
     async def migrate() -> None:
+        """Let Prefect make its database."""
         database = provide_database_interface()
         await database.create_db()
         async with await database.session() as session:

@@ -93,9 +93,11 @@ class _Window:
         self._changed = asyncio.Event()
 
     def begun(self, count: int) -> None:
+        """Count calls that are begun now."""
         self._unfinished += count
 
     def ended(self) -> None:
+        """Count one call less, and wake who waits."""
         self._unfinished -= 1
         self._changed.set()
 

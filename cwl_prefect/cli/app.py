@@ -74,6 +74,10 @@ InputsFile = Annotated[
     typer.Option(metavar="JOB_ORDER", help="Inputs by reference: a URL, or a path that the worker sees."),
 ]
 ConcurrencyLimit = Annotated[int | None, typer.Option(min=1, help="How many runs there may be at once.")]
+JobVariable = Annotated[
+    list[str] | None,
+    typer.Option("--job-variable", metavar="NAME=VALUE", help="Job variable over the pool's, as JSON; repeatable."),
+]
 Tag = Annotated[list[str] | None, typer.Option("--tag", help="Tag of its runs; repeatable.")]
 
 
@@ -192,10 +196,7 @@ def deploy(  # noqa: PLR0917 - one parameter for each option
     interval: Interval = None,
     param: Param = None,
     inputs_file: InputsFile = None,
-    job_variable: Annotated[
-        list[str] | None,
-        typer.Option("--job-variable", metavar="NAME=VALUE", help="Job variable over the pool's, as JSON; repeatable."),
-    ] = None,
+    job_variable: JobVariable = None,
     concurrency_limit: ConcurrencyLimit = None,
     tag: Tag = None,
     queue: Annotated[

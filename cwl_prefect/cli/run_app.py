@@ -47,14 +47,10 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
 ) -> None:
     """Run a CWL document; the output object is printed as JSON."""
     if show_help:
-        typer.echo(ctx.get_help())
-        if not arguments:
-            return
+        _show_help(ctx, arguments or [])
+        return
     from cwl_prefect.cli import run as running
 
-    if show_help:
-        running.show_inputs(arguments or [])
-        return
     overrides = options.settings_of(ctx.params)
     overrides["step_overrides"] = None if step_overrides is None else running.read_overrides(step_overrides)
     request = running.RunRequest(
@@ -68,3 +64,11 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
         verbose=verbose,
     )
     raise typer.Exit(running.run_document(request))
+
+
+def _show_help(ctx: typer.Context, arguments: list[str]) -> None:
+    typer.echo(ctx.get_help())
+    if arguments:
+        from cwl_prefect.cli import run as running
+
+        running.show_inputs(arguments)

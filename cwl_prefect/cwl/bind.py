@@ -244,10 +244,7 @@ def _nullable(declared: Any) -> bool:
 
 
 def _describe(tool: ToolPlan, job: DescribedJob, place: Place, name: str) -> Bound:
-    image, required = docker_requirement(tool)
-    if image is None and place.default_image is not None:
-        image = DockerImage(pull=place.default_image)
-    image = image if place.containers else None
+    image, required = _image(tool, place)
     if image is None:
         _check_gpus(job)
     builder = job.builder
@@ -343,6 +340,16 @@ def _resources(job: DescribedJob) -> Resources:
     if size is None:
         raise StepError(f"ShmSize: {shm['shmSize']!r} is not a size.", hint="Write it as 64m or 1g.")
     return replace(base, shm_mib=float(size.group(1)) * _MEBIBYTES[size.group(2).lower()])
+
+
+def _image(tool: ToolPlan, place: Place) -> tuple[DockerImage | None, bool]:
+    """Give the image that a call runs in, if any, and whether the tool insists on having one."""
+    named, required = docker_requirement(tool)
+    if not place.containers:
+        return None, required
+    if named is None and place.default_image is not None:
+        return DockerImage(pull=place.default_image), required
+    return named, required
 
 
 def _check_gpus(job: DescribedJob) -> None:

@@ -3,7 +3,8 @@
 import errno
 import os
 import stat as file_status
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,7 @@ _HINTS = {
 }
 
 
-def stage(  # noqa: PLR0913  (a job is told apart by five plain values that have nothing else in common)
+def stage(
     call: BoundCall,
     workspace: Workspace,
     *,
@@ -32,7 +33,6 @@ def stage(  # noqa: PLR0913  (a job is told apart by five plain values that have
     name: str,
     mounts: bool,
     labels: Mapping[str, str],
-    user: str | None,
 ) -> ContainerJob:
     """Put a call's files in place and say how to run it.
 
@@ -47,23 +47,14 @@ def stage(  # noqa: PLR0913  (a job is told apart by five plain values that have
         name: Name of the call for people, as ``align[3]``.
         mounts: Whether the backend shows files to the tool at other paths.
         labels: What to mark the job with.
-        user: User that the tool runs as; None: the backend's choice.
 
     Raises:
         StepError: Two entries have one target, a target is outside of where it may be, or a file cannot be read or
             written.
     """
-    try:
-        layout = _layout(call)
-        _reserve_streams(layout, call)
-        staging = _Mounts(call=call, workspace=workspace) if mounts else _Links(call=call, workspace=workspace)
-        staging.realise(layout)
+    with _errors_of(name):
+        staging = _put_in_place(call, workspace, mounts=mounts)
         stdin = None if call.stdin is None else staging.host_path(str(Path(call.outdir, call.stdin)))
-    except StepError as error:
-        raise StepError(error.message, step=name, hint=error.hint) from error
-    except OSError as error:
-        msg = f"the files of {name} cannot be put in place: {error}"
-        raise StepError(msg, step=name, hint=_HINTS.get(error.errno or 0)) from error
     return ContainerJob(
         job_id=job_id,
         name=name,
@@ -77,7 +68,6 @@ def stage(  # noqa: PLR0913  (a job is told apart by five plain values that have
         stderr=stream_file(call.stderr, "stderr", workspace),
         resources=call.resources,
         network=call.network,
-        user=user,
         timeout_s=call.timeout_s,
         labels=labels,
     )
@@ -141,6 +131,26 @@ def _reserve_streams(layout: Layout, call: BoundCall) -> None:
             msg = f"{stream!r} is not a file name inside the output directory"
             raise StepError(msg, hint="stdout and stderr must be relative paths without '..'")
         layout.reserve(f"{call.outdir}/{stream}")
+
+
+def _put_in_place(call: BoundCall, workspace: Workspace, *, mounts: bool) -> "_Mounts | _Links":
+    layout = _layout(call)
+    _reserve_streams(layout, call)
+    staging = _Mounts(call=call, workspace=workspace) if mounts else _Links(call=call, workspace=workspace)
+    staging.realise(layout)
+    return staging
+
+
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    """Say of every error which call it kept from being staged."""
+    try:
+        yield
+    except StepError as error:
+        raise StepError(error.message, step=name, hint=error.hint) from error
+    except OSError as error:
+        msg = f"the files of {name} cannot be put in place: {error}"
+        raise StepError(msg, step=name, hint=_HINTS.get(error.errno or 0)) from error
 
 
 def _is_original(entry: StagedEntry, *, in_place: bool) -> bool:

@@ -53,27 +53,27 @@ def configurations(settings: Settings, pool: StepsPool | None, runs: Path) -> Ma
         further = list(defaults.networks[1:]) if job.network else []
         return _plain({**made, "further_networks": further or None, **more})
 
-    async def process(_variables: StepVariables, job: ContainerJob) -> Configuration:
-        """Make what starts a process."""
-        return _plain(
-            {
-                "command": list(job.command),
-                "environment": dict(job.env),
-                "working_directory": job.workdir,
-                "stdin": job.stdin and str(job.stdin),
-                "stdout": str(job.stdout),
-                "stderr": str(job.stderr),
-                "time_limit_s": job.timeout_s,
-            }
-        )
-
     async def kubernetes(variables: StepVariables, job: ContainerJob) -> Configuration:
         """Make the manifest of a Job."""
         from cwl_prefect.backends.kubernetes_manifest import kubernetes_defaults
 
         return _manifest(job, await kubernetes_defaults(variables, client=client), settings, runs)
 
-    return {DOCKER: docker, KUBERNETES: kubernetes, PROCESS: process}
+    return {DOCKER: docker, KUBERNETES: kubernetes, PROCESS: _process}
+
+
+async def _process(_variables: StepVariables, job: ContainerJob) -> Configuration:
+    return _plain(
+        {
+            "command": list(job.command),
+            "environment": dict(job.env),
+            "working_directory": job.workdir,
+            "stdin": job.stdin and str(job.stdin),
+            "stdout": str(job.stdout),
+            "stderr": str(job.stderr),
+            "time_limit_s": job.timeout_s,
+        }
+    )
 
 
 def _manifest(job: ContainerJob, defaults: "KubernetesDefaults", settings: Settings, runs: Path) -> Configuration:

@@ -216,7 +216,6 @@ class _Explaining:
             name=name,
             mounts=contained,
             labels={LABEL_RUN: FLOW_RUN, LABEL_STEP: name},
-            user=None,
         )
         return _placed(staged, {space.root: self.there, self.directory: self.there.parents[1]})
 

@@ -175,12 +175,16 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
     finally:
         if cache is not None:
             cache.close()
-        closing: list[tuple[str, Awaitable[object]]] = [
-            (f"backends of the run {run_id} could not be closed", backends.close())
-        ]
-        if again:  # what no call of this driver asked for
-            closing.append((f"leftovers of the run {run_id} could not be removed", reap_run(run_id)))
         try:
-            await cleaned_up(*closing)
+            await _close(backends, run_id, again=again)
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def _close(backends: Backends, run_id: str, *, again: bool) -> None:
+    closing: list[tuple[str, Awaitable[object]]] = [
+        (f"backends of the run {run_id} could not be closed", backends.close())
+    ]
+    if again:  # what no call of this driver asked for
+        closing.append((f"leftovers of the run {run_id} could not be removed", reap_run(run_id)))
+    await cleaned_up(*closing)

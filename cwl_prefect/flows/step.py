@@ -303,7 +303,6 @@ def _stage(run: Run, call: Call, prepared: _Prepared, tries: int) -> ContainerJo
         name=call.name,
         mounts=prepared.backend.capabilities.mounts,
         labels=_labels(run, call, prepared),
-        user=None,
     )
 
 

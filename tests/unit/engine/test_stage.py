@@ -76,7 +76,7 @@ def bound(*entries: StagedEntry, space: Workspace | None = None, **changes) -> B
 
 
 def staged(call: BoundCall, space: Workspace, *, mounts: bool):
-    return stage(call, space, job_id="id", name="align[3]", mounts=mounts, labels={"k": "v"}, user="1:1")
+    return stage(call, space, job_id="id", name="align[3]", mounts=mounts, labels={"k": "v"})
 
 
 def shown(job) -> dict[str, Mount]:
@@ -108,7 +108,7 @@ class TestOnThisMachine:
         job = staged(call, space, mounts=False)
         assert Path(target).is_symlink()
         assert Path(target).read_text() == "file"
-        assert (job.job_id, job.name, job.labels, job.user) == ("id", "align[3]", {"k": "v"}, "1:1")
+        assert (job.job_id, job.name, job.labels) == ("id", "align[3]", {"k": "v"})
         assert (job.mounts, job.workdir, job.timeout_s, job.network) == ((), str(space.out), 3, True)
         assert (job.stdin, job.stdout, job.stderr) == (None, space.logs / "stdout", space.logs / "stderr")
 

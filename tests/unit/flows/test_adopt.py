@@ -48,7 +48,7 @@ def find(backend, space, **changes):
 
 def staged(space, labels=LABELS):
     workspaces.create(space)
-    return stage(CALL, space, job_id="run-align[3]-1", name="align[3]", mounts=True, labels=labels, user=None)
+    return stage(CALL, space, job_id="run-align[3]-1", name="align[3]", mounts=True, labels=labels)
 
 
 async def test_the_job_of_an_earlier_driver_is_taken_over(backend, space):

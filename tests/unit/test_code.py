@@ -1,0 +1,64 @@
+"""The code keeps the rules that no linter sees to: what has a public name is explained, and nothing grows long."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from tests.commands import PROJECT
+
+MOST_LINES_OF_A_FUNCTION = 40
+MOST_LINES_OF_A_MODULE = 400
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[Path, ast.Module]:
+    found = sorted((PROJECT / "cwl_prefect").rglob("*.py"))
+    return {path.relative_to(PROJECT): ast.parse(path.read_bytes()) for path in found}
+
+
+def definitions(module: ast.Module) -> Iterator[Function | ast.ClassDef]:
+    return (node for node in ast.walk(module) if isinstance(node, Function | ast.ClassDef))
+
+
+def is_setter(node: Function | ast.ClassDef) -> bool:
+    return any(isinstance(decorator, ast.Attribute) and decorator.attr == "setter" for decorator in node.decorator_list)
+
+
+def length(function: Function, *, with_arguments: bool) -> int:
+    """Count the lines of a function without those of its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    inside = function.end_lineno - body[0].lineno + 1 if body else 0
+    return inside + (function.body[0].lineno - function.lineno if with_arguments else 0)
+
+
+def test_what_has_a_public_name_says_what_it_is_for_wherever_it_is_defined(modules):
+    silent = [
+        f"{path}:{node.lineno} {node.name}"
+        for path, module in modules.items()
+        for node in definitions(module)
+        if not node.name.startswith("_") and not is_setter(node) and not ast.get_docstring(node)
+    ]
+
+    assert silent == []
+
+
+def test_functions_stay_short(modules):
+    long = [
+        f"{path}:{node.lineno} {node.name}"
+        for path, module in modules.items()
+        for node in definitions(module)
+        if isinstance(node, Function)
+        # In these modules each argument of a function is an option of a command.
+        and length(node, with_arguments=not path.name.endswith("app.py")) > MOST_LINES_OF_A_FUNCTION
+    ]
+
+    assert long == []
+
+
+def test_modules_stay_short(modules):
+    assert [path for path in modules if len((PROJECT / path).read_text().splitlines()) >= MOST_LINES_OF_A_MODULE] == []

@@ -13,8 +13,9 @@ from typing import Any
 from cwltool.context import LoadingContext
 from cwltool.errors import GraphTargetMissingException, UnsupportedRequirement, WorkflowException
 from cwltool.load_tool import default_loader, fetch_document, make_tool, resolve_and_validate_document
-from cwltool.process import Process, use_custom_schema
+from cwltool.process import SCHEMA_CACHE, Process, use_custom_schema
 from cwltool.workflow import default_make_tool
+from rdflib import Graph
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.fetcher import DefaultFetcher
@@ -78,6 +79,7 @@ def load_process(document: str, *, defaults: Mapping[str, Any] | None = None, re
     """
     quiet_libraries()
     _use_extensions()
+    _forget_schemas()
     location = document_uri(document)
     with translated_errors(document):
         context = _loading_context(set() if read is None else read)
@@ -183,6 +185,16 @@ def _use_extensions() -> None:
     """Accept cwltool's extensions (CUDA, MPI, Loop, in-place update) in every version of the language."""
     for version, file in EXTENSION_SCHEMAS.items():
         use_custom_schema(version, "http://commonwl.org/cwltool", files("cwltool").joinpath(file).read_text("utf-8"))
+
+
+def _forget_schemas() -> None:
+    """Keep what the ``$schemas`` of earlier documents said out of this one; cwltool collects it for all documents."""
+    for known in SCHEMA_CACHE.values():
+        if isinstance(known, tuple):
+            loader = known[0]
+            loader.graph = Graph()
+            for url in [url for url, found in loader.cache.items() if isinstance(found, Graph)]:
+                del loader.cache[url]
 
 
 def _existing_file(path: Path, document: str) -> Path:

@@ -245,6 +245,14 @@ class TestTools:
             ("http://e.org/#bam", "http://www.w3.org/2000/01/rdf-schema#subClassOf", "http://e.org/#binary"),
         )
 
+    def test_an_ontology_is_that_of_its_document_and_as_it_is_now(self, write, compiled):
+        relation = "http://www.w3.org/2000/01/rdf-schema#subClassOf"
+        for name in ("before", "after"):
+            write(f"<http://e.org/#{name}> <{relation}> <http://e.org/#binary> .\n", "formats.ttl")
+            plan = compiled(TOOL + "$schemas: [formats.ttl]\n")
+            assert plan.ontology == ((f"http://e.org/#{name}", relation, "http://e.org/#binary"),)
+        assert compiled(TOOL).ontology == ()
+
 
 class TestInheritance:
     FLOW = """

@@ -260,7 +260,8 @@ class TestFormats:
     MORE = "$namespaces: {ex: 'http://e.org/#'}"
 
     def test_the_same_format_passes(self, prepare, tmp_path):
-        prepare(self.DECLARED, {"f": file(tmp_path / "a", format="http://e.org/#wanted")}, more=self.MORE)
+        found = prepare(self.DECLARED, {"f": file(tmp_path / "a", format="http://e.org/#wanted")}, more=self.MORE)
+        assert found["f"]["format"] == "http://e.org/#wanted"
 
     def test_the_document_s_prefixes_hold_in_job_orders(self, prepare, tmp_path):
         found = prepare(self.DECLARED, {"f": file(tmp_path / "a", format="ex:wanted")}, more=self.MORE)
@@ -275,4 +276,7 @@ class TestFormats:
         sub = "http://www.w3.org/2000/01/rdf-schema#subClassOf"
         write(f"<http://e.org/#narrow> <{sub}> <http://e.org/#wanted> .\n", "o.ttl")
         more = f"{self.MORE}\n$schemas: [o.ttl]"
-        prepare(self.DECLARED, {"f": file(tmp_path / "a", format="http://e.org/#narrow")}, more=more)
+        narrow = file(tmp_path / "a", format="http://e.org/#narrow")
+        assert prepare(self.DECLARED, {"f": narrow}, more=more)["f"]["format"] == "http://e.org/#narrow"
+        with pytest.raises(CwlPrefectError, match="format"):
+            prepare(self.DECLARED, {"f": narrow}, more=self.MORE)

@@ -54,15 +54,6 @@ def local_path(found: object) -> Path:
     return Path(unquote(urlsplit(str(found["location"])).path))
 
 
-def check_copies(outputs: dict[str, object], name: str, outdir: Path) -> None:
-    copied = local_path(outputs["copied"])
-    assert copied == outdir / name
-    assert copied.read_text() == "some data\n"
-    copies = local_path(outputs["copies"])
-    assert copies == outdir / f"{name}.d"
-    assert (copies / name).read_text() == "some data\n"
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_works_for_inputs_outputs_directories_and_documents(command: CommandLine, name: str) -> None:
     place = command.directory / name
@@ -74,7 +65,9 @@ def test_a_name_works_for_inputs_outputs_directories_and_documents(command: Comm
 
     ended = command("run", "--outdir", outdir, "--workdir", place / "runs", document, job)
 
-    check_copies(ended.outputs, name, outdir)
+    copied, copies = local_path(ended.outputs["copied"]), local_path(ended.outputs["copies"])
+    assert (copied, copies) == (outdir / name, outdir / f"{name}.d")
+    assert copied.read_text() == (copies / name).read_text() == "some data\n"
 
 
 SCATTERED = """
@@ -108,12 +101,14 @@ SCATTERED = """
 ALL_NAMES = [str(each.values[0]) for each in NAMES]
 
 
-def check_scattered(outputs: dict[str, object], outdir: Path) -> None:
-    for port, prefix in (("texts", "w"), ("writables", "")):
-        found = outputs[port]
-        assert isinstance(found, list)
-        assert [local_path(each) for each in found] == [outdir / f"{prefix}{name}" for name in ALL_NAMES]
-        assert {local_path(each).read_text() for each in found} == {"some data\n"}
+def contents(files: object) -> list[tuple[Path, str]]:
+    """Read the files of an output, in its order."""
+    assert isinstance(files, list)
+    return [(path, path.read_text()) for path in map(local_path, files)]
+
+
+def expected(outdir: Path, prefix: str = "") -> list[tuple[Path, str]]:
+    return [(outdir / f"{prefix}{name}", "some data\n") for name in ALL_NAMES]
 
 
 @pytest.mark.docker
@@ -128,7 +123,8 @@ def test_names_work_in_containers(command: CommandLine) -> None:
         "run", "--backend", "docker", "--outdir", place / "out", "--workdir", place / "runs", "copy.cwl", "job.json"
     )
 
-    check_scattered(ended.outputs, place / "out")
+    assert contents(ended.outputs["texts"]) == expected(place / "out", "w")
+    assert contents(ended.outputs["writables"]) == expected(place / "out")
 
 
 def test_names_work_as_flags(command: CommandLine) -> None:
@@ -138,4 +134,5 @@ def test_names_work_as_flags(command: CommandLine) -> None:
 
     ended = command.run("copy.cwl", *(f"--data=in/{name}" for name in ALL_NAMES))
 
-    check_scattered(ended.outputs, command.outdir)
+    assert contents(ended.outputs["texts"]) == expected(command.outdir, "w")
+    assert contents(ended.outputs["writables"]) == expected(command.outdir)

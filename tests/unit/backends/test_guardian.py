@@ -88,5 +88,7 @@ def test_a_guardian_that_cannot_be_made_hinders_nobody(monkeypatch: pytest.Monke
     monkeypatch.setattr("cwl_prefect.backends.guardian.sys.executable", str(Path("/no/python")))
     guardian = Guardian()
     guardian.started(sleeper.pid)
+    assert guardian._process is None
     guardian.ended(sleeper.pid)
     guardian.close()
+    assert sleeper.poll() is None

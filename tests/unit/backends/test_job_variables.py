@@ -143,9 +143,10 @@ class TestOverrides:
 
 
 class TestChecks:
-    def check(self, *layers: dict[str, Any], pool_type: str = "docker") -> None:
+    def checked(self, *layers: dict[str, Any], pool_type: str = "docker") -> JobVariables:
         found = job_variables(*layers, template=packaged_template(pool_type))
         check_job_variables(found, pool_type=pool_type, steps=["prepare.align", "sort"])
+        return found
 
     @pytest.mark.parametrize(
         ("cwl", "said"),
@@ -173,18 +174,34 @@ class TestChecks:
     )
     def test_what_is_wrong_is_refused_and_says_who_gave_it(self, cwl: object, said: str) -> None:
         with pytest.raises(UsageError, match=f"(?s)^deployment: .*{said}"):
-            self.check({"cwl": cwl})
+            self.checked({"cwl": cwl})
 
-    @pytest.mark.parametrize("pattern", ["sort", "*", "*.align", "prepare.*", "?ort"])
-    def test_what_is_right_is_not(self, pattern: str) -> None:
-        self.check(
+    @pytest.mark.parametrize(
+        ("pattern", "fitting"),
+        [
+            ("sort", {"sort"}),
+            ("*", {"sort", "prepare.align"}),
+            ("*.align", {"prepare.align"}),
+            ("prepare.*", {"prepare.align"}),
+            ("?ort", {"sort"}),
+        ],
+    )
+    def test_what_is_right_is_accepted_and_reaches_its_steps(self, pattern: str, fitting: set[str]) -> None:
+        found = self.checked(
             {"networks": [], "cwl": {"env": {}, "volumes": [], "steps": {pattern: {"image": "x"}}}}, {}, {"a": 1}
         )
+        assert {step for step in ("sort", "prepare.align") if found.tool_override(step).image == "x"} == fitting
 
     def test_a_pool_may_speak_of_steps_of_other_workflows(self) -> None:
         template: dict[str, Any] = packaged_template("docker")
-        template["variables"]["properties"]["cwl"]["default"] = {"steps": {"elsewhere": {"image": "x"}}}
-        check_job_variables(job_variables(template=template), pool_type="docker", steps=["sort"])
+        elsewhere = {"steps": {"elsewhere": {"image": "x"}}}
+        template["variables"]["properties"]["cwl"]["default"] = elsewhere
+        found = job_variables(template=template)
+        check_job_variables(found, pool_type="docker", steps=["sort"])
+        assert found.tool_override("elsewhere").image == "x"
+        assert found.tool_override("sort").image is None
+        with pytest.raises(UsageError, match="'elsewhere' fits no step"):
+            self.checked({"cwl": elsewhere})
 
     def test_prefect_s_own_kubernetes_template_takes_selectors_and_tolerations(self) -> None:
         from prefect_kubernetes.worker import KubernetesWorker

@@ -168,7 +168,9 @@ async def test_lost_history_is_listed_again(gone: Answer) -> None:
 
 async def test_a_pod_that_went_away_unseen_is_deleted() -> None:
     server = Server(listing("1", pod("a", "1")), refusal(410, "too old"), listing("9"), watching())
-    await seen(server, lambda watch: watch._followed["a"].deleted, "a")
+    watch = await seen(server, lambda watch: watch._followed["a"].deleted, "a")
+    assert phase(watch, "a") == "Running"  # as it was seen last
+    assert server.asked[2][2] == {"labelSelector": "run=1"}
 
 
 async def test_without_the_right_to_watch_the_calls_are_told() -> None:
@@ -184,4 +186,5 @@ async def test_without_the_right_to_watch_the_calls_are_told() -> None:
 async def test_a_long_line_is_read_whole() -> None:
     long = {**pod("a", "2", "Failed"), "spec": {"command": "x" * 300_000}}
     server = Server(listing("1"), watching(("ADDED", long), cut=50_000))
-    await seen(server, lambda watch: phase(watch, "a") == "Failed", "a")
+    watch = await seen(server, lambda watch: phase(watch, "a") == "Failed", "a")
+    assert watch._followed["a"].pod == long

@@ -53,9 +53,13 @@ def test_everything_is_shown_on_request(capsys):
     assert text.startswith("info: told\nTraceback")
 
 
-def test_a_closed_terminal_disturbs_nobody(monkeypatch):
-    closed = io.StringIO()
+def test_what_comes_after_a_closed_terminal_is_told_on_another(monkeypatch):
+    closed, other = io.StringIO(), io.StringIO()
     closed.close()
-    monkeypatch.setattr(sys, "stderr", closed)
+    handler = StandardErrorHandler()
+    handler.setFormatter(logging.Formatter("%(levelno)s %(message)s"))
+    for stream in (closed, other):
+        monkeypatch.setattr(sys, "stderr", stream)
+        handler.emit(logging.LogRecord("x", logging.ERROR, __file__, 1, "told", None, None))
 
-    StandardErrorHandler().emit(record("x", logging.ERROR))
+    assert other.getvalue() == "error: 40 told\n"

@@ -1,11 +1,40 @@
+"""Calls start only where there is room for what they write."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from cwl_prefect.engine.disk import demand_room
 from cwl_prefect.errors import BackendError
 
 
-def test_room_is_enough(tmp_path):
-    demand_room(tmp_path, 0.001)
+class Disk:
+    """A disk with 100 MiB left, which knows what was asked about."""
+
+    def __init__(self) -> None:
+        self.asked: list[Path] = []
+
+    def statvfs(self, directory: Path) -> SimpleNamespace:
+        self.asked.append(directory)
+        if not directory.is_dir():
+            raise FileNotFoundError(directory)
+        return SimpleNamespace(f_bavail=100 * 256, f_frsize=4096)
+
+
+@pytest.fixture
+def disk(monkeypatch) -> Disk:
+    found = Disk()
+    monkeypatch.setattr(os, "statvfs", found.statvfs)
+    return found
+
+
+def test_room_is_enough_to_the_last_byte(disk, tmp_path):
+    demand_room(tmp_path, 100)
+    with pytest.raises(BackendError, match="100 MiB are free"):
+        demand_room(tmp_path, 100.0001)
+    assert disk.asked == [tmp_path, tmp_path]
 
 
 def test_a_full_disk_is_told_with_what_helps(tmp_path):
@@ -14,6 +43,11 @@ def test_a_full_disk_is_told_with_what_helps(tmp_path):
     assert "workspace du" in (raised.value.hint or "")
 
 
-def test_nothing_is_looked_at_where_nothing_is_demanded_or_there(tmp_path):
+def test_nothing_is_looked_at_where_nothing_is_demanded(disk, tmp_path):
     demand_room(tmp_path, 0)
+    assert disk.asked == []
+
+
+def test_a_directory_that_is_not_there_is_left_to_who_makes_it(disk, tmp_path):
     demand_room(tmp_path / "none", 1e12)
+    assert disk.asked == [tmp_path / "none"]

@@ -43,6 +43,8 @@ def test_a_journal_that_cannot_be_written_is_done_without(tmp_path: Path):
     journal.found("align", "align", KEY)
     journal.found("align", "align", KEY)
     journal.close()
+    assert list(read_journal(tmp_path / "file" / "r.jsonl")) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_run_is_found_by_name_id_or_beginning(tmp_path: Path):

@@ -255,6 +255,7 @@ def test_the_name_of_the_manifest_is_reserved(run, out):
 def test_a_damaged_manifest_is_no_obstacle(run, out):
     written(out / MANIFEST, "{")
     deliver({"x": file(written(run / "a"))}, out, run)
+    assert delivered(out) == {"a": "text"}
 
 
 @pytest.mark.parametrize(

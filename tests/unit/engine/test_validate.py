@@ -32,12 +32,25 @@ def file(path: Path, **more) -> dict:
     return {"class": "File", "location": path.as_uri(), **more}
 
 
-def check(value, outdir: Path, *entries: StagedEntry) -> None:
-    validate({"o": value}, call(*entries), outdir, name="align[3]")
+def refusal(value, outdir: Path, *entries: StagedEntry) -> OutputError | None:
+    try:
+        validate({"o": value}, call(*entries), outdir, name="align[3]")
+    except OutputError as error:
+        return error
+    return None
 
 
 def entry(source: Path, kind: EntryKind = EntryKind.FILE) -> StagedEntry:
     return StagedEntry(kind=kind, source=str(source), target="/in/x")
+
+
+def told(value, outdir: Path, *entries: StagedEntry) -> str:
+    """Give what is wrong with the output, as every refusal must tell it."""
+    error = refusal(value, outdir, *entries)
+    assert error is not None
+    assert error.step == "align[3]"
+    assert str(error).startswith("align[3]: output o: ")
+    return str(error)
 
 
 class TestAccepted:
@@ -46,37 +59,37 @@ class TestAccepted:
         path = outdir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        check(file(path), outdir)
+        assert refusal(file(path), outdir) is None
 
     def test_a_link_within_the_output_directory(self, outdir):
         (outdir / "a").touch()
         (outdir / "link").symlink_to("a")
-        check(file(outdir / "link"), outdir)
+        assert refusal(file(outdir / "link"), outdir) is None
 
     def test_a_link_to_an_input(self, outdir, tmp_path):
         (tmp_path / "input").touch()
         (outdir / "link").symlink_to(tmp_path / "input")
-        check(file(outdir / "link"), outdir, entry(tmp_path / "input"))
+        assert refusal(file(outdir / "link"), outdir, entry(tmp_path / "input")) is None
 
     def test_an_input_passed_on(self, outdir, tmp_path):
         (tmp_path / "input").touch()
-        check(file(tmp_path / "input"), outdir, entry(tmp_path / "input"))
+        assert refusal(file(tmp_path / "input"), outdir, entry(tmp_path / "input")) is None
 
     def test_a_file_within_an_input_directory(self, outdir, tmp_path):
         (tmp_path / "input").mkdir()
         (tmp_path / "input" / "a").touch()
-        check(file(tmp_path / "input" / "a"), outdir, entry(tmp_path / "input", EntryKind.DIRECTORY))
+        assert refusal(file(tmp_path / "input" / "a"), outdir, entry(tmp_path / "input", EntryKind.DIRECTORY)) is None
 
     def test_a_directory_with_links_within_the_output_directory(self, outdir):
         (outdir / "d" / "e").mkdir(parents=True)
         (outdir / "a").touch()
         (outdir / "d" / "e" / "link").symlink_to("../../a")
-        check({"class": "Directory", "location": (outdir / "d").as_uri()}, outdir)
+        assert refusal({"class": "Directory", "location": (outdir / "d").as_uri()}, outdir) is None
 
     def test_an_output_directory_reached_by_a_link(self, outdir, tmp_path):
         (outdir / "a").touch()
         (tmp_path / "alias").symlink_to(outdir)
-        check(file(outdir / "a"), tmp_path / "alias")
+        assert refusal(file(outdir / "a"), tmp_path / "alias") is None
 
     @pytest.mark.parametrize(
         "value",
@@ -92,61 +105,55 @@ class TestAccepted:
         ids=["null", "number", "text", "empty-array", "literal", "unnamed-literal", "url"],
     )
     def test_what_is_no_file_of_this_machine(self, outdir, value):
-        check(value, outdir)
+        assert refusal(value, outdir) is None
 
 
 class TestRefused:
-    def refused(self, value, outdir, *entries, words: str):
-        with pytest.raises(OutputError, match=words) as found:
-            check(value, outdir, *entries)
-        assert found.value.step == "align[3]"
-        assert str(found.value).startswith("align[3]: output o: ")
-
     def test_a_file_that_does_not_exist(self, outdir):
-        self.refused(file(outdir / "gone"), outdir, words="does not exist")
+        assert "does not exist" in told(file(outdir / "gone"), outdir)
 
     def test_a_link_that_leads_nowhere(self, outdir):
         (outdir / "link").symlink_to("gone")
-        self.refused(file(outdir / "link"), outdir, words="is a link to")
+        assert "is a link to" in told(file(outdir / "link"), outdir)
 
     def test_a_link_that_leaves(self, outdir, tmp_path):
         (tmp_path / "secret").touch()
         (outdir / "link").symlink_to(tmp_path / "secret")
-        self.refused(file(outdir / "link"), outdir, words="outside the output directory")
+        assert "outside the output directory" in told(file(outdir / "link"), outdir)
 
     def test_a_file_behind_a_linked_directory_that_leaves(self, outdir, tmp_path):
         (tmp_path / "other").mkdir()
         (tmp_path / "other" / "a").touch()
         (outdir / "d").symlink_to(tmp_path / "other")
-        self.refused(file(outdir / "d" / "a"), outdir, words="outside the output directory")
+        assert "outside the output directory" in told(file(outdir / "d" / "a"), outdir)
 
     def test_a_directory_with_a_link_that_leaves(self, outdir, tmp_path):
         (tmp_path / "secret").touch()
         (outdir / "d" / "e").mkdir(parents=True)
         (outdir / "d" / "e" / "link").symlink_to(tmp_path / "secret")
         value = {"class": "Directory", "location": (outdir / "d").as_uri()}
-        self.refused(value, outdir, words="outside the output directory")
+        assert "outside the output directory" in told(value, outdir)
 
     def test_a_path_that_climbs_out(self, outdir, tmp_path):
         (tmp_path / "secret").touch()
         value = {"class": "File", "location": f"{outdir.as_uri()}/../secret"}
-        self.refused(value, outdir, words="outside the output directory")
+        assert "outside the output directory" in told(value, outdir)
 
     def test_a_file_elsewhere(self, outdir):
-        self.refused({"class": "File", "location": "file:///etc/passwd"}, outdir, words="outside")
+        assert "outside" in told({"class": "File", "location": "file:///etc/passwd"}, outdir)
 
     def test_a_neighbour_with_a_longer_name(self, outdir, tmp_path):
         (tmp_path / "out2").touch()
-        self.refused(file(tmp_path / "out2"), outdir, words="outside")
+        assert "outside" in told(file(tmp_path / "out2"), outdir)
 
     def test_a_neighbour_of_an_input(self, outdir, tmp_path):
         (tmp_path / "input").touch()
         (tmp_path / "other").touch()
-        self.refused(file(tmp_path / "other"), outdir, entry(tmp_path / "input"), words="outside")
+        assert "outside" in told(file(tmp_path / "other"), outdir, entry(tmp_path / "input"))
 
     def test_the_text_of_a_literal_opens_no_place(self, outdir):
         literal = StagedEntry(kind=EntryKind.LITERAL, source="/etc", target="/in/x")
-        self.refused({"class": "File", "location": "file:///etc/passwd"}, outdir, literal, words="outside")
+        assert "outside" in told({"class": "File", "location": "file:///etc/passwd"}, outdir, literal)
 
     @pytest.mark.parametrize(
         "wrap",
@@ -158,4 +165,4 @@ class TestRefused:
         ],
     )
     def test_a_bad_file_anywhere(self, outdir, wrap):
-        self.refused(wrap(file(outdir / "gone")), outdir, words="does not exist")
+        assert "does not exist" in told(wrap(file(outdir / "gone")), outdir)

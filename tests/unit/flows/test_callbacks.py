@@ -191,7 +191,8 @@ class TestActions:
             await act(Command(arguments=("sh", "-c", "echo no luck >&2; exit 3")), ABOUT)
 
     async def test_a_command_that_does_not_read_is_fine(self):
-        await act(Command(arguments=("true",)), replace(ABOUT, message="x" * 1_000_000))
+        done = act(Command(arguments=("true",)), replace(ABOUT, message="x" * 1_000_000))
+        assert await asyncio.wait_for(done, 10) is None
 
     async def test_a_function_may_be_asynchronous_or_give_something_to_await(self):
         told: list[str] = []

@@ -22,6 +22,7 @@ from rdflib import Graph, URIRef
 from requests.exceptions import RequestException
 from schema_salad.avro.schema import Names
 from schema_salad.exceptions import SchemaSaladException
+from schema_salad.schema import make_avro_schema, make_valid_avro
 from schema_salad.sourceline import cmap
 
 from cwl_prefect.cwl.expressions import evaluate_in
@@ -297,10 +298,14 @@ def _graph(ontology: Ontology) -> Graph | None:
 
 
 def _preset_base_types() -> None:
-    """Give cwltool the three base types that it would otherwise load the whole CWL v1.0 schema for."""
-    if cwltool.process.SCHEMA_FILE is not None:
+    """Give cwltool the base types and words that it would otherwise load the schemas of CWL and of schemas for."""
+    process: Any = cwltool.process
+    if process.make_valid_avro is not make_valid_avro:
         return
     base = json.loads(files("cwl_prefect.cwl").joinpath("base_types.json").read_text("utf-8"))
-    cwltool.process.SCHEMA_ANY = base["Any"]
-    cwltool.process.SCHEMA_FILE = base["File"]
-    cwltool.process.SCHEMA_DIR = base["Directory"]
+    if process.SCHEMA_FILE is None:
+        process.SCHEMA_ANY = base["Any"]
+        process.SCHEMA_FILE = base["File"]
+        process.SCHEMA_DIR = base["Directory"]
+    process.make_avro_schema = partial(make_avro_schema, metaschema_vocab=base["vocabulary"])
+    process.make_valid_avro = partial(make_valid_avro, vocab=base["vocabulary"])  # last: it tells that all is there

@@ -74,6 +74,9 @@ def explain(place: str | None, run: str, step: str) -> None:
     """
     with _opened(place) as (settings, store):
         calls = _calls(settings, run, step)
+        if not calls:
+            typer.echo(f"{step}: a subworkflow that it is a part of was found as a whole.")
+            return
         entries = [entry for _, entry in read_entries(store)]
     cached = [call for call in calls if call.hit]
     ran = [call for call in calls if not call.hit]
@@ -149,6 +152,11 @@ def _of_step(store: Store, pattern: str | None) -> Iterator[CacheEntry]:
 
 
 def _calls(settings: Settings, run: str, step: str) -> list[LookedUp]:
+    """Give the latest look-up of each call of a step; none where all were part of subworkflows that were found.
+
+    Raises:
+        UsageError: There is no such run, or it looked up no such step.
+    """
     journals = journal_of(settings.journals, run)
     if len(journals) != 1:
         count = "no run" if not journals else f"{len(journals)} runs"
@@ -158,7 +166,8 @@ def _calls(settings: Settings, run: str, step: str) -> list[LookedUp]:
         )
     latest = {call.call: call for call in read_journal(journals[0])}
     calls = [call for call in latest.values() if step in (call.call, call.step, _INDICES.sub("", call.step))]
-    if not calls:
+    wholes = {name for call in latest.values() if call.hit for name in (call.call, _INDICES.sub("", call.step))}
+    if not calls and not any(step.startswith(f"{whole}.") for whole in wholes):
         known = ", ".join(dict.fromkeys(_INDICES.sub("", call.step) for call in latest.values())) or "none"
         raise UsageError(f"the run looked up no step {step}.", hint=f"its steps are: {known}.")
     return calls

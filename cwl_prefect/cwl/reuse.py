@@ -12,7 +12,7 @@ from cwl_prefect.cwl.bind import docker_requirement
 from cwl_prefect.cwl.documents import has_javascript
 from cwl_prefect.cwl.evaluate import evaluated_boolean
 from cwl_prefect.model.cache import ToolIdentity
-from cwl_prefect.model.plan import ToolPlan
+from cwl_prefect.model.plan import StepPlan, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue
 
 VISIBLE_FIELDS = frozenset({"checksum", "contents", "format", "listing", "location", "size"})
@@ -64,18 +64,18 @@ def tool_identity(tool: ToolPlan, ontology: Iterable[tuple[str, ...]], *, contai
         ontology: Format hierarchy of the outermost plan, by which formats are checked.
         containers: Whether the tool runs in its image, where it names one.
     """
-    effective = _effective(tool)
+    effective = effective_requirements(tool)
     image, required = docker_requirement(tool) if containers else (None, False)
     document = _with_plain_streams(tool.document)
-    expressions = " ".join(_expressions([document, list(effective.values())]))
-    requirements = _relevant(effective, expressions)
+    texts = " ".join(expressions([document, list(effective.values())]))
+    requirements = relevant_requirements(effective, texts)
     formats = any("format" in port for port in document["inputs"])
     parts: dict[str, CwlValue] = {
         "cwl": tool.cwl_version,
         "command": {key: item for key, item in document.items() if _matters(key) and key not in _APART},
     }
     for kind in ("input", "output"):
-        parts |= {f"{kind} {_short(port['id'])}": _declaration(port) for port in document[f"{kind}s"]}
+        parts |= declarations(document, kind)
     if formats:
         parts["ontology"] = [list(triple) for triple in ontology]
     if image is not None and (outdir := effective["DockerRequirement"].get("dockerOutputDirectory")):
@@ -87,7 +87,7 @@ def tool_identity(tool: ToolPlan, ontology: Iterable[tuple[str, ...]], *, contai
         requirements=requirements,
         defaults={_short(port["id"]): port["default"] for port in document["inputs"] if "default" in port},
         ports=tuple(port.id for port in tool.inputs),
-        visible=_visible(expressions, [document, requirements]) | ({"format"} if formats else set()),
+        visible=_visible(texts, [document, requirements]) | ({"format"} if formats else set()),
         image=image,
         command=_first_word(document),
         obstacle=_obstacle(effective),
@@ -97,7 +97,7 @@ def tool_identity(tool: ToolPlan, ontology: Iterable[tuple[str, ...]], *, contai
 
 def updates_in_place(tool: ToolPlan) -> bool:
     """Tell whether a tool may change its input files, which then are no results to be kept."""
-    return bool(_effective(tool).get("InplaceUpdateRequirement", {}).get("inplaceUpdate"))
+    return bool(effective_requirements(tool).get("InplaceUpdateRequirement", {}).get("inplaceUpdate"))
 
 
 def reuse_wanted(identity: ToolIdentity, tool: ToolPlan, values: CwlObject, *, name: str) -> bool:
@@ -116,24 +116,25 @@ def reuse_wanted(identity: ToolIdentity, tool: ToolPlan, values: CwlObject, *, n
     )
 
 
-def _effective(tool: ToolPlan) -> dict[str, dict[str, Any]]:
+def effective_requirements(holder: ToolPlan | StepPlan | WorkflowPlan) -> dict[str, dict[str, Any]]:
     """Give the requirements that apply by short class: the last one of a class, requirements before hints."""
-    hints = {_class(entry): entry for entry in tool.hints if _class(entry) in _KNOWN | _WITHOUT_EFFECT}
-    return hints | {_class(entry): entry for entry in tool.requirements}
+    hints = {_class(entry): entry for entry in holder.hints if _class(entry) in _KNOWN | _WITHOUT_EFFECT}
+    return hints | {_class(entry): entry for entry in holder.requirements}
 
 
 def _class(entry: Mapping[str, Any]) -> str:
     return str(entry["class"]).rpartition("#")[2]
 
 
-def _relevant(effective: Mapping[str, Any], expressions: str) -> dict[str, CwlValue]:
+def relevant_requirements(effective: Mapping[str, Any], texts: str) -> dict[str, CwlValue]:
+    """Give the requirements that can change a result, without what is for people; ``texts`` are all expressions."""
     found: dict[str, CwlValue] = {}
     for name, entry in effective.items():
         if name in _WITHOUT_EFFECT:
             continue
-        if name == "ResourceRequirement" and "runtime" not in expressions:
+        if name == "ResourceRequirement" and "runtime" not in texts:
             continue  # only an expression can see what was asked for
-        if name == "InlineJavascriptRequirement" and not expressions:
+        if name == "InlineJavascriptRequirement" and not texts:
             continue
         if name == "SchemaDefRequirement":
             found[name] = {_short(declared["name"]): _type(declared) for declared in entry["types"]}
@@ -152,6 +153,11 @@ def _obstacle(effective: Mapping[str, Any]) -> str | None:
 
 def _matters(key: str) -> bool:
     return key not in _FOR_PEOPLE and ":" not in key
+
+
+def declarations(document: Mapping[str, Any], kind: str) -> dict[str, CwlValue]:
+    """Give what counts of a process's inputs or outputs, each as ``input NAME`` or ``output NAME``."""
+    return {f"{kind} {_short(port['id'])}": _declaration(port) for port in document[f"{kind}s"]}
 
 
 def _declaration(port: Mapping[str, Any]) -> CwlValue:
@@ -187,7 +193,8 @@ def _with_plain_streams(document: Mapping[str, Any]) -> Any:
     return document if text is None else json.loads(text)
 
 
-def _expressions(value: Any) -> Iterator[str]:
+def expressions(value: Any) -> Iterator[str]:
+    """Give every text of a part of a document that holds an expression, and what expressions call."""
     if isinstance(value, str):
         if "$(" in value or "${" in value:
             yield value
@@ -196,14 +203,14 @@ def _expressions(value: Any) -> Iterator[str]:
         if isinstance(value.get("expressionLib"), list):
             yield from map(str, value["expressionLib"])
         for item in value.values():
-            yield from _expressions(item)
+            yield from expressions(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _expressions(item)
+            yield from expressions(item)
 
 
-def _visible(expressions: str, holders: Any) -> frozenset[str]:
-    named = frozenset(field for field in VISIBLE_FIELDS if field in expressions)
+def _visible(texts: str, holders: Any) -> frozenset[str]:
+    named = frozenset(field for field in VISIBLE_FIELDS if field in texts)
     return named | _ALL_BY_JAVASCRIPT if has_javascript(holders) else named
 
 

@@ -36,7 +36,9 @@ class Captured:
     links: dict[str, StoredLink] = field(default_factory=dict)
 
 
-def capture(outputs: CwlObject, outdir: Path, inputs: Sequence[CwlObject], checksums: Checksums) -> Captured:
+def capture(
+    outputs: CwlObject, outdir: Path, inputs: Sequence[CwlObject], checksums: Checksums, *, home: Path | None = None
+) -> Captured:
     """Describe the outputs of a call that ended well; nothing is stored yet.
 
     Args:
@@ -44,12 +46,13 @@ def capture(outputs: CwlObject, outdir: Path, inputs: Sequence[CwlObject], check
         outdir: The call's output directory.
         inputs: Files and directories of its inputs, in the order of its key.
         checksums: Learns the checksums of the outputs, so that no later step reads them again.
+        home: Directory to whose files the outputs may be links; the output directory where none is given.
 
     Raises:
         NotReusableError: An output lies neither in the output directory nor among the inputs.
         OSError: One cannot be read.
     """
-    capturing = _Capturing(outdir=outdir, inputs=inputs, checksums=checksums)
+    capturing = _Capturing(outdir=outdir, home=home or outdir, inputs=inputs, checksums=checksums)
     found = as_object(map_file_objects(outputs, capturing.described))
     return Captured(outputs=found, files=capturing.files, directories=capturing.directories, links=capturing.links)
 
@@ -138,6 +141,7 @@ _ENTRIES = TypeAdapter(CacheEntry)
 @dataclass(slots=True, kw_only=True)
 class _Capturing:
     outdir: Path
+    home: Path
     inputs: Sequence[CwlObject]
     checksums: Checksums
     files: dict[str, StoredFile] = field(default_factory=dict)
@@ -211,7 +215,7 @@ class _Capturing:
         return path.parent != self.outdir and not os.path.realpath(path).startswith(f"{os.path.realpath(self.outdir)}/")
 
     def _input_or_none(self, path: Path) -> tuple[int | None, str]:
-        real, home = os.path.realpath(path), os.path.realpath(self.outdir)
+        real, home = os.path.realpath(path), os.path.realpath(self.home)
         if real == home or real.startswith(f"{home}/"):
             return None, ""
         return self._input(real)

@@ -7,6 +7,10 @@ from cwl_prefect.model.cache import CacheEntry
 from cwl_prefect.model.values import CwlObject, CwlValue
 
 _LONGEST_VALUE = 60  # characters of a value that is quoted
+_OF_SUBWORKFLOWS = {
+    "inputs": "the declarations of the subworkflow's inputs differ",
+    "outputs": "what the subworkflow's outputs come from differs",
+}
 _PARTS = ("scheme", "tool", "requirements", "inputs", "runner")
 
 
@@ -56,7 +60,7 @@ def _presence(name: str, new: CwlValue, old: CwlValue, what: str) -> str | None:
 def _tool(name: str, new: CwlValue, old: CwlValue) -> Iterator[str]:
     kind, _, port = name.partition(" ")
     if port:
-        what = f"the declaration of {kind} `{port}`"
+        what = f"what the step `{port}` does" if kind == "step" else f"the declaration of {kind} `{port}`"
         yield _presence(name, new, old, what) or f"{what} differs"
     elif name == "command" and isinstance(new, dict) and isinstance(old, dict):
         for field in sorted(new.keys() | old.keys()):
@@ -64,6 +68,8 @@ def _tool(name: str, new: CwlValue, old: CwlValue) -> Iterator[str]:
                 yield f"the tool's {field}: {_now_and_before(new.get(field), old.get(field))}"
     elif name == "cwl":
         yield f"cwlVersion: {_now_and_before(new, old)}"
+    elif name in _OF_SUBWORKFLOWS:
+        yield _OF_SUBWORKFLOWS[name]
     else:
         yield f"the tool's {name} differs"
 

@@ -42,11 +42,21 @@ _POLL_INTERVAL_S = 0.1  # where another process runs an identical call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPlace:
-    """Which call is looked up, and where its outputs go if it is found."""
+    """Which call is looked up, and where its outputs go if it is found.
+
+    Attributes:
+        step: Path of its step.
+        name: Its name.
+        outdir: Where its outputs go, or lie once it has run.
+        home: Directory whose files are its own, where it is a larger one than outdir.
+        inside: Paths of the steps that are found with it, where it is a subworkflow.
+    """
 
     step: str
     name: str
     outdir: Path
+    home: Path | None = None
+    inside: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,7 +112,7 @@ class CallCache:
         self._run_id = run_id
         self._refresh_all = refresh_all
         self._threads = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="cwl-cache")
-        self._keys = CallKeys(checksums, settings, ontology, self._threads)
+        self.keys = CallKeys(checksums, settings, ontology, self._threads)
         self._flights: dict[str, asyncio.Future[None]] = {}
         self._stored: set[str] = set()
         self._taken: set[str] = set()
@@ -115,7 +125,7 @@ class CallCache:
             CwlPrefectError: Its image cannot be had, or ``enableReuse`` cannot be evaluated.
         """
         try:
-            fingerprints, key = await self._keys.make(tool, values, backend, step=place.step, name=place.name)
+            fingerprints, key = await self.keys.make(tool, values, backend, step=place.step, name=place.name)
         except NotReusableError as error:
             self._journal.refused(place.step, place.name, str(error))
             return Lookup()
@@ -137,6 +147,20 @@ class CallCache:
                 found = await self._found(key, fingerprints.objects, place)
         self._journal.found(place.step, place.name, key)
         return Lookup(key=key, outputs=found)
+
+    async def find(self, key: CallKey, fingerprints: Fingerprints, place: CallPlace) -> Lookup:
+        """Look up what has a key already, without waiting for whoever may be making it; nothing has to be released."""
+        found = await self._found(key, fingerprints.objects, place)
+        if found is None:
+            key = for_people(key)
+            self._journal.missed(place.step, place.name, key)
+        else:
+            self._journal.found(place.step, place.name, key)
+        return Lookup(key=key, outputs=found, fingerprints=fingerprints)
+
+    def refuse(self, place: CallPlace, reason: str) -> None:
+        """Note that a call cannot be cached."""
+        self._journal.refused(place.step, place.name, reason)
 
     async def keep(self, lookup: Lookup, outputs: CwlObject, place: CallPlace, tool: str, *, quickly: bool) -> None:
         """Keep what a call gave that was looked up; a cache that cannot be written is done without.
@@ -164,14 +188,15 @@ class CallCache:
         self._journal.close()
         self._checksums.close()
 
-    def _refreshed(self, key: CallKey, step: str) -> bool:
+    def _refreshed(self, key: CallKey, place: CallPlace) -> bool:
         """Tell whether a call is to run although it is cached; what this run gave is fresh enough."""
         if key.digest in self._stored:
             return False
-        return self._refresh_all or any(_names(pattern, step) for pattern in self._settings.refresh)
+        steps = (place.step, *place.inside)
+        return self._refresh_all or any(_names(pattern, step) for pattern in self._settings.refresh for step in steps)
 
     async def _found(self, key: CallKey, inputs: list[CwlObject], place: CallPlace) -> CwlObject | None:
-        if self._refreshed(key, place.step):
+        if self._refreshed(key, place):
             return None
         near = self._store.near
         entry = self._read(key.digest) if near else await self._in_thread(self._read, key.digest)
@@ -249,7 +274,7 @@ class CallCache:
                 self._learn(outputs)
                 return
             lookup.fingerprints.check_unchanged()
-            captured = capture(outputs, place.outdir, lookup.fingerprints.objects, self._checksums)
+            captured = capture(outputs, place.outdir, lookup.fingerprints.objects, self._checksums, home=place.home)
             entry = CacheEntry(
                 key=lookup.key,
                 step=place.step,

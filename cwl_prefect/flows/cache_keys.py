@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -65,25 +66,42 @@ class CallKeys:
             NotReusableError: It has none; the text says why.
             CwlPrefectError: Its image cannot be had, or ``enableReuse`` cannot be evaluated.
         """
-        identity = self._identity(tool, containers=backend.capabilities.containers)
+        identity = self.identity(tool, containers=backend.capabilities.containers)
         if not reuse_wanted(identity, tool, values, name=name):
             raise NotReusableError("its WorkReuse says so")
         if identity.obstacle is not None:
             raise NotReusableError(identity.obstacle)
-        runner = await self._runner(identity, backend, step)
-        walks = _has_directories(values)
+        return await self.of(identity, values, await self.runner(identity, backend, step))
+
+    async def of(
+        self, identity: ToolIdentity, values: CwlObject, runner: dict[str, CwlValue]
+    ) -> tuple[Fingerprints, CallKey]:
+        """Make the key of a call whose tool and runner are known; gives the fingerprints of its files too.
+
+        Raises:
+            NotReusableError: It has none; the text says why.
+        """
+        take = partial(call_key, identity, values, runner)
+        return await self.fingerprinted(take, visible=identity.visible, walks=_has_directories(values))
+
+    async def fingerprinted(
+        self, take: Callable[[Fingerprints], T | None], *, visible: frozenset[str], walks: bool
+    ) -> tuple[Fingerprints, T]:
+        """Make something of fingerprints of files, computing the checksums of large files beforehand.
+
+        Args:
+            take: Makes it; None where checksums must be computed first.
+            visible: Fields of File and Directory objects that count.
+            walks: Whether that takes so long that it is done in a thread.
+
+        Raises:
+            NotReusableError: A file has no fingerprint.
+        """
         while True:
-            fingerprints = Fingerprints(
-                checksums=self._checksums,
-                visible=identity.visible,
-                by_metadata=self._by_metadata,
-            )
-            if walks:
-                key = await self._in_thread(call_key, identity, values, runner, fingerprints)
-            else:
-                key = call_key(identity, values, runner, fingerprints)
-            if key is not None:
-                return fingerprints, key
+            fingerprints = Fingerprints(checksums=self._checksums, visible=visible, by_metadata=self._by_metadata)
+            made = await self._in_thread(take, fingerprints) if walks else take(fingerprints)
+            if made is not None:
+                return fingerprints, made
             await asyncio.gather(*map(self._checksum, dict.fromkeys(fingerprints.unread)))
 
     async def _checksum(self, path: Path) -> None:
@@ -98,14 +116,21 @@ class CallKeys:
         except OSError as error:
             raise NotReusableError(f"{path} cannot be read: {error}") from error
 
-    def _identity(self, tool: ToolPlan, *, containers: bool) -> ToolIdentity:
+    def identity(self, tool: ToolPlan, *, containers: bool) -> ToolIdentity:
+        """Tell what of a tool matters to its calls; ``containers`` tells whether it runs in its image."""
         found = self._identities.get((tool.digest, containers))
         if found is None:
             found = tool_identity(tool, self._ontology, containers=containers)
             self._identities[tool.digest, containers] = found
         return found
 
-    async def _runner(self, identity: ToolIdentity, backend: Backend, step: str) -> dict[str, CwlValue]:
+    async def runner(self, identity: ToolIdentity, backend: Backend, step: str) -> dict[str, CwlValue]:
+        """Tell what the calls of a step run in; the entry ``name`` is for people only.
+
+        Raises:
+            NotReusableError: That cannot be told.
+            CwlPrefectError: The image cannot be had.
+        """
         path = without_indices(step)
         known = (path, repr((backend.name, identity.image, identity.command)))
         if known not in self._runners:

@@ -13,16 +13,18 @@ from cwl_prefect.engine.dataflow import Dataflow
 from cwl_prefect.engine.links import merge
 from cwl_prefect.engine.scatter import expand, gather
 from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.flows.cache import CallPlace
 from cwl_prefect.flows.failures import IncompleteError, first_failure, note
 from cwl_prefect.flows.halt import Breaker, Gate, NotStartedError, any_closed
 from cwl_prefect.flows.nested import run_nested
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.step import Call, CallWork, call_name, only_declared
+from cwl_prefect.flows.subworkflow_cache import FoundSubworkflow, SubworkflowCache, SubworkflowCall
 from cwl_prefect.flows.tasks import StepTasks, Tasks, tell_group
 from cwl_prefect.flows.wide import WideScatter, run_groups
 from cwl_prefect.model.events import StepEvent, StepEventKind
 from cwl_prefect.model.job import StepResult
-from cwl_prefect.model.plan import Loop, LoopOutput, StepId, StepPlan, ToolPlan, WorkflowPlan
+from cwl_prefect.model.plan import Loop, LoopOutput, ProcessClass, StepId, StepPlan, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, as_object
 from cwl_prefect.settings import OnError
 
@@ -39,6 +41,7 @@ class Scope:
     nested: bool = False  # whether subworkflows here are flow runs of their own
     after: States = ()  # states that its first steps come after, for the graph
     gates: tuple[Gate, ...] = ()  # nothing begins here once one of them is closed
+    around: tuple[SubworkflowCall, ...] = ()  # subworkflows that it is a part of and that may be cached
 
 
 class Driver:
@@ -55,6 +58,7 @@ class Driver:
         self._stop = run.settings.on_error is OnError.STOP
         self._finish = run.settings.on_error is OnError.FINISH
         self._gate = Gate()
+        self._wholes = SubworkflowCache(run)
 
     async def workflow(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> CwlObject:
         """Run a workflow to its outputs.
@@ -240,17 +244,39 @@ class Driver:
         scope: Scope,
         states: list[State[Any]],
     ) -> CwlObject:
-        inner = replace(scope, path=f"{call_name(name, index)}.")
         if isinstance(step.run, ToolPlan):
             call = Call(tool=step.run, values=as_object(only_declared(step.run, values)), step=name, index=index)
             return await self._call(call, scope, states)
-        if scope.nested and scope.recorded:
-            inside = run_nested(self.workflow, step.run, values, inner)
-        else:
-            inside = self._workflow(step.run, values, inner)
-        outputs, giving = await self._told(inside, name, call_name(name, index))
+        outputs, giving = await self._subworkflow(step.run, values, name, index, scope)
         states.extend(giving)
         return outputs
+
+    async def _subworkflow(
+        self, plan: WorkflowPlan, values: CwlObject, name: str, index: tuple[int, ...], scope: Scope
+    ) -> tuple[CwlObject, States]:
+        called = call_name(name, index)
+        call = None if self._closed(scope) else await self._wholes.look_up(plan, values, name, index)
+        if call is not None and call.lookup.outputs is not None:
+            return await self._found(FoundSubworkflow(self._run, call, call.lookup.outputs), call.place, scope)
+        around = scope.around if call is None else (*scope.around, call)
+        inner = replace(scope, path=f"{called}.", around=around)
+        if scope.nested and scope.recorded:
+            inside = run_nested(self.workflow, plan, values, inner)
+        else:
+            inside = self._workflow(plan, values, inner)
+        outputs, giving = await self._told(inside, name, called)
+        if call is not None:
+            await self._wholes.keep(call, outputs)
+        return outputs, giving
+
+    async def _found(self, work: FoundSubworkflow, place: CallPlace, scope: Scope) -> tuple[CwlObject, States]:
+        """Show a subworkflow that was found as one call."""
+        if not scope.recorded:
+            tell_group(cached=True)
+            return (await work.attempt()).outputs, ()
+        result, state = await self._tasks.run(place.step, place.name, work, scope.after)
+        assert isinstance(result, StepResult)  # noqa: S101
+        return result.outputs, (state,)
 
     async def _told(
         self, subworkflow: Awaitable[tuple[CwlObject, States]], name: str, called: str
@@ -275,13 +301,13 @@ class Driver:
                 if not scope.recorded:
                     done = await work.attempt()
                     tell_group(cached=done.cached)
-                    return done.outputs
+                    return _noted(done, call, scope)
                 result, state = await self._tasks.run(call.step, call.name, work, scope.after)
             finally:
                 await work.release()
         states.append(state)
         assert isinstance(result, StepResult)  # noqa: S101
-        return result.outputs
+        return _noted(result, call, scope)
 
     async def _skipped(self, name: str, index: tuple[int, ...], scope: Scope, states: list[State[Any]]) -> None:
         called = call_name(name, index)
@@ -351,6 +377,14 @@ async def _cancel(tasks: Any) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _noted(result: StepResult, call: Call, scope: Scope) -> CwlObject:
+    """Give the outputs of a call; one that cannot be cached keeps the subworkflows around it from being cached."""
+    if scope.around and result.cache_key is None and call.tool.process_class is ProcessClass.COMMAND_LINE_TOOL:
+        for subworkflow in scope.around:
+            subworkflow.spoilt = True
+    return result.outputs
 
 
 def _or_null(step: StepPlan, outputs: Outputs) -> CwlObject:

@@ -1,0 +1,107 @@
+"""Whole subworkflows from the call cache, as a user meets them."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cache.test_processes import states
+from tests.commands import BIN, command_environment
+
+pytestmark = pytest.mark.server
+
+INNER = {
+    "class": "Workflow",
+    "inputs": {"counter": "string", "word": "string"},
+    "outputs": {"out": {"type": "File", "outputSource": "second/out"}},
+    "steps": {
+        "first": {"run": "tool.cwl", "in": {"counter": "counter", "word": "word"}, "out": ["out"]},
+        "second": {"run": "last.cwl", "in": {"counter": "counter", "file": "first/out"}, "out": ["out"]},
+    },
+}
+WORKFLOW = {
+    "cwlVersion": "v1.2",
+    "class": "Workflow",
+    "requirements": [{"class": "ScatterFeatureRequirement"}, {"class": "SubworkflowFeatureRequirement"}],
+    "inputs": {"words": "string[]", "counter": "string"},
+    "steps": {
+        "pair": {"run": INNER, "scatter": "word", "in": {"word": "words", "counter": "counter"}, "out": ["out"]},
+    },
+    "outputs": {"out": {"type": "File[]", "outputSource": "pair/out"}},
+}
+
+
+def tool(script: str, **inputs: str) -> dict:
+    return {
+        "cwlVersion": "v1.2",
+        "class": "CommandLineTool",
+        "baseCommand": ["sh", "-c", script, "sh"],
+        "inputs": {
+            name: {"type": kind, "inputBinding": {"position": number}}
+            for number, (name, kind) in enumerate(inputs.items())
+        },
+        "stdout": "out.txt",
+        "outputs": {"out": "stdout"},
+    }
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    yield from command_environment(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def run(tmp_path: Path, environment: dict[str, str]) -> Callable[..., tuple[list[bytes], str]]:
+    def write(suffix: str) -> None:
+        documents = {
+            "flow.cwl": WORKFLOW,
+            "tool.cwl": tool('echo "$2" >> "$1"; echo "$2"', counter="string", word="string"),
+            "last.cwl": tool(f'echo last >> "$1"; cat "$2"; echo {suffix}', counter="string", file="File"),
+            "order.json": {"words": ["one", "two", "three"], "counter": str(tmp_path / "ran")},
+        }
+        for name, document in documents.items():
+            (tmp_path / name).write_text(json.dumps(document))
+
+    def run(outdir: str, *, suffix: str = "!") -> tuple[list[bytes], str]:
+        write(suffix)
+        command = [BIN / "cwl-prefect", "run", "--no-container", tmp_path / "flow.cwl", tmp_path / "order.json"]
+        done = subprocess.run(
+            [*command, "--outdir", tmp_path / outdir], env=environment, check=True, capture_output=True, text=True
+        )
+        found = [Path(file["location"].removeprefix("file://")) for file in json.loads(done.stdout)["out"]]
+        return [path.read_bytes() for path in found], done.stderr
+
+    return run
+
+
+def explained(environment: dict[str, str], step: str) -> str:
+    command = [BIN / "cwl-prefect", "cache", "explain", "last", step]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_scattered_subworkflow_is_found_as_a_whole(
+    tmp_path: Path, environment: dict[str, str], run: Callable[..., tuple[list[bytes], str]]
+):
+    counter = tmp_path / "ran"
+    first, _ = run("first")
+    assert sorted(counter.read_text().split()) == ["last", "last", "last", "one", "three", "two"]
+    second, said = run("second")
+    assert second == first == [b"one\n!\n", b"two\n!\n", b"three\n!\n"]
+    assert len(counter.read_text().split()) == 6
+    assert "pair: 3 cached" in said
+    api, run_id = said.partition("http://")[2].partition("/runs/")[0], said.partition("/flow-run/")[2].split()[0]
+    url = f"http://{api}/api/task_runs/filter"
+    assert states(url, run_id) == ["Cached"] * 3
+    names = [task["name"] for task in httpx.post(url, json={"flow_runs": {"id": {"any_": [run_id]}}}).json()]
+    assert sorted(names) == ["pair[0]", "pair[1]", "pair[2]"]
+    assert explained(environment, "pair").startswith("pair: 3 cached, 0 not cached.")
+    assert "found as a whole" in explained(environment, "pair.first")
+
+    third, said = run("third", suffix="?")
+    assert third == [b"one\n?\n", b"two\n?\n", b"three\n?\n"]
+    assert counter.read_text().split()[6:] == ["last"] * 3
+    assert "pair.first: 3 cached" in said
+    assert "what the step `second` does differs" in explained(environment, "pair")

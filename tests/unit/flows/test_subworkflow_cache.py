@@ -1,0 +1,347 @@
+"""A subworkflow whose calls must give the same again is found as a whole, and no other is."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect.backends.fake import FakeBackend
+from cwl_prefect.model.events import StepEventKind
+from cwl_prefect.model.job import DockerImage
+from cwl_prefect.settings import OnError
+from tests.unit.flows.driving import Drive, drive, graph, subworkflow
+
+MAIN = """
+inputs: {names: "string[]"}
+outputs: {o: {type: "string[]", outputSource: greet/o}}
+steps:
+  greet: {run: '#greet', scatter: name, in: {name: names}, out: [o]}
+"""
+GREET = """
+inputs: {name: string, mark: {type: string, default: '!'}}
+outputs: {o: {type: string, outputSource: second/o}}
+steps:
+  first: {run: '#say', in: {x: name}, out: [o]}
+  second: {run: '#join', in: {x: first/o, y: mark}, out: [o]}
+"""
+
+
+class Known(FakeBackend):
+    """Plays tools, and says what they run in."""
+
+    runs_in: str | None = "here"
+
+    async def identify(self, image: DockerImage | None, *, step: str) -> str | None:
+        return self.runs_in
+
+
+class Lab:
+    """Runs a workflow again and again, with one cache."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.main = MAIN
+        self.inner = {"greet": GREET}
+        self.settings: dict = {}
+        self.names = ["ann", "bob"]
+        self.runs = 0
+
+    async def run(self, change: Callable[[str], str] = lambda text: text) -> Drive:
+        self.runs += 1
+        place = self.directory / f"document-{self.runs}"
+        place.mkdir()
+        document = graph(self.main, *(subworkflow(name, body) for name, body in self.inner.items()))
+        done = drive(place, change(document), **self.settings)
+        done.settings = done.caller.settings = done.settings.model_copy(update={"home": self.directory / "home"})
+        done.backend = Known(done.player, containers=False)
+        self.outputs = await done(names=self.names)
+        return done
+
+    @property
+    def journal(self) -> list[dict]:
+        lines = (self.directory / "home" / "journals" / "run.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def replacing(old: str, new: str) -> Callable[[str], str]:
+    def change(document: str) -> str:
+        assert old in document
+        return document.replace(old, new)
+
+    return change
+
+
+async def test_a_subworkflow_that_ran_before_is_one_cached_call(lab: Lab):
+    first = await lab.run()
+    before = lab.outputs
+    second = await lab.run()
+    assert len(first.player.commands) == 4
+    assert second.player.commands == []
+    assert lab.outputs == before
+    assert second.tasks.labels == ["greet[0]", "greet[1]"]
+    assert second.told("greet[0]") == [StepEventKind.CACHED]
+    assert second.told("greet[0].first") == []
+    assert [(line["call"], line["hit"]) for line in lab.journal[-2:]] == [("greet[0]", True), ("greet[1]", True)]
+
+
+async def test_only_the_elements_that_are_new_run(lab: Lab):
+    await lab.run()
+    lab.names = ["ann", "carl", "bob"]
+    second = await lab.run()
+    assert [command[1:] for command in second.player.commands] == [("carl",), ("carl", "!")]
+    assert second.told("greet[2]") == [StepEventKind.CACHED]
+
+
+async def test_the_calls_inside_are_still_looked_up_one_by_one(lab: Lab):
+    await lab.run()
+    second = await lab.run(replacing("default: '!'", "default: '?'"))
+    assert sorted(command[1:] for command in second.player.commands) == [("ann", "?"), ("bob", "?")]
+    assert second.told("greet[0].first") == [StepEventKind.CACHED]
+
+
+async def test_a_wide_scatter_of_found_subworkflows_is_cached_group_by_group(lab: Lab):
+    lab.settings = {"group_threshold": 1, "group_size": 2}
+    await lab.run()
+    second = await lab.run()
+    assert second.player.commands == []
+    assert second.tasks.labels == ["greet[0-1]"]
+
+
+class TestFiles:
+    MAIN = """
+    inputs: {names: "string[]"}
+    outputs: {o: {type: "File[]", outputSource: pair/o}, d: {type: "Directory[]", outputSource: pair/d}}
+    steps:
+      pair: {run: '#pair', scatter: name, in: {name: names}, out: [o, d]}
+    """
+    PAIR = """
+    inputs: {name: string}
+    outputs:
+      o: {type: File, outputSource: one/o}
+      d: {type: Directory, outputSource: two/d}
+    steps:
+      one:
+        run:
+          class: CommandLineTool
+          baseCommand: say
+          inputs: {x: {type: string, inputBinding: {}}}
+          outputs: {o: stdout}
+          stdout: said.txt
+        in: {x: name}
+        out: [o]
+      two:
+        run:
+          class: CommandLineTool
+          baseCommand: [say, two]
+          inputs: {x: {type: File, inputBinding: {}}}
+          outputs: {d: {type: Directory, outputBinding: {glob: .}}}
+          stdout: two.txt
+        in: {x: one/o}
+        out: [d]
+    """
+
+    async def test_files_of_several_calls_inside_are_put_in_place(self, lab: Lab):
+        lab.main, lab.inner = self.MAIN, {"pair": self.PAIR}
+        await lab.run()
+        before = self.contents(lab.outputs)
+        assert before == [(b"ann", ["two.txt"]), (b"bob", ["two.txt"])]
+        second = await lab.run()
+        assert second.player.commands == []
+        assert self.contents(lab.outputs) == before
+
+    @staticmethod
+    def contents(outputs: dict) -> list[tuple[bytes, list[str]]]:
+        files, directories = (
+            [Path(found["location"].removeprefix("file://")) for found in outputs[port]] for port in "od"
+        )
+        assert len({*files, *directories}) == 4
+        return [
+            (file.read_bytes(), sorted(path.name for path in directory.iterdir()))
+            for file, directory in zip(files, directories, strict=True)
+        ]
+
+    async def test_an_output_that_is_an_input_is_that_input(self, lab: Lab, tmp_path: Path):
+        lab.main = """
+        inputs: {names: "string[]"}
+        outputs: {o: {type: File, outputSource: pass/o}}
+        steps:
+          make: {run: '#make', in: {x: {default: a}}, out: [o]}
+          pass: {run: '#pass', in: {f: make/o}, out: [o]}
+        """
+        make = "class: CommandLineTool\n  id: make\n  inputs: {x: {type: string, inputBinding: {}}}\n"
+        make += "  outputs: {o: stdout}\n  stdout: a.txt\n  baseCommand: say"
+        lab.inner = {
+            "pass": """
+            inputs: {f: File}
+            outputs: {o: {type: File, outputSource: f}}
+            steps:
+              one: {run: '#say', in: {x: {default: one}}, out: [o]}
+              two: {run: '#say', in: {x: {default: two}}, out: [o]}
+            """
+        }
+        await lab.run(lambda text: f"{text}\n- {make}\n")
+        second = await lab.run(lambda text: f"{text}\n- {make}\n")
+        assert second.told("pass") == [StepEventKind.CACHED]
+        assert "/make/" in lab.outputs["o"]["location"]
+
+
+CANNOT_CHANGE_A_RESULT = [
+    ("first: {run", "first: {label: says, doc: it says, run"),
+    ("first", "begin"),
+    ("second", "another"),
+    ("out: [o]}\n    second", "out: [o], hints: {ToolTimeLimit: {timelimit: 50}}}\n    second"),
+    ("greet: {run", "welcome: {run"),
+    ("temporaryFailCodes: [75]", "label: says\n  temporaryFailCodes: [75]"),
+    ("inputs: {name: string, mark", "doc: greets\n  label: greets\n  inputs: {name: string, mark"),
+    ("{type: string, default: '!'}", "{default: '!', doc: a mark, type: string}"),
+    ("mark: {type", "mark: {label: m, type"),
+]
+CAN_CHANGE_A_RESULT = [
+    ("y: mark", "y: name"),
+    ("x: name", "x: mark"),
+    ("x: first/o", "x: name"),
+    ("y: mark", "y: {source: mark, valueFrom: $(self)}"),
+    ("y: mark", "y: {source: mark, default: x}"),
+    ("y: mark", "y: {source: [name, mark], pickValue: first_non_null}"),
+    ("second: {run: '#join'", "second: {when: $(true), run: '#join'"),
+    ("outputSource: second/o", "outputSource: first/o"),
+    ("default: '!'", "default: '?'"),
+    ("second: {run: '#join', in: {x: first/o", "second: {run: '#join', in: {x: third/o"),
+    ("- class: CommandLineTool\n  id: join", "- class: CommandLineTool\n  arguments: [more]\n  id: join"),
+    ("steps:\n    first", "steps:\n    zeroth: {run: '#say', in: {x: mark}, out: [o]}\n    first"),
+]
+
+
+def changed(document: str, old: str, new: str) -> str:
+    if "third/o" in new:
+        document = document.replace(
+            "steps:\n    first", "steps:\n    third: {run: '#say', in: {x: name}, out: [o]}\n    first"
+        )
+    if "welcome" in new:
+        document = document.replace("greet/o", "welcome/o")
+    assert old in document
+    return document.replace(old, new)
+
+
+def hits(done: Drive) -> set[str]:
+    return {event.step for event in done.events if event.kind is StepEventKind.CACHED and "." not in event.step}
+
+
+@pytest.mark.parametrize(("old", "new"), CANNOT_CHANGE_A_RESULT)
+async def test_what_cannot_change_a_result_does_not_count(lab: Lab, old: str, new: str):
+    await lab.run()
+    second = await lab.run(lambda document: changed(document, old, new))
+    assert hits(second)
+    assert second.player.commands == []
+
+
+@pytest.mark.parametrize(("old", "new"), CAN_CHANGE_A_RESULT)
+async def test_what_can_change_a_result_counts(lab: Lab, old: str, new: str):
+    await lab.run()
+    second = await lab.run(lambda document: changed(document, old, new))
+    assert not hits(second)
+
+
+async def test_the_order_of_the_steps_does_not_count(lab: Lab):
+    await lab.run()
+    lines = GREET.rstrip().splitlines()
+    lab.inner = {"greet": "\n".join([*lines[:-2], lines[-1], lines[-2]])}
+    assert hits(await lab.run()) == {"greet"}
+
+
+async def test_what_the_tools_run_in_counts(lab: Lab, monkeypatch):
+    await lab.run()
+    monkeypatch.setattr(Known, "runs_in", "elsewhere")
+    assert not hits(await lab.run())
+
+
+class TestNeverOffered:
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("id: join", "hints: {WorkReuse: {enableReuse: false}}\n  id: join"),
+            ("id: join", "hints: {WorkReuse: {enableReuse: $(inputs.x == 'a')}}\n  id: join"),
+            ("y: mark", "y: {source: mark, valueFrom: $(Math.random() + '')}"),
+            ("y: mark", "y: {source: mark, valueFrom: '${return JSON.stringify(inputs);}'}"),
+        ],
+        ids=["no reuse", "no reuse by expression", "chance", "whole objects"],
+    )
+    async def test_where_a_call_inside_may_differ(self, lab: Lab, old: str, new: str):
+        await lab.run(replacing(old, new))
+        assert not hits(await lab.run(replacing(old, new)))
+        assert {line["call"]: line for line in lab.journal}["greet[0]"]["reason"].startswith("greet.second: ")
+
+    async def test_where_the_backend_cannot_tell_what_it_runs_in(self, lab: Lab, monkeypatch):
+        monkeypatch.setattr(Known, "runs_in", None)
+        await lab.run()
+        assert not hits(await lab.run())
+
+    @pytest.mark.parametrize("pattern", ["greet", "greet.second", "*"])
+    async def test_where_a_call_inside_is_refreshed(self, lab: Lab, pattern: str):
+        await lab.run()
+        lab.settings = {"refresh": (pattern,)}
+        second = await lab.run()
+        assert not hits(second)
+        assert len(second.player.commands) == (2 if pattern == "greet.second" else 4)
+        lab.settings = {}
+        assert hits(await lab.run()) == {"greet"}
+
+    async def test_where_entries_expire(self, lab: Lab):
+        lab.settings = {"cache_expiration_s": 1000}
+        await lab.run()
+        second = await lab.run()
+        assert not hits(second)
+        assert second.player.commands == []
+
+    async def test_without_the_cache(self, lab: Lab):
+        lab.settings = {"cache": False}
+        await lab.run()
+        assert len((await lab.run()).player.commands) == 4
+
+    async def test_where_a_call_inside_failed(self, lab: Lab):
+        lab.names, lab.settings = ["fail"], {"on_error": OnError.CONTINUE}
+        await lab.run()
+        second = await lab.run()
+        assert not hits(second)
+        assert second.player.commands
+
+    async def test_for_a_single_call(self, lab: Lab):
+        lab.inner = {
+            "greet": """
+            inputs: {name: string}
+            outputs: {o: {type: string, outputSource: only/o}}
+            steps:
+              only: {run: '#say', in: {x: name}, out: [o]}
+            """
+        }
+        await lab.run()
+        second = await lab.run()
+        assert not hits(second)
+        assert second.told("greet[0].only") == [StepEventKind.CACHED]
+        assert all(line["step"].endswith(".only") for line in lab.journal)
+
+
+async def test_a_subworkflow_inside_another_is_found_when_the_outer_one_changed(lab: Lab):
+    lab.main = MAIN.replace("#greet", "#outer")
+    outer = """
+    inputs: {name: string}
+    outputs: {o: {type: string, outputSource: last/o}}
+    steps:
+      inner: {run: '#greet', in: {name: name}, out: [o]}
+      last: {run: '#say', in: {x: inner/o}, out: [o]}
+    """
+    lab.inner = {"outer": outer, "greet": GREET}
+    await lab.run()
+    assert (await lab.run()).tasks.labels == ["greet[0]", "greet[1]"]
+    lab.inner["outer"] = outer.replace("last: {run: '#say'", "last: {run: '#join'").replace(
+        "{x: inner/o}", "{x: inner/o, y: name}"
+    )
+    third = await lab.run()
+    assert third.told("greet[0].inner") == [StepEventKind.CACHED]
+    assert sorted(command[1:] for command in third.player.commands) == [("ann !", "ann"), ("bob !", "bob")]

@@ -38,6 +38,7 @@ _POD_MEMBERS = {"node_selector": "nodeSelector", "tolerations": "tolerations"}
 
 _DEFAULT_TTL_S = 3600
 _LEAST_CORES = 0.001
+_LEAST_CPU_LIMIT = 0.1  # what starts a container runs under its limit too: with a hundredth of a core, for seconds
 _KILL_GRACE_S = 1
 _PREFECT_LABELS = ("prefect.io/", "app.kubernetes.io/managed-by")
 
@@ -266,18 +267,22 @@ def _environment(platform: KubernetesObject, job: ContainerJob, defaults: Mappin
 def _resources(platform: KubernetesObject, job: ContainerJob, options: KubernetesOptions) -> KubernetesObject:
     asked = job.resources
     amounts: dict[str, JsonValue] = {
-        "cpu": f"{math.ceil(max(asked.cores, _LEAST_CORES) * 1000)}m",
+        "cpu": _cpu(max(asked.cores, _LEAST_CORES)),
         "memory": f"{math.ceil(asked.ram_mib)}Mi",
     }
     if _has_node_tmp(job, options):
         amounts["ephemeral-storage"] = f"{math.ceil(asked.tmpdir_mib)}Mi"
     devices: dict[str, JsonValue] = {options.gpu_resource: str(asked.gpus)} if asked.gpus else {}
-    limits = amounts if options.limits else {}
+    limits = {**amounts, "cpu": _cpu(max(asked.cores, _LEAST_CPU_LIMIT))} if options.limits else {}
     return {
         **platform,
         "requests": {**_stated(platform, "requests"), **amounts, **devices},
         "limits": {**_stated(platform, "limits"), **limits, **devices},
     }
+
+
+def _cpu(cores: float) -> str:
+    return f"{math.ceil(cores * 1000)}m"
 
 
 def _stated(platform: KubernetesObject, kind: str) -> KubernetesObject:

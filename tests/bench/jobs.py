@@ -1,4 +1,4 @@
-"""What a step costs on Kubernetes beside a bare Job of the same image and requests, both in this process."""
+"""What a step costs on Kubernetes beside a bare Job of the same image, requests and limits, both in this process."""
 
 import asyncio
 import time
@@ -106,7 +106,7 @@ def _manifest(name: str, run: str) -> KubernetesObject:
         "name": "true",
         "image": IMAGE,
         "command": ["true"],
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "10m", "memory": "16Mi"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "16Mi"}},
     }
     return {
         "apiVersion": "batch/v1",

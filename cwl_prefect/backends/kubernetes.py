@@ -178,7 +178,7 @@ class KubernetesBackend:
                 )
                 running.outcome = await running.wait.outcome()
                 cluster.launcher.ended(handle.reference)
-                if running.outcome.reason in (Reason.TIMED_OUT, Reason.UNSCHEDULABLE):
+                if running.outcome.reason in (Reason.TIMED_OUT, Reason.UNSCHEDULABLE, Reason.NODE_LOST):
                     await remove(cluster.api, cluster.defaults.namespace, handle.reference)
             return running.outcome
 

@@ -17,6 +17,8 @@ from cwl_prefect.backends.kubernetes_storage import OWN_DIRECTORY, Storage
 
 MOUNT_PATH = "/.cwl-prefect"
 STREAMS_PATH = "/.cwl-prefect-streams"
+LAUNCHER_NAME = "cwl-prefect-launcher"
+"""Name of the init container that brings the program."""
 
 _PROGRAM = "busybox"
 _POLL_S = 0.05
@@ -129,7 +131,7 @@ class Launcher:
 
     def _installing(self, job_name: str) -> KubernetesObject:
         return {
-            "name": "cwl-prefect-launcher",
+            "name": LAUNCHER_NAME,
             "image": self._image,
             "imagePullPolicy": "IfNotPresent",
             "command": ["/bin/busybox", "sh", "-c", _INSTALL, "install", MOUNT_PATH, job_name],

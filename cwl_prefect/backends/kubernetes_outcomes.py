@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from cwl_prefect.backends.kubernetes_launcher import LAUNCHER_NAME
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, conditions, moment, number, part, parts, text
 from cwl_prefect.backends.outcomes import signal_of
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
@@ -54,6 +55,7 @@ class Stuck:
     obstacle: Obstacle
     message: str
     hopeless: bool = False  # no time will mend it
+    hint: str | None = None  # where it is not the tool's own image
 
 
 def main_container(pod: KubernetesObject) -> KubernetesObject:
@@ -101,19 +103,29 @@ def outcome_of_deleted(pod: KubernetesObject, job: ContainerJob) -> JobOutcome:
 
 def stuck(pod: KubernetesObject) -> Stuck | None:
     """Tell what keeps a pod from starting, if anything does."""
+    own = main_container(pod).get("name")
     statuses = [*parts(pod, "status", "initContainerStatuses"), *parts(pod, "status", "containerStatuses")]
     for status in statuses:
         waiting = part(status, "state", "waiting")
         reason = text(waiting, "reason")
         message = f"{reason}: {text(waiting, 'message')}".rstrip(": ")
         if reason in _NO_IMAGE:
-            return Stuck(obstacle=Obstacle.IMAGE, message=message, hopeless=reason in _HOPELESS_IMAGE)
+            hint = None if text(status, "name") == own else _foreign_image(status)
+            return Stuck(obstacle=Obstacle.IMAGE, message=message, hopeless=reason in _HOPELESS_IMAGE, hint=hint)
         if reason in _NO_CONTAINER:
             return Stuck(obstacle=Obstacle.CONTAINER, message=message)
     for condition in conditions(pod, kind="PodScheduled"):
         if condition.get("status") == "False":
             return Stuck(obstacle=Obstacle.NODE, message=f"{text(condition, 'reason')}: {text(condition, 'message')}")
     return None
+
+
+def _foreign_image(status: KubernetesObject) -> str:
+    """Tell where the image of a container is named that is not the call's own."""
+    name, image = text(status, "name"), text(status, "image")
+    if name == LAUNCHER_NAME:
+        return f"name by CWL_PREFECT_KUBERNETES_HELPER_IMAGE an image like {image} that the cluster can pull"
+    return f"check the image {image} of the container {name} in the work pool's job template, and its pull secrets"
 
 
 def was_preempted(events: Iterable[KubernetesObject]) -> bool:

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cwl_prefect.backends.kubernetes_client import KubernetesApi
 from cwl_prefect.backends.kubernetes_jobs import pods_of
 from cwl_prefect.backends.kubernetes_manifest import KubernetesOptions
-from cwl_prefect.backends.kubernetes_objects import KubernetesObject, conditions, job_name, text
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, conditions, job_name, number, text
 from cwl_prefect.backends.kubernetes_outcomes import (
     Obstacle,
     Stuck,
@@ -21,12 +22,13 @@ from cwl_prefect.backends.kubernetes_outcomes import (
 )
 from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
 from cwl_prefect.backends.naming import LABEL_PREFIX
-from cwl_prefect.backends.outcomes import timed_out
+from cwl_prefect.backends.outcomes import timed_out, unstarted
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 
 _TICK_S = 1.0
 _LOOKS_S = (0.2, 0.5, 1.0, 0.0)  # a Job says that its deadline has passed a moment after its pod is gone
 _WITHOUT_POD_S = 5.0
+_DYING_S = 30.0  # after its grace, a pod that does not end has no node that would end it
 _NUDGE_ANNOTATION = f"{LABEL_PREFIX}nudged"
 _OBSTACLE_REASONS = {
     Obstacle.IMAGE: Reason.NO_IMAGE,
@@ -69,6 +71,7 @@ class PodWait:
         self._started_s: float | None = None
         self._stuck_s: dict[Obstacle, float] = {}
         self._looked_s = self._began_s
+        self._dying_s: float | None = None
         self._quota_s: float | None = None
 
     async def outcome(self) -> JobOutcome:
@@ -94,14 +97,14 @@ class PodWait:
             return
 
     def _pause_s(self) -> float | None:
-        if self._started_s is None:
+        if self._started_s is None or self._dying_s is not None:
             return _TICK_S
         if self._job.timeout_s is None:
             return None
         return max(0.0, self._started_s + self._job.timeout_s - time.monotonic())
 
     async def _with_pod(self, pod: KubernetesObject) -> JobOutcome | None:
-        if self._followed.deleted:
+        if self._followed.deleted or self._does_not_end(pod):
             return await self._told(pod, await self._explained(pod, outcome_of_deleted(pod, self._job)))
         outcome = outcome_of(pod, self._job)
         if outcome is not None:
@@ -112,6 +115,14 @@ class PodWait:
         obstacle = stuck(pod)
         self._stuck_s = {kind: since for kind, since in self._stuck_s.items() if obstacle and kind is obstacle.obstacle}
         return None if obstacle is None else await self._stuck(pod, obstacle)
+
+    def _does_not_end(self, pod: KubernetesObject) -> bool:
+        """Tell whether a pod that is deleted has stayed for too long, as one on a node that went away does."""
+        if not text(pod, "metadata", "deletionTimestamp"):
+            return False
+        now_s = time.monotonic()
+        self._dying_s = self._dying_s or now_s
+        return now_s > self._dying_s + (number(pod, "metadata", "deletionGracePeriodSeconds") or 0) + _DYING_S
 
     def _late(self, began: datetime) -> JobOutcome | None:
         now_s = time.monotonic()
@@ -134,7 +145,7 @@ class PodWait:
         if now_s < since_s + limit_s:
             return None
         message = "; ".join(filter(None, (obstacle.message, await self._events(pod))))
-        return self._failed(_OBSTACLE_REASONS[obstacle.obstacle], message)
+        return replace(self._failed(_OBSTACLE_REASONS[obstacle.obstacle], message), hint=obstacle.hint)
 
     async def _explained(self, pod: KubernetesObject, outcome: JobOutcome) -> JobOutcome:
         """Look whether a pod that was deleted, even while it started, had passed its Job's deadline."""
@@ -197,21 +208,10 @@ class PodWait:
             reason = Reason.PREEMPTED if was_preempted(events) else reason
             reason = Reason.NODE_LOST if node_was_lost(events) else reason
         message = "; ".join(filter(None, (outcome.message, told(events)))) or None
-        return JobOutcome(
-            job_id=outcome.job_id,
-            reason=reason,
-            exit_code=outcome.exit_code,
-            started_at=outcome.started_at,
-            finished_at=outcome.finished_at,
-            message=message,
-            signal=outcome.signal,
-        )
+        return replace(outcome, reason=reason, message=message)
 
     async def _events(self, of: KubernetesObject) -> str:
         return told(await self._api.events(self._namespace, text(of, "metadata", "uid")))
 
     def _failed(self, reason: Reason, message: str) -> JobOutcome:
-        now = datetime.now(UTC)
-        return JobOutcome(
-            job_id=self._job.job_id, reason=reason, exit_code=None, started_at=now, finished_at=now, message=message
-        )
+        return unstarted(self._job, reason, message)

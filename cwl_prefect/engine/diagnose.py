@@ -124,6 +124,8 @@ def _signal_name(number: int | None) -> str:
 
 
 def _hint(evidence: _Evidence) -> str | None:
+    if evidence.outcome.hint is not None:
+        return evidence.outcome.hint
     for holds, advise in _ADVICE:
         if holds(evidence):
             return advise(evidence)

@@ -150,6 +150,7 @@ class JobOutcome:
     message: str | None = None  # the engine's own words, where there are any
     signal: int | None = None
     max_rss_mib: float | None = None
+    hint: str | None = None  # what may help, where the backend knows better than the reason tells
 
 
 class CallStatus(StrEnum):

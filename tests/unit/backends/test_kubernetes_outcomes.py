@@ -131,6 +131,29 @@ def test_what_a_container_waits_for(reason: str, obstacle: Obstacle, hopeless: b
     assert (found.obstacle, found.hopeless, found.message) == (obstacle, hopeless, f"{reason}: because")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        pytest.param("cwl-prefect-launcher", "CWL_PREFECT_KUBERNETES_HELPER_IMAGE", id="launcher"),
+        pytest.param("proxy", "container proxy in the work pool's job template", id="template"),
+    ],
+)
+def test_the_hint_names_the_image_that_is_missing(name: str, words: str) -> None:
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
+    status = {"name": name, "image": "lab/helper:1", "state": waiting}
+    found = stuck(pod("Pending", waiting={"reason": "PodInitializing"}, initContainerStatuses=[status]))
+    assert found is not None
+    assert found.hint is not None
+    assert words in found.hint
+    assert "lab/helper:1" in found.hint
+
+
+def test_of_the_tool_s_own_image_the_document_has_the_name() -> None:
+    found = stuck(pod("Pending", waiting={"reason": "ImagePullBackOff"}))
+    assert found is not None
+    assert found.hint is None
+
+
 def test_a_pod_without_a_node_waits_for_one() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
     found = stuck(pod("Pending", conditions=[condition]))

@@ -176,3 +176,7 @@ def test_every_line_of_the_message_is_printable(tmp_path_factory, stderr, comman
     message, _ = explain(ended(exit_code=1), job, tail_lines=tail_lines, workspace=path.parent)
     assert all(line.isprintable() for line in message.split("\n"))
     assert len(message.split("\n")) <= 5 + max(tail_lines, 1)
+
+
+def test_a_backend_s_own_hint_counts(job):
+    assert told(ended(Reason.NO_IMAGE, hint="name another"), job)[1] == "name another"

@@ -1,0 +1,109 @@
+"""How a call's end is told apart, from what a cluster really says."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cwl_prefect.backends import kubernetes_wait
+from cwl_prefect.backends.kubernetes_manifest import KubernetesOptions
+from cwl_prefect.backends.kubernetes_wait import PodWait
+from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
+from cwl_prefect.model.job import PASSING_REASONS, ContainerJob, DockerImage, JobOutcome, Reason
+
+JOB = ContainerJob(
+    job_id="j",
+    name="align",
+    image=DockerImage(pull="x"),
+    command=("x",),
+    env={},
+    mounts=(),
+    workdir="/",
+    stdin=None,
+    stdout=Path("/o"),
+    stderr=Path("/e"),
+)
+PREEMPTED = {
+    "type": "Normal",
+    "reason": "Preempted",
+    "message": "Preempted by default/urgent on node n1",
+    "source": {"component": "default-scheduler"},
+}
+NOT_READY = {
+    "type": "Warning",
+    "reason": "NodeNotReady",
+    "message": "Node is not ready",
+    "source": {"component": "node-controller"},
+}
+TAINTED = {
+    "type": "Normal",
+    "reason": "TaintManagerEviction",
+    "message": "Marking for deletion Pod default/align",
+    "source": {"component": "taint-controller"},
+}
+RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+KILLED = {"terminated": {"exitCode": 137, "reason": "Error", "startedAt": "2026-01-01T00:00:00Z"}}
+
+
+class Api:
+    """Has no Job any more, and some events."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self._events = events
+
+    async def job(self, namespace: str, name: str) -> None:
+        del namespace, name
+
+    async def events(self, namespace: str, uid: str) -> list[dict[str, Any]]:
+        assert (namespace, uid) == ("lab", "u1")
+        return self._events
+
+
+def deleted_pod(state: dict[str, Any], phase: str) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "align-x",
+            "uid": "u1",
+            "deletionTimestamp": "2026-01-01T00:05:30Z",
+            "deletionGracePeriodSeconds": 0,
+        },
+        "spec": {"nodeName": "n1", "containers": [{"name": "tool"}]},
+        "status": {"phase": phase, "containerStatuses": [{"name": "tool", "state": state}]},
+    }
+
+
+async def ended(pod: dict[str, Any], events: list[dict[str, Any]], *, gone: bool) -> JobOutcome:
+    api = Api(events)
+    followed = Followed()
+    followed.see(pod, deleted=gone)
+    watch = PodWatch(api, "lab", "a=b")
+    wait = PodWait(JOB, api, "lab", options=KubernetesOptions(), watch=watch, followed=followed)
+    async with asyncio.timeout(5):
+        return await wait.outcome()
+
+
+@pytest.mark.parametrize(
+    ("state", "phase", "events", "gone", "reason"),
+    [
+        pytest.param(KILLED, "Failed", [PREEMPTED], False, Reason.PREEMPTED, id="preempted-and-still-there"),
+        pytest.param(RUNNING, "Running", [PREEMPTED], True, Reason.PREEMPTED, id="preempted-and-gone"),
+        pytest.param(RUNNING, "Running", [NOT_READY, TAINTED], True, Reason.NODE_LOST, id="node-lost"),
+        pytest.param(RUNNING, "Running", [], True, Reason.LOST, id="deleted-by-somebody"),
+    ],
+)
+async def test_why_a_pod_was_deleted(
+    state: dict[str, Any], phase: str, events: list[dict[str, Any]], gone: bool, reason: Reason
+) -> None:
+    outcome = await ended(deleted_pod(state, phase), events, gone=gone)
+    assert outcome.reason is reason
+    assert outcome.reason in PASSING_REASONS  # tried again, as a fault of the machines
+    assert all(event["message"] in str(outcome.message) for event in events if event["type"] == "Warning")
+
+
+async def test_a_pod_that_nobody_ends_is_on_a_lost_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_wait, "_DYING_S", 0.05)
+    monkeypatch.setattr(kubernetes_wait, "_TICK_S", 0.02)
+    outcome = await ended(deleted_pod(RUNNING, "Running"), [NOT_READY, TAINTED], gone=False)
+    assert outcome.reason is Reason.NODE_LOST
+    assert "Node is not ready" in str(outcome.message)

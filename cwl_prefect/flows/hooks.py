@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from prefect import Flow, State
@@ -11,6 +12,7 @@ from prefect.client.schemas.objects import FlowRun
 from cwl_prefect.backends import kubernetes_marks
 from cwl_prefect.engine.audit import Act
 from cwl_prefect.engine.workspace import run_directory
+from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.audit import record
 from cwl_prefect.settings import Settings, own_pod
 
@@ -74,10 +76,10 @@ async def _remove_containers(flow_run_id: str) -> int:
         await backend.close()
 
 
-async def _remove_jobs(flow_run_id: str) -> int:
+async def _remove_jobs(flow_run_id: str, home: Path | None = None) -> int:
     from cwl_prefect.backends import kubernetes_jobs
 
-    home = Settings().home
+    home = home or Settings().home
     own, named = own_pod(), kubernetes_marks.noted(home, flow_run_id)
     namespaces = {*([] if own is None else [own[0]]), *([] if named is None else [named])}
     removed = await kubernetes_jobs.reap({LABEL_RUN: flow_run_id}, namespaces)
@@ -90,26 +92,41 @@ def _may_have_jobs(flow_run_id: str) -> bool:
 
 
 async def reap_abandoned(settings: Settings) -> int:
-    """Remove the containers of runs of this machine that nobody drives any more, and tell how many there were.
+    """Remove the containers and Jobs of runs of this machine that nobody drives any more, and tell how many there were.
 
-    Those of a driver that was killed are left for a while, so that `runs resume` can take them over. Bounded in time;
-    a failure is told to the log.
+    Those of a driver that was killed are left for a while, so that `runs resume` can take them over. A cluster is asked
+    only about runs that noted Jobs there. Bounded in time; a failure is told to the log.
     """
-    from cwl_prefect.backends.choice import docker_available
+    removals = (("containers", _remove_abandoned_containers), ("Jobs", _remove_abandoned_jobs))
+    return sum(await asyncio.gather(*(_bounded(what, remove(settings)) for what, remove in removals)))
 
+
+async def _bounded(what: str, removal: Awaitable[int]) -> int:
     try:
         async with asyncio.timeout(REAP_TIMEOUT_S):
-            if await asyncio.to_thread(docker_available):
-                return await _remove_abandoned(settings)
+            return await removal
+    except (CwlPrefectError, TimeoutError) as error:
+        _logger.warning("%s that other runs left could not be removed: %s", what, str(error) or "no answer in time")
     except Exception:
-        _logger.exception("containers that other runs left could not be removed")
+        _logger.exception("%s that other runs left could not be removed", what)
     return 0
 
 
-async def _remove_abandoned(settings: Settings) -> int:
+async def _remove_abandoned_jobs(settings: Settings) -> int:
+    from cwl_prefect.flows.collecting import is_abandoned
+
+    marked = await asyncio.to_thread(kubernetes_marks.noted_runs, settings.home)
+    left = [run_id for run_id in marked if await asyncio.to_thread(is_abandoned, settings, run_id)]
+    return sum([await _remove_jobs(run_id, settings.home) for run_id in left])
+
+
+async def _remove_abandoned_containers(settings: Settings) -> int:
+    from cwl_prefect.backends.choice import docker_available
     from cwl_prefect.backends.docker import DockerBackend
     from cwl_prefect.flows.collecting import is_abandoned
 
+    if not await asyncio.to_thread(docker_available):
+        return 0
     backend = DockerBackend()
     try:
         marked = await backend.values_of(LABEL_RUN)

@@ -16,7 +16,9 @@ from cwl_prefect.backends.base import execute
 from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin
 from cwl_prefect.backends.kubernetes import KubernetesBackend
 from cwl_prefect.backends.kubernetes_client import KubernetesApi
+from cwl_prefect.flows.hooks import reap_abandoned
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason, Resources
+from cwl_prefect.settings import Settings
 from tests.contract.backend_contract import BackendCase, JobMaker, until
 from tests.kubernetes.cluster import VARIABLES, cluster_settings
 from tests.kubernetes.proxy import Door, through
@@ -88,6 +90,18 @@ class TestFaults(BackendCase):
         job = make_job(("tail", "/dev/zero"))
         outcome = await self.run(backend, job)
         assert (outcome.reason, outcome.exit_code) == (Reason.OUT_OF_MEMORY, 137)
+
+    async def test_jobs_of_a_driver_that_died_are_swept(
+        self, backend: KubernetesBackend, make_job: JobMaker, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run_id = str(uuid.uuid4())
+        job = replace(make_job(("sleep", "60")), resources=SMALL, labels={"flow-run-id": run_id})
+        handle = await backend.start(job)
+        monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, found: False)
+        assert await reap_abandoned(settings) == 0
+        monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, found: found == run_id)
+        assert await reap_abandoned(settings) == 1
+        assert (await backend.wait(handle)).reason is Reason.LOST
 
     async def test_an_image_that_nobody_has(self, backend: KubernetesBackend, make_job: JobMaker) -> None:
         image = DockerImage(pull="127.0.0.1:1/no-such-image:1")

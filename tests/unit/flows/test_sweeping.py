@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from cwl_prefect.backends import kubernetes_marks
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
 from cwl_prefect.flows import hooks, sweeping
@@ -89,3 +90,36 @@ async def test_a_failing_engine_stops_nobody(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", broken)
     assert await hooks.reap_abandoned(Settings(home=tmp_path)) == 0
     assert "could not be removed" in caplog.text
+
+
+async def test_jobs_of_abandoned_runs_are_reaped_too(tmp_path, monkeypatch):
+    asked = []
+
+    async def reap(labels, namespaces):
+        asked.append((labels, namespaces))
+        return 2
+
+    for run_id in ("gone", "driven"):
+        kubernetes_marks.note(tmp_path, run_id, "lab")
+    monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: False)
+    monkeypatch.setattr("cwl_prefect.backends.kubernetes_jobs.reap", reap)
+    monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, run_id: run_id == "gone")
+    assert await hooks.reap_abandoned(Settings(home=tmp_path)) == 2
+    assert await hooks.reap_abandoned(Settings(home=tmp_path)) == 0
+    assert asked == [({hooks.LABEL_RUN: "gone"}, {"lab"})]
+    assert kubernetes_marks.noted_runs(tmp_path) == ["driven"]
+
+
+async def test_a_cluster_that_does_not_answer_stops_nobody_and_is_asked_again(tmp_path, monkeypatch, caplog):
+    async def reap(labels, namespaces):
+        await asyncio.sleep(60)
+
+    kubernetes_marks.note(tmp_path, "gone", "lab")
+    monkeypatch.setattr(hooks, "REAP_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: False)
+    monkeypatch.setattr("cwl_prefect.backends.kubernetes_jobs.reap", reap)
+    monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda *_: True)
+    assert await hooks.reap_abandoned(Settings(home=tmp_path)) == 0
+    assert "Jobs that other runs left could not be removed: no answer in time" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert kubernetes_marks.noted_runs(tmp_path) == ["gone"]

@@ -40,6 +40,10 @@ class CacheMode(StrEnum):
     METADATA = "metadata"
 
 
+EVERY_STEP = "*"
+"""Pattern of the names of all steps."""
+
+
 def _default_home() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "cwl-prefect"

@@ -63,22 +63,30 @@ def build_flow(
     backends = None if backend is None else Backends.of(backend, settings)
     form = with_optional_inputs(plan, given or {})
 
-    async def body(**parameters: Any) -> CwlObject | State[object]:
-        """Stand in for the flow's function, whose name, signature and docstring are made below."""
-        caller = CALLER.get() or Caller(settings=settings, backends=backends, callbacks=tuple(callbacks))
-        if caller.job_order is not None:
-            ending = await _ending(plan, caller.job_order, caller)
-            # The caller has the outputs; Prefect would walk through all of them.
-            return ending if isinstance(ending, State) else {}
-        order = {**(given or {}), **job_order(form, parameters)}
-        ready = prepared(plan, order, caller.settings)
-        return await _ending(plan, ready, caller)
+    def _body_of(settings: Settings) -> Callable[..., Any]:
+        async def _body(**parameters: Any) -> CwlObject | State[object]:
+            caller = CALLER.get() or Caller(settings=settings, backends=backends, callbacks=tuple(callbacks))
+            if caller.job_order is not None:
+                ending = await _ending(plan, caller.job_order, caller)
+                # The caller has the outputs; Prefect would walk through all of them.
+                return ending if isinstance(ending, State) else {}
+            order = {**(given or {}), **job_order(form, parameters)}
+            ready = prepared(plan, order, caller.settings)
+            return await _ending(plan, ready, caller)
 
-    body.__signature__ = signature(form)  # type: ignore[attr-defined]
-    body.__annotations__ = {name: found.annotation for name, found in signature(form).parameters.items()}
+        return _presented(_body, plan, form)
+
+    return _flow(_body_of, plan, settings, validate=validate)
+
+
+def _presented(body: Callable[..., Any], plan: WorkflowPlan, form: WorkflowPlan) -> Callable[..., Any]:
+    """Let a function show Prefect what its workflow takes and is."""
+    shown = signature(form)
+    body.__signature__ = shown  # type: ignore[attr-defined]
+    body.__annotations__ = {name: found.annotation for name, found in shown.parameters.items()}
     body.__name__ = body.__qualname__ = "".join(c if c.isalnum() else "_" for c in plan.name)
     body.__doc__ = docstring(plan)
-    return _flow(body, plan, settings, validate=validate)
+    return body
 
 
 def build_reference_flow(plan: WorkflowPlan, settings: Settings) -> Flow[..., Any]:
@@ -91,7 +99,7 @@ def build_reference_flow(plan: WorkflowPlan, settings: Settings) -> Flow[..., An
         ending = await _ending(plan, caller.job_order, caller)
         return ending if isinstance(ending, State) else {}
 
-    return _flow(_body, plan, settings, validate=False)
+    return _flow(lambda _: _body, plan, settings, validate=False)
 
 
 async def _ending(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) -> CwlObject | State[object]:
@@ -103,9 +111,11 @@ async def _ending(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) 
         return ended_state(error, caller)
 
 
-def _flow(body: Callable[..., Any], plan: WorkflowPlan, settings: Settings, *, validate: bool) -> Flow[..., Any]:
+def _flow(
+    body_of: Callable[[Settings], Callable[..., Any]], plan: WorkflowPlan, settings: Settings, *, validate: bool
+) -> Flow[..., Any]:
     return ConnectedFlow.of(
-        body,
+        body_of,
         settings,
         name=flow_name(plan.name),
         version=plan.digest[:12],

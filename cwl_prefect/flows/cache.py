@@ -29,7 +29,7 @@ from cwl_prefect.flows.cache_keys import CallKeys, without_indices
 from cwl_prefect.model.cache import CacheEntry, CallKey, StoredFile
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, file_objects
-from cwl_prefect.settings import Settings
+from cwl_prefect.settings import EVERY_STEP, Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -347,7 +347,7 @@ def open_cache(plan: WorkflowPlan, settings: Settings, run_id: str) -> CallCache
 def _check_refresh(plan: WorkflowPlan, settings: Settings) -> None:
     steps = [name for name, _ in tool_steps(plan)]
     for pattern in settings.refresh:
-        if not any(_names(pattern, step) for step in steps):
+        if pattern != EVERY_STEP and not any(_names(pattern, step) for step in steps):
             raise UsageError(
                 f"--refresh: there is no step {pattern} in {plan.name}.", hint=f"its steps are: {', '.join(steps)}."
             )

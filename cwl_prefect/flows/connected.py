@@ -1,15 +1,17 @@
 """The API that a run works with: the one that is configured, or the local server that all runs share."""
 
+import copy
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from datetime import timedelta
+from typing import Any, Self, cast
 
 from prefect import Flow
 from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 
 from cwl_prefect.flows.server import ApiEndpoint, lease
-from cwl_prefect.settings import Settings
+from cwl_prefect.settings import EVERY_STEP, Settings
 
 
 @asynccontextmanager
@@ -37,12 +39,40 @@ class ConnectedFlow(Flow[..., Any]):
     """
 
     _settings: Settings
+    _body_of: Callable[[Settings], Callable[..., Any]]
 
     @classmethod
-    def of(cls, body: Callable[..., Any], settings: Settings, **options: Any) -> "ConnectedFlow":
-        """Make a flow of a function, with the options of Prefect's flows."""
-        made = cls(body, **options)
+    def of(cls, body_of: Callable[[Settings], Callable[..., Any]], settings: Settings, **options: Any) -> Self:
+        """Make a flow, with the options of Prefect's flows.
+
+        Args:
+            body_of: Gives the function that it runs with some settings.
+            settings: Those that it runs with.
+            options: Those of Prefect.
+        """
+        made = cls(body_of(settings), **options)
         made._settings = settings
+        made._body_of = body_of
+        return made
+
+    def with_options(
+        self, *, refresh_cache: bool | None = None, cache_expiration: timedelta | None = None, **options: Any
+    ) -> Self:
+        """Give a flow with other options, as of any flow of Prefect, and with those of its tasks for their cache.
+
+        Args:
+            refresh_cache: Whether every call runs although it is cached; as before where it is None.
+            cache_expiration: Age from which outputs of calls are not reused; as before where it is None.
+            options: Those of Prefect.
+        """
+        changed: dict[str, object] = {}
+        if refresh_cache is not None:
+            changed["refresh"] = (EVERY_STEP,) if refresh_cache else ()
+        if cache_expiration is not None:
+            changed["cache_expiration_s"] = cache_expiration.total_seconds()
+        settings = self._settings.model_copy(update=changed)
+        made = copy.copy(self)  # Prefect makes a plain flow
+        made.__dict__.update(super().with_options(**options).__dict__, _settings=settings, fn=self._body_of(settings))
         return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -5,6 +5,7 @@ import json
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,13 @@ class TestSwitches:
         async with lab.open() as run:
             await asyncio.gather(*(lab.within(run, {"text": "a"}, "tool") for _ in range(3)))
         assert lab.runs == 2
+
+    async def test_every_step_may_be_refreshed_also_where_there_is_none(self, lab: Lab):
+        await lab.call()
+        lab.change(refresh=("*",))
+        assert not (await lab.call()).cached
+        (plan,) = lab.plans.values()
+        cached._check_refresh(replace(plan, steps=()), lab.settings)
 
     async def test_a_step_that_does_not_exist_cannot_be_refreshed(self, lab: Lab):
         lab.change(refresh=("tool", "nope"))

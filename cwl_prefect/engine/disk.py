@@ -1,33 +1,82 @@
 """Room on the disk for workspaces."""
 
 import os
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cwl_prefect.errors import BackendError
 
+FRESH_S = 1.0
+"""So long one look at the disk is good for."""
+
 _MIB = 1 << 20
 
 
-def demand_room(directory: Path, least_mib: float) -> None:
-    """Check that there is room for what a call will write.
+def free_mib(directory: Path) -> float | None:
+    """Tell how much is free for others than root where a directory is; None where that cannot be told."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return None  # making the workspace says what is wrong
+    return found.f_bavail * found.f_frsize / _MIB
+
+
+class Room:
+    """Room that one run has for its workspaces, looked at once a second however many calls begin.
 
     Args:
         directory: Where workspaces are.
         least_mib: Room that must be left; with 0 nothing is looked at.
-
-    Raises:
-        BackendError: There is not.
+        free: Tells how much is free.
+        clock: Tells the time in seconds.
     """
-    if least_mib <= 0:
-        return
-    try:
-        found = os.statvfs(directory)
-    except OSError:
-        return  # making the workspace says what is wrong
-    free_mib = found.f_bavail * found.f_frsize / _MIB
-    if free_mib < least_mib:
-        raise BackendError(
-            f"the disk is full: {free_mib:.0f} MiB are free in {directory}, and calls need {least_mib:g} MiB to start.",
-            hint="make room, see `cwl-prefect workspace du` and `gc`, then go on with `cwl-prefect runs resume`; "
-            "CWL_PREFECT_LEAST_FREE_MIB sets the bound.",
-        )
+
+    def __init__(
+        self,
+        directory: Path,
+        least_mib: float,
+        *,
+        free: Callable[[Path], float | None] = free_mib,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._least_mib = least_mib
+        self._free = free
+        self._clock = clock
+        self._looked_at = -float("inf")
+        self._found: float | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is anything to look at."""
+        return self._least_mib > 0
+
+    def demand(self) -> None:
+        """Check that there is room for what a call will write.
+
+        Raises:
+            BackendError: There is not.
+        """
+        shortage = self.shortage()
+        if shortage is not None:
+            raise BackendError(
+                f"the disk is full: {shortage}, and calls need {self._least_mib:g} MiB to start.",
+                hint="make room, see `cwl-prefect workspace du` and `gc`, then go on with `cwl-prefect runs resume`; "
+                "CWL_PREFECT_LEAST_FREE_MIB sets the bound.",
+            )
+
+    def shortage(self) -> str | None:
+        """Tell how little is free where that is less than must be left, or None."""
+        if not self.bounded:
+            return None
+        with self._lock:
+            now = self._clock()
+            if now - self._looked_at >= FRESH_S:
+                self._looked_at, self._found = now, self._free(self._directory)
+            found = self._found
+        if found is None or found >= self._least_mib:
+            return None
+        return f"{found:.0f} MiB are free in {self._directory}"

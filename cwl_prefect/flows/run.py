@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from cwl_prefect.cwl.bind import Binder
+from cwl_prefect.engine.disk import Room
 from cwl_prefect.engine.memory import MemoryRecord
 from cwl_prefect.engine.priority import Priorities
 from cwl_prefect.engine.retry import Retries, RetryPolicy
@@ -24,6 +25,7 @@ from cwl_prefect.flows.claim import claim
 from cwl_prefect.flows.cleanup import cleaned_up
 from cwl_prefect.flows.hooks import reap_run
 from cwl_prefect.flows.pool import job_variables, steps_pool, with_overrides
+from cwl_prefect.flows.room import watched
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observer, RunEvent, StepEvent, StepEventKind
 from cwl_prefect.model.plan import WorkflowPlan
@@ -93,6 +95,7 @@ class Run:
     scratch: ScratchPool
     retries: Retries
     memory: MemoryRecord
+    room: Room
     again: bool = False  # an earlier driver began this run and was killed, or it failed
     cache: CallCache | None = None
 
@@ -137,7 +140,7 @@ async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIter
         UsageError: The work pool of its steps, or an override for single steps, is wrong.
     """
     with claim(caller.settings.runs, run_id) as claimed:
-        async with _opened(plan, caller, run_id, again=claimed.again) as run:
+        async with _opened(plan, caller, run_id, again=claimed.again) as run, watched(run.room):
             yield run
 
 
@@ -169,6 +172,7 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
             scratch=ScratchPool(settings.runs, run_id),
             retries=Retries(RetryPolicy.of(settings, most_ram_mib)),
             memory=MemoryRecord(settings.memory),
+            room=Room(settings.runs, settings.least_free_mib),
             again=again,
             cache=cache,
         )

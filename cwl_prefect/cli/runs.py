@@ -24,6 +24,7 @@ from cwl_prefect.errors import ServerError
 from cwl_prefect.flows import history, resuming
 from cwl_prefect.flows.connected import connected
 from cwl_prefect.flows.history import Filter, Line
+from cwl_prefect.flows.tagging import without_mark
 from cwl_prefect.settings import Settings
 
 T = TypeVar("T")
@@ -196,7 +197,7 @@ def _row(line: Line) -> tuple[str, ...]:
         str(line.flow_run.id),
         line.state,
         "" if began is None else f"{began.astimezone():%Y-%m-%d %H:%M:%S}",
-        ",".join(line.flow_run.tags),
+        ",".join(without_mark(line.flow_run.tags)),
     )
 
 

@@ -124,6 +124,8 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
 
 def _wanted(request: DeploymentRequest, deployed: Deployed, before: "DeploymentResponse | None") -> dict[str, Any]:
     """Give what the deployment is to be, in the words of Prefect's client."""
+    from cwl_prefect.flows.tagging import MARK, without_mark
+
     plan = request.plan
     return {
         "name": request.name,
@@ -134,7 +136,7 @@ def _wanted(request: DeploymentRequest, deployed: Deployed, before: "DeploymentR
         "description": plan.doc or plan.label,
         "work_pool_name": request.pool,
         "work_queue_name": request.queue,
-        "tags": list(request.tags),
+        "tags": [*without_mark(request.tags), MARK],
         "entrypoint": ENTRYPOINT,
         "parameter_openapi_schema": openapi_schema(deployed.form),
         "pull_steps": [{PULL_STEP: _unpack_inputs(request)}],

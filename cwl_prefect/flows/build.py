@@ -30,7 +30,7 @@ from cwl_prefect.flows.reference import with_optional_inputs
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
 from cwl_prefect.flows.stopping import ended_state, stoppable
 from cwl_prefect.flows.sweeping import swept
-from cwl_prefect.flows.tagging import untagged
+from cwl_prefect.flows.tagging import marked, untagged
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import RunStarted
 from cwl_prefect.model.plan import WorkflowPlan
@@ -190,6 +190,7 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
 async def _driven(run: Run, order: Mapping[str, Any]) -> CwlObject:
     plan = run.plan
     nested = 0 < count_unscattered(plan) <= run.settings.nested_flows
+    await marked()
     with untagged():
         return await Driver(run).workflow(plan, dict(order), Scope(nested=nested))
 

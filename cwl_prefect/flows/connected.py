@@ -11,6 +11,7 @@ from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 
 from cwl_prefect.flows.server import ApiEndpoint, lease
+from cwl_prefect.flows.tagging import MARK, tagged
 from cwl_prefect.settings import EVERY_STEP, Settings
 
 
@@ -77,11 +78,14 @@ class ConnectedFlow(Flow[..., Any]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow; to be awaited, as any flow of an async function."""
-        if FlowRunContext.get() is not None or PREFECT_API_URL.value():
+        if FlowRunContext.get() is not None:
             return super().__call__(*args, **kwargs)
-        return self._connected(*args, **kwargs)
+        return self._outermost(*args, **kwargs)
 
-    async def _connected(self, *args: Any, **kwargs: Any) -> Any:
+    async def _outermost(self, *args: Any, **kwargs: Any) -> Any:
         call = cast("Callable[..., Awaitable[Any]]", super().__call__)
-        async with connected(self._settings):
-            return await call(*args, **kwargs)
+        with tagged([MARK]):
+            if PREFECT_API_URL.value():
+                return await call(*args, **kwargs)
+            async with connected(self._settings):
+                return await call(*args, **kwargs)

@@ -32,6 +32,7 @@ from cwl_prefect.flows.claim import is_driven
 from cwl_prefect.flows.hooks import reap_run
 from cwl_prefect.flows.resuming import SHORTEST_ID, KnownRun
 from cwl_prefect.flows.stopping import INTERRUPTED, INTERRUPTING
+from cwl_prefect.flows.tagging import MARK, without_mark
 from cwl_prefect.settings import Settings
 
 PAGE = 200
@@ -79,7 +80,7 @@ class Line:
 
 
 async def lines(client: PrefectClient, settings: Settings, wanted: Filter, limit: int) -> list[Line]:
-    """List runs, the latest first; subworkflows are no runs of their own."""
+    """List runs of workflows, the latest first; subworkflows are no runs of their own."""
     found: list[Line] = []
     for offset in range(0, 1_000_000, PAGE):
         page = await client.read_flow_runs(
@@ -102,7 +103,7 @@ async def find(client: PrefectClient, run: str, settings: Settings) -> Line:
     """
     with contextlib.suppress(ValueError, ObjectNotFound):
         return _line(await client.read_flow_run(UUID(run)), settings)
-    named = FlowRunFilter.model_validate({"name": {"any_": [run]}})
+    named = FlowRunFilter.model_validate({"name": {"any_": [run]}, "tags": {"all_": [MARK]}})
     found = await client.read_flow_runs(flow_run_filter=named, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=PAGE)
     if not found and len(run) >= SHORTEST_ID:
         every = await client.read_flow_runs(
@@ -232,7 +233,7 @@ def details(line: Line, settings: Settings) -> Mapping[str, object]:
         "name": run.name,
         "state": line.state,
         "message": None if run.state is None else run.state.message,
-        "tags": list(run.tags),
+        "tags": without_mark(run.tags),
         "began": None if run.start_time is None else run.start_time.isoformat(),
         "ended": None if run.end_time is None else run.end_time.isoformat(),
         "drivers": run.run_count,
@@ -252,9 +253,10 @@ def details(line: Line, settings: Settings) -> Mapping[str, object]:
 
 
 def _outermost(wanted: Filter) -> FlowRunFilter:
-    conditions: dict[str, object] = {"parent_task_run_id": {"is_null_": True}}
-    if wanted.tags:
-        conditions["tags"] = {"all_": list(wanted.tags)}
+    conditions: dict[str, object] = {
+        "parent_task_run_id": {"is_null_": True},
+        "tags": {"all_": [MARK, *without_mark(wanted.tags)]},
+    }
     # Prefect knows no patterns; it finds what holds the longest part of one, and the pattern chooses among those.
     part = max(re.split(r"\[.*\]|[*?]", wanted.name or ""), key=len)
     if part:

@@ -34,5 +34,5 @@ async def _watch(room: Room, interval_s: float) -> None:
         await asyncio.sleep(interval_s)
         shortage = await asyncio.to_thread(room.shortage)  # a network file system may let it wait
         if shortage is not None and not told:
-            _logger.warning("the disk is nearly full: %s. Calls that run go on, no other begins.", shortage)
+            _logger.warning("the disk is nearly full: %s. Calls that run go on; the next to begin will fail.", shortage)
         told = shortage is not None

@@ -86,7 +86,7 @@ def test_deploying_again_updates_it_and_keeps_its_schedule(site: Site) -> None:
     after = httpx.get(f"{site.api}/deployments/{second}", timeout=60).json()
     assert first == second
     assert before["version"] != after["version"]
-    assert after["tags"] == ["new"]
+    assert after["tags"] == ["new", "cwl-prefect"]
     assert [each["schedule"]["cron"] for each in after["schedules"]] == ["0 6 * * *"]
 
 

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -123,6 +124,23 @@ def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(comman
     assert len(list(command.outdir.glob("out*"))) == 2
     assert command("runs", "rm", "--yes", run_id).code == 0
     assert command("runs", "show", run_id).code == 11
+
+
+def test_runs_of_other_flows_are_left_out(command: CommandLine, workflow: Path) -> None:
+    ours = command.run("--quiet", "--name", "shared", workflow, "--n", "1", "--t", "0")
+    assert ours.code == 0, ours.stderr
+    state = json.loads(next((command.home / "server").glob("*.json")).read_text())
+    api = f"http://{state['host']}:{state['port']}/api"
+    flow = httpx.post(f"{api}/flows/", json={"name": "somebody's"}, timeout=60).raise_for_status().json()["id"]
+    foreign = {"flow_id": flow, "name": "shared", "tags": ["night"], "state": {"type": "COMPLETED"}}
+    other = httpx.post(f"{api}/flow_runs/", json=foreign, timeout=60).raise_for_status().json()["id"]
+
+    assert other not in command("runs", "ls", "--limit", "1000").stdout
+    shown = command("runs", "show", "shared")
+    assert (shown.code, other in shown.stdout, "cwl-prefect" in shown.stdout) == (0, False, False), shown.stderr
+    asked = {"flow_runs": {"name": {"any_": ["shared"]}}}
+    tasks = httpx.post(f"{api}/task_runs/filter", json=asked, timeout=60).json()
+    assert all(task["tags"] == [] for task in tasks)
 
 
 def test_what_cannot_be_is_refused(command: CommandLine) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from prefect import Flow
+from prefect.context import TagsContext
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cwl_prefect.flows import connected as connecting
@@ -26,6 +27,7 @@ def leases(monkeypatch, tmp_path):
         open_leases.append("ended")
 
     async def engine(self, *args, **kwargs):
+        assert TagsContext.get().current_tags == {"cwl-prefect"}
         return PREFECT_API_URL.value(), args, kwargs
 
     monkeypatch.setattr(connecting, "lease", lease)

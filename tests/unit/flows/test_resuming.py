@@ -116,6 +116,11 @@ def test_a_run_goes_on_with_its_own_settings_where_it_is_found(tmp_path):
     assert settings.runs == tmp_path / "runs"
 
 
+@pytest.mark.parametrize("tags", [(), ("night",)], ids=repr)
+def test_the_server_is_asked_for_our_runs_alone(tags):
+    assert history._outermost(Filter(tags=tags)).tags.all_ == ["cwl-prefect", *tags]
+
+
 @pytest.mark.parametrize(
     ("pattern", "part"),
     [(None, None), ("*", None), ("brave-otter", "brave-otter"), ("br*-otter?", "-otter"), ("[abc]*-x", "-x")],

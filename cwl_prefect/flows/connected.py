@@ -11,6 +11,7 @@ from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 
 from cwl_prefect.flows.server import ApiEndpoint, lease
+from cwl_prefect.flows.server_keeping import kept
 from cwl_prefect.flows.tagging import MARK, tagged
 from cwl_prefect.settings import EVERY_STEP, Settings
 
@@ -22,7 +23,7 @@ async def connected(settings: Settings) -> AsyncIterator[ApiEndpoint]:
     Raises:
         ServerError: The configured API does not answer, or the local server does not start.
     """
-    async with lease(settings) as endpoint:
+    async with lease(settings) as endpoint, kept(endpoint, settings):
         with temporary_settings(updates=_api_settings(endpoint)):
             yield endpoint
 

@@ -25,7 +25,7 @@ from cwl_prefect.flows.configured_api import configured_api_url
 from cwl_prefect.flows.file_lock import FileLock, lock, try_lock
 from cwl_prefect.flows.server_database import prepare_database
 from cwl_prefect.flows.server_process import ALREADY_RUNNING, OUR_AGENT, ServerOptions
-from cwl_prefect.flows.server_state import ServerFiles, ServerState, read_state
+from cwl_prefect.flows.server_state import ServerFiles, ServerState, last_port, read_state
 from cwl_prefect.settings import Settings, environment
 
 HOST = "127.0.0.1"
@@ -208,7 +208,7 @@ async def _start_alone(settings: Settings, files: ServerFiles, deadline: float) 
 
 
 async def _spawn(settings: Settings, files: ServerFiles) -> None:
-    listener = _listen(settings.server_port)
+    listener = _listen_again(files) if settings.server_port is None else _listen(settings.server_port)
     with listener:
         port = int(listener.getsockname()[1])
         options = ServerOptions(
@@ -255,6 +255,15 @@ def _server_environment(files: ServerFiles, port: int) -> dict[str, str]:
         "PREFECT_UI_API_URL": f"{address}/api",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _listen_again(files: ServerFiles) -> socket.socket:
+    """Listen where a server was that was killed, since runs still look for it there, or else on a free port."""
+    port = last_port(files)
+    if port is not None:
+        with contextlib.suppress(ServerError):
+            return _listen(port)
+    return _listen(None)
 
 
 def _listen(port: int | None) -> socket.socket:

@@ -91,3 +91,12 @@ def read_state(files: ServerFiles) -> ServerState | None:
         return ServerState(**json.loads(files.state.read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def last_port(files: ServerFiles) -> int | None:
+    """Give the port of a server that was killed, or of one that lives; None where it was stopped, or there was none."""
+    try:
+        port = json.loads(files.state.read_text())["port"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return port if isinstance(port, int) else None

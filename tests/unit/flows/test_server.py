@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import textwrap
 import threading
@@ -14,6 +15,8 @@ from cwl_prefect.errors import ServerError
 from cwl_prefect.flows import server
 from cwl_prefect.flows.file_lock import try_lock
 from cwl_prefect.flows.server_database import is_known_revision, prepare_database, revision_of
+from cwl_prefect.flows.server_keeping import kept
+from cwl_prefect.flows.server_state import last_port, read_state
 from cwl_prefect.settings import Settings
 
 STAND_IN = """
@@ -102,6 +105,38 @@ async def test_a_lease_keeps_the_server_from_ending(settings, stand_in):
 
     assert not files.state.exists()
     assert "the server ends" in files.log.read_text()
+
+
+async def test_a_server_that_is_killed_is_there_again_at_its_address(settings, stand_in):
+    async with server.lease(settings) as endpoint, kept(endpoint, settings, interval_s=0.05):
+        files = server.server_files(settings)
+        killed = int(files.pid.read_text())
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: not files.server_lives())
+        await until(lambda: files.server_lives() and read_state(files) is not None, timeout_s=20)
+        again = read_state(files)
+        assert (again.api_url, again.pid != killed) == (endpoint.url, True)
+        await asyncio.sleep(0.3)
+        assert read_state(files).pid == again.pid
+
+
+async def test_a_server_that_is_stopped_stays_so(settings, stand_in):
+    async with server.lease(settings) as endpoint, kept(endpoint, settings, interval_s=0.02):
+        assert await server.stop(settings, force=True)
+        await asyncio.sleep(1.0)
+        assert not (await server.status(settings)).running
+
+
+async def test_a_server_takes_another_port_where_that_of_a_killed_one_is_taken(settings, stand_in):
+    first = await server.start(settings)
+    files = server.server_files(settings)
+    os.kill(int(files.pid.read_text()), signal.SIGKILL)
+    await until(lambda: not files.server_lives())
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", last_port(files)))
+        other.listen()
+        assert (await server.start(settings)).url != first.url
 
 
 async def test_another_prefects_server_is_replaced_unless_used(settings, stand_in, monkeypatch):

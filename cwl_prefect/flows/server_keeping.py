@@ -1,0 +1,56 @@
+"""Start the local server again where it was killed while a run uses it.
+
+Prefect's client tries for about a minute to reach a server that is gone, again for each thing that it has to say: a run
+would hang at its end, and fail although all its calls succeeded.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from cwl_prefect.errors import ServerError
+from cwl_prefect.flows.server import ApiEndpoint, server_files, start
+from cwl_prefect.flows.server_state import ServerFiles
+from cwl_prefect.settings import Settings
+
+INTERVAL_S = 2.0
+GRACE_S = 0.5  # a server that was told to stop takes its record away with it
+
+_logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def kept(endpoint: ApiEndpoint, settings: Settings, *, interval_s: float = INTERVAL_S) -> AsyncIterator[None]:
+    """Have the local server at its address for as long as this is open, unless somebody stops it."""
+    if not endpoint.ours:
+        yield
+        return
+    keeping = asyncio.create_task(_keep(settings, interval_s))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping
+
+
+async def _keep(settings: Settings, interval_s: float) -> None:
+    files = server_files(settings)
+    while True:
+        await asyncio.sleep(interval_s)
+        if not _is_killed(files):
+            continue
+        await asyncio.sleep(GRACE_S)
+        if not _is_killed(files):
+            continue
+        try:
+            await start(settings)
+        except ServerError as error:
+            _logger.warning("%s", error)
+
+
+def _is_killed(files: ServerFiles) -> bool:
+    """Tell whether a server ended without taking its record away."""
+    return files.state.exists() and not files.server_lives()

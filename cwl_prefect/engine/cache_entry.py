@@ -170,12 +170,13 @@ class _Capturing:
         below = self._relative(path)
         if below in self.files or below in self.links:
             return
-        if path.is_symlink() or self._leads_out(path):
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode) or self._leads_out(path):
             number, inside = self._input_or_none(path)
             if number is not None:
                 self.links[below] = StoredLink(path=below, number=number, below=inside)
                 return
-        status = path.stat()
+            status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             self._take_directory(path, status, above)
         elif stat.S_ISREG(status.st_mode):

@@ -105,7 +105,7 @@ class LocalStore:
         self._root = root
         self._checksums = checksums
         self._clones: bool | None = None
-        self._made: set[Path] = set()
+        self._made: set[str] = set()
 
     @property
     def place(self) -> str:
@@ -140,14 +140,17 @@ class LocalStore:
         Raises:
             OSError: It cannot be written.
         """
-        path = self._path("entries", key)
-        self._make(path.parent)
-        self._make(self._root / _PARTS)
+        directory = f"{self._root}/entries/{key[:2]}"
+        self._make(directory)
+        self._make(f"{self._root}/{_PARTS}")
         part = self._part()
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
-            with open(part, "wb") as stream:  # noqa: PTH123 - for each call of a run
-                stream.write(sealed(body))
-            os.replace(part, path)  # noqa: PTH105
+            try:
+                _write_all(descriptor, sealed(body))
+            finally:
+                os.close(descriptor)
+            os.replace(part, f"{directory}/{key}")  # noqa: PTH105
         except BaseException:
             Path(part).unlink(missing_ok=True)
             raise
@@ -161,7 +164,7 @@ class LocalStore:
         path = self._path("objects", file.object_name)
         if path.exists() and self._is_whole(path, file):
             return
-        self._make(path.parent)
+        self._make(str(path.parent))
         with self._aside() as part:
             if self._take(source, part, executable=file.executable):
                 self._checksums.remember(path, part.stat(), file.checksum, lasting=True)
@@ -231,7 +234,7 @@ class LocalStore:
     @contextlib.contextmanager
     def _aside(self) -> Iterator[Path]:
         """Give a path that nobody else uses, and leave nothing there."""
-        self._make(self._root / _PARTS)
+        self._make(f"{self._root}/{_PARTS}")
         part = Path(self._part())
         try:
             yield part
@@ -277,10 +280,10 @@ class LocalStore:
     def _path(self, kind: str, name: str) -> Path:
         return self._root / kind / name[:2] / name
 
-    def _make(self, directory: Path) -> None:
+    def _make(self, directory: str) -> None:
         if directory not in self._made:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            directory.mkdir(parents=True, exist_ok=True)
+            Path(directory).mkdir(parents=True, exist_ok=True)
             self._made.add(directory)
 
     def _kept(self, kind: str) -> Iterator[Kept]:
@@ -289,6 +292,12 @@ class LocalStore:
                 status = path.stat()
                 used_at = status.st_mtime if kind == "entries" else max(status.st_mtime, status.st_ctime)
                 yield Kept(name=path.name, size=status.st_size, used_at=used_at)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _is_abandoned(part: "os.DirEntry[str]") -> bool:

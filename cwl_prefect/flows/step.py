@@ -168,10 +168,10 @@ class CallWork:
         if self._prepared is None:
             return await run.in_thread(run.binder.evaluate, call.tool, call.values, name=call.name), None
         prepared = self._prepared
-        outputs = await _execute(run, call, prepared, self._tries)
+        outputs, small = await _execute(run, call, prepared, self._tries)
         if run.cache is not None and self._lookup is not None:
             place = CallPlace(step=call.step, name=call.name, outdir=prepared.space.out)
-            await run.cache.keep(self._lookup, outputs, place, call.tool.name, quickly=is_small(place.outdir))
+            await run.cache.keep(self._lookup, outputs, place, call.tool.name, quickly=small)
         return outputs, prepared.space.root
 
 
@@ -212,7 +212,8 @@ async def _bind(run: Run, call: Call) -> _Prepared:
     return _Prepared(bound=bound, backend=backend, space=space)
 
 
-async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> CwlObject:
+async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> tuple[CwlObject, bool]:
+    """Run a call and collect its outputs; tells too whether they are small."""
     bound, backend, space = prepared.bound, prepared.backend, prepared.space
     copies = any(entry.kind in COPIED_KINDS for entry in bound.call.entries)
     with _named(call.name):
@@ -226,9 +227,10 @@ async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> Cwl
         async with followed(job.stderr, name=call.name, most=run.settings.log_lines):
             outcome = await (execute(backend, job) if found is None else finish(backend, found))
     _check(outcome, bound.call, job, call.name, run, space)
-    if collects_quickly(call.tool) and is_small(space.out):
-        return _finish(run, call, prepared, outcome)
-    return await run.in_thread(_finish, run, call, prepared, outcome)
+    small = is_small(space.out)
+    if small and collects_quickly(call.tool):
+        return _finish(run, call, prepared, outcome), small
+    return await run.in_thread(_finish, run, call, prepared, outcome), small
 
 
 @contextmanager

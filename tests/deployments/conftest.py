@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from tests.commands import command_environment
 from tests.conftest import missing_engine
 from tests.deployments import image
+from tests.deployments.browser import opened_browser
 from tests.deployments.site import Site
 
 
@@ -27,3 +29,19 @@ def built_image(docker_engine_problem: str | None, tmp_path_factory: pytest.Temp
     if docker_engine_problem is not None:
         missing_engine(docker_engine_problem)
     return image.build(tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser that the tests of a module share."""
+    with opened_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of its own."""
+    opened = browser.new_page(viewport={"width": 1400, "height": 2400})
+    opened.set_default_timeout(30_000)
+    yield opened
+    opened.close()

@@ -1,14 +1,9 @@
 """The form of a deployment in the Prefect UI, filled by a browser as a person would."""
 
-import os
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
-from tests.conftest import missing_engine
+from tests.deployments.browser import picture
 from tests.deployments.site import ENDED, Site
 
 pytestmark = pytest.mark.server
@@ -89,31 +84,6 @@ class Form:
     def choose(self, title: str, option: str) -> None:
         self.field(title).locator("fieldset button").first.press("Space")
         self.page.get_by_text(option, exact=True).last.click()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        missing_engine("there is no Chromium to fill the form with")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    opened = browser.new_page(viewport={"width": 1400, "height": 2400})
-    opened.set_default_timeout(30_000)
-    yield opened
-    opened.close()
-
-
-def picture(page: Page, name: str) -> None:
-    """Keep a screenshot where somebody wants to look at it."""
-    if folder := os.environ.get("CWL_PREFECT_SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize("interface", INTERFACES)

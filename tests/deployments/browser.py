@@ -1,0 +1,29 @@
+"""A browser, as a person has it before them."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.conftest import missing_engine
+
+
+@contextmanager
+def opened_browser() -> Iterator[Browser]:
+    """Have a headless Chromium; the test is skipped, or fails where engines are required, without one."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        missing_engine("there is no Chromium to show the user interface")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a screenshot where somebody wants to look at it."""
+    if folder := os.environ.get("CWL_PREFECT_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)

@@ -11,11 +11,11 @@ import hashlib
 import json
 import math
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from cwl_prefect.backends.job_variables import StepVariables, tool_environment
 from cwl_prefect.backends.kubernetes_client import ClusterConfig
@@ -23,7 +23,7 @@ from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Str
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, label_value, part, parts, text
 from cwl_prefect.backends.kubernetes_storage import VOLUME_NAME, Storage, seen_inside
 from cwl_prefect.backends.naming import LABEL_PREFIX, job_labels
-from cwl_prefect.backends.template import STEP_IMAGE, NoApi
+from cwl_prefect.backends.template import merged_configuration, outermost_first
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, Mount, Resources
 
@@ -99,14 +99,7 @@ async def kubernetes_defaults(step: StepVariables, *, client: "PrefectClient | N
     """
     from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
-    try:
-        merged = await KubernetesWorkerJobConfiguration.from_template_and_values(
-            step.template, {**step.values, "image": STEP_IMAGE}, client=client or NoApi()
-        )
-    except (ValidationError, KeyError, TypeError, ValueError) as exc:
-        raise BackendError(
-            f"the work pool's job template is not valid: {exc}", hint="see `prefect work-pool inspect`"
-        ) from exc
+    merged = await merged_configuration(KubernetesWorkerJobConfiguration, step, client)
     manifest = cast("KubernetesObject", merged.job_manifest)
     pod = part(manifest, "spec", "template", "spec")
     if not parts(pod, "containers"):
@@ -317,7 +310,7 @@ def _scratch(name: str, resources: Resources, options: KubernetesOptions) -> Kub
 
 def _mounts(step: StepPod, options: KubernetesOptions, storage: Storage) -> tuple[list[KubernetesObject], Streams]:
     scratch = _scratch_targets(step, options)
-    chosen = _chosen([mount for mount in step.mounts if mount.target not in scratch.values()])
+    chosen = outermost_first([mount for mount in step.mounts if mount.target not in scratch.values()])
     found = [storage.mount(chosen[target].source, target, writable=chosen[target].writable) for target in chosen]
     found += [{"name": name, "mountPath": target} for name, target in scratch.items()]
     if step.job.resources.shm_mib is not None:
@@ -335,23 +328,6 @@ def _mounts(step: StepPod, options: KubernetesOptions, storage: Storage) -> tupl
         stdin = f"{STREAMS_PATH}/stdin"
         found.append(storage.mount(step.stdin.source, stdin, writable=False))
     return found, Streams(stdin=stdin, stdout=seen["stdout"], stderr=seen["stderr"])
-
-
-def _chosen(mounts: Iterable[Mount]) -> dict[str, Mount]:
-    """Give each path once, outer directories before what lies inside.
-
-    Raises:
-        BackendError: Two mounts of different files share a path.
-    """
-    chosen: dict[str, Mount] = {}
-    for mount in mounts:
-        target = posixpath.normpath(mount.target)
-        other = chosen.get(target)
-        if other is not None and other.source != mount.source:
-            raise BackendError(f"both {other.source} and {mount.source} are to be mounted at {target}")
-        if other is None or mount.writable:
-            chosen[target] = mount
-    return {target: chosen[target] for target in sorted(chosen, key=lambda path: (path.count("/"), path))}
 
 
 def _shows_storage(mount: KubernetesObject, defaults: KubernetesDefaults, storage: Storage) -> bool:

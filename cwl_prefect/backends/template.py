@@ -13,7 +13,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pydantic import JsonValue, ValidationError
 
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from docker.types import DeviceRequest
     from docker.types import Mount as DockerMount
     from prefect.client.orchestration import PrefectClient
+    from prefect.workers.base import BaseJobConfiguration
     from prefect_docker.worker import DockerWorkerJobConfiguration
+
+Configuration = TypeVar("Configuration", bound="BaseJobConfiguration")
 
 STEP_IMAGE = "the step's own"  # never used; without any value Prefect asks git for the default image's name
 
@@ -64,6 +67,29 @@ class NoApi:
         )
 
 
+async def merged_configuration(
+    kind: type[Configuration], step: StepVariables, client: "PrefectClient | None"
+) -> Configuration:
+    """Let Prefect merge a pool's template with job variables into a worker's configuration.
+
+    Args:
+        kind: The worker's configuration.
+        step: Template and job variables that apply to a step.
+        client: Resolves blocks and variables that the template refers to; None where it refers to none.
+
+    Raises:
+        BackendError: The template and variables make no valid configuration.
+    """
+    try:
+        return await kind.from_template_and_values(
+            step.template, {**step.values, "image": STEP_IMAGE}, client=client or cast("PrefectClient", NoApi())
+        )
+    except (ValidationError, KeyError, TypeError, ValueError) as exc:
+        raise BackendError(
+            f"the work pool's job template is not valid: {exc}", hint="see `prefect work-pool inspect`"
+        ) from exc
+
+
 async def docker_defaults(step: StepVariables, *, client: "PrefectClient | None" = None) -> DockerDefaults:
     """Let Prefect merge a Docker pool's template with job variables, and take from it what the platform decides.
 
@@ -76,14 +102,7 @@ async def docker_defaults(step: StepVariables, *, client: "PrefectClient | None"
     """
     from prefect_docker.worker import DockerWorkerJobConfiguration
 
-    try:
-        merged = await DockerWorkerJobConfiguration.from_template_and_values(
-            step.template, {**step.values, "image": STEP_IMAGE}, client=client or NoApi()
-        )
-    except (ValidationError, KeyError, TypeError, ValueError) as exc:
-        raise BackendError(
-            f"the work pool's job template is not valid: {exc}", hint="see `prefect work-pool inspect`"
-        ) from exc
+    merged = await merged_configuration(DockerWorkerJobConfiguration, step, client)
     return DockerDefaults(
         networks=tuple(merged.networks),
         network_mode=merged.network_mode,
@@ -236,6 +255,19 @@ def docker_mounts(mounts: Iterable[Mount]) -> "list[DockerMount]":
     """
     from docker.types import Mount as DockerMount
 
+    chosen = outermost_first(mounts)
+    return [
+        DockerMount(target, os.fspath(mount.source.absolute()), type="bind", read_only=not mount.writable)
+        for target, mount in chosen.items()
+    ]
+
+
+def outermost_first(mounts: Iterable[Mount]) -> dict[str, Mount]:
+    """Give each path of a container once, outer directories before what lies inside.
+
+    Raises:
+        BackendError: Two mounts of different files share a path.
+    """
     chosen: dict[str, Mount] = {}
     for mount in mounts:
         target = posixpath.normpath(mount.target)
@@ -244,9 +276,4 @@ def docker_mounts(mounts: Iterable[Mount]) -> "list[DockerMount]":
             raise BackendError(f"both {other.source} and {mount.source} are to be mounted at {target}")
         if other is None or mount.writable:
             chosen[target] = mount
-    return [
-        DockerMount(
-            target, os.fspath(chosen[target].source.absolute()), type="bind", read_only=not chosen[target].writable
-        )
-        for target in sorted(chosen, key=lambda path: (path.count("/"), path))
-    ]
+    return {target: chosen[target] for target in sorted(chosen, key=lambda path: (path.count("/"), path))}

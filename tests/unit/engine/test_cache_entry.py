@@ -186,6 +186,18 @@ def test_an_output_from_anywhere_else_is_not_kept(cache: Cache, tmp_path: Path):
         cache.entry({"o": {"class": "File", "location": (tmp_path / "else").as_uri()}})
 
 
+def test_a_link_to_another_directory_of_the_same_home_is_kept_by_content(cache: Cache, tmp_path: Path):
+    cache.write("own.txt")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x.txt").write_text("of another call")
+    (cache.out / "link.txt").symlink_to(tmp_path / "other" / "x.txt")
+    outputs = {"o": {"class": "File", "location": (cache.out / "link.txt").as_uri()}}
+    with pytest.raises(NotReusableError):
+        capture(outputs, cache.out, [], cache.checksums)
+    found = capture(outputs, cache.out, [], cache.checksums, home=tmp_path)
+    assert [(file.path, file.content) for file in found.files.values()] == [("link.txt", b"of another call")]
+
+
 def test_a_directory_that_contains_itself_is_not_kept(cache: Cache):
     (cache.out / "d").mkdir()
     (cache.out / "d" / "again").symlink_to(".")

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.backends.fake import FakeBackend
+from cwl_prefect.engine.fingerprint import NotReusableError
+from cwl_prefect.flows.cache_keys import CallKeys
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.model.job import DockerImage
 from cwl_prefect.settings import OnError
@@ -298,6 +300,28 @@ class TestNeverOffered:
         second = await lab.run()
         assert not hits(second)
         assert second.player.commands == []
+
+    async def test_where_a_call_inside_turned_out_to_have_no_key(self, lab: Lab, monkeypatch):
+        make = CallKeys.make
+
+        async def refusing(self, *given, step: str, name: str):
+            if step.endswith(".second"):
+                raise NotReusableError("it was tried")
+            return await make(self, *given, step=step, name=name)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(CallKeys, "make", refusing)
+            await lab.run()
+        assert not hits(await lab.run())
+        assert hits(await lab.run()) == {"greet"}
+
+    async def test_where_an_output_names_a_place_of_the_run(self, lab: Lab):
+        name = replacing("id: join", "id: join\n  arguments: [$(runtime.outdir)]")
+        await lab.run(name)
+        assert not hits(await lab.run(name))
+        assert {line["call"]: line for line in lab.journal}["greet[0]"][
+            "reason"
+        ] == "an output names a place of this run"
 
     async def test_without_the_cache(self, lab: Lab):
         lab.settings = {"cache": False}

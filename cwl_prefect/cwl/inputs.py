@@ -207,8 +207,3 @@ def _yaml_error(error: MarkedYAMLError, source: str) -> InputError:
     mark = error.problem_mark
     place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
     return InputError(f"{source}{place}: not YAML: {error.problem}.", hint="Check quotes, colons and indentation.")
-
-
-def control_values(job_order: Mapping[str, CwlValue]) -> dict[str, Any]:
-    """Give the entries of a job order that steer the run instead of being inputs, as ``cwl:requirements``."""
-    return {key: job_order[key] for key in job_order if key in _CONTROL_KEYS}

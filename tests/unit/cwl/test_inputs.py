@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.cwl import javascript
-from cwl_prefect.cwl.inputs import control_values, parse_job_order, prepare_inputs, resolve_files
+from cwl_prefect.cwl.inputs import parse_job_order, prepare_inputs, resolve_files, unknown_inputs
 from cwl_prefect.errors import CwlPrefectError, InputError
 
 BASE = "file:///home/me/"
@@ -47,10 +47,6 @@ class TestParsing:
     def test_anything_but_a_mapping_is_refused(self, text):
         with pytest.raises(InputError, match=r"job\.yml"):
             parse_job_order(text, source="job.yml")
-
-    def test_what_steers_the_run_is_told_from_inputs(self):
-        order = {"x": 1, "cwl:requirements": [], "id": "me", "$namespaces": {}}
-        assert set(control_values(order)) == {"cwl:requirements", "id", "$namespaces"}
 
 
 def resolved(value, namespaces=None):
@@ -128,6 +124,12 @@ def prepare(compiled):
 def file(path: Path, text: str = "text", **more) -> dict:
     path.write_text(text)
     return {"class": "File", "location": path.as_uri(), **more}
+
+
+def test_what_steers_the_run_is_no_unknown_input(compiled):
+    plan = compiled("cwlVersion: v1.2\nclass: Workflow\ninputs: {message: string?}\noutputs: {}\nsteps: []\n")
+    order = {"mesage": "hi", "other": 1, "cwl:requirements": [], "id": "me", "$namespaces": {}}
+    assert unknown_inputs(plan, order) == {"mesage": "message", "other": None}
 
 
 class TestPreparing:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_prefect.errors import ServerError, UsageError
 from cwl_prefect.flows.server import ApiEndpoint, lease
@@ -43,18 +43,18 @@ async def connected(settings: Settings) -> AsyncIterator[Connection]:
     """
     import httpx
     from prefect import get_client
-    from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
+
+    from cwl_prefect.flows.connected import working_with
 
     async with lease(settings) as endpoint:
-        updates: dict[Any, Any] = {PREFECT_API_URL: endpoint.url, PREFECT_UI_URL: endpoint.ui_url}
-        with temporary_settings(updates=updates if endpoint.ours else {}):
-            try:
+        try:
+            with working_with(endpoint):
                 async with get_client() as client:
                     yield Connection(client=client, endpoint=endpoint)
-            except httpx.HTTPStatusError as error:
-                raise _answered(error, endpoint.url) from error
-            except httpx.HTTPError as error:
-                raise ServerError(f"The Prefect API {endpoint.url} does not answer: {error}") from error
+        except httpx.HTTPStatusError as error:
+            raise _answered(error, endpoint.url) from error
+        except httpx.HTTPError as error:
+            raise ServerError(f"The Prefect API {endpoint.url} does not answer: {error}") from error
 
 
 def _answered(error: "httpx.HTTPStatusError", url: str) -> UsageError | ServerError:

@@ -1,14 +1,15 @@
 """The API that a run works with: the one that is configured, or the local server that all runs share."""
 
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from importlib.resources import as_file, files
 from typing import Any, Self, cast
 
 from prefect import Flow
-from prefect.context import FlowRunContext
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
+from prefect.context import FlowRunContext, SettingsContext, get_settings_context
+from prefect.settings import PREFECT_API_URL
 
 from cwl_prefect.flows.server import ApiEndpoint, lease
 from cwl_prefect.flows.server_keeping import kept
@@ -24,14 +25,28 @@ async def connected(settings: Settings) -> AsyncIterator[ApiEndpoint]:
         ServerError: The configured API does not answer, or the local server does not start.
     """
     async with lease(settings) as endpoint, kept(endpoint, settings):
-        with temporary_settings(updates=_api_settings(endpoint)):
+        with working_with(endpoint):
             yield endpoint
 
 
-def _api_settings(endpoint: ApiEndpoint) -> dict[Any, Any]:
+@contextmanager
+def working_with(endpoint: ApiEndpoint) -> Iterator[None]:
+    """Let Prefect's clients use the local server; a configured API they find by themselves.
+
+    Prefect's own ``temporary_settings`` would read and check every setting again.
+    """
     if not endpoint.ours:
-        return {}
-    return {PREFECT_API_URL: endpoint.url, PREFECT_UI_URL: endpoint.ui_url}
+        yield
+        return
+    context = get_settings_context()
+    before = context.settings
+    with as_file(files("cwl_prefect.flows").joinpath("nobody.pem")) as nobody:
+        # Each client reads the authorities that it would trust; over plain HTTP nobody is asked for a certificate.
+        api = before.api.model_copy(update={"url": endpoint.url, "ssl_cert_file": str(nobody)})
+        client = before.client.model_copy(update={"csrf_support_enabled": False})  # the local server has no tokens
+        settings = before.model_copy(update={"api": api, "client": client, "ui_url": endpoint.ui_url})
+        with SettingsContext(profile=context.profile, settings=settings):
+            yield
 
 
 class ConnectedFlow(Flow[..., Any]):
@@ -77,6 +92,10 @@ class ConnectedFlow(Flow[..., Any]):
         made.__dict__.update(super().with_options(**options).__dict__, _settings=settings, fn=self._body_of(settings))
         return made
 
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Give parameters as the API takes them; for what is JSON already, Prefect need not load FastAPI."""
+        return parameters if _is_json(parameters) else super().serialize_parameters(parameters)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow; to be awaited, as any flow of an async function."""
         if FlowRunContext.get() is not None:
@@ -90,3 +109,18 @@ class ConnectedFlow(Flow[..., Any]):
                 return await call(*args, **kwargs)
             async with connected(self._settings):
                 return await call(*args, **kwargs)
+
+
+def _is_json(value: object) -> bool:
+    try:
+        return _is_plain(value)
+    except RecursionError:
+        return False
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(type(key) is str and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (str, bool, int, float)

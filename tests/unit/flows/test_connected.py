@@ -1,11 +1,14 @@
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from enum import StrEnum
+from pathlib import PurePosixPath
 
 import pytest
 from prefect import Flow
 from prefect.context import TagsContext
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from cwl_prefect.flows import connected as connecting
 from cwl_prefect.flows.connected import ConnectedFlow
@@ -86,3 +89,72 @@ def test_options_for_the_cache_of_its_tasks_become_settings(tmp_path, options, c
     flow = ConnectedFlow.of(body_of, Settings(home=tmp_path, refresh=("align",), cache_expiration_s=60), name="said")
     assert asyncio.run(flow.with_options(**options).fn()) == changed
     assert asyncio.run(flow.fn()) == (("align",), 60.0)
+
+
+class TestSettings:
+    """On the local server Prefect's clients do nothing that it does not need."""
+
+    @pytest.fixture
+    async def settings(self, leases, tmp_path):
+        with temporary_settings(updates={"client.max_retries": 7}, restore_defaults={PREFECT_API_URL}):
+            async with connecting.connected(Settings(home=tmp_path)):
+                yield get_current_settings()
+
+    async def test_the_local_server_and_its_pages_are_used(self, settings):
+        assert (settings.api.url, settings.ui_url) == (OURS, "http://127.0.0.1:1")
+
+    async def test_what_else_was_set_stays(self, settings):
+        assert settings.client.max_retries == 7
+
+    async def test_a_process_that_is_started_gets_them(self, settings):
+        variables = settings.to_environment_variables(exclude_unset=True)
+        assert variables["PREFECT_API_URL"] == OURS
+        assert variables["PREFECT_UI_URL"] == "http://127.0.0.1:1"
+
+    async def test_no_token_is_asked_for(self, settings):
+        assert not settings.client.csrf_support_enabled
+
+    async def test_nobody_is_trusted_who_could_sign_a_certificate(self, settings):
+        (authority,) = ssl.create_default_context(cafile=settings.api.ssl_cert_file).get_ca_certs()
+        assert authority["subject"] == ((("commonName", "nobody"),),)
+
+    async def test_they_end_with_the_run(self, leases, tmp_path):
+        before = get_current_settings()
+        async with connecting.connected(Settings(home=tmp_path)):
+            pass
+        assert get_current_settings() is before
+
+    async def test_a_configured_api_keeps_its_own(self, monkeypatch, tmp_path):
+        @asynccontextmanager
+        async def lease(settings):
+            yield ApiEndpoint(url="https://elsewhere/api", ui_url=None, ours=False, started=False)
+
+        monkeypatch.setattr(connecting, "lease", lease)
+        before = get_current_settings()
+        async with connecting.connected(Settings(home=tmp_path)):
+            assert get_current_settings() is before
+
+
+class TestParameters:
+    def test_json_is_shown_as_it_is(self, flow):
+        given = {"files": [{"class": "File", "size": 3}], "none": None, "share": 0.5, "really": True}
+        assert flow.serialize_parameters(given) == given
+
+    def test_what_is_nested_too_deeply_is_left_to_prefect(self, flow):
+        deep: list[object] = []
+        for _ in range(100_000):
+            deep = [deep]
+        assert flow.serialize_parameters({"deep": deep}) == {"deep": "<list>"}
+
+    def test_what_is_no_json_is_left_to_prefect(self, flow):
+        assert flow.serialize_parameters({"place": PurePosixPath("/in"), "kind": Kind.FAST}) == {
+            "place": "/in",
+            "kind": "fast",
+        }
+        assert type(flow.serialize_parameters({"kind": Kind.FAST})["kind"]) is str
+
+
+class Kind(StrEnum):
+    """A value as Prefect gives it where an input is one of several words."""
+
+    FAST = "fast"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 INTERRUPTED = 130
+OBJECTS_OF_START = 1_000_000  # imports make some hundred thousand, which stay: none of them is rubbish
 OBJECTS_BEFORE_COLLECTION = 50_000  # a run makes many objects and few cycles; by default it would look after each 700
 
 
@@ -31,7 +32,8 @@ def runner() -> None:
 @contextlib.contextmanager
 def _process() -> Iterator[None]:
     """Hold for the whole process: SIGTERM and a closed terminal are Ctrl-C, and the end is quick."""
-    gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 20, 100)
+    gc.set_threshold(OBJECTS_OF_START)
+    gc.callbacks.append(_after_start)
     leave = _leave_without_teardown()
     for number in (signal.SIGTERM, *_closed_terminal()):
         signal.signal(number, signal.default_int_handler)
@@ -45,6 +47,14 @@ def _process() -> Iterator[None]:
         raise
     finally:
         _leave_at_once_on_signals()
+
+
+def _after_start(phase: str, info: dict[str, int]) -> None:  # noqa: ARG001 - as Python calls it
+    """Once rubbish was looked for, look for it as a run needs, and never again among what was there by then."""
+    if phase == "stop":
+        gc.callbacks.remove(_after_start)
+        gc.freeze()
+        gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 20, 100)
 
 
 def _leave_without_teardown() -> Callable[[object], None]:

@@ -21,6 +21,20 @@ def test_looking_around_imports_nothing_heavy(arguments):
     assert process.stderr.strip() == "[]"
 
 
+def test_rubbish_is_not_looked_for_among_what_is_imported():
+    script = (
+        "import gc, sys; sys.argv = ['cwl-prefect', '--version']\n"
+        "from cwl_prefect.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "started = gc.get_threshold()[0]\n"
+        "gc.collect()\n"
+        "print(started, gc.get_threshold()[0], gc.get_freeze_count() > 0, gc.callbacks, file=sys.stderr)"
+    )
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert process.stderr.split() == ["1000000", "50000", "True", "[]"]
+
+
 def test_results_stay_clean_whatever_prints():
     script = (
         "import os, subprocess\n"

@@ -249,11 +249,6 @@ def search_path() -> str:
     return os.environ.get("PATH", os.defpath)
 
 
-def prefect_api_url() -> str | None:
-    """API that the user configured in the environment, if any."""
-    return os.environ.get("PREFECT_API_URL")
-
-
 def own_pod() -> tuple[str, str] | None:
     """Namespace and name of the pod that this process runs in, or None outside of a cluster."""
     if "KUBERNETES_SERVICE_HOST" not in os.environ:

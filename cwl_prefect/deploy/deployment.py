@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 DEFAULT_NAME = "cwl"
-LARGEST_PARAMETERS_HINT = "give large inputs by reference: --inputs-file PATH_OR_URL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,13 +96,6 @@ def test_without_a_search_path_there_is_the_system_s(monkeypatch):
     assert "/bin" in settings.search_path()
 
 
-def test_the_configured_api_is_told(monkeypatch):
-    monkeypatch.setenv("PREFECT_API_URL", "http://example.com/api")
-    assert settings.prefect_api_url() == "http://example.com/api"
-    monkeypatch.delenv("PREFECT_API_URL")
-    assert settings.prefect_api_url() is None
-
-
 def test_the_environment_is_a_copy():
     settings.environment()["CWL_PREFECT_RETRIES"] = "9"
     assert Settings().retries == 0

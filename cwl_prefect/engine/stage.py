@@ -5,7 +5,7 @@ import os
 import stat as file_status
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cwl_prefect.engine.copying import copy
@@ -55,15 +55,23 @@ def stage(
     with _errors_of(name):
         staging = _put_in_place(call, workspace, mounts=mounts)
         stdin = None if call.stdin is None else staging.host_path(str(Path(call.outdir, call.stdin)))
+    job = unstaged(call, workspace, job_id=job_id, name=name, labels=labels)
+    return replace(job, mounts=tuple(staging.mounts), stdin=stdin)
+
+
+def unstaged(
+    call: BoundCall, workspace: Workspace, *, job_id: str, name: str, labels: Mapping[str, str]
+) -> ContainerJob:
+    """Give a job as it would be started, but for its mounts, without touching any file."""
     return ContainerJob(
         job_id=job_id,
         name=name,
         image=call.image,
         command=call.command,
         env=call.env,
-        mounts=tuple(staging.mounts),
+        mounts=(),
         workdir=call.outdir,
-        stdin=stdin,
+        stdin=None if call.stdin is None else Path(call.stdin),
         stdout=stream_file(call.stdout, "stdout", workspace),
         stderr=stream_file(call.stderr, "stderr", workspace),
         resources=call.resources,

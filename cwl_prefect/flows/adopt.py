@@ -1,12 +1,11 @@
 """Find what an earlier driver of the same run left running or ended, so that nothing runs twice."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from cwl_prefect.backends.base import Backend, JobHandle
-from cwl_prefect.engine.stage import stream_file
+from cwl_prefect.engine.stage import unstaged
 from cwl_prefect.engine.workspace import Workspace
-from cwl_prefect.model.job import BoundCall, ContainerJob
+from cwl_prefect.model.job import BoundCall
 
 
 async def adopted(
@@ -34,29 +33,7 @@ async def adopted(
     if not workspace.out.is_dir():
         return None
     for job_id in job_ids:
-        handle = await backend.adopt(_unstaged(call, workspace, job_id=job_id, name=name, labels=labels))
+        handle = await backend.adopt(unstaged(call, workspace, job_id=job_id, name=name, labels=labels))
         if handle is not None:
             return handle
     return None
-
-
-def _unstaged(
-    call: BoundCall, workspace: Workspace, *, job_id: str, name: str, labels: Mapping[str, str]
-) -> ContainerJob:
-    """Give a job as it would be started, but for its mounts, without touching any file."""
-    return ContainerJob(
-        job_id=job_id,
-        name=name,
-        image=call.image,
-        command=call.command,
-        env=call.env,
-        mounts=(),
-        workdir=call.outdir,
-        stdin=None if call.stdin is None else Path(call.stdin),
-        stdout=stream_file(call.stdout, "stdout", workspace),
-        stderr=stream_file(call.stderr, "stderr", workspace),
-        resources=call.resources,
-        network=call.network,
-        timeout_s=call.timeout_s,
-        labels=labels,
-    )

@@ -11,8 +11,9 @@ from cwl_prefect.backends.kubernetes import KubernetesBackend
 from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, text
 from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
-from cwl_prefect.model.job import ContainerJob, DockerImage, Mount, Resources
+from cwl_prefect.model.job import ContainerJob, DockerImage, Resources
 from tests.bench.processes import BenchError
+from tests.calls import job, own_directories
 from tests.kubernetes.cluster import VARIABLES, cluster_settings, problem
 
 IMAGE, LABEL, NAMESPACE = "busybox:1.35", "cwl-prefect.io/bench", "default"
@@ -63,24 +64,16 @@ async def _measure(volume: Path, width: int, repeat: int) -> Times:
 
 def _job(volume: Path, name: str) -> ContainerJob:
     place = volume / name
-    for part in ("out", "tmp"):
-        (place / part).mkdir(parents=True)
-    return ContainerJob(
+    return job(
+        place,
         job_id=f"bench-{uuid.uuid4().hex}-{name}",
         name="bench",
         image=DockerImage(pull=IMAGE),
         command=("true",),
         env={"TMPDIR": "/tmp"},
-        mounts=(
-            Mount(source=place / "out", target="/out", writable=True),
-            Mount(source=place / "tmp", target="/tmp", writable=True),
-        ),
-        workdir="/out",
-        stdin=None,
-        stdout=place / "stdout",
-        stderr=place / "stderr",
         resources=Resources(cores=0.01, ram_mib=16, tmpdir_mib=1),
         labels={"flow-run-id": "bench"},
+        **own_directories(place),
     )
 
 

@@ -12,7 +12,8 @@ from cwl_prefect.backends.docker import DockerBackend
 from cwl_prefect.backends.docker_checks import docker_findings
 from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin, packaged_template
 from cwl_prefect.model.findings import Severity
-from cwl_prefect.model.job import ContainerJob, DockerImage
+from cwl_prefect.model.job import ContainerJob
+from tests import calls
 
 pytestmark = pytest.mark.docker
 
@@ -45,17 +46,12 @@ def network(client: docker.DockerClient) -> Iterator[str]:
 
 @pytest.fixture
 def job(tmp_path: Path) -> ContainerJob:
-    return ContainerJob(
+    return calls.job(
+        tmp_path,
         job_id=uuid4().hex,
         name="prepare[1].align[2]",
-        image=DockerImage(pull="busybox:1.35"),
         command=("sleep", "60"),
         env={"HOME": "/"},
-        mounts=(),
-        workdir="/",
-        stdin=None,
-        stdout=tmp_path / "stdout",
-        stderr=tmp_path / "stderr",
         network=True,
     )
 

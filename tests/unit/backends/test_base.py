@@ -7,7 +7,7 @@ import pytest
 
 from cwl_prefect.backends.base import JobHandle, execute
 from cwl_prefect.backends.fake import FakeBackend
-from cwl_prefect.model.job import ContainerJob
+from tests import calls
 
 
 class SlowToDelete(FakeBackend):
@@ -27,18 +27,7 @@ class SlowToDelete(FakeBackend):
 
 async def test_a_deletion_is_finished_however_often_its_caller_is_cancelled(tmp_path: Path) -> None:
     backend = SlowToDelete()
-    job = ContainerJob(
-        job_id="1",
-        name="step",
-        image=None,
-        command=("sleep",),
-        env={},
-        mounts=(),
-        workdir=str(tmp_path),
-        stdin=None,
-        stdout=tmp_path / "out",
-        stderr=tmp_path / "err",
-    )
+    job = calls.job(tmp_path, image=None, command=("sleep",), workdir=str(tmp_path))
     running = asyncio.create_task(execute(backend, job))
     await asyncio.sleep(0)
     running.cancel()

@@ -15,20 +15,10 @@ from cwl_prefect.backends.kubernetes_outcomes import (
     told,
     was_preempted,
 )
-from cwl_prefect.model.job import ContainerJob, DockerImage, Reason
+from cwl_prefect.model.job import Reason
+from tests.calls import job
 
-JOB = ContainerJob(
-    job_id="j",
-    name="align",
-    image=DockerImage(pull="x"),
-    command=("x",),
-    env={},
-    mounts=(),
-    workdir="/",
-    stdin=None,
-    stdout=Path("/o"),
-    stderr=Path("/e"),
-)
+JOB = job(Path("/logs"), job_id="j", name="align")
 
 
 def pod(phase: str = "Running", *, terminated: Any = None, waiting: Any = None, **status: Any) -> dict[str, Any]:

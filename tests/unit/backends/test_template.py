@@ -14,18 +14,16 @@ from cwl_prefect.backends.naming import FLOW_RUN_LABEL, JOB_LABEL, NAME_LABEL, r
 from cwl_prefect.backends.template import DockerDefaults, container_settings, docker_defaults, docker_mounts
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, Mount, Resources
+from tests.calls import job
 
-JOB = ContainerJob(
+JOB = job(
+    Path("/runs"),
     job_id="run/align/3",
     name="align[3]",
     image=None,
     command=("bwa", "mem"),
     env={"HOME": "/work"},
-    mounts=(),
     workdir="/work",
-    stdin=None,
-    stdout=Path("/runs/out"),
-    stderr=Path("/runs/err"),
 )
 
 

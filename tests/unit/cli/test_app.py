@@ -12,16 +12,12 @@ from cwl_prefect.cli.app import app
 from cwl_prefect.cli.runner import run_as_cwl_runner
 from cwl_prefect.errors import DocumentError, StepError, UnsupportedError
 from cwl_prefect.model.events import StepEvent, StepEventKind
-from cwl_prefect.model.plan import InputPort, WorkflowPlan
+from cwl_prefect.model.plan import InputPort
+from tests.plans import workflow
 
-PLAN = WorkflowPlan(
-    digest="0",
+PLAN = workflow(
     name="greet",
-    cwl_version="v1.2",
     doc="Says something [nice].",
-    document={},
-    requirements=(),
-    hints=(),
     inputs=(
         InputPort(id="message", type="string", doc="What to say"),
         InputPort(id="loud", type=["null", "boolean"], default=False),
@@ -30,8 +26,6 @@ PLAN = WorkflowPlan(
             id="reads", type=["null", {"type": "array", "items": "File"}], default={"class": "File", "path": "a.fq"}
         ),
     ),
-    steps=(),
-    outputs=(),
 )
 
 

@@ -11,18 +11,13 @@ from cwl_prefect.cli.deploy import duration, input_values, job_variables
 from cwl_prefect.deploy import connection, deployment
 from cwl_prefect.deploy.deployment import DeploymentRequest
 from cwl_prefect.errors import InputError, ServerError, UsageError
-from cwl_prefect.model.plan import InputPort, WorkflowPlan
+from cwl_prefect.model.plan import InputPort
+from tests.plans import workflow
 
-PLAN = WorkflowPlan(
+PLAN = workflow(
     digest="0123456789abcdef",
     name="greet",
-    cwl_version="v1.2",
-    document={},
-    requirements=(),
-    hints=(),
     inputs=(InputPort(id="a-message", type="string"), InputPort(id="times", type="int", default=2)),
-    steps=(),
-    outputs=(),
 )
 
 

@@ -7,59 +7,21 @@ from hypothesis import strategies as st
 
 from cwl_prefect.engine.dataflow import Dataflow
 from cwl_prefect.errors import InputError
-from cwl_prefect.model.plan import (
-    InputPort,
-    Link,
-    OutputPort,
-    PickValue,
-    ProcessClass,
-    Source,
-    StepId,
-    StepPlan,
-    ToolPlan,
-    WorkflowPlan,
-)
-
-TOOL = ToolPlan(
-    digest="0",
-    name="tool",
-    process_class=ProcessClass.EXPRESSION_TOOL,
-    document={},
-    requirements=(),
-    hints=(),
-    cwl_version="v1.2",
-    inputs=(),
-    outputs=(),
-)
-
-
-def source(text: str) -> Source:
-    step, _, port = text.rpartition("/")
-    return Source(step=StepId(step) if step else None, port=port)
-
-
-def link(port: str, *sources: str, **changes) -> Link:
-    return Link(port=port, sources=tuple(map(source, sources)), **changes)
+from cwl_prefect.model.plan import InputPort, Link, OutputPort, PickValue, StepId, StepPlan, WorkflowPlan
+from tests import plans
+from tests.plans import link
 
 
 def step(name: str, *sources: str) -> StepPlan:
-    return StepPlan(
-        id=StepId(name), run=TOOL, links=tuple(link(f"i{n}", s) for n, s in enumerate(sources)), outputs=("o",)
-    )
+    return plans.step(name, *(link(f"i{number}", each) for number, each in enumerate(sources)))
 
 
 def workflow(
     *steps: StepPlan, outputs: tuple[Link, ...] = (), inputs: tuple[InputPort, ...] | None = None
 ) -> WorkflowPlan:
-    return WorkflowPlan(
-        digest="0",
-        name="flow",
-        cwl_version="v1.2",
-        document={},
-        requirements=(),
-        hints=(),
+    return plans.workflow(
+        *steps,
         inputs=(InputPort(id="x", type="int"),) if inputs is None else inputs,
-        steps=steps,
         outputs=tuple(OutputPort(id=each.port, type="Any", link=each) for each in outputs),
     )
 
@@ -126,9 +88,7 @@ def test_defaults_stand_in_for_null_inputs_and_absent_outputs_are_null():
 
 
 def test_errors_of_merging_name_the_step_or_the_workflow():
-    picky = StepPlan(
-        id=StepId("a"), run=TOOL, links=(link("i", "x", "x", pick_value=PickValue.FIRST_NON_NULL),), outputs=("o",)
-    )
+    picky = plans.step("a", link("i", "x", "x", pick_value=PickValue.FIRST_NON_NULL))
     plan = workflow(picky, outputs=(link("out", "x", "x", pick_value=PickValue.THE_ONLY_NON_NULL),))
     flow = Dataflow(plan, {})
     with pytest.raises(InputError, match="step 'a': every source of 'i' is null"):

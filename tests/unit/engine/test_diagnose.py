@@ -9,23 +9,19 @@ from hypothesis import strategies as st
 
 from cwl_prefect.engine.diagnose import explain
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason, Resources
+from tests import calls
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def job(tmp_path) -> ContainerJob:
-    return ContainerJob(
-        job_id="id",
+    return calls.job(
+        tmp_path,
         name="align[3]",
         image=DockerImage(pull="biotools/bwa:1"),
         command=("bwa", "mem", "a b.fq", "it's"),
-        env={},
-        mounts=(),
         workdir="/out",
-        stdin=None,
-        stdout=tmp_path / "stdout",
-        stderr=tmp_path / "stderr",
         resources=Resources(ram_mib=512),
     )
 
@@ -161,18 +157,7 @@ def test_any_bytes_can_be_shown(job):
 def test_every_line_of_the_message_is_printable(tmp_path_factory, stderr, command, tail_lines):
     path = tmp_path_factory.mktemp("diagnose") / "stderr"
     path.write_bytes(stderr)
-    job = ContainerJob(
-        job_id="id",
-        name="x",
-        image=None,
-        command=tuple(command),
-        env={},
-        mounts=(),
-        workdir="/",
-        stdin=None,
-        stdout=path,
-        stderr=path,
-    )
+    job = calls.job(path.parent, name="x", image=None, command=tuple(command), stdout=path, stderr=path)
     message, _ = explain(ended(exit_code=1), job, tail_lines=tail_lines, workspace=path.parent)
     assert all(line.isprintable() for line in message.split("\n"))
     assert len(message.split("\n")) <= 5 + max(tail_lines, 1)

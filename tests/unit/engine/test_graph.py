@@ -17,60 +17,32 @@ from cwl_prefect.model.plan import (
     ProcessClass,
     Scatter,
     ScatterMethod,
-    Source,
-    StepId,
     StepPlan,
-    ToolPlan,
     WorkflowPlan,
 )
+from tests import plans
+from tests.plans import link, tool
 
 FILES = {"type": "array", "items": "File"}
 
 
-def tool(kind: ProcessClass = ProcessClass.COMMAND_LINE_TOOL) -> ToolPlan:
-    return ToolPlan(
-        digest="0",
-        name="tool",
-        process_class=kind,
-        document={},
-        requirements=(),
-        hints=(),
-        cwl_version="v1.2",
-        inputs=(),
-        outputs=(),
-    )
-
-
-def link(port: str, *sources: str) -> Link:
-    """A link to a port from sources written as `step/port`, or `port` for an input of the workflow."""
-    ends = (source.rpartition("/") for source in sources)
-    return Link(
-        port=port, sources=tuple(Source(step=StepId(step) if step else None, port=end) for step, _, end in ends)
-    )
-
-
-def step(name: str, *links: Link, run: ToolPlan | WorkflowPlan | None = None, **more) -> StepPlan:
-    return StepPlan(id=StepId(name), run=run or tool(), links=links, outputs=("out",), **more)
+def step(name: str, *links: Link, **said) -> StepPlan:
+    return plans.step(name, *links, outputs=("out",), **said)
 
 
 def workflow(*steps: StepPlan, inputs=("reads",), outputs=(), label: str | None = None) -> WorkflowPlan:
-    return WorkflowPlan(
-        digest="0",
+    return plans.workflow(
+        *steps,
         name="main",
         label=label,
-        cwl_version="v1.2",
-        document={},
-        requirements=(),
-        hints=(),
         inputs=tuple(InputPort(id=name, type=FILES) for name in inputs),
-        steps=steps,
         outputs=tuple(OutputPort(id=found.port, type="File", link=found) for found in outputs),
     )
 
 
 INNER = workflow(
     step("sort", link("in", "reads")),
-    step("count", link("in", "sort/out"), run=tool(ProcessClass.EXPRESSION_TOOL)),
+    step("count", link("in", "sort/out"), run=tool(process_class=ProcessClass.EXPRESSION_TOOL)),
     outputs=(link("counts", "count/out"),),
 )
 NESTED = workflow(

@@ -1,27 +1,16 @@
 import os
-from dataclasses import replace
 
 import pytest
 
 from cwl_prefect.engine.identity import identity
-from cwl_prefect.model.job import BoundCall, DockerImage, EntryKind, Resources, StagedEntry
+from cwl_prefect.model.job import BoundCall, EntryKind, Resources, StagedEntry
+from tests import calls
 
 
 def call(source, **changes) -> BoundCall:
     entry = StagedEntry(kind=EntryKind.FILE, source=str(source), target="/var/lib/cwl/0/in.txt")
-    base = BoundCall(
-        command=("cat", "/var/lib/cwl/0/in.txt"),
-        env={"HOME": "/var/spool/cwl"},
-        entries=(entry,),
-        outdir="/var/spool/cwl",
-        tmpdir="/tmp",
-        stdin=None,
-        stdout="out",
-        stderr=None,
-        image=DockerImage(pull="busybox"),
-        resources=Resources(),
-    )
-    return replace(base, **changes)
+    said = {"command": ("cat", entry.target), "env": {"HOME": "/var/spool/cwl"}, "entries": (entry,), "stdout": "out"}
+    return calls.call(**(said | changes))
 
 
 @pytest.fixture

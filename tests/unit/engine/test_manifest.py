@@ -6,7 +6,7 @@ import pytest
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.errors import DocumentError
-from cwl_prefect.model.plan import WorkflowPlan
+from tests.plans import workflow
 
 FOUND = RunManifest(
     run_id="1234",
@@ -61,14 +61,9 @@ def test_all_are_found(tmp_path):
     assert {found.run_id for _, found in manifest.read_all(tmp_path)} == {"one", "two"}
 
 
-def plan(digest: str) -> WorkflowPlan:
-    nothing = {"document": {}, "requirements": (), "hints": (), "inputs": (), "steps": (), "outputs": ()}
-    return WorkflowPlan(digest=digest, name="main", cwl_version="v1.2", **nothing)
-
-
 def test_a_plan_is_kept_once_and_read_again(directory):
-    manifest.write(directory, FOUND, plan(FOUND.plan))
-    assert manifest.plan_of(directory, FOUND) == plan(FOUND.plan)
+    manifest.write(directory, FOUND, workflow(digest=FOUND.plan))
+    assert manifest.plan_of(directory, FOUND) == workflow(digest=FOUND.plan)
     assert manifest.unused_plans(directory.parent, {FOUND.plan}) == []
     (unused,) = manifest.unused_plans(directory.parent, set())
     unused.unlink()

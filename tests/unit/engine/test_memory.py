@@ -3,21 +3,7 @@ import logging
 import pytest
 
 from cwl_prefect.engine.memory import MemoryRecord
-from cwl_prefect.model.plan import ProcessClass, ToolPlan
-
-
-def tool(digest: str = "sha256:1") -> ToolPlan:
-    return ToolPlan(
-        digest=digest,
-        name="align",
-        process_class=ProcessClass.COMMAND_LINE_TOOL,
-        document={},
-        requirements=(),
-        hints=(),
-        cwl_version="v1.2",
-        inputs=(),
-        outputs=(),
-    )
+from tests.plans import tool
 
 
 def file(path) -> dict:
@@ -33,7 +19,7 @@ def test_the_next_run_knows(tmp_path):
     later = MemoryRecord(tmp_path / "memory")
     assert later.least_mib(tool(), {"y": [2], "x": 1}) == 512
     assert later.least_mib(tool(), {"x": 2, "y": [2]}) is None
-    assert later.least_mib(tool("sha256:2"), {"x": 1, "y": [2]}) is None
+    assert later.least_mib(tool(digest="sha256:2"), {"x": 1, "y": [2]}) is None
 
 
 def test_this_run_knows_at_once_and_calls_stay_apart(tmp_path):

@@ -7,34 +7,15 @@ import pytest
 
 from cwl_prefect.engine.overrides import CUDA, override_tool, override_tools, tool_steps
 from cwl_prefect.model.overrides import ResourcesOverride, ToolOverride
-from cwl_prefect.model.plan import ProcessClass, StepId, StepPlan, ToolPlan, WorkflowPlan
+from cwl_prefect.model.plan import ProcessClass, ToolPlan, WorkflowPlan
+from tests import plans
+from tests.plans import step, tool
 
-TOOL = ToolPlan(
-    digest="0",
-    name="tool",
-    process_class=ProcessClass.COMMAND_LINE_TOOL,
-    document={},
-    requirements=(),
-    hints=(),
-    cwl_version="v1.2",
-    inputs=(),
-    outputs=(),
-)
+TOOL = tool()
 
 
 def workflow(**steps: ToolPlan | WorkflowPlan) -> WorkflowPlan:
-    made = tuple(StepPlan(id=StepId(name), run=run, links=(), outputs=()) for name, run in steps.items())
-    return WorkflowPlan(
-        digest="0",
-        name="w",
-        cwl_version="v1.2",
-        document={},
-        requirements=(),
-        hints=(),
-        inputs=(),
-        steps=made,
-        outputs=(),
-    )
+    return plans.workflow(*(step(name, run=run) for name, run in steps.items()))
 
 
 def docker(**fields: Any) -> dict[str, Any]:

@@ -2,21 +2,12 @@ import pytest
 
 from cwl_prefect.engine.priority import PRIORITY, Priorities
 from cwl_prefect.errors import DocumentError
-from cwl_prefect.model.plan import ProcessClass, ToolPlan
+from cwl_prefect.model.plan import ToolPlan
+from tests import plans
 
 
-def tool(*hints: dict, digest: str = "sha256:1") -> ToolPlan:
-    return ToolPlan(
-        digest=digest,
-        name="align",
-        process_class=ProcessClass.COMMAND_LINE_TOOL,
-        document={},
-        requirements=(),
-        hints=hints,
-        cwl_version="v1.2",
-        inputs=(),
-        outputs=(),
-    )
+def tool(*hints: dict, **said: str) -> ToolPlan:
+    return plans.tool(hints=hints, **said)
 
 
 def hint(priority: object) -> dict:

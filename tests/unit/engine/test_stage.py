@@ -11,7 +11,8 @@ from cwl_prefect.engine.layout import Layout
 from cwl_prefect.engine.stage import relink, stage
 from cwl_prefect.engine.workspace import Workspace
 from cwl_prefect.errors import StepError
-from cwl_prefect.model.job import BoundCall, DockerImage, EntryKind, Mount, Resources, StagedEntry
+from cwl_prefect.model.job import BoundCall, EntryKind, Mount, StagedEntry
+from tests import calls
 
 OUT, TMP, IN = "/var/spool/cwl", "/tmp", "/var/lib/cwl"
 ODD_NAMES = [
@@ -60,19 +61,9 @@ def entry(kind: EntryKind, source: Path | str, target: str) -> StagedEntry:
 
 def bound(*entries: StagedEntry, space: Workspace | None = None, **changes) -> BoundCall:
     """A call in a container, or, with a workspace, on this machine."""
-    call = BoundCall(
-        command=("tool",),
-        env={"HOME": OUT},
-        entries=entries,
-        outdir=str(space.out) if space else OUT,
-        tmpdir=str(space.tmp) if space else TMP,
-        stdin=None,
-        stdout=None,
-        stderr=None,
-        image=None if space else DockerImage(pull="busybox"),
-        resources=Resources(),
-    )
-    return replace(call, **changes)
+    said = {"env": {"HOME": OUT}, "entries": entries}
+    here = {} if space is None else {"outdir": str(space.out), "tmpdir": str(space.tmp), "image": None}
+    return calls.call(**(said | here | changes))
 
 
 def staged(call: BoundCall, space: Workspace, *, mounts: bool):

@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 
 from cwl_prefect.engine.template import job_order_template
 from cwl_prefect.model.plan import InputPort, WorkflowPlan
+from tests.plans import workflow
 
 FILE = {"class": "File", "path": "path/to/file"}
 PAIR = {
@@ -19,20 +20,8 @@ PAIR = {
 }
 
 
-def plan(*inputs: InputPort, label: str | None = None, doc: str | None = None) -> WorkflowPlan:
-    return WorkflowPlan(
-        digest="0",
-        name="align",
-        label=label,
-        doc=doc,
-        cwl_version="v1.2",
-        document={},
-        requirements=(),
-        hints=(),
-        inputs=inputs,
-        steps=(),
-        outputs=(),
-    )
+def plan(*inputs: InputPort, **said: str | None) -> WorkflowPlan:
+    return workflow(name="align", inputs=inputs, **said)
 
 
 def load(text: str):

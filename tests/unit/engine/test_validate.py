@@ -4,7 +4,8 @@ import pytest
 
 from cwl_prefect.engine.validate import validate
 from cwl_prefect.errors import OutputError
-from cwl_prefect.model.job import BoundCall, EntryKind, Resources, StagedEntry
+from cwl_prefect.model.job import EntryKind, StagedEntry
+from tests.calls import call
 
 
 @pytest.fixture
@@ -13,28 +14,13 @@ def outdir(tmp_path) -> Path:
     return tmp_path / "out"
 
 
-def call(*entries: StagedEntry) -> BoundCall:
-    return BoundCall(
-        command=("tool",),
-        env={},
-        entries=entries,
-        outdir="/out",
-        tmpdir="/tmp",
-        stdin=None,
-        stdout=None,
-        stderr=None,
-        image=None,
-        resources=Resources(),
-    )
-
-
 def file(path: Path, **more) -> dict:
     return {"class": "File", "location": path.as_uri(), **more}
 
 
 def refusal(value, outdir: Path, *entries: StagedEntry) -> OutputError | None:
     try:
-        validate({"o": value}, call(*entries), outdir, name="align[3]")
+        validate({"o": value}, call(entries=entries), outdir, name="align[3]")
     except OutputError as error:
         return error
     return None

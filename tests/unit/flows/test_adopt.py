@@ -8,20 +8,9 @@ from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.stage import stage
 from cwl_prefect.flows.adopt import adopted
-from cwl_prefect.model.job import BoundCall, DockerImage, Resources
+from tests.calls import call
 
-CALL = BoundCall(
-    command=("work",),
-    env={},
-    entries=(),
-    outdir="/var/spool/cwl",
-    tmpdir="/tmp",
-    stdin=None,
-    stdout="out.txt",
-    stderr=None,
-    image=DockerImage(pull="busybox"),
-    resources=Resources(),
-)
+CALL = call(command=("work",), stdout="out.txt")
 LABELS = {"call": "abc"}
 
 

@@ -5,8 +5,9 @@ from cwl_prefect.backends.local import LocalBackend
 from cwl_prefect.errors import BackendError, UnsupportedError
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.pool import StepsPool
-from cwl_prefect.model.plan import ProcessClass, ToolPlan
+from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.settings import BackendName, Settings
+from tests import plans
 
 AUTO, LOCAL, DOCKER = BackendName.AUTO, BackendName.LOCAL, BackendName.DOCKER
 
@@ -14,17 +15,7 @@ AUTO, LOCAL, DOCKER = BackendName.AUTO, BackendName.LOCAL, BackendName.DOCKER
 def tool(image: str | None) -> ToolPlan:
     """A tool whose image is a requirement, a hint or None."""
     docker = ({"class": "DockerRequirement", "dockerPull": "busybox"},)
-    return ToolPlan(
-        digest="0",
-        name="tool",
-        process_class=ProcessClass.COMMAND_LINE_TOOL,
-        document={},
-        requirements=docker if image == "requirement" else (),
-        hints=docker if image == "hint" else (),
-        cwl_version="v1.2",
-        inputs=(),
-        outputs=(),
-    )
+    return plans.tool(requirements=docker if image == "requirement" else (), hints=docker if image == "hint" else ())
 
 
 class Engines:

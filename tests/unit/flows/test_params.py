@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.params import docstring, job_order, openapi_schema, parameter_names, signature
 from cwl_prefect.model.plan import InputPort, WorkflowPlan
+from tests.plans import workflow
 
 FILES = {"type": "array", "items": "File"}
 PAIR = {
@@ -24,20 +25,8 @@ PAIR = {
 COLOURS = {"type": "enum", "symbols": ["red", "light blue"]}
 
 
-def plan(*inputs: InputPort, label: str | None = None, doc: str | None = None) -> WorkflowPlan:
-    return WorkflowPlan(
-        digest="0",
-        name="align all",
-        label=label,
-        doc=doc,
-        cwl_version="v1.2",
-        document={},
-        requirements=(),
-        hints=(),
-        inputs=inputs,
-        steps=(),
-        outputs=(),
-    )
+def plan(*inputs: InputPort, **said: str | None) -> WorkflowPlan:
+    return workflow(name="align all", inputs=inputs, **said)
 
 
 def one(cwl_type, **about) -> WorkflowPlan:

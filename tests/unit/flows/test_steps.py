@@ -10,18 +10,13 @@ from cwl_prefect.flows import entrypoint
 from cwl_prefect.flows.params import openapi_schema
 from cwl_prefect.flows.reference import Deployed
 from cwl_prefect.flows.steps import pack, unpack, unpacked
-from cwl_prefect.model.plan import InputPort, WorkflowPlan
+from cwl_prefect.model.plan import InputPort
+from tests.plans import workflow
 
-PLAN = WorkflowPlan(
+PLAN = workflow(
     digest="0123456789abcdef",
     name="greet",
-    cwl_version="v1.2",
-    document={},
-    requirements=(),
-    hints=(),
     inputs=(InputPort(id="message", type="string"), InputPort(id="times", type="int", default=2)),
-    steps=(),
-    outputs=(),
 )
 
 

@@ -23,6 +23,7 @@ from cwl_prefect.model.plan import (
     decode_plan,
     encode_plan,
 )
+from tests import plans
 
 LINK = Link(
     port="x",
@@ -50,22 +51,11 @@ TOOL = ToolPlan(
 
 
 def step(name: str, run, **more) -> StepPlan:
-    return StepPlan(id=StepId(name), run=run, links=(LINK,), outputs=("o",), **more)
+    return plans.step(name, LINK, run=run, **more)
 
 
 def workflow(*steps: StepPlan, **more) -> WorkflowPlan:
-    return WorkflowPlan(
-        digest="w",
-        name="flow",
-        cwl_version="v1.2",
-        document={},
-        requirements=(),
-        hints=(),
-        inputs=(),
-        steps=steps,
-        outputs=(OutputPort(id="r", type="Any", link=LINK),),
-        **more,
-    )
+    return plans.workflow(*steps, digest="w", outputs=(OutputPort(id="r", type="Any", link=LINK),), **more)
 
 
 WHOLE = workflow(

@@ -5,47 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.deployments.documents import upper_and_count
 from tests.deployments.site import ENDED, Site, containers
 
 pytestmark = [pytest.mark.server, pytest.mark.docker]
 
-WORKFLOW = """\
-cwlVersion: v1.2
-class: Workflow
-requirements: {InlineJavascriptRequirement: {}}
-inputs: {text: File}
-outputs:
-  letters: {type: int, outputSource: count/letters}
-  where: {type: string, outputSource: upper/where}
-steps:
-  upper:
-    in: {text: text}
-    out: [upper, where]
-    run:
-      class: CommandLineTool
-      requirements: {DockerRequirement: {dockerPull: busybox}}
-      inputs: {text: File}
-      baseCommand: [sh, -c]
-      arguments: ['tr a-z A-Z < "$0" > upper; hostname > where', $(inputs.text.path)]
-      outputs:
-        upper: {type: File, outputBinding: {glob: upper}}
-        where:
-          type: string
-          outputBinding: {glob: where, loadContents: true, outputEval: "$(self[0].contents.trim())"}
-  count:
-    in: {text: upper/upper}
-    out: [letters]
-    run:
-      class: CommandLineTool
-      inputs: {text: File}
-      stdin: $(inputs.text.path)
-      baseCommand: [wc, -c]
-      stdout: n
-      outputs:
-        letters:
-          type: int
-          outputBinding: {glob: n, loadContents: true, outputEval: "$(parseInt(self[0].contents))"}
-"""
+WORKFLOW = upper_and_count("{DockerRequirement: {dockerPull: busybox}}")
 SLEEPER = """\
 cwlVersion: v1.2
 class: CommandLineTool

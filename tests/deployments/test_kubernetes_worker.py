@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from tests.commands import PROJECT
 from tests.conftest import missing_engine
+from tests.deployments.documents import upper_and_count
 from tests.deployments.site import ENDED, Site
 
 pytestmark = [pytest.mark.server, pytest.mark.kubernetes]
@@ -20,45 +21,9 @@ INSIDE = "/var/lib/cwl-prefect"
 # The cluster of the tests has neither Services nor DNS: flow runs reach its API and Prefect's on the node itself.
 AS_THE_NODE = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "6443"}
 
-WORKFLOW = """\
-cwlVersion: v1.2
-class: Workflow
-requirements: {InlineJavascriptRequirement: {}}
-inputs: {text: File}
-outputs:
-  letters: {type: int, outputSource: count/letters}
-  where: {type: string, outputSource: upper/where}
-steps:
-  upper:
-    in: {text: text}
-    out: [upper, where]
-    run:
-      class: CommandLineTool
-      requirements:
-        DockerRequirement: {dockerPull: "busybox:1.35"}
-        ResourceRequirement: {coresMin: 0.1, ramMin: 32}
-      inputs: {text: File}
-      baseCommand: [sh, -c]
-      arguments: ['tr a-z A-Z < "$0" > upper; hostname > where', $(inputs.text.path)]
-      outputs:
-        upper: {type: File, outputBinding: {glob: upper}}
-        where:
-          type: string
-          outputBinding: {glob: where, loadContents: true, outputEval: "$(self[0].contents.trim())"}
-  count:
-    in: {text: upper/upper}
-    out: [letters]
-    run:
-      class: CommandLineTool
-      inputs: {text: File}
-      stdin: $(inputs.text.path)
-      baseCommand: [wc, -c]
-      stdout: n
-      outputs:
-        letters:
-          type: int
-          outputBinding: {glob: n, loadContents: true, outputEval: "$(parseInt(self[0].contents))"}
-"""
+WORKFLOW = upper_and_count(
+    '{DockerRequirement: {dockerPull: "busybox:1.35"}, ResourceRequirement: {coresMin: 0.1, ramMin: 32}}'
+)
 
 
 def kubectl(*arguments: str, text: str | None = None) -> str:

@@ -28,6 +28,19 @@ class Api:
         return SimpleNamespace(state=state)
 
 
+class Endless:
+    """Works until it is stopped, and then cleans up for a while."""
+
+    cleaned = False
+
+    async def work(self):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            self.cleaned = True
+
+
 @pytest.fixture
 def api(monkeypatch):
     api = Api()
@@ -77,18 +90,10 @@ async def test_an_error_of_the_work_is_its_own(api, caller):
 )
 async def test_work_is_ended_with_its_cleanup_when_somebody_asks(api, caller, name, cancelled, ending):
     api.states = [State(type=StateType.RUNNING), State(type=StateType.CANCELLING, name=name, message="by ada")]
-    cleaned = []
-
-    async def work():
-        try:
-            await asyncio.sleep(60)
-        finally:
-            await asyncio.sleep(0.05)
-            cleaned.append(True)
-
+    endless = Endless()
     with pytest.raises(InterruptedRunError, match="by ada") as raised:
-        await stoppable(work(), caller)
-    assert cleaned == [True]
+        await stoppable(endless.work(), caller)
+    assert endless.cleaned
     assert caller.cancelled is cancelled
     state = ended_state(raised.value, caller)
     assert (state.type, state.name) == (StateType.CANCELLED, ending)
@@ -96,18 +101,10 @@ async def test_work_is_ended_with_its_cleanup_when_somebody_asks(api, caller, na
 
 async def test_a_cancelled_caller_waits_for_the_cleanup(api, caller):
     api.states = [State(type=StateType.RUNNING)]
-    cleaned = []
-
-    async def work():
-        try:
-            await asyncio.sleep(60)
-        finally:
-            await asyncio.sleep(0.05)
-            cleaned.append(True)
-
-    task = asyncio.create_task(stoppable(work(), caller))
+    endless = Endless()
+    task = asyncio.create_task(stoppable(endless.work(), caller))
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert cleaned == [True]
+    assert endless.cleaned

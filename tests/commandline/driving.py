@@ -6,7 +6,7 @@ import signal
 import subprocess
 import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,11 @@ class Started:
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it where it stands, and wait until it is gone."""
+        self.signal(signal.SIGKILL)
+        self.ended()
 
     def ended(self, timeout_s: float = TIME_LIMIT_S) -> Ended:
         began = time.monotonic()
@@ -124,14 +129,6 @@ def assert_refused(ended: Ended, code: int, *texts: str, outdir: Path | None = N
 def assert_nothing_written(outdir: Path) -> None:
     """Demand that a directory for results does not exist, or holds nothing, hidden files included."""
     assert not outdir.exists() or list(outdir.iterdir()) == []
-
-
-def until(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
 
 
 def processes(command: Sequence[str]) -> list[int]:

@@ -11,8 +11,8 @@ from tests.commandline.driving import (
     assert_nothing_written,
     assert_refused,
     processes,
-    until,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.server
 

@@ -15,6 +15,7 @@ import pytest
 
 from cwl_prefect.backends.base import Backend, execute, finish
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Mount, Reason
+from tests.waiting import eventually
 
 ECHO_STDIN = ("sh", "-c", "cat")
 ENVIRONMENT = ("env",)
@@ -33,13 +34,6 @@ WRITE_FILE = ("sh", "-c", "pwd > where; echo data > made")
 EVERY_BYTE = bytes(range(256)) * 4096
 
 JobMaker = Callable[..., ContainerJob]
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened in time"
-        await asyncio.sleep(0.01)
 
 
 class BackendCase:
@@ -194,7 +188,7 @@ class BackendContract(BackendCase):
     async def test_cancelling_a_wait_leaves_nothing_behind(self, backend: Backend, make_job: JobMaker) -> None:
         job = make_job(SLEEPING_CHILDREN)
         running = asyncio.create_task(execute(backend, job))
-        await until(lambda: running.done() or (job.stdout.exists() and job.stdout.read_bytes() == b"started\n"))
+        await eventually(lambda: running.done() or (job.stdout.exists() and job.stdout.read_bytes() == b"started\n"))
         began = time.monotonic()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -256,7 +250,7 @@ class AdoptionContract(BackendContract):
     async def test_a_running_job_of_a_killed_driver_is_adopted(self, backend: Backend, make_job: JobMaker) -> None:
         job = make_job(SLOW_STREAMS)
         await backend.start(job)
-        await until(lambda: job.stdout.exists() and job.stdout.read_bytes() == b"begun\n")
+        await eventually(lambda: job.stdout.exists() and job.stdout.read_bytes() == b"begun\n")
         following = await self.successor(backend)
         handle = await following.adopt(job)
         assert handle is not None
@@ -293,12 +287,16 @@ class AdoptionContract(BackendContract):
         assert await following.adopt(replace(job, labels={**job.labels, "call": "another"})) is None
         await self.assert_nothing_left(job)
 
+    def reading(self, command: tuple[str, ...], make_job: JobMaker, workspace: Path) -> ContainerJob:
+        """Make a job that reads `text` from a file."""
+        source = workspace / "tmp" / "input"
+        source.write_text("text")
+        return make_job(command, stdin=source)
+
     async def test_a_job_whose_stdin_ended_with_its_driver_is_not_adopted(
         self, backend: Backend, make_job: JobMaker, workspace: Path
     ) -> None:
-        source = workspace / "tmp" / "input"
-        source.write_text("text")
-        job = make_job(SLEEP, stdin=source)
+        job = self.reading(SLEEP, make_job, workspace)
         await backend.start(job)
         following = await self.successor(backend)
         assert await following.adopt(job) is None

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from tests.commands import BIN
+from tests.waiting import until
 
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
@@ -51,23 +52,33 @@ class Site:
         )
 
     @contextmanager
-    def worker(self, pool: str) -> Iterator[None]:
-        """Have a worker of a pool."""
-        with (self.directory / f"worker-{pool}.log").open("wb") as log:
-            worker = subprocess.Popen(
-                [BIN / "prefect", "worker", "start", "--pool", pool],
-                env=self.environment | {"PREFECT_WORKER_QUERY_SECONDS": "1"},
-                stdout=log,
+    def running(
+        self, command: str, *arguments: str, log: Path, more: Mapping[str, str], end: signal.Signals
+    ) -> Iterator[None]:
+        """Have a command that runs until a signal ends it."""
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [BIN / command, *arguments],
+                env=self.environment | more,
+                cwd=self.directory,
+                stdout=stream,
                 stderr=subprocess.STDOUT,
             )
+        try:
+            yield
+        finally:
+            process.send_signal(end)
             try:
-                yield
-            finally:
-                worker.send_signal(signal.SIGTERM)
-                try:
-                    worker.wait(30)
-                except subprocess.TimeoutExpired:
-                    worker.kill()
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    @contextmanager
+    def worker(self, pool: str) -> Iterator[None]:
+        """Have a worker of a pool."""
+        log, more = self.directory / f"worker-{pool}.log", {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+        with self.running("prefect", "worker", "start", "--pool", pool, log=log, more=more, end=signal.SIGTERM):
+            yield
 
     def deploy(self, document: str, *options: str, pool: str = "here") -> str:
         """Give the deployment's identifier."""
@@ -123,10 +134,7 @@ class Site:
 
     def wait_for(self, condition: Callable[[], object], *, timeout_s: float = 60) -> None:
         """Wait until something holds."""
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.3)
+        until(condition, timeout_s, pause_s=0.3)
 
     def log_of(self, run: str) -> str:
         """Give what a run told, for a failed test."""

@@ -2,15 +2,13 @@
 
 import re
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.commands import BIN
-from tests.deployments.site import Site, containers
+from tests.deployments.documents import count
+from tests.deployments.site import ENDED, Site, containers
 
 pytestmark = pytest.mark.server
 
@@ -35,20 +33,7 @@ steps:
       arguments: [$(inputs.message), $(inputs.times)]
       stdout: said.txt
       outputs: {out: stdout}
-  count:
-    in: {text: say/out}
-    out: [letters]
-    run:
-      class: CommandLineTool
-      inputs: {text: File}
-      stdin: $(inputs.text.path)
-      baseCommand: [wc, -c]
-      stdout: n
-      outputs:
-        letters:
-          type: int
-          outputBinding: {glob: n, loadContents: true, outputEval: "$(parseInt(self[0].contents))"}
-"""
+""" + count("say/out")
 SLEEPER = """\
 cwlVersion: v1.2
 class: CommandLineTool
@@ -66,7 +51,7 @@ def test_a_deployed_workflow_runs_where_only_the_package_is(site: Site) -> None:
 
     run = site.start(deployment, message="hello").json()["id"]
 
-    assert site.until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED"
+    assert site.until(run, *ENDED) == "COMPLETED"
     assert site.outputs(run)["letters"] == len("hello 2")
 
 
@@ -96,7 +81,7 @@ def test_inputs_by_reference_are_read_by_the_worker(site: Site) -> None:
 
     run = site.start(deployment, times=40).json()["id"]
 
-    assert site.until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED"
+    assert site.until(run, *ENDED) == "COMPLETED"
     assert site.outputs(run)["letters"] == len("from the file 40")
 
 
@@ -113,7 +98,7 @@ def test_steps_run_in_containers_of_a_docker_pool_s_template(site: Site) -> None
 
     run = site.start(deployment, seconds=0).json()["id"]
 
-    assert site.until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED"
+    assert site.until(run, *ENDED) == "COMPLETED"
     said = site.outputs(run)["said"]
     assert Path(said["path"]).read_text().strip() == "from-the-pool"
 
@@ -122,10 +107,7 @@ def test_steps_run_in_containers_of_a_docker_pool_s_template(site: Site) -> None
 def test_cancelling_removes_containers(site: Site) -> None:
     run = site.start(site.deploy(SLEEPER, "--name", "sleeper"), seconds=300).json()["id"]
     label = f"cwl-prefect.io/flow-run-id={run}"
-    deadline = time.monotonic() + 60
-    while not containers(label):
-        assert time.monotonic() < deadline, site.state(run)
-        time.sleep(0.3)
+    site.wait_for(lambda: containers(label))
 
     site.run("prefect", "flow-run", "cancel", run)
 
@@ -136,27 +118,11 @@ def test_cancelling_removes_containers(site: Site) -> None:
 def test_serving_needs_no_pool(site: Site) -> None:
     (site.directory / "workflow.cwl").write_text(WORKFLOW)
     log = site.directory / "serve.log"
-    with log.open("wb") as stream:
-        serving = subprocess.Popen(
-            [BIN / "cwl-prefect", "serve", "workflow.cwl"],
-            env=site.environment | {"PYTHONUNBUFFERED": "1", "PREFECT_RUNNER_POLL_FREQUENCY": "1"},
-            cwd=site.directory,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while "stop serving" not in log.read_text():
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.3)
+    more = {"PYTHONUNBUFFERED": "1", "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+    with site.running("cwl-prefect", "serve", "workflow.cwl", log=log, more=more, end=signal.SIGINT):
+        site.wait_for(lambda: "stop serving" in log.read_text())
         found = re.search(r"deployment/([0-9a-f-]{36})/run", log.read_text())
         assert found
         run = site.start(found[1], message="served").json()["id"]
-        assert site.until(run, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED"
+        assert site.until(run, *ENDED) == "COMPLETED"
         assert site.outputs(run)["letters"] == len("served 2")
-    finally:
-        serving.send_signal(signal.SIGINT)
-        try:
-            serving.wait(30)
-        except subprocess.TimeoutExpired:
-            serving.kill()

@@ -15,7 +15,8 @@ from cwl_prefect.backends.docker import DockerBackend
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL, resource_name
 from cwl_prefect.errors import BackendError, ImageError
 from cwl_prefect.model.job import ContainerJob, DockerImage, Mount, Reason, Resources
-from tests.contract.backend_contract import BackendCase, JobMaker, until
+from tests.contract.backend_contract import BackendCase, JobMaker
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.docker
 
@@ -273,7 +274,7 @@ class TestNothingLeft(DockerCase):
     ) -> None:
         jobs = [sh("sleep 300", suffix=f"-{number}") for number in range(8)]
         running = [asyncio.create_task(execute(backend, job)) for job in jobs]
-        await until(lambda: len(containers_of(client, jobs[0])) >= 3)
+        await eventually(lambda: len(containers_of(client, jobs[0])) >= 3)
         for task in running:
             task.cancel()
         _, unfinished = await asyncio.wait(running, timeout=15)

@@ -43,9 +43,7 @@ class TestKubernetesContract(AdoptionContract):
         self, backend: Backend, make_job: JobMaker, workspace: Path
     ) -> None:
         """Here stdin is a file on the shared volume, which needs no driver: the job is adopted."""
-        source = workspace / "tmp" / "input"
-        source.write_text("text")
-        job = make_job(ECHO_STDIN, stdin=source)
+        job = self.reading(ECHO_STDIN, make_job, workspace)
         await backend.start(job)
         following = await self.successor(backend)
         handle = await following.adopt(job)

@@ -19,9 +19,10 @@ from cwl_prefect.backends.kubernetes_client import KubernetesApi
 from cwl_prefect.flows.hooks import reap_abandoned
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason, Resources
 from cwl_prefect.settings import Settings
-from tests.contract.backend_contract import BackendCase, JobMaker, until
+from tests.contract.backend_contract import BackendCase, JobMaker
 from tests.kubernetes.cluster import VARIABLES, cluster_settings
 from tests.kubernetes.proxy import Door, through
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 
@@ -150,7 +151,7 @@ class TestFaults(BackendCase):
     ) -> None:
         job = make_job(("sh", "-c", "echo started; sleep 120"))
         running = asyncio.create_task(self.run(backend, job))
-        await until(lambda: running.done() or (job.stdout.exists() and job.stdout.read_bytes() == b"started\n"))
+        await eventually(lambda: running.done() or (job.stdout.exists() and job.stdout.read_bytes() == b"started\n"))
         pods, _ = await api.pods("default", f"cwl-prefect.io/flow-run-id={job.labels['flow-run-id']}")
         await api.delete_pod("default", str(pods[0]["metadata"]["name"]))  # type: ignore[index,call-overload]
         assert (await running).reason is Reason.LOST
@@ -176,7 +177,7 @@ class TestFaults(BackendCase):
         backend = other_backend()
         jobs = [make_job(("sh", "-c", "echo started; sleep 8; echo ended"), suffix=f"-{n}") for n in range(5)]
         running = asyncio.gather(*(self.run(backend, job) for job in jobs[:4]))
-        await until(lambda: all(job.stdout.exists() and job.stdout.read_bytes() for job in jobs[:4]), 40)
+        await eventually(lambda: all(job.stdout.exists() and job.stdout.read_bytes() for job in jobs[:4]), 40)
         await door.shut()
         late = asyncio.create_task(self.run(backend, jobs[4]))  # created as soon as that is possible
         await asyncio.sleep(20)
@@ -191,7 +192,7 @@ class TestFaults(BackendCase):
     ) -> None:
         job = make_job(("sh", "-c", "echo started; sleep 2"))
         running = asyncio.create_task(self.run(other_backend(), job))
-        await until(lambda: job.stdout.exists() and job.stdout.read_bytes() == b"started\n")
+        await eventually(lambda: job.stdout.exists() and job.stdout.read_bytes() == b"started\n")
         door.cut()
         async with asyncio.timeout(15):
             assert (await running).exit_code == 0

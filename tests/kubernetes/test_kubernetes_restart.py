@@ -1,16 +1,16 @@
 """A driver that is killed in the middle of a scatter, and the same run again."""
 
 import json
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cwl_prefect.backends.kubernetes_client import connect
-from tests.commandline.driving import CommandLine, until
+from tests.commandline.driving import CommandLine
 from tests.commands import command_environment
 from tests.kubernetes.cluster import HELPER_IMAGE
+from tests.waiting import until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.server]
 
@@ -65,8 +65,7 @@ async def test_jobs_of_a_killed_driver_are_adopted_and_none_runs_twice(cluster: 
     runs = command.directory / "runs"
     driver = command.start("run", "--backend", "kubernetes", "--outdir", command.outdir, "flow.cwl", "order.json")
     until(lambda: len([path for path in runs.rglob("name") if path.stat().st_size]) == WIDTH, 120)
-    driver.signal(signal.SIGKILL)
-    driver.ended()
+    driver.kill()
     run_id = next(path.parent.name for path in runs.glob("*/run.json"))
     before = await pods_of(run_id)
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 
 from cwl_prefect.flows.hooks import LABEL_RUN
 from tests.commandline.driving import CommandLine
+from tests.waiting import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.server]
 
@@ -70,9 +70,8 @@ def containers(client: docker.DockerClient, run_id: str) -> int:
     return len(client.api.containers(all=True, filters={"label": f"{LABEL_RUN}={run_id}"}))
 
 
-def run_of(home: Path) -> str:
-    (found,) = [path.parent.name for path in (home / "runs").glob("*/run.json")]
-    return found
+def runs_of(home: Path) -> list[str]:
+    return [path.parent.name for path in (home / "runs").glob("*/run.json")]
 
 
 def test_containers_of_a_killed_driver_are_adopted_and_none_runs_twice(
@@ -82,16 +81,10 @@ def test_containers_of_a_killed_driver_are_adopted_and_none_runs_twice(
     order = command.write("order.json", json.dumps({"n": list(range(WIDTH))}))
     with starts(client) as started:
         driver = command.start("run", "--backend", "docker", "--outdir", command.outdir, workflow, order)
-        deadline = time.monotonic() + 60
-        while True:
-            runs = list((command.home / "runs").glob("*/run.json"))
-            if runs and containers(client, runs[0].parent.name) >= WIDTH - 5:
-                break
-            assert time.monotonic() < deadline, "no containers were started"
-            time.sleep(0.1)
-        driver.signal(signal.SIGKILL)
-        driver.ended()
-        run_id = run_of(command.home)
+        until(lambda: runs_of(command.home), 60)
+        (run_id,) = runs_of(command.home)
+        until(lambda: containers(client, run_id) >= WIDTH - 5, 60, pause_s=0.1)
+        driver.kill()
         resumed = command("runs", "resume", run_id[:8])
     outputs = resumed.outputs["o"]
     assert [Path(one["path"]).read_text() for one in outputs] == [f"begun {n}\nended {n}\n" for n in range(WIDTH)]

@@ -1,7 +1,6 @@
 """What can be done to runs from the command line, also after their driver was killed."""
 
 import json
-import signal
 import time
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import psutil
 import pytest
 
 from tests.commandline.driving import CommandLine, Started
+from tests.waiting import until
 
 pytestmark = pytest.mark.server
 
@@ -105,12 +105,8 @@ def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(comman
     other, other_id = start(command, workflow, 121, "--tag", "day")  # the same calls at once would run once
     tools = [*sleeping(run), *sleeping(other)]
     for driver in (run, other):
-        driver.signal(signal.SIGKILL)
-        driver.ended()
-    deadline = time.monotonic() + 10
-    while any(map(alive, tools)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        driver.kill()
+    until(lambda: not any(map(alive, tools)), 10)
     assert {listed(command, one)["state"] for one in (run_id, other_id)} == {"Killed"}
     cancelled = command("runs", "cancel", "--delete", "--yes", other_id)
     assert cancelled.code == 0, cancelled.stderr

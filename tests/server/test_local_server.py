@@ -7,7 +7,6 @@ import sys
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from time import monotonic
 
 import httpx
 import psutil
@@ -17,6 +16,7 @@ from cwl_prefect.errors import ServerError
 from cwl_prefect.flows import server
 from cwl_prefect.flows.server_database import TEMPLATE, prepare_database, revision_of
 from cwl_prefect.settings import Settings
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
 
@@ -35,13 +35,6 @@ async def settings(tmp_path: Path):
     yield chosen
     with suppress(ServerError):
         await server.stop(chosen, force=True)
-
-
-async def until(condition, timeout_s: float = 20.0) -> None:
-    deadline = monotonic() + timeout_s
-    while not condition():
-        assert monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.05)
 
 
 async def test_one_server_is_shared_by_starters_at_the_same_time(settings: Settings) -> None:
@@ -93,7 +86,7 @@ async def test_it_ends_when_idle_but_not_under_a_lease(settings: Settings) -> No
             await server.stop(short)
     files = server.server_files(short)
 
-    await until(lambda: not files.server_lives())
+    await eventually(lambda: not files.server_lives())
 
     assert not files.state.exists()
     async with server.lease(short) as again:
@@ -107,7 +100,7 @@ async def test_a_killed_server_is_replaced_and_keeps_its_history(settings: Setti
     state = (await server.status(settings)).state
     assert state is not None
     psutil.Process(state.pid).kill()
-    await until(lambda: not server.server_files(settings).server_lives())
+    await eventually(lambda: not server.server_files(settings).server_lives())
 
     second = await server.start(settings)
 

@@ -17,8 +17,9 @@ from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.errors import BackendError, ImageError
 from cwl_prefect.model.job import ContainerJob, DockerImage, Reason
 from tests.contract import backend_contract as commands
-from tests.contract.backend_contract import AdoptionContract, BackendCase, JobMaker, until
+from tests.contract.backend_contract import AdoptionContract, BackendCase, JobMaker
 from tests.unit.backends.stub_engine import StubContainer, StubEngine
+from tests.waiting import eventually
 
 OCI = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: "
 
@@ -315,7 +316,7 @@ class TestContainers(DockerCase):
     ) -> None:
         release = engine.hold(request_)
         starting = asyncio.create_task(docker.start(make_job(commands.SLEEP)))
-        await until(lambda: engine.asked(request_) == 1)
+        await eventually(lambda: engine.asked(request_) == 1)
         starting.cancel()
         await asyncio.sleep(0.05)
         assert not starting.done()  # it waits until there is something to remove
@@ -329,7 +330,7 @@ class TestContainers(DockerCase):
     ) -> None:
         release = engine.hold("/start$")
         starting = asyncio.create_task(docker.start(make_job(commands.SLEEP)))
-        await until(lambda: engine.asked("/start$") == 1)
+        await eventually(lambda: engine.asked("/start$") == 1)
         for _ in range(2):
             starting.cancel()
             await asyncio.sleep(0.01)
@@ -345,7 +346,7 @@ class TestContainers(DockerCase):
         engine.refuse("containers/create", 500, "no")
         release = engine.hold("containers/create")
         starting = asyncio.create_task(docker.start(make_job(commands.SILENT)))
-        await until(lambda: engine.asked("containers/create") == 1)
+        await eventually(lambda: engine.asked("containers/create") == 1)
         starting.cancel()
         await asyncio.sleep(0.01)
         release.set()
@@ -359,7 +360,7 @@ class TestContainers(DockerCase):
         starting = [
             asyncio.create_task(docker.start(make_job(commands.SLEEP, suffix=str(number)))) for number in range(20)
         ]
-        await until(lambda: engine.asked("containers/create") == 16)
+        await eventually(lambda: engine.asked("containers/create") == 16)
         for task in starting:
             task.cancel()
         await asyncio.sleep(0.05)
@@ -513,7 +514,7 @@ class TestAdoption(DockerCase):
         await docker.start(job)
         release = engine.hold(r"GET /containers/[^/]+/logs")
         adopting = asyncio.create_task(DockerBackend().adopt(job))
-        await until(lambda: engine.asked(r"GET /containers/[^/]+/logs") > 0)
+        await eventually(lambda: engine.asked(r"GET /containers/[^/]+/logs") > 0)
         adopting.cancel()
         release.set()
         with pytest.raises(asyncio.CancelledError):

@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from cwl_prefect.backends.guardian import Guardian
+from tests.waiting import until
 
 DRIVER = """
 import subprocess, sys, time
@@ -32,10 +32,7 @@ def gone(process: psutil.Process) -> bool:
 
 
 def until_gone(processes: list[psutil.Process]) -> None:
-    deadline = time.monotonic() + 10
-    while not all(map(gone, processes)):
-        assert time.monotonic() < deadline, [process for process in processes if not gone(process)]
-        time.sleep(0.02)
+    until(lambda: all(map(gone, processes)), 10)
 
 
 def test_what_a_killed_driver_left_is_ended_with_all_descendants_and_then_the_guardian_ends() -> None:

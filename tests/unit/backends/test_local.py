@@ -17,7 +17,8 @@ from cwl_prefect.backends.local import LocalBackend
 from cwl_prefect.backends.processes import end_family
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, Mount, Reason
-from tests.contract.backend_contract import BackendCase, BackendContract, JobMaker, until
+from tests.contract.backend_contract import BackendCase, BackendContract, JobMaker
+from tests.waiting import eventually
 
 
 def running_in(directory: str) -> list[int]:
@@ -170,7 +171,7 @@ class TestLocal(BackendCase):
         nest = "setsid sh -c 'sleep 300 & trap \"\" TERM; echo started; sleep 300'"
         job = make_job(("sh", "-c", nest + " & wait"))
         running = asyncio.create_task(execute(backend, job))
-        await until(lambda: job.stdout.exists() and job.stdout.read_bytes() == b"started\n")
+        await eventually(lambda: job.stdout.exists() and job.stdout.read_bytes() == b"started\n")
         assert len(running_in(job.workdir)) >= 3
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -180,7 +181,7 @@ class TestLocal(BackendCase):
     async def test_a_process_may_clean_up_when_terminated(self, backend: LocalBackend, make_job: JobMaker) -> None:
         job = make_job(("sh", "-c", "trap 'echo cleaned; exit 0' TERM; echo started; while true; do sleep 0.05; done"))
         handle = await backend.start(job)
-        await until(lambda: job.stdout.read_bytes() == b"started\n")
+        await eventually(lambda: job.stdout.read_bytes() == b"started\n")
         await backend.delete(handle)
         assert job.stdout.read_text() == "started\ncleaned\n"
 
@@ -199,7 +200,7 @@ class TestLocal(BackendCase):
         job = make_job(("sh", "-c", "sleep 300 & exit 4"))
         outcome = await execute(backend, job)
         assert outcome.exit_code == 4
-        await until(lambda: running_in(job.workdir) == [])
+        await eventually(lambda: running_in(job.workdir) == [])
 
     async def test_a_high_memory_peak_is_reported(self, backend: LocalBackend, make_job: JobMaker) -> None:
         size_mib = psutil.Process().memory_info().rss // 2**20 + 300

@@ -7,7 +7,6 @@ import socket
 import textwrap
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from time import monotonic
 
 import pytest
 
@@ -18,6 +17,7 @@ from cwl_prefect.flows.server_database import is_known_revision, prepare_databas
 from cwl_prefect.flows.server_keeping import kept
 from cwl_prefect.flows.server_state import last_port, read_state
 from cwl_prefect.settings import Settings
+from tests.waiting import eventually
 
 STAND_IN = """
     import sys, types
@@ -70,13 +70,6 @@ def stand_in(monkeypatch, tmp_path):
     return install
 
 
-async def until(condition, timeout_s=10.0):
-    deadline = monotonic() + timeout_s
-    while not condition():
-        assert monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.02)
-
-
 async def test_starters_share_one_server_and_stop_ends_it(settings, stand_in):
     first, second = await asyncio.gather(server.ensure_api(settings), server.ensure_api(settings))
     again = await server.start(settings)
@@ -101,7 +94,7 @@ async def test_a_lease_keeps_the_server_from_ending(settings, stand_in):
         assert (await server.status(short)).in_use
         with pytest.raises(ServerError, match="is using"):
             await server.stop(short)
-    await until(lambda: not files.server_lives())
+    await eventually(lambda: not files.server_lives())
 
     assert not files.state.exists()
     assert "the server ends" in files.log.read_text()
@@ -112,8 +105,8 @@ async def test_a_server_that_is_killed_is_there_again_at_its_address(settings, s
         files = server.server_files(settings)
         killed = int(files.pid.read_text())
         os.kill(killed, signal.SIGKILL)
-        await until(lambda: not files.server_lives())
-        await until(lambda: files.server_lives() and read_state(files) is not None, timeout_s=20)
+        await eventually(lambda: not files.server_lives())
+        await eventually(lambda: files.server_lives() and read_state(files) is not None, timeout_s=20)
         again = read_state(files)
         assert (again.api_url, again.pid != killed) == (endpoint.url, True)
         await asyncio.sleep(0.3)
@@ -131,7 +124,7 @@ async def test_a_server_takes_another_port_where_that_of_a_killed_one_is_taken(s
     first = await server.start(settings)
     files = server.server_files(settings)
     os.kill(int(files.pid.read_text()), signal.SIGKILL)
-    await until(lambda: not files.server_lives())
+    await eventually(lambda: not files.server_lives())
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", last_port(files)))

@@ -3,6 +3,11 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine makes examples slow; what a test is about it says by its assertions.
+settings.register_profile("cwl-prefect", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cwl-prefect")
 
 pytest.register_assert_rewrite("tests.contract.backend_contract")
 

@@ -82,7 +82,7 @@ class TestValues:
         assert type(found) is type(value)
 
     @given(JSON)
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     def test_values_survive_the_way_through_the_engine(self, engine, value):
         head = expression.jshead([], {"inputs": {"x": value}})
         assert engine.eval("(inputs.x)", head) == value

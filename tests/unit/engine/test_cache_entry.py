@@ -267,7 +267,7 @@ TREES = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(tree=st.dictionaries(NAMES, TREES, max_size=3))
 def test_any_tree_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, tree: dict):
     cache = Cache(tmp_path_factory.mktemp("tree"))

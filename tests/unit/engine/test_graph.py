@@ -182,7 +182,7 @@ class TestSvg:
     def test_an_empty_workflow(self):
         assert ET.fromstring(svg(workflow(inputs=()))).tag.endswith("svg")
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(st.text(min_size=1, max_size=20))
     def test_any_name_gives_a_well_formed_picture(self, name):
         root = ET.fromstring(svg(workflow(step(name), inputs=(name,), label=name)))

@@ -116,7 +116,7 @@ def rank_of(name: str, steps: dict, held: Counter, last: dict) -> tuple[int, int
     return (-priority, held[step], last.get(step, 0), int(name))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     most=st.integers(1, 4),
     calls=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), min_size=1, max_size=30),
@@ -149,7 +149,7 @@ def test_everybody_gets_in_and_in_the_right_order(most, calls, data):
     asyncio.run(play())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 8), st.integers(20, 200), st.integers(1, 6))
 def test_a_wide_scatter_never_starves_a_small_step(most, width, small):
     """However wide the scatter, a small step's calls are all in after as many turns as twice their number and a few."""

@@ -16,7 +16,20 @@ QUIET_S = 6.0  # nothing new for so long: the server has caught up
 LIMIT_S = 120.0
 
 
-def _post(api: str, path: str, body: dict[str, object]) -> object:
+def local_api(home: Path) -> str:
+    """Give the address of the API of a home's local server.
+
+    Raises:
+        BenchError: It is not running.
+    """
+    state = read_state(server_files(Settings(home=home / ".cache" / "cwl-prefect")))
+    if state is None:
+        raise BenchError("the local server is not running")
+    return state.api_url
+
+
+def post(api: str, path: str, body: dict[str, object]) -> object:
+    """Ask an API, and give what it answers."""
     request = urllib.request.Request(
         f"{api}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json", "User-Agent": "bench"}
     )
@@ -31,10 +44,8 @@ def seconds_to_catch_up(home: Path) -> tuple[float, int]:
         BenchError: The server has no such run, or does not catch up.
     """
     begin = perf_counter()
-    state = read_state(server_files(Settings(home=home / ".cache" / "cwl-prefect")))
-    if state is None:
-        raise BenchError("the local server is not running")
-    runs = _post(state.api_url, "flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
+    api = local_api(home)
+    runs = post(api, "flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
     if not isinstance(runs, list) or not runs:
         raise BenchError("the server knows of no flow run")
     of_run: dict[str, object] = {"flow_runs": {"id": {"any_": [runs[0]["id"]]}}}
@@ -44,7 +55,7 @@ def seconds_to_catch_up(home: Path) -> tuple[float, int]:
         if perf_counter() - begin > LIMIT_S:
             raise BenchError(f"after {LIMIT_S:.0f} s the server shows {seen[1]} of {seen[0]} task runs as completed")
         asked = perf_counter()
-        now = (_post(state.api_url, "task_runs/count", of_run), _post(state.api_url, "task_runs/count", completed))
+        now = (post(api, "task_runs/count", of_run), post(api, "task_runs/count", completed))
         if now != seen:
             seen, changed = now, asked
         time.sleep(POLL_S)

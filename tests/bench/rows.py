@@ -7,7 +7,8 @@ from statistics import median
 
 from tests.bench import workloads
 from tests.bench.catch_up import seconds_to_catch_up
-from tests.bench.processes import Run
+from tests.bench.history import fill
+from tests.bench.processes import BenchError, Run
 from tests.bench.runners import Runners
 from tests.bench.workloads import Workload
 
@@ -197,6 +198,20 @@ def scatter_10000(bench: Bench) -> Iterator[Check]:
     )
 
 
+def history_10000(bench: Bench) -> Iterator[Check]:
+    """What answers about runs, with 10,000 of them on the server and in the home."""
+    with bench.runners.fresh_home() as home:
+        bench.runners.server("start", home=home)
+        fill(home, 10_000)
+        for name in ("runs ls", "workspace gc"):
+            runs = [bench.runners.command(name.split(), home=home) for _ in range(bench.repeat)]
+            walls = _walls(runs)
+            if name == "runs ls" and b"history-" not in runs[0].stdout:
+                raise BenchError(f"{name} lists nothing")
+            what = f"{name} with 10,000 runs of history"
+            yield Check(row="history-10000", what=what, figure=median(walls), bar=2.0, unit="s", ours=walls)
+
+
 def docker_50(bench: Bench) -> Iterator[Check]:
     """50 calls of echo, each in a container."""
     runs = bench.against(workloads.scatter(bench.documents, 50, image=IMAGE), container=True)
@@ -234,6 +249,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Check]]] = {
     "javascript-1000": javascript_1000,
     "cached-1000": cached_1000,
     "scatter-10000": scatter_10000,
+    "history-10000": history_10000,
     "docker-50": docker_50,
     "kubernetes-step": kubernetes_step,
     "kubernetes-50": kubernetes_50,

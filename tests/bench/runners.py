@@ -60,6 +60,11 @@ class Runners:
         with self._directory() as directory:
             yield directory / "cache"
 
+    def command(self, arguments: list[str], *, home: Path) -> Run:
+        """Run another command of cwl-prefect in a home."""
+        with self._directory() as logs:
+            return run([str(BIN / OURS), *arguments], env=home_environment(home), logs=logs)
+
     def server(self, action: str, *, home: Path | None = None) -> None:
         """Start or stop the local server of a home."""
         with self._directory() as logs:

@@ -20,13 +20,14 @@ from cwl_prefect.backends.base import Capabilities, JobHandle
 from cwl_prefect.backends.containers import Launch, launch
 from cwl_prefect.backends.docker_engine import DockerEngine
 from cwl_prefect.backends.images import Images
-from cwl_prefect.backends.job_variables import JobVariables, StepVariables, packaged_template, step_path
+from cwl_prefect.backends.job_variables import JobVariables, StepVariables, packaged_template
 from cwl_prefect.backends.naming import resource_name
 from cwl_prefect.backends.once import Once, ignore_error
 from cwl_prefect.backends.outcomes import timed_out
 from cwl_prefect.backends.template import DockerDefaults, container_settings, docker_defaults
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome
+from cwl_prefect.model.names import without_indices
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -262,7 +263,7 @@ class DockerBackend:
         return _Ready(engine=engine, user=user, log_config=KEPT_LOG if kept else NO_LOG)
 
     def _patterns_of(self, name: str) -> tuple[str, ...]:
-        step = step_path(name)
+        step = without_indices(name)
         if step not in self._steps:
             self._steps[step] = self._variables.for_step(step)
         return self._steps[step].patterns

@@ -29,6 +29,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from cwl_prefect.errors import BackendError, UsageError
+from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.overrides import Override, ToolOverride, combined, read_override
 
 STEP_VARIABLES = "cwl"
@@ -53,7 +54,6 @@ _CREDENTIAL = re.compile(
     r"CREDENTIALS?|AUTH|SAS|CONNECTION_STRING)(?:_|$)|(?:PASSWORD|SECRET|TOKEN|APIKEY)",
     re.IGNORECASE,
 )
-_INDEXES = re.compile(r"\[[\d,]*\]")
 
 
 class Origin(StrEnum):
@@ -135,7 +135,7 @@ class JobVariables:
         Those of a later layer are stronger; within one, those that say more: an exact name, then the pattern with more
         letters of its own.
         """
-        path = step_path(name)
+        path = without_indices(name)
         return [override for override in self.overrides if fnmatchcase(path, override.pattern)]
 
     @cached_property
@@ -192,11 +192,6 @@ def template_layer(template: Mapping[str, JsonValue]) -> Layer:
     """Give what a template gives steps alone, as a layer."""
     own = _properties(template).get(STEP_VARIABLES, {}).get("default")
     return Layer(origin=Origin.TEMPLATE, variables={STEP_VARIABLES: own})
-
-
-def step_path(name: str) -> str:
-    """Give the path of a step without indexes, as ``prepare.align`` for the call ``prepare[2].align[3]``."""
-    return _INDEXES.sub("", name)
 
 
 def owned(variable: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cwl_prefect.backends.base import Capabilities, JobHandle
-from cwl_prefect.backends.job_variables import JobVariables, StepVariables, packaged_template, step_path
+from cwl_prefect.backends.job_variables import JobVariables, StepVariables, packaged_template
 from cwl_prefect.backends.kubernetes_cluster import Cluster, open_cluster
 from cwl_prefect.backends.kubernetes_images import pinned_digest
 from cwl_prefect.backends.kubernetes_jobs import DRIVER_ANNOTATION, adoptable, create, pods_of, remove
@@ -23,6 +23,7 @@ from cwl_prefect.backends.once import Once
 from cwl_prefect.backends.outcomes import unstarted
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Mount, Reason
+from cwl_prefect.model.names import without_indices
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ class KubernetesBackend:
         return step_manifest(step, defaults, cluster.options, storage=cluster.storage, launcher=cluster.launcher)
 
     def _patterns_of(self, name: str) -> tuple[str, ...]:
-        step = step_path(name)
+        step = without_indices(name)
         if step not in self._steps:
             self._steps[step] = self._variables.for_step(step)
         return self._steps[step].patterns

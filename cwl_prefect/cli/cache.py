@@ -23,13 +23,13 @@ from cwl_prefect.engine.checksums import Checksums, forget_old
 from cwl_prefect.engine.journal import LookedUp, journal_of, read_journal
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.cache import CacheEntry
+from cwl_prefect.model.names import without_indices
 from cwl_prefect.settings import Settings
 
 SHOWN_CALLS = 5
 SHORT_KEY = 12
 _MEBIBYTE = 1024 * 1024
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_INDICES = re.compile(r"\[[\d,]*\]")
 
 
 def show_list(place: str | None, *, step: str | None, limit: int, as_json: bool) -> None:
@@ -146,7 +146,7 @@ def _opened(place: str | None) -> Iterator[tuple[Settings, Store]]:
 
 def _of_step(store: Store, pattern: str | None) -> Iterator[CacheEntry]:
     for _, entry in read_entries(store):
-        names = (entry.tool, _INDICES.sub("", entry.step))
+        names = (entry.tool, without_indices(entry.step))
         if pattern is None or any(fnmatchcase(name, pattern) for name in names):
             yield entry
 
@@ -165,10 +165,10 @@ def _calls(settings: Settings, run: str, step: str) -> list[LookedUp]:
             hint="give the run's name or id as the run printed it, or `last`.",
         )
     latest = {call.call: call for call in read_journal(journals[0])}
-    calls = [call for call in latest.values() if step in (call.call, call.step, _INDICES.sub("", call.step))]
-    wholes = {name for call in latest.values() if call.hit for name in (call.call, _INDICES.sub("", call.step))}
+    calls = [call for call in latest.values() if step in (call.call, call.step, without_indices(call.step))]
+    wholes = {name for call in latest.values() if call.hit for name in (call.call, without_indices(call.step))}
     if not calls and not any(step.startswith(f"{whole}.") for whole in wholes):
-        known = ", ".join(dict.fromkeys(_INDICES.sub("", call.step) for call in latest.values())) or "none"
+        known = ", ".join(dict.fromkeys(without_indices(call.step) for call in latest.values())) or "none"
         raise UsageError(f"the run looked up no step {step}.", hint=f"its steps are: {known}.")
     return calls
 
@@ -179,8 +179,8 @@ def _why(call: LookedUp, entries: list[CacheEntry]) -> str:
     same = next((entry for entry in entries if entry.key.digest == call.key and entry.created_at < call.at), None)
     if same is not None:
         return f"it was cached ({_origin(same)}), but not wanted: refreshed, or expired."
-    step = _INDICES.sub("", call.step).rpartition(".")[2]
-    earlier = [e for e in entries if e.created_at < call.at and _INDICES.sub("", e.step).rpartition(".")[2] == step]
+    step = without_indices(call.step).rpartition(".")[2]
+    earlier = [e for e in entries if e.created_at < call.at and without_indices(e.step).rpartition(".")[2] == step]
     found = nearest(call.parts, earlier)
     if found is None:
         return "no earlier call of the step is in the cache."

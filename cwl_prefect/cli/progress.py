@@ -3,7 +3,6 @@
 Events only change counters, so that thousands of calls cost the run nothing; drawing happens a few times a second.
 """
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
 from cwl_prefect.model.events import Observer, RunEvent, RunStarted, StepEvent, StepEventKind
+from cwl_prefect.model.names import without_indices
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -20,7 +20,6 @@ REFRESHES_PER_SECOND = 4
 LINE_INTERVAL_S = 5.0
 SHOWN_FAILURES = 5
 SHOWN_STEPS = 20
-INDEX = re.compile(r"\[[^\]]*\]")
 
 TROUBLES = frozenset({StepEventKind.FAILED, StepEventKind.RETRYING})
 ENDINGS = frozenset(
@@ -97,7 +96,7 @@ class Tally:
         if isinstance(event, RunStarted):
             self.run = event
             return None
-        name = INDEX.sub("", event.step) if "[" in event.step else event.step
+        name = without_indices(event.step)
         counts = self.steps.get(name)
         if counts is None:
             counts = self.steps[name] = StepCounts(name, self.clock())

@@ -19,11 +19,11 @@ from cwltool.stdfsaccess import StdFsAccess
 
 from cwl_prefect.cwl import javascript
 from cwl_prefect.cwl.collect import Collect, collector
-from cwl_prefect.cwl.documents import has_javascript, requirement
+from cwl_prefect.cwl.documents import has_javascript
 from cwl_prefect.cwl.live import CallPathMapper, DescribedJob, LiveTools, Ontology, call_errors
 from cwl_prefect.errors import InputError, StepError, UnsupportedError
 from cwl_prefect.model.job import BoundCall, DockerImage, EntryKind, Resources, StagedEntry
-from cwl_prefect.model.plan import ProcessClass, ToolPlan
+from cwl_prefect.model.plan import ProcessClass, ToolPlan, requirement
 from cwl_prefect.model.values import CwlObject, as_object
 
 CONTAINER_OUTDIR = "/var/spool/cwl"

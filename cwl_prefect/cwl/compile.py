@@ -13,7 +13,7 @@ from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.workflow import Workflow, WorkflowStep
 from schema_salad.utils import aslist
 
-from cwl_prefect.cwl.documents import as_written, bare_inputs, canonical_process, plain, requirement, short_type
+from cwl_prefect.cwl.documents import as_written, bare_inputs, canonical_process, plain, short_type
 from cwl_prefect.cwl.places import placed
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import (
@@ -33,6 +33,7 @@ from cwl_prefect.model.plan import (
     StepPlan,
     ToolPlan,
     WorkflowPlan,
+    requirement,
 )
 
 FORMAT_RELATIONS = (

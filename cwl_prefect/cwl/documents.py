@@ -111,17 +111,6 @@ def has_javascript(value: Any) -> bool:
     return isinstance(value, Sequence) and any(has_javascript(item) for item in value)
 
 
-def requirement(
-    requirements: Sequence[Mapping[str, Any]], hints: Sequence[Mapping[str, Any]], name: str
-) -> Mapping[str, Any] | None:
-    """Find the requirement of a class that applies: the last one, requirements before hints."""
-    effective: list[Mapping[str, Any]] = [*reversed(requirements), *reversed(hints)]
-    for entry in effective:
-        if entry["class"] == name:
-            return entry
-    return None
-
-
 def _without_directories(value: Any, *, key: str | None) -> Any:
     if isinstance(value, dict):
         return {name: _without_directories(item, key=name) for name, item in value.items()}

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from pydantic import JsonValue
 
 from cwl_prefect.model.overrides import ResourcesOverride, ToolOverride
-from cwl_prefect.model.plan import ProcessClass, StepPlan, ToolPlan, WorkflowPlan
+from cwl_prefect.model.plan import ProcessClass, StepPlan, ToolPlan, WorkflowPlan, requirement
 
 CUDA = "http://commonwl.org/cwltool#CUDARequirement"
 _IMAGE_SOURCES = ("dockerPull", "dockerLoad", "dockerFile", "dockerImport", "dockerImageId")
@@ -69,10 +69,10 @@ def override_tool(tool: ToolPlan, override: ToolOverride) -> ToolPlan:
 
 def _with_image(tool: ToolPlan, image: str) -> ToolPlan:
     name = "DockerRequirement"
-    found = _last(tool.requirements, name) or _last(tool.hints, name) or {}
+    found = _effective(tool, name)
     kept = {key: value for key, value in found.items() if key not in _IMAGE_SOURCES}
     entry: Requirement = {**kept, "class": name, "dockerPull": image}
-    if _last(tool.requirements, name) is None and found:
+    if found and requirement(tool.requirements, (), name) is None:
         return replace(tool, hints=(*tool.hints, entry), image=image)
     return replace(tool, requirements=(*tool.requirements, entry), image=image)
 
@@ -116,9 +116,5 @@ def _literal(value: str) -> str:
     return value.replace("\\$", "\\\\$").replace("$(", "\\$(").replace("${", "\\${")
 
 
-def _effective(tool: ToolPlan, name: str) -> Requirement:
-    return _last(tool.requirements, name) or _last(tool.hints, name) or {}
-
-
-def _last(entries: Sequence[Requirement], name: str) -> Requirement | None:
-    return next((entry for entry in reversed(entries) if entry["class"] == name), None)
+def _effective(tool: ToolPlan, name: str) -> Mapping[str, JsonValue]:
+    return requirement(tool.requirements, tool.hints, name) or {}

@@ -1,17 +1,15 @@
 """How urgent the calls of a step are."""
 
-import re
 from collections.abc import Mapping
 
 from cwl_prefect.engine.turns import Rank
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.callbacks import matches
-from cwl_prefect.model.plan import ToolPlan
+from cwl_prefect.model.names import without_indices
+from cwl_prefect.model.plan import ToolPlan, requirement
 
 PRIORITY = "https://cwl-prefect.io/ns#Priority"
 """Class of the hint, whose field ``priority`` is a whole number."""
-
-_INDEX = re.compile(r"\[[^\]]*\]")
 
 
 class Priorities:
@@ -31,7 +29,7 @@ class Priorities:
         Raises:
             DocumentError: The hint holds no whole number.
         """
-        name = _INDEX.sub("", step) if "[" in step else step
+        name = without_indices(step)
         found = self._known.get((name, tool.digest))
         if found is None:
             found = self._known[name, tool.digest] = Rank(step=name, priority=self._priority(name, tool))
@@ -48,12 +46,10 @@ def hinted_priority(name: str, tool: ToolPlan) -> int:
     Raises:
         DocumentError: It is no whole number.
     """
-    for entry in (*reversed(tool.requirements), *reversed(tool.hints)):
-        if entry["class"] == PRIORITY:
-            priority = entry.get("priority")
-            if not isinstance(priority, int) or isinstance(priority, bool):
-                raise DocumentError(
-                    f"{name}: the Priority hint has {priority!r} as its priority.", hint="give a whole number."
-                )
-            return priority
-    return 0
+    found = requirement(tool.requirements, tool.hints, PRIORITY)
+    if found is None:
+        return 0
+    priority = found.get("priority")
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        raise DocumentError(f"{name}: the Priority hint has {priority!r} as its priority.", hint="give a whole number.")
+    return priority

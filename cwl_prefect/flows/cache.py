@@ -25,8 +25,9 @@ from cwl_prefect.engine.journal import Journal
 from cwl_prefect.engine.key_locks import KeyLocks
 from cwl_prefect.engine.overrides import tool_steps
 from cwl_prefect.errors import UsageError
-from cwl_prefect.flows.cache_keys import CallKeys, without_indices
+from cwl_prefect.flows.cache_keys import CallKeys
 from cwl_prefect.model.cache import CacheEntry, CallKey, StoredFile
+from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, file_objects
 from cwl_prefect.settings import EVERY_STEP, Settings

@@ -1,7 +1,6 @@
 """Make the keys of a run's calls: gather what they are made of, without reading any file twice."""
 
 import asyncio
-import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,14 +14,13 @@ from cwl_prefect.engine.cache_key import call_key
 from cwl_prefect.engine.checksums import Checksums
 from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError
 from cwl_prefect.model.cache import CallKey, ToolIdentity
+from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
 from cwl_prefect.settings import CacheMode, Settings, search_path
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_INDICES = re.compile(r"\[[\d,]*\]")
 
 
 class CallKeys:
@@ -147,11 +145,6 @@ class CallKeys:
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
-
-
-def without_indices(step: str) -> str:
-    """Give the path of a step without the places in scatters around it."""
-    return _INDICES.sub("", step)
 
 
 def _has_directories(values: CwlObject) -> bool:

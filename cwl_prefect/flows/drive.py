@@ -18,12 +18,13 @@ from cwl_prefect.flows.failures import IncompleteError, first_failure, note
 from cwl_prefect.flows.halt import Breaker, Gate, NotStartedError, any_closed
 from cwl_prefect.flows.nested import run_nested
 from cwl_prefect.flows.run import Run
-from cwl_prefect.flows.step import Call, CallWork, call_name, only_declared
+from cwl_prefect.flows.step import Call, CallWork, only_declared
 from cwl_prefect.flows.subworkflow_cache import FoundSubworkflow, SubworkflowCache, SubworkflowCall
 from cwl_prefect.flows.tasks import StepTasks, Tasks, tell_group
 from cwl_prefect.flows.wide import WideScatter, run_groups
 from cwl_prefect.model.events import StepEvent, StepEventKind
 from cwl_prefect.model.job import StepResult
+from cwl_prefect.model.names import call_name
 from cwl_prefect.model.plan import Loop, LoopOutput, ProcessClass, StepId, StepPlan, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, as_object
 from cwl_prefect.settings import OnError

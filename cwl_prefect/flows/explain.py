@@ -36,8 +36,8 @@ from cwl_prefect.flows.pool import (
     on_kubernetes,
     with_overrides,
 )
-from cwl_prefect.flows.step import call_name
 from cwl_prefect.model.job import BoundCall, ContainerJob, EntryKind, Resources, StagedEntry
+from cwl_prefect.model.names import call_name
 from cwl_prefect.model.overrides import ToolOverride
 from cwl_prefect.model.plan import ProcessClass, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject

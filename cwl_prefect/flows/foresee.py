@@ -22,7 +22,8 @@ from cwl_prefect.engine.links import merge
 from cwl_prefect.engine.overrides import tool_steps
 from cwl_prefect.engine.scatter import expand
 from cwl_prefect.errors import CwlPrefectError, UsageError
-from cwl_prefect.flows.step import call_name, only_declared
+from cwl_prefect.flows.step import only_declared
+from cwl_prefect.model.names import call_name
 from cwl_prefect.model.plan import InputPort, Link, StepPlan, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, as_object
 

@@ -38,6 +38,7 @@ from cwl_prefect.model.job import (
     Reason,
     StepResult,
 )
+from cwl_prefect.model.names import call_name
 from cwl_prefect.model.plan import ProcessClass, ToolPlan
 from cwl_prefect.model.values import CwlObject, file_objects
 from cwl_prefect.settings import Keep, Settings, search_path
@@ -59,11 +60,6 @@ class Call:
     def name(self) -> str:
         """Name for people, as ``prepare[2].align[3]``."""
         return call_name(self.step, self.index)
-
-
-def call_name(step: str, index: tuple[int, ...]) -> str:
-    """Write a step path with the place in its scatter, as ``align[0,2]``."""
-    return f"{step}[{','.join(map(str, index))}]" if index else step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

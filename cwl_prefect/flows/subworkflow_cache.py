@@ -24,12 +24,12 @@ from cwl_prefect.engine.overrides import tool_steps
 from cwl_prefect.engine.subworkflow_key import Inside, for_people, structure
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.cache import CallCache, CallPlace, Lookup
-from cwl_prefect.flows.cache_keys import without_indices
 from cwl_prefect.flows.run import Run
-from cwl_prefect.flows.step import SMALL_OUTPUT, call_name
+from cwl_prefect.flows.step import SMALL_OUTPUT
 from cwl_prefect.model.cache import CallKey, ToolIdentity
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.model.job import CallStatus, StepResult
+from cwl_prefect.model.names import call_name, without_indices
 from cwl_prefect.model.plan import ProcessClass, StepId, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects, is_file_object
 from cwl_prefect.settings import Keep

@@ -1,7 +1,6 @@
 """What users want to be called back for, and what they are told."""
 
 import fnmatch
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from typing import TypeAlias
 
 from pydantic import JsonValue
 
-_INDEX = re.compile(r"\[[^\]]*\]")
+from cwl_prefect.model.names import without_indices
 
 
 class Moment(StrEnum):
@@ -141,4 +140,4 @@ def matches(pattern: str, name: str) -> bool:
     if pattern == "*":
         return True
     literal = pattern.replace("[", "[[]")
-    return fnmatch.fnmatchcase(name, literal) or fnmatch.fnmatchcase(_INDEX.sub("", name), literal)
+    return fnmatch.fnmatchcase(name, literal) or fnmatch.fnmatchcase(without_indices(name), literal)

@@ -4,6 +4,7 @@ A plan is JSON all the way down (:func:`encode_plan`, :func:`decode_plan`), so t
 by a deployment and run on another machine. The terms are those of the CWL v1.2 Workflow Description.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -189,6 +190,17 @@ class WorkflowPlan:
 @cache
 def _adapter() -> TypeAdapter[WorkflowPlan]:
     return TypeAdapter(WorkflowPlan)
+
+
+def requirement(
+    requirements: Sequence[Mapping[str, JsonValue]], hints: Sequence[Mapping[str, JsonValue]], name: str
+) -> Mapping[str, JsonValue] | None:
+    """Find the requirement of a class that applies: the last one, requirements before hints.
+
+    CWL Workflow, §Requirements and hints.
+    """
+    every = (*reversed(requirements), *reversed(hints))
+    return next((entry for entry in every if entry["class"] == name), None)
 
 
 def encode_plan(plan: WorkflowPlan, *, indent: int | None = None) -> bytes:

@@ -18,10 +18,10 @@ from cwl_prefect.backends.job_variables import (
     looks_secret,
     owned,
     packaged_template,
-    step_path,
     tool_environment,
 )
 from cwl_prefect.errors import UsageError
+from cwl_prefect.model.names import call_name, without_indices
 
 ORIGINS = (Origin.DEPLOYMENT, Origin.RUN, Origin.SETTING)
 NAMES = st.sampled_from(["networks", "privileged", "labels", "env", "command", "image", "mem_limit", "cpu_limit"])
@@ -92,7 +92,7 @@ class TestAlgebra:
 
     @given(STEPS, st.lists(st.integers(0, 99), min_size=1, max_size=3))
     def test_indexes_make_no_difference(self, step: str, index: list[int]) -> None:
-        assert step_path(".".join(f"{part}[{','.join(map(str, index))}]" for part in step.split("."))) == step
+        assert without_indices(".".join(call_name(part, index) for part in step.split("."))) == step
 
 
 def specificity(pattern: str) -> tuple[bool, int, str]:

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from cwl_prefect.cwl.documents import bare_inputs, canonical_process, plain, requirement, short_type
+from cwl_prefect.cwl.documents import bare_inputs, canonical_process, plain, short_type
+from cwl_prefect.model.plan import requirement
 
 TOOL = {
     "class": "CommandLineTool",

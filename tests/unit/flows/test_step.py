@@ -28,9 +28,10 @@ from cwl_prefect.errors import (
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.hooks import LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Caller, Run, open_run
-from cwl_prefect.flows.step import Call, CallWork, call_name, is_remote, is_small, only_declared
+from cwl_prefect.flows.step import Call, CallWork, is_remote, is_small, only_declared
 from cwl_prefect.model.events import StepEvent, StepEventKind
 from cwl_prefect.model.job import CallStatus, ContainerJob, StepResult
+from cwl_prefect.model.names import call_name
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.settings import Keep, Settings
 

@@ -1,0 +1,15 @@
+"""Names of steps and calls: the path of a step, with the place in its scatter or loop where it has one."""
+
+import re
+
+_INDICES = re.compile(r"\[[\d,]*\]")
+
+
+def call_name(step: str, index: tuple[int, ...]) -> str:
+    """Write a step path with the place in its scatter, as ``align[0,2]``."""
+    return f"{step}[{','.join(map(str, index))}]" if index else step
+
+
+def without_indices(name: str) -> str:
+    """Give the path of a step without places in scatters, as ``prepare.align`` of ``prepare[2].align[0]``."""
+    return _INDICES.sub("", name) if "[" in name else name

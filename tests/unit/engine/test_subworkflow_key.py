@@ -11,27 +11,13 @@ from cwl_prefect.model.plan import (
     InputPort,
     Link,
     OutputPort,
-    ProcessClass,
     Scatter,
     ScatterMethod,
     Source,
     StepId,
     StepPlan,
-    ToolPlan,
-    WorkflowPlan,
 )
-
-TOOL = ToolPlan(
-    digest="",
-    name="tool",
-    process_class=ProcessClass.COMMAND_LINE_TOOL,
-    document={},
-    requirements=(),
-    hints=(),
-    cwl_version="v1.2",
-    inputs=(),
-    outputs=(),
-)
+from tests import plans
 
 
 @st.composite
@@ -44,17 +30,12 @@ def insides(draw: st.DrawFn) -> Inside:
             Link(port=f"in{port}", sources=(Source(step=draw(before), port="x"),))
             for port in range(draw(st.integers(1, 3)))
         )
-        steps.append(StepPlan(id=StepId(f"s{number}"), run=TOOL, links=links, outputs=("x",)))
+        steps.append(plans.step(f"s{number}", *links, outputs=("x",)))
     last = Link(port="o", sources=(Source(step=steps[-1].id, port="x"),))
-    plan = WorkflowPlan(
-        digest="",
-        name="inner",
-        cwl_version="v1.2",
+    plan = plans.workflow(
+        *steps,
         document={"inputs": []},
-        requirements=(),
-        hints=(),
         inputs=(InputPort(id="x", type="string"),),
-        steps=tuple(steps),
         outputs=(OutputPort(id="o", type="string", link=last),),
     )
     return Inside(
@@ -146,7 +127,7 @@ def test_what_a_step_runs_counts_at_any_depth(inside: Inside, data: st.DataObjec
 
 @given(insides())
 def test_a_step_that_no_output_comes_from_counts_since_it_may_fail(inside: Inside):
-    step = StepPlan(id=StepId("check"), run=TOOL, links=(), outputs=())
+    step = plans.step("check", outputs=())
     plan = replace(inside.plan, steps=(*inside.plan.steps, step))
     more = replace(
         inside,

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cwl_prefect.engine.cache_store import DamagedError, Store
 from cwl_prefect.engine.checksums import Checksums
+from cwl_prefect.engine.copying import write_all
 from cwl_prefect.engine.fingerprint import NotReusableError, local_path
 from cwl_prefect.model.cache import ENTRY_FORMAT, CacheEntry, CallKey, StoredFile, StoredLink
 from cwl_prefect.model.values import CwlObject, as_object, map_file_objects
@@ -245,8 +246,10 @@ def _restore_file(file: StoredFile, target: Path, store: Store, checksums: Check
             raise DamagedError(f"{file.path} is damaged")
         mode = 0o755 if file.executable else 0o644
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(file.content)
+        try:
+            write_all(descriptor, file.content)
+        finally:
+            os.close(descriptor)
     checksums.remember(target, target.stat(), file.checksum)
 
 

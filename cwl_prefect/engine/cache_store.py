@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cwl_prefect.engine.checksums import Checksums
-from cwl_prefect.engine.copying import clone, copy_content
+from cwl_prefect.engine.copying import clone, copy_content, write_all
 from cwl_prefect.model.cache import StoredFile
 
 _PARTS = "parts"
@@ -147,7 +147,7 @@ class LocalStore:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             try:
-                _write_all(descriptor, sealed(body))
+                write_all(descriptor, sealed(body))
             finally:
                 os.close(descriptor)
             os.replace(part, f"{directory}/{key}")  # noqa: PTH105
@@ -292,12 +292,6 @@ class LocalStore:
                 status = path.stat()
                 used_at = status.st_mtime if kind == "entries" else max(status.st_mtime, status.st_ctime)
                 yield Kept(name=path.name, size=status.st_size, used_at=used_at)
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
 
 
 def _is_abandoned(part: "os.DirEntry[str]") -> bool:

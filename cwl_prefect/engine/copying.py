@@ -83,3 +83,14 @@ def _copy_directory(source: Path, target: Path, status: os.stat_result, above: f
 def _take_over(target: Path, status: os.stat_result, least: int) -> None:
     target.chmod(stat.S_IMODE(status.st_mode) & 0o777 | least)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write a small content to an open file, without a stream around it.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

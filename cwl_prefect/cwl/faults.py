@@ -18,6 +18,7 @@ _FIELD = re.compile(r"^the '(.+)' field is not valid because$")
 _WRONG_KIND = re.compile(r"is not a valid enum_[0-9a-f]+|Expected class '")
 _OF_ANOTHER_TYPE = (
     re.compile(r"Expected class '.*\.(\w+)' but this is '.*'"),
+    re.compile(r"is not a dict\. Expected an? (\w+) object\."),
     re.compile(r"the value is not (.*)"),
     re.compile(r"value is a \w+,? (?:but )?expected (.*)"),
     re.compile(r".* is not (int|long|float|double|boolean|string)", re.DOTALL),
@@ -225,6 +226,7 @@ _REWORDINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str] | str],
     (re.compile(r"Field '(.*?)' contains undefined reference to '(.*)'"), _undefined),
     (re.compile(r"Field '(.*?)' references unknown identifier '(.*?)', tried .*", re.DOTALL), r"\1: there is no '\2'"),
     (re.compile(r"the value ('.*?') is not a valid enum_[0-9a-f]+, expected (.*)"), r"\1 is none of: \2"),
+    (re.compile(r"Missing '(\w+)' field"), r"missing required field '\1'"),
     (re.compile(r"\"(\w+)\" section is not valid\.?"), r"\1: missing, or neither a list nor a mapping"),
     (re.compile(r"(Workflow contains .*) but (\w+Requirement) not in requirements"), r"\1, but \2 is not required"),
     (re.compile(r"(.*) \(expected ''\)(.*)"), r"\1\2"),

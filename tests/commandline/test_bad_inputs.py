@@ -38,8 +38,12 @@ TOOL = """
         ),
         pytest.param("message: x\nwords: a", ["input words: ", 'found "a"'], id="no-array"),
         pytest.param("message: x\nlevel: middle", ["input level: ", '"middle"'], id="no-symbol-of-an-enum"),
-        pytest.param("message: x\npoint: {x: 1}", ["input point: ", "'y'"], id="missing-field-of-a-record"),
-        pytest.param("message: x\ndata: here.txt", ["input data: ", 'found "here.txt"'], id="text-for-a-file"),
+        pytest.param(
+            "message: x\npoint: {x: 1}", ["input point: missing required field 'y'"], id="missing-field-of-a-record"
+        ),
+        pytest.param(
+            "message: x\ndata: here.txt", ['input data: expected null or File, found "here.txt"'], id="text-for-a-file"
+        ),
         pytest.param(
             "message: x\ndata: {class: File, path: nowhere.txt}",
             ["input data: File ", "/nowhere.txt: no such file"],

@@ -186,6 +186,17 @@ class TestPreparing:
         with pytest.raises(InputError, match=r"flow.*x"):
             prepare(f"{{x: {declared}}}", {"x": value})
 
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            pytest.param("a.txt", 'expected File, found "a.txt"', id="a-text"),
+            pytest.param({"path": "a.txt"}, "missing required field 'class'", id="without-its-class"),
+        ],
+    )
+    def test_what_is_no_file_is_told_in_words_of_cwl(self, prepare, value, said):
+        with pytest.raises(InputError, match=f"input x: {said}"):
+            prepare("{x: File}", {"x": value})
+
     @pytest.mark.parametrize("given", [{}, {"a": None}], ids=["left-out", "null"])
     def test_missing_required_inputs_are_named(self, prepare, given):
         with pytest.raises(InputError, match=r"flow: .*a, b"):

@@ -20,6 +20,7 @@ from cwl_prefect.flows.callbacks import called_back
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.cleanup import cleaned_up
 from cwl_prefect.flows.connected import ConnectedFlow
+from cwl_prefect.flows.console import outlive_readers
 from cwl_prefect.flows.drive import Driver, Scope
 from cwl_prefect.flows.failures import told_by_state
 from cwl_prefect.flows.hooks import reap
@@ -156,6 +157,7 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
     Raises:
         CwlPrefectError: A step failed; what could still be given is with the caller.
     """
+    outlive_readers()
     flow_run = _flow_run()
     run_id, settings = str(flow_run.id), caller.settings
     caller.flow_run_id = run_id

@@ -54,7 +54,7 @@ class Site:
     @contextmanager
     def running(
         self, command: str, *arguments: str, log: Path, more: Mapping[str, str], end: signal.Signals
-    ) -> Iterator[None]:
+    ) -> Iterator["subprocess.Popen[bytes]"]:
         """Have a command that runs until a signal ends it."""
         with log.open("wb") as stream:
             process = subprocess.Popen(
@@ -65,7 +65,7 @@ class Site:
                 stderr=subprocess.STDOUT,
             )
         try:
-            yield
+            yield process
         finally:
             process.send_signal(end)
             try:
@@ -74,11 +74,13 @@ class Site:
                 process.kill()
 
     @contextmanager
-    def worker(self, pool: str) -> Iterator[None]:
+    def worker(self, pool: str) -> Iterator["subprocess.Popen[bytes]"]:
         """Have a worker of a pool."""
         log, more = self.directory / f"worker-{pool}.log", {"PREFECT_WORKER_QUERY_SECONDS": "1"}
-        with self.running("prefect", "worker", "start", "--pool", pool, log=log, more=more, end=signal.SIGTERM):
-            yield
+        with self.running(
+            "prefect", "worker", "start", "--pool", pool, log=log, more=more, end=signal.SIGTERM
+        ) as process:
+            yield process
 
     def deploy(self, document: str, *options: str, pool: str = "here") -> str:
         """Give the deployment's identifier."""

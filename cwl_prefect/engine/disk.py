@@ -1,15 +1,10 @@
 """Room on the disk for workspaces."""
 
 import os
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from cwl_prefect.errors import BackendError
-
-FRESH_S = 1.0
-"""So long one look at the disk is good for."""
 
 _MIB = 1 << 20
 
@@ -24,30 +19,18 @@ def free_mib(directory: Path) -> float | None:
 
 
 class Room:
-    """Room that one run has for its workspaces, looked at once a second however many calls begin.
+    """Room that one run has for its workspaces, looked at for each call: short ones fill a disk within a second.
 
     Args:
         directory: Where workspaces are.
         least_mib: Room that must be left; with 0 nothing is looked at.
         free: Tells how much is free.
-        clock: Tells the time in seconds.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        least_mib: float,
-        *,
-        free: Callable[[Path], float | None] = free_mib,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, directory: Path, least_mib: float, *, free: Callable[[Path], float | None] = free_mib) -> None:
         self._directory = directory
         self._least_mib = least_mib
         self._free = free
-        self._clock = clock
-        self._looked_at = -float("inf")
-        self._found: float | None = None
-        self._lock = threading.Lock()
 
     @property
     def bounded(self) -> bool:
@@ -72,11 +55,7 @@ class Room:
         """Tell how little is free where that is less than must be left, or None."""
         if not self.bounded:
             return None
-        with self._lock:
-            now = self._clock()
-            if now - self._looked_at >= FRESH_S:
-                self._looked_at, self._found = now, self._free(self._directory)
-            found = self._found
+        found = self._free(self._directory)
         if found is None or found >= self._least_mib:
             return None
         return f"{found:.0f} MiB are free in {self._directory}"

@@ -7,24 +7,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from cwl_prefect.engine.disk import FRESH_S, Room
+from cwl_prefect.engine.disk import Room
 from cwl_prefect.errors import BackendError
 
 
 @dataclass
 class Disk:
-    """A disk with so much room, that counts how often it is looked at; and a clock."""
+    """A disk with so much room, that counts how often it is looked at."""
 
     free_mib: float | None = 100.0
     looks: int = 0
-    now: float = 0.0
 
     def free(self, _directory):
         self.looks += 1
         return self.free_mib
 
     def room(self, directory, least_mib=50.0):
-        return Room(directory, least_mib, free=self.free, clock=lambda: self.now)
+        return Room(directory, least_mib, free=self.free)
 
 
 @pytest.fixture
@@ -75,21 +74,11 @@ def test_a_directory_that_is_not_there_is_left_to_who_makes_it(file_system, tmp_
     assert file_system.asked == [tmp_path / "none"]
 
 
-def test_many_calls_look_once(tmp_path, disk):
-    room = disk.room(tmp_path)
-    for _ in range(1000):
-        disk.now += FRESH_S / 2000
-        room.demand()
-    assert disk.looks == 1
-
-
 def test_a_disk_that_fills_up_refuses_calls_until_there_is_room_again(tmp_path, disk):
     room = disk.room(tmp_path)
     room.demand()
     disk.free_mib = 10.0
-    disk.now += FRESH_S
     with pytest.raises(BackendError, match="10 MiB are free"):
         room.demand()
     disk.free_mib = 60.0
-    disk.now += FRESH_S
     room.demand()

@@ -20,7 +20,7 @@ def sequence(*free_mib: float):
     ids=["room for all", "filling up", "filling up again"],
 )
 async def test_want_of_room_is_told_once_each_time(tmp_path, caplog, free, warnings):
-    room = Room(tmp_path, 50, free=sequence(*free), clock=itertools.count().__next__)
+    room = Room(tmp_path, 50, free=sequence(*free))
     with caplog.at_level(logging.WARNING):
         async with watched(room, interval_s=0.001):
             await asyncio.sleep(0.3)

@@ -1,12 +1,12 @@
 """Look at the disk while calls run: they may fill it although there was room when they began."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from cwl_prefect.engine.disk import Room
+from cwl_prefect.flows.alongside import alongside
 
 INTERVAL_S = 5.0
 
@@ -19,13 +19,8 @@ async def watched(room: Room, *, interval_s: float = INTERVAL_S) -> AsyncIterato
     if not room.bounded:
         yield
         return
-    watching = asyncio.create_task(_watch(room, interval_s))
-    try:
+    async with alongside(_watch(room, interval_s)):
         yield
-    finally:
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
 
 
 async def _watch(room: Room, interval_s: float) -> None:

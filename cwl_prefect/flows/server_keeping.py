@@ -5,12 +5,12 @@ would hang at its end, and fail although all its calls succeeded.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from cwl_prefect.errors import ServerError
+from cwl_prefect.flows.alongside import alongside
 from cwl_prefect.flows.server import ApiEndpoint, server_files, start
 from cwl_prefect.flows.server_state import ServerFiles
 from cwl_prefect.settings import Settings
@@ -27,13 +27,8 @@ async def kept(endpoint: ApiEndpoint, settings: Settings, *, interval_s: float =
     if not endpoint.ours:
         yield
         return
-    keeping = asyncio.create_task(_keep(settings, interval_s))
-    try:
+    async with alongside(_keep(settings, interval_s)):
         yield
-    finally:
-        keeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeping
 
 
 async def _keep(settings: Settings, interval_s: float) -> None:

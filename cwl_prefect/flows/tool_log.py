@@ -10,6 +10,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from cwl_prefect.engine.tail import Follower
+from cwl_prefect.flows.alongside import alongside
 
 INTERVAL_S = 2.0
 
@@ -24,13 +25,10 @@ async def followed(path: Path, *, name: str, most: int) -> AsyncIterator[None]:
         most: How many lines are sent in all.
     """
     follower = Follower(path, most=most)
-    following = asyncio.create_task(_follow(follower, name))
     try:
-        yield
+        async with alongside(_follow(follower, name)):
+            yield
     finally:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
         _send(follower.more(ended=True), name)
 
 

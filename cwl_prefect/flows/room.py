@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-from cwl_prefect.engine.disk import Room
+from cwl_prefect.engine.disk import shortage
 from cwl_prefect.flows.alongside import alongside
 
 INTERVAL_S = 5.0
@@ -14,20 +15,26 @@ _logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def watched(room: Room, *, interval_s: float = INTERVAL_S) -> AsyncIterator[None]:
-    """Warn once each time that room runs short, for as long as this is open; calls that run are left alone."""
-    if not room.bounded:
+async def watched(directory: Path, least_mib: float, *, interval_s: float = INTERVAL_S) -> AsyncIterator[None]:
+    """Warn once each time that room runs short, for as long as this is open; calls that run are left alone.
+
+    Args:
+        directory: Where workspaces are.
+        least_mib: Room that must be left; with 0 nothing is looked at.
+        interval_s: Time between two looks.
+    """
+    if least_mib <= 0:
         yield
         return
-    async with alongside(_watch(room, interval_s)):
+    async with alongside(_watch(directory, least_mib, interval_s)):
         yield
 
 
-async def _watch(room: Room, interval_s: float) -> None:
+async def _watch(directory: Path, least_mib: float, interval_s: float) -> None:
     told = False
     while True:
         await asyncio.sleep(interval_s)
-        shortage = await asyncio.to_thread(room.shortage)  # a network file system may let it wait
-        if shortage is not None and not told:
-            _logger.warning("the disk is nearly full: %s. Calls that run go on; the next to begin will fail.", shortage)
-        told = shortage is not None
+        found = await asyncio.to_thread(shortage, directory, least_mib)  # a network file system may let it wait
+        if found is not None and not told:
+            _logger.warning("the disk is nearly full: %s. Calls that run go on; the next to begin will fail.", found)
+        told = found is not None

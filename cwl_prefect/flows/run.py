@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from cwl_prefect.cwl.bind import Binder
-from cwl_prefect.engine.disk import Room
 from cwl_prefect.engine.memory import MemoryRecord
 from cwl_prefect.engine.priority import Priorities
 from cwl_prefect.engine.retry import Retries, RetryPolicy
@@ -95,7 +94,6 @@ class Run:
     scratch: ScratchPool
     retries: Retries
     memory: MemoryRecord
-    room: Room
     again: bool = False  # an earlier driver began this run and was killed, or it failed
     cache: CallCache | None = None
 
@@ -140,7 +138,10 @@ async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIter
         UsageError: The work pool of its steps, or an override for single steps, is wrong.
     """
     with claim(caller.settings.runs, run_id) as claimed:
-        async with _opened(plan, caller, run_id, again=claimed.again) as run, watched(run.room):
+        async with (
+            _opened(plan, caller, run_id, again=claimed.again) as run,
+            watched(run.runs, run.settings.least_free_mib),
+        ):
             yield run
 
 
@@ -172,7 +173,6 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
             scratch=ScratchPool(settings.runs, run_id),
             retries=Retries(RetryPolicy.of(settings, most_ram_mib)),
             memory=MemoryRecord(settings.memory),
-            room=Room(settings.runs, settings.least_free_mib),
             again=again,
             cache=cache,
         )

@@ -10,6 +10,7 @@ from cwl_prefect.backends.base import Backend, JobHandle, execute, finish
 from cwl_prefect.cwl.bind import Bound, Place, collects_quickly
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.diagnose import explain
+from cwl_prefect.engine.disk import demand_room
 from cwl_prefect.engine.identity import identity
 from cwl_prefect.engine.stage import relink, stage
 from cwl_prefect.engine.validate import validate
@@ -291,7 +292,7 @@ def _limited(run: Run, prepared: _Prepared) -> BoundCall:
 
 
 def _stage(run: Run, call: Call, prepared: _Prepared, tries: int) -> ContainerJob:
-    run.room.demand()
+    demand_room(run.runs, run.settings.least_free_mib)
     workspaces.create(prepared.space)
     return stage(
         _limited(run, prepared),

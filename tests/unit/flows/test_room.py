@@ -1,17 +1,23 @@
 import asyncio
 import itertools
 import logging
+import os
+from types import SimpleNamespace
 
 import pytest
 
-from cwl_prefect.engine.disk import Room
 from cwl_prefect.flows.room import watched
 
 
-def sequence(*free_mib: float):
-    """A disk with so much room at one look after another, the last for ever."""
-    looks = itertools.chain(free_mib, itertools.repeat(free_mib[-1]))
-    return lambda _: next(looks)
+@pytest.fixture
+def disk(monkeypatch):
+    """Gives a disk so much room at one look after another, the last for ever."""
+
+    def has(*free_mib: int) -> None:
+        looks = itertools.chain(free_mib, itertools.repeat(free_mib[-1]))
+        monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=next(looks) * 256, f_frsize=4096))
+
+    return has
 
 
 @pytest.mark.parametrize(
@@ -19,10 +25,10 @@ def sequence(*free_mib: float):
     [((100,), 0), ((100, 10), 1), ((10, 100, 10), 2)],
     ids=["room for all", "filling up", "filling up again"],
 )
-async def test_want_of_room_is_told_once_each_time(tmp_path, caplog, free, warnings):
-    room = Room(tmp_path, 50, free=sequence(*free))
+async def test_want_of_room_is_told_once_each_time(tmp_path, caplog, disk, free, warnings):
+    disk(*free)
     with caplog.at_level(logging.WARNING):
-        async with watched(room, interval_s=0.001):
+        async with watched(tmp_path, 50, interval_s=0.001):
             await asyncio.sleep(0.3)
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         "the disk is nearly full"
@@ -31,12 +37,12 @@ async def test_want_of_room_is_told_once_each_time(tmp_path, caplog, free, warni
 
 async def test_nothing_is_watched_where_nothing_is_demanded(tmp_path):
     before = asyncio.all_tasks()
-    async with watched(Room(tmp_path, 0)):
+    async with watched(tmp_path, 0):
         assert asyncio.all_tasks() == before
 
 
 async def test_the_watch_ends_with_the_run(tmp_path):
     before = asyncio.all_tasks()
-    async with watched(Room(tmp_path, 1)):
+    async with watched(tmp_path, 1):
         assert len(asyncio.all_tasks()) == len(before) + 1
     assert asyncio.all_tasks() == before

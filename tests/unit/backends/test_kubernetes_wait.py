@@ -10,20 +10,10 @@ from cwl_prefect.backends import kubernetes_wait
 from cwl_prefect.backends.kubernetes_manifest import KubernetesOptions
 from cwl_prefect.backends.kubernetes_wait import PodWait
 from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
-from cwl_prefect.model.job import PASSING_REASONS, ContainerJob, DockerImage, JobOutcome, Reason
+from cwl_prefect.model.job import PASSING_REASONS, JobOutcome, Reason
+from tests.calls import job
 
-JOB = ContainerJob(
-    job_id="j",
-    name="align",
-    image=DockerImage(pull="x"),
-    command=("x",),
-    env={},
-    mounts=(),
-    workdir="/",
-    stdin=None,
-    stdout=Path("/o"),
-    stderr=Path("/e"),
-)
+JOB = job(Path("/logs"), job_id="j", name="align")
 PREEMPTED = {
     "type": "Normal",
     "reason": "Preempted",

@@ -26,7 +26,7 @@ from cwl_prefect.backends.outcomes import timed_out, unstarted
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 
 _TICK_S = 1.0
-_LOOKS_S = (0.2, 0.5, 1.0, 0.0)  # a Job says that its deadline has passed a moment after its pod is gone
+_LOOKS_S = (0.0, 0.2, 0.5, 1.0)  # a Job says that its deadline has passed a moment after its pod is gone
 _WITHOUT_POD_S = 5.0
 _DYING_S = 30.0  # after its grace, a pod that does not end has no node that would end it
 _NUDGE_ANNOTATION = f"{LABEL_PREFIX}nudged"
@@ -153,13 +153,13 @@ class PodWait:
         if outcome.reason is not Reason.LOST and not stopped:
             return outcome
         for pause_s in _LOOKS_S:
+            await asyncio.sleep(pause_s)
             job = await self._api.job(self._namespace, self._name)
             if job is None:
                 return outcome
             ended = self._deadline(job)
-            if ended is not None:
-                return ended
-            await asyncio.sleep(pause_s)
+            if ended is not None or number(job, "spec", "activeDeadlineSeconds") is None:
+                return ended or outcome
         return outcome
 
     async def _without_pod(self) -> JobOutcome | None:

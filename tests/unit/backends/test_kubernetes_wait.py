@@ -37,13 +37,15 @@ KILLED = {"terminated": {"exitCode": 137, "reason": "Error", "startedAt": "2026-
 
 
 class Api:
-    """Has no Job any more, and some events."""
+    """Says of the Job one thing after another, at last that there is none any more, and has some events."""
 
-    def __init__(self, events: list[dict[str, Any]]) -> None:
+    def __init__(self, events: list[dict[str, Any]], *said: dict[str, Any]) -> None:
         self._events = events
+        self.said = list(said)
 
-    async def job(self, namespace: str, name: str) -> None:
+    async def job(self, namespace: str, name: str) -> dict[str, Any] | None:
         del namespace, name
+        return self.said.pop(0) if self.said else None
 
     async def events(self, namespace: str, uid: str) -> list[dict[str, Any]]:
         assert (namespace, uid) == ("lab", "u1")
@@ -63,8 +65,7 @@ def deleted_pod(state: dict[str, Any], phase: str) -> dict[str, Any]:
     }
 
 
-async def ended(pod: dict[str, Any], events: list[dict[str, Any]], *, gone: bool) -> JobOutcome:
-    api = Api(events)
+async def ended(pod: dict[str, Any], api: Api, *, gone: bool) -> JobOutcome:
     followed = Followed()
     followed.see(pod, deleted=gone)
     watch = PodWatch(api, "lab", "a=b")
@@ -85,7 +86,7 @@ async def ended(pod: dict[str, Any], events: list[dict[str, Any]], *, gone: bool
 async def test_why_a_pod_was_deleted(
     state: dict[str, Any], phase: str, events: list[dict[str, Any]], gone: bool, reason: Reason
 ) -> None:
-    outcome = await ended(deleted_pod(state, phase), events, gone=gone)
+    outcome = await ended(deleted_pod(state, phase), Api(events), gone=gone)
     assert outcome.reason is reason
     assert outcome.reason in PASSING_REASONS  # tried again, as a fault of the machines
     assert all(event["message"] in str(outcome.message) for event in events if event["type"] == "Warning")
@@ -94,6 +95,29 @@ async def test_why_a_pod_was_deleted(
 async def test_a_pod_that_nobody_ends_is_on_a_lost_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kubernetes_wait, "_DYING_S", 0.05)
     monkeypatch.setattr(kubernetes_wait, "_TICK_S", 0.02)
-    outcome = await ended(deleted_pod(RUNNING, "Running"), [NOT_READY, TAINTED], gone=False)
+    outcome = await ended(deleted_pod(RUNNING, "Running"), Api([NOT_READY, TAINTED]), gone=False)
     assert outcome.reason is Reason.NODE_LOST
     assert "Node is not ready" in str(outcome.message)
+
+
+FAILED_IN_TIME = {
+    "type": "Failed",
+    "status": "True",
+    "reason": "DeadlineExceeded",
+    "message": "Job was active longer than specified deadline",
+}
+WITH_DEADLINE = {"spec": {"activeDeadlineSeconds": 3}}
+PASSED = {**WITH_DEADLINE, "status": {"conditions": [FAILED_IN_TIME]}}
+
+
+async def test_a_deadline_counts_that_the_job_tells_after_its_pod_is_gone() -> None:
+    outcome = await ended(deleted_pod(RUNNING, "Running"), Api([], WITH_DEADLINE, PASSED), gone=True)
+    assert outcome.reason is Reason.TIMED_OUT
+    assert outcome.message == "Job was active longer than specified deadline"
+
+
+async def test_a_job_without_a_deadline_is_not_asked_again() -> None:
+    api = Api([], {"spec": {}}, PASSED)
+    outcome = await ended(deleted_pod(RUNNING, "Running"), api, gone=True)
+    assert outcome.reason is Reason.LOST
+    assert api.said == [PASSED]

@@ -141,7 +141,7 @@ class TestFaults(BackendCase):
         self, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
     ) -> None:
         def change(spec: dict) -> None:
-            spec["activeDeadlineSeconds"] = 10
+            spec["activeDeadlineSeconds"] = 3
 
         outcome = await self.run(other_backend(with_template(change)), make_job(("sleep", "120")))
         assert (outcome.reason, outcome.exit_code) == (Reason.TIMED_OUT, None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +48,14 @@ async def reap_run(flow_run_id: str) -> int:
 
     removals = []
     if await asyncio.to_thread(docker_available):
-        removals.append(_attempt("containers", flow_run_id, _remove_containers))
+        removals.append(_attempt("containers", flow_run_id, _remove_containers(flow_run_id)))
     if _may_have_jobs(flow_run_id):
-        removals.append(_attempt("Jobs", flow_run_id, _remove_jobs))
+        removals.append(_attempt("Jobs", flow_run_id, _remove_jobs(flow_run_id, Settings().home)))
     return sum(await asyncio.gather(*removals))
 
 
-async def _attempt(what: str, flow_run_id: str, remove: Callable[[str], Awaitable[int]]) -> int:
-    try:
-        async with asyncio.timeout(REAP_TIMEOUT_S):
-            removed = await remove(flow_run_id)
-    except Exception:
-        _logger.exception("%s of the flow run %s could not be removed", what, flow_run_id)
-        return 0
+async def _attempt(what: str, flow_run_id: str, removal: Awaitable[int]) -> int:
+    removed = await _bounded(f"{what} of the flow run {flow_run_id}", removal)
     if removed:
         _logger.warning("removed %d %s that the flow run %s had left", removed, what, flow_run_id)
     return removed
@@ -76,10 +71,9 @@ async def _remove_containers(flow_run_id: str) -> int:
         await backend.close()
 
 
-async def _remove_jobs(flow_run_id: str, home: Path | None = None) -> int:
+async def _remove_jobs(flow_run_id: str, home: Path) -> int:
     from cwl_prefect.backends import kubernetes_jobs
 
-    home = home or Settings().home
     own, named = own_pod(), kubernetes_marks.noted(home, flow_run_id)
     namespaces = {*([] if own is None else [own[0]]), *([] if named is None else [named])}
     removed = await kubernetes_jobs.reap({LABEL_RUN: flow_run_id}, namespaces)
@@ -97,18 +91,23 @@ async def reap_abandoned(settings: Settings) -> int:
     Those of a driver that was killed are left for a while, so that `runs resume` can take them over. A cluster is asked
     only about runs that noted Jobs there. Bounded in time; a failure is told to the log.
     """
-    removals = (("containers", _remove_abandoned_containers), ("Jobs", _remove_abandoned_jobs))
-    return sum(await asyncio.gather(*(_bounded(what, remove(settings)) for what, remove in removals)))
+    return sum(
+        await asyncio.gather(
+            _bounded("containers that other runs left", _remove_abandoned_containers(settings)),
+            _bounded("Jobs that other runs left", _remove_abandoned_jobs(settings)),
+        )
+    )
 
 
 async def _bounded(what: str, removal: Awaitable[int]) -> int:
+    """Give how many were removed within the time limit; what kept them from being removed is told to the log."""
     try:
         async with asyncio.timeout(REAP_TIMEOUT_S):
             return await removal
     except (CwlPrefectError, TimeoutError) as error:
-        _logger.warning("%s that other runs left could not be removed: %s", what, str(error) or "no answer in time")
+        _logger.warning("%s could not be removed: %s", what, str(error) or "no answer in time")
     except Exception:
-        _logger.exception("%s that other runs left could not be removed", what)
+        _logger.exception("%s could not be removed", what)
     return 0
 
 

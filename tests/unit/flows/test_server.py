@@ -94,7 +94,7 @@ async def test_a_lease_keeps_the_server_from_ending(settings, stand_in):
         assert (await server.status(short)).in_use
         with pytest.raises(ServerError, match="is using"):
             await server.stop(short)
-    await eventually(lambda: not files.server_lives())
+    await eventually(lambda: not files.server_lives(), timeout_s=10)
 
     assert not files.state.exists()
     assert "the server ends" in files.log.read_text()
@@ -106,7 +106,7 @@ async def test_a_server_that_is_killed_is_there_again_at_its_address(settings, s
         killed = int(files.pid.read_text())
         os.kill(killed, signal.SIGKILL)
         await eventually(lambda: not files.server_lives())
-        await eventually(lambda: files.server_lives() and read_state(files) is not None, timeout_s=20)
+        await eventually(lambda: files.server_lives() and read_state(files) is not None)
         again = read_state(files)
         assert (again.api_url, again.pid != killed) == (endpoint.url, True)
         await asyncio.sleep(0.3)

@@ -32,7 +32,7 @@ async def kept(endpoint: ApiEndpoint, settings: Settings, *, interval_s: float =
 
 
 async def _keep(settings: Settings, interval_s: float) -> None:
-    files = server_files(settings)
+    files, told = server_files(settings), False
     while True:
         await asyncio.sleep(interval_s)
         if not _is_killed(files):
@@ -42,8 +42,11 @@ async def _keep(settings: Settings, interval_s: float) -> None:
             continue
         try:
             await start(settings)
+            told = False
         except ServerError as error:
-            _logger.warning("%s", error)
+            if not told:
+                _logger.warning("%s", error)
+            told = True
 
 
 def _is_killed(files: ServerFiles) -> bool:

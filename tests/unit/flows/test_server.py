@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from cwl_prefect.errors import ServerError
-from cwl_prefect.flows import server
+from cwl_prefect.flows import server, server_keeping
 from cwl_prefect.flows.file_lock import try_lock
 from cwl_prefect.flows.server_database import is_known_revision, prepare_database, revision_of
 from cwl_prefect.flows.server_keeping import kept
@@ -111,6 +111,21 @@ async def test_a_server_that_is_killed_is_there_again_at_its_address(settings, s
         assert (again.api_url, again.pid != killed) == (endpoint.url, True)
         await asyncio.sleep(0.3)
         assert read_state(files).pid == again.pid
+
+
+async def test_a_server_that_cannot_start_again_is_told_of_once(settings, stand_in, monkeypatch, caplog):
+    starts = []
+
+    async def start(settings):
+        starts.append(settings)
+        raise ServerError("there is no room for it.")
+
+    monkeypatch.setattr(server_keeping, "start", start)
+    monkeypatch.setattr(server_keeping, "GRACE_S", 0.01)
+    async with server.lease(settings) as endpoint, kept(endpoint, settings, interval_s=0.01):
+        os.kill(int(server.server_files(settings).pid.read_text()), signal.SIGKILL)
+        await eventually(lambda: len(starts) > 2)
+    assert [record.getMessage() for record in caplog.records] == ["there is no room for it."]
 
 
 async def test_a_server_that_is_stopped_stays_so(settings, stand_in):

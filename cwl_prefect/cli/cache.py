@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -24,6 +24,7 @@ from cwl_prefect.engine.journal import LookedUp, journal_of, read_journal
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.cache import CacheEntry
 from cwl_prefect.model.names import without_indices
+from cwl_prefect.model.values import as_object
 from cwl_prefect.settings import Settings
 
 SHOWN_CALLS = 5
@@ -73,7 +74,7 @@ def explain(place: str | None, run: str, step: str) -> None:
         UsageError: There is no such run, or it looked up no such step.
     """
     with _opened(place) as (settings, store):
-        calls = _calls(settings, run, step)
+        calls = _calls(settings, store, run, step)
         if not calls:
             typer.echo(f"{step}: a subworkflow that it is a part of was found as a whole.")
             return
@@ -151,7 +152,7 @@ def _of_step(store: Store, pattern: str | None) -> Iterator[CacheEntry]:
             yield entry
 
 
-def _calls(settings: Settings, run: str, step: str) -> list[LookedUp]:
+def _calls(settings: Settings, store: Store, run: str, step: str) -> list[LookedUp]:
     """Give the latest look-up of each call of a step; none where all were part of subworkflows that were found.
 
     Raises:
@@ -166,11 +167,23 @@ def _calls(settings: Settings, run: str, step: str) -> list[LookedUp]:
         )
     latest = {call.call: call for call in read_journal(journals[0])}
     calls = [call for call in latest.values() if step in (call.call, call.step, without_indices(call.step))]
-    wholes = {name for call in latest.values() if call.hit for name in (call.call, without_indices(call.step))}
-    if not calls and not any(step.startswith(f"{whole}.") for whole in wholes):
+    if not calls and not _is_inside_whole(step, latest.values(), store):
         known = ", ".join(dict.fromkeys(without_indices(call.step) for call in latest.values())) or "none"
         raise UsageError(f"the run looked up no step {step}.", hint=f"its steps are: {known}.")
     return calls
+
+
+def _is_inside_whole(step: str, calls: Iterable[LookedUp], store: Store) -> bool:
+    """Tell whether a step is a part of a subworkflow that was found; the cache still knows the parts of each."""
+    paths = {call.key: without_indices(call.step) for call in calls if call.hit}
+    parts = (
+        f"{paths[entry.key.digest]}.{part.removeprefix('step ')}."
+        for _, entry in read_entries(store)
+        if entry.key.digest in paths
+        for part in as_object(entry.key.parts.get("tool") or {})
+        if part.startswith("step ")
+    )
+    return any(f"{without_indices(step)}.".startswith(part) for part in parts)
 
 
 def _why(call: LookedUp, entries: list[CacheEntry]) -> str:

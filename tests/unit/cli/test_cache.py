@@ -14,6 +14,7 @@ from cwl_prefect.engine.cache_store import LocalStore
 from cwl_prefect.engine.checksums import Checksums
 from cwl_prefect.engine.journal import Journal
 from cwl_prefect.model.cache import CacheEntry, CallKey
+from cwl_prefect.model.values import CwlObject
 
 RUN = "0123-run"
 
@@ -30,9 +31,15 @@ def store(home: Path) -> LocalStore:
 
 
 def keep(
-    store: LocalStore, digest: str, *, step: str = "prepare[1].align", created_at: float = 1e9, **parts
+    store: LocalStore,
+    digest: str,
+    *,
+    step: str = "prepare[1].align",
+    created_at: float = 1e9,
+    tool: CwlObject | None = None,
+    **inputs,
 ) -> CallKey:
-    key = CallKey(digest=digest, parts={"inputs": parts})
+    key = CallKey(digest=digest, parts={"inputs": inputs} if tool is None else {"inputs": inputs, "tool": tool})
     entry = CacheEntry(
         key=key,
         step=step,
@@ -44,6 +51,11 @@ def keep(
     )
     store.write_entry(digest, encode_entry(entry))
     return key
+
+
+def keep_subworkflow(store: LocalStore) -> CallKey:
+    """Keep one call of a subworkflow with the steps `first` and `inner`."""
+    return keep(store, "whole", tool={"step first": "a", "step inner": "b", "inputs": "c", "outputs": "d"})
 
 
 def run(*arguments: str, code: int = 0, given: str | None = None) -> str:
@@ -130,6 +142,19 @@ class TestExplain:
         journal.refused("align[1].sort", "align[1].sort", "x")
         journal.close()
         assert "its steps are: align.sort" in run("explain", "last", "nope", code=2)
+
+    @pytest.mark.parametrize("step", ["pair.first", "pair[1].first", "pair[1].inner[0].deep"])
+    def test_a_step_of_a_subworkflow_that_was_found(self, store: LocalStore, journal: Journal, step: str):
+        journal.found("pair", "pair[1]", keep_subworkflow(store))
+        journal.close()
+        assert "was found as a whole" in run("explain", "last", step)
+
+    @pytest.mark.parametrize("step", ["pair.nope", "pair.firs", "align.first"])
+    def test_a_step_that_nothing_found_has(self, store: LocalStore, journal: Journal, step: str):
+        journal.found("pair", "pair[1]", keep_subworkflow(store))
+        journal.found("align", "align", keep(store, "tool-key"))
+        journal.close()
+        assert "its steps are: pair, align" in run("explain", "last", step, code=2)
 
 
 def test_verify_exits_with_1_where_something_was_damaged(store: LocalStore, home: Path):

@@ -15,7 +15,7 @@ from cwl_prefect.backends.job_variables import Layer, Origin
 from cwl_prefect.backends.provenance import FieldPath
 from cwl_prefect.cli.deploy import job_variables
 from cwl_prefect.cli.failures import settings_with
-from cwl_prefect.cli.run import RunRequest, Work, prepare, read_overrides
+from cwl_prefect.cli.run import Work, prepare, read_overrides
 from cwl_prefect.deploy.connection import Connection, connected
 from cwl_prefect.engine.overrides import tool_steps
 from cwl_prefect.errors import UsageError
@@ -49,7 +49,7 @@ def explain(request: ExplainRequest) -> None:
     """
     given = None if request.step_overrides is None else read_overrides(request.step_overrides)
     settings = settings_with({**request.overrides, "step_overrides": given})
-    work = prepare(RunRequest(arguments=request.arguments, overrides={}), settings)
+    work = prepare(request.arguments, settings, None)
     explanation = asyncio.run(_explained(request, work))
     described = _json_text(explanation) if request.as_json else yaml_text(explanation)
     typer.echo(described, nl=False)

@@ -48,8 +48,6 @@ class Work:
     job_order: CwlObject
     settings: Settings
     outdir: Path
-    name: str | None = None
-    tags: tuple[str, ...] = ()
 
 
 def run_document(request: RunRequest) -> int:
@@ -64,8 +62,9 @@ def run_document(request: RunRequest) -> int:
         settings = settings_with(_checked(request.overrides))
         if request.batch:
             return run_batch(batch_of(request, settings), results)
-        work = prepare(request, settings)
-        result = execute(work, quiet=request.quiet, verbose=request.verbose)
+        work = prepare(request.arguments, settings, request.outdir)
+        _warn_of_taken(work, request)
+        result = execute(work, request)
         return report(result, results)
 
 
@@ -108,7 +107,7 @@ def check_naming(name: str | None, tags: Sequence[str]) -> None:
             raise UsageError(f"{option}: {text!r} is no name.", hint="give a line of text.")
 
 
-def prepare(request: RunRequest, settings: Settings) -> Work:
+def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None) -> Work:
     """Load the document and read its inputs.
 
     Raises:
@@ -116,7 +115,7 @@ def prepare(request: RunRequest, settings: Settings) -> Work:
         DocumentError: The document is not valid CWL.
         InputError: The job order cannot be read.
     """
-    document, rest = _document_and_rest(request.arguments)
+    document, rest = _document_and_rest(arguments)
     tool = api.document_of(document) if _may_be_job_order(document) else None
     plan = api.load_plan(tool or document, settings=settings)
     given = parse_input_arguments(plan.inputs, rest)
@@ -129,15 +128,11 @@ def prepare(request: RunRequest, settings: Settings) -> Work:
     if not api.OVERRIDES.isdisjoint(job_order):
         plan = api.load_plan(tool or document, job_order=job_order, settings=settings)
     warn_of_unknown(plan, job_order, source or "")
-    job_order = {**job_order, **given.values}
-    _warn_of_taken(plan, job_order, request)
     return Work(
         plan=plan,
-        job_order=job_order,
+        job_order={**job_order, **given.values},
         settings=settings,
-        outdir=(request.outdir or Path()).absolute(),
-        name=request.name,
-        tags=request.tags,
+        outdir=(outdir or Path()).absolute(),
     )
 
 
@@ -148,24 +143,24 @@ def warn_of_unknown(plan: WorkflowPlan, job_order: CwlObject, source: str) -> No
         complain(f"Warning: {source}: there is no input {key!r}; it is ignored.{meant}")
 
 
-def _warn_of_taken(plan: WorkflowPlan, job_order: CwlObject, request: RunRequest) -> None:
+def _warn_of_taken(work: Work, request: RunRequest) -> None:
     """Tell of inputs that may have been meant by an option."""
     taken = {"name": request.name is not None, "tag": bool(request.tags)}
-    for port in plan.inputs:
-        if taken.get(port.id) and port.id not in job_order:
+    for port in work.plan.inputs:
+        if taken.get(port.id) and port.id not in work.job_order:
             complain(
                 f"Warning: --{port.id} is of the flow run; the input {port.id!r} is given after a lone `--`, as in "
                 f"`-- --{port.id} VALUE`."
             )
 
 
-def execute(work: Work, *, quiet: bool, verbose: bool) -> api.RunResult:
-    """Run what was prepared, with its progress shown.
+def execute(work: Work, request: RunRequest) -> api.RunResult:
+    """Run what was prepared, as it was asked for, with its progress shown.
 
     Raises:
         CwlPrefectError: It could not be run at all, or was stopped.
     """
-    with shown_progress(quiet=quiet, verbose=verbose) as observer:
+    with shown_progress(quiet=request.quiet, verbose=request.verbose) as observer:
 
         async def run() -> api.RunResult:
             """Run what was prepared, watched by the progress display."""
@@ -175,8 +170,8 @@ def execute(work: Work, *, quiet: bool, verbose: bool) -> api.RunResult:
                 settings=work.settings,
                 outdir=work.outdir,
                 observer=observer,
-                name=work.name,
-                tags=work.tags,
+                name=request.name,
+                tags=request.tags,
             )
 
         return run_interruptibly(run)

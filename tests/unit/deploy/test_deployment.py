@@ -37,7 +37,7 @@ def refusal(of: SimpleNamespace, **more: object) -> str:
     try:
         deployment._demand_image(of, request(**more))
     except UsageError as error:
-        return f"{error}\n{error.hint}"
+        return str(error)
     return ""
 
 

@@ -15,25 +15,24 @@ _logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def watched(directory: Path, least_mib: float, *, interval_s: float = INTERVAL_S) -> AsyncIterator[None]:
+async def watched(directory: Path, least_mib: float) -> AsyncIterator[None]:
     """Warn once each time that room runs short, for as long as this is open; calls that run are left alone.
 
     Args:
         directory: Where workspaces are.
         least_mib: Room that must be left; with 0 nothing is looked at.
-        interval_s: Time between two looks.
     """
     if least_mib <= 0:
         yield
         return
-    async with alongside(_watch(directory, least_mib, interval_s)):
+    async with alongside(_watch(directory, least_mib)):
         yield
 
 
-async def _watch(directory: Path, least_mib: float, interval_s: float) -> None:
+async def _watch(directory: Path, least_mib: float) -> None:
     told = False
     while True:
-        await asyncio.sleep(interval_s)
+        await asyncio.sleep(INTERVAL_S)
         found = await asyncio.to_thread(shortage, directory, least_mib)  # a network file system may let it wait
         if found is not None and not told:
             _logger.warning("the disk is nearly full: %s. Calls that run go on; the next to begin will fail.", found)

@@ -22,19 +22,19 @@ _logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def kept(endpoint: ApiEndpoint, settings: Settings, *, interval_s: float = INTERVAL_S) -> AsyncIterator[None]:
+async def kept(endpoint: ApiEndpoint, settings: Settings) -> AsyncIterator[None]:
     """Have the local server at its address for as long as this is open, unless somebody stops it."""
     if not endpoint.ours:
         yield
         return
-    async with alongside(_keep(settings, interval_s)):
+    async with alongside(_keep(settings)):
         yield
 
 
-async def _keep(settings: Settings, interval_s: float) -> None:
+async def _keep(settings: Settings) -> None:
     files, told = server_files(settings), False
     while True:
-        await asyncio.sleep(interval_s)
+        await asyncio.sleep(INTERVAL_S)
         if not _is_killed(files):
             continue
         await asyncio.sleep(GRACE_S)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cwl_prefect.flows import room
 from cwl_prefect.flows.room import watched
 
 
@@ -25,10 +26,11 @@ def disk(monkeypatch):
     [((100,), 0), ((100, 10), 1), ((10, 100, 10), 2)],
     ids=["room for all", "filling up", "filling up again"],
 )
-async def test_want_of_room_is_told_once_each_time(tmp_path, caplog, disk, free, warnings):
+async def test_want_of_room_is_told_once_each_time(tmp_path, caplog, disk, monkeypatch, free, warnings):
     disk(*free)
+    monkeypatch.setattr(room, "INTERVAL_S", 0.001)
     with caplog.at_level(logging.WARNING):
-        async with watched(tmp_path, 50, interval_s=0.001):
+        async with watched(tmp_path, 50):
             await asyncio.sleep(0.3)
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         "the disk is nearly full"

@@ -100,8 +100,9 @@ async def test_a_lease_keeps_the_server_from_ending(settings, stand_in):
     assert "the server ends" in files.log.read_text()
 
 
-async def test_a_server_that_is_killed_is_there_again_at_its_address(settings, stand_in):
-    async with server.lease(settings) as endpoint, kept(endpoint, settings, interval_s=0.05):
+async def test_a_server_that_is_killed_is_there_again_at_its_address(settings, stand_in, monkeypatch):
+    monkeypatch.setattr(server_keeping, "INTERVAL_S", 0.05)
+    async with server.lease(settings) as endpoint, kept(endpoint, settings):
         files = server.server_files(settings)
         killed = int(files.pid.read_text())
         os.kill(killed, signal.SIGKILL)
@@ -121,15 +122,17 @@ async def test_a_server_that_cannot_start_again_is_told_of_once(settings, stand_
         raise ServerError("there is no room for it.")
 
     monkeypatch.setattr(server_keeping, "start", start)
+    monkeypatch.setattr(server_keeping, "INTERVAL_S", 0.01)
     monkeypatch.setattr(server_keeping, "GRACE_S", 0.01)
-    async with server.lease(settings) as endpoint, kept(endpoint, settings, interval_s=0.01):
+    async with server.lease(settings) as endpoint, kept(endpoint, settings):
         os.kill(int(server.server_files(settings).pid.read_text()), signal.SIGKILL)
         await eventually(lambda: len(starts) > 2)
     assert [record.getMessage() for record in caplog.records] == ["there is no room for it."]
 
 
-async def test_a_server_that_is_stopped_stays_so(settings, stand_in):
-    async with server.lease(settings) as endpoint, kept(endpoint, settings, interval_s=0.02):
+async def test_a_server_that_is_stopped_stays_so(settings, stand_in, monkeypatch):
+    monkeypatch.setattr(server_keeping, "INTERVAL_S", 0.02)
+    async with server.lease(settings) as endpoint, kept(endpoint, settings):
         assert await server.stop(settings, force=True)
         await asyncio.sleep(1.0)
         assert not (await server.status(settings)).running

@@ -104,8 +104,11 @@ class PodWait:
         return max(0.0, self._started_s + self._job.timeout_s - time.monotonic())
 
     async def _with_pod(self, pod: KubernetesObject) -> JobOutcome | None:
-        if self._followed.deleted or self._does_not_end(pod):
-            return await self._told(pod, await self._explained(pod, outcome_of_deleted(pod, self._job)))
+        stays = self._does_not_end(pod)
+        if self._followed.deleted or stays:
+            ended = await self._told(pod, await self._explained(pod, outcome_of_deleted(pod, self._job)))
+            lost = stays and ended.reason is Reason.LOST  # whoever deleted it, only its node could have ended it
+            return replace(ended, reason=Reason.NODE_LOST) if lost else ended
         outcome = outcome_of(pod, self._job)
         if outcome is not None:
             return await self._told(pod, await self._explained(pod, outcome))
@@ -118,7 +121,7 @@ class PodWait:
 
     def _does_not_end(self, pod: KubernetesObject) -> bool:
         """Tell whether a pod that is deleted has stayed for too long, as one on a node that went away does."""
-        if not text(pod, "metadata", "deletionTimestamp"):
+        if self._followed.deleted or not text(pod, "metadata", "deletionTimestamp"):
             return False
         now_s = time.monotonic()
         self._dying_s = self._dying_s or now_s

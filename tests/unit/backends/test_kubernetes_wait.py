@@ -92,12 +92,15 @@ async def test_why_a_pod_was_deleted(
     assert all(event["message"] in str(outcome.message) for event in events if event["type"] == "Warning")
 
 
-async def test_a_pod_that_nobody_ends_is_on_a_lost_node(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("events", [[NOT_READY, TAINTED], []], ids=["told by events", "without events"])
+async def test_a_pod_that_nobody_ends_is_on_a_lost_node(
+    monkeypatch: pytest.MonkeyPatch, events: list[dict[str, Any]]
+) -> None:
     monkeypatch.setattr(kubernetes_wait, "_DYING_S", 0.05)
     monkeypatch.setattr(kubernetes_wait, "_TICK_S", 0.02)
-    outcome = await ended(deleted_pod(RUNNING, "Running"), Api([NOT_READY, TAINTED]), gone=False)
+    outcome = await ended(deleted_pod(RUNNING, "Running"), Api(events), gone=False)
     assert outcome.reason is Reason.NODE_LOST
-    assert "Node is not ready" in str(outcome.message)
+    assert ("Node is not ready" in str(outcome.message)) is bool(events)
 
 
 FAILED_IN_TIME = {

@@ -88,6 +88,10 @@ class Backend(Protocol):
         ...
 
 
+class UnidentifiedError(Exception):
+    """What a tool would run in cannot be told; the text says why."""
+
+
 @runtime_checkable
 class Identifying(Protocol):
     """A backend whose calls may be cached, because it can tell what they run in."""
@@ -103,8 +107,23 @@ class Identifying(Protocol):
             None where it cannot be told; such calls are not cached.
 
         Raises:
+            UnidentifiedError: It cannot be told, and there is something to say about it.
             ImageError: The image cannot be had.
             BackendError: The engine does not answer.
+        """
+        ...
+
+
+@runtime_checkable
+class Confirming(Protocol):
+    """A backend that only the end of a call tells whether it ran in what was identified."""
+
+    async def doubt(self, image: DockerImage, outcome: JobOutcome) -> str | None:
+        """Tell why a call did not surely run in what :meth:`Identifying.identify` told; None where it did.
+
+        Args:
+            image: The image that the call asked for.
+            outcome: How the call ended.
         """
         ...
 

@@ -112,6 +112,13 @@ class DockerEngine:
         with engine_errors(f"look for image {name}"):
             return self._client.images.get(name).id
 
+    def image_digests(self, name: str) -> frozenset[str]:
+        """Give all digests that name an image that is here: its own, and those that registries know it by."""
+        with engine_errors(f"look at image {name}"):
+            image = self._client.images.get(name)
+        known = (str(reference).rpartition("@")[2] for reference in image.attrs.get("RepoDigests") or ())
+        return frozenset(filter(None, (image.id, *known)))
+
     def entry_point(self, name: str) -> tuple[str, ...]:
         """Give the words that an image here puts before every command."""
         with engine_errors(f"look at image {name}"):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from cwl_prefect.backends.base import Capabilities, JobHandle
 from cwl_prefect.backends.job_variables import JobVariables, StepVariables, packaged_template
 from cwl_prefect.backends.kubernetes_cluster import Cluster, open_cluster
-from cwl_prefect.backends.kubernetes_images import pinned_digest
 from cwl_prefect.backends.kubernetes_jobs import DRIVER_ANNOTATION, adoptable, create, pods_of, remove
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, StepPod, kubernetes_defaults, step_manifest
 from cwl_prefect.backends.kubernetes_marks import forget, note
@@ -93,18 +92,24 @@ class KubernetesBackend:
         return await self._cluster.get(None)
 
     async def identify(self, image: DockerImage | None, *, step: str) -> str | None:
-        """Tell an image that is named by its digest, and the environment that the platform gives to the step.
+        """Tell the digest of an image, resolved by its registry, and what the platform gives to the step.
 
-        What a node has under a mere tag cannot be known from here: such calls are not cached.
+        What a node has under a tag shows only when the call has run: see :meth:`doubt`.
 
         Raises:
+            UnidentifiedError: No registry tells the digest.
             BackendError: No cluster is configured or answers.
         """
-        pinned = None if image is None else pinned_digest(image)
-        if pinned is None:
+        if image is None:
             return None
+        digest = await (await self.cluster()).digests.identify(image)
         merged = await self._merged.get(self._patterns_of(step))
-        return f"{pinned} with environment {merged.environment_digest}"
+        processor = f" on {merged.architecture}" if merged.architecture else ""
+        return f"{digest} with environment {merged.environment_digest}{processor}"
+
+    async def doubt(self, image: DockerImage, outcome: JobOutcome) -> str | None:
+        """Tell why a call did not surely run in the image that was identified; None where it did."""
+        return await (await self.cluster()).digests.doubt(image, outcome.image)
 
     async def start(self, job: ContainerJob) -> JobHandle:
         """Create a job's Job, or take over the one that is there.
@@ -177,7 +182,9 @@ class KubernetesBackend:
                     watch=running.watch,
                     followed=running.followed,
                 )
-                running.outcome = await running.wait.outcome()
+                outcome = await running.wait.outcome()
+                image = await cluster.digests.ran(running.job, running.followed.pod)
+                running.outcome = replace(outcome, image=image)
                 cluster.launcher.ended(handle.reference)
                 if running.outcome.reason in (Reason.TIMED_OUT, Reason.UNSCHEDULABLE, Reason.NODE_LOST):
                     await remove(cluster.api, cluster.defaults.namespace, handle.reference)
@@ -209,7 +216,7 @@ class KubernetesBackend:
         if cluster is not None:
             handles = [JobHandle(job=item.job, reference=name) for name, item in self._running.items()]
             problems = await asyncio.gather(*map(self.delete, handles), return_exceptions=True)
-            await asyncio.gather(*(watch.close() for watch in self._watches.values()))
+            await asyncio.gather(*(watch.close() for watch in self._watches.values()), cluster.registries.close())
             await cluster.imports.remove()
             await cluster.api.close()
         for problem in problems:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from cwl_prefect.backends.job_variables import JobVariables
 from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
+from cwl_prefect.backends.kubernetes_digests import ImageDigests
 from cwl_prefect.backends.kubernetes_images import StepImages, inspect_here, logins, registry_lookup
 from cwl_prefect.backends.kubernetes_launcher import Launcher
 from cwl_prefect.backends.kubernetes_links import Links
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, KubernetesOptions, kubernetes_defaults
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, parts, text
+from cwl_prefect.backends.kubernetes_registry import Registries
 from cwl_prefect.backends.kubernetes_storage import Imports, Storage, demand_storage, mounted_storage, stated_storage
 from cwl_prefect.errors import BackendError
 from cwl_prefect.settings import Settings, own_pod
@@ -33,6 +35,8 @@ class Cluster:
     links: Links
     launcher: Launcher
     images: StepImages
+    registries: Registries
+    digests: ImageDigests
     owner: KubernetesObject | None = None
 
 
@@ -60,6 +64,8 @@ async def open_cluster(
     except BaseException:
         await api.close()
         raise
+    registries = Registries(logins(secrets))
+    images = StepImages(inspect_here, registry_lookup(registries))
     return Cluster(
         api=api,
         defaults=defaults,
@@ -68,7 +74,9 @@ async def open_cluster(
         imports=Imports(storage),
         links=Links(storage),
         launcher=Launcher(storage, settings.kubernetes_helper_image),
-        images=StepImages(inspect_here, registry_lookup(logins(secrets))),
+        images=images,
+        registries=registries,
+        digests=ImageDigests(registries, images),
         owner=_owner(own, defaults.namespace),
     )
 

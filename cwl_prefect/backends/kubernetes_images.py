@@ -9,13 +9,13 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cwl_prefect.backends.images import Images
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, text
-from cwl_prefect.backends.kubernetes_registry import Login, registry_entry_point
+from cwl_prefect.backends.kubernetes_registry import Described, Login, Registries, RegistryError
 from cwl_prefect.backends.once import Once
 from cwl_prefect.errors import BackendError, ImageError
 from cwl_prefect.model.job import DockerImage
@@ -28,16 +28,23 @@ logger = logging.getLogger(__name__)
 Inspect = Callable[[DockerImage], "StepImage | None"]
 """Looks an image up in the Docker engine of this machine; blocks; None where there is no engine or no such image."""
 
-Lookup = Callable[[str], Awaitable[tuple[str, ...] | None]]
-"""Gives an image's entry point from its registry, or None where that tells nothing."""
+Lookup = Callable[[str], Awaitable[Described | None]]
+"""Describes an image from its registry; None where that tells nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepImage:
-    """An image as a pod names it, and the words that come before the command."""
+    """An image as a pod names it, and the words that come before the command.
+
+    Attributes:
+        name: Its name.
+        entry_point: The words.
+        digests: All that are known to name the very image that the words were read from.
+    """
 
     name: str
     entry_point: tuple[str, ...] = ()
+    digests: frozenset[str] = frozenset()
 
 
 def pinned_digest(image: DockerImage) -> str | None:
@@ -80,7 +87,8 @@ class StepImages:
         found = await self._lookup(name)
         if found is None:
             logger.warning("the entry point of %s cannot be found; its commands run without one", name)
-        return StepImage(name=name, entry_point=found or ())
+            return StepImage(name=name)
+        return StepImage(name=name, entry_point=found.entry_point, digests=found.digests)
 
 
 def inspect_here(image: DockerImage) -> StepImage | None:
@@ -99,7 +107,9 @@ def inspect_here(image: DockerImage) -> StepImage | None:
         return None
     try:
         name = _name_here(engine, image)
-        return None if name is None else StepImage(name=name, entry_point=engine.entry_point(name))
+        if name is None:
+            return None
+        return StepImage(name=name, entry_point=engine.entry_point(name), digests=engine.image_digests(name))
     finally:
         engine.close()
 
@@ -133,11 +143,10 @@ def logins(secrets: Iterable[KubernetesObject]) -> dict[str, Login]:
             continue
         try:
             config = cast("KubernetesObject", json.loads(base64.b64decode(encoded)))
+            entries = part(config, "auths").items()
+            found |= {_host(address): _login(entry) for address, entry in entries if isinstance(entry, dict)}
         except ValueError:
             continue
-        for address, entry in part(config, "auths").items():
-            if isinstance(entry, dict):
-                found[_host(address)] = _login(entry)
     return found
 
 
@@ -152,11 +161,14 @@ def _host(address: str) -> str:
     return address.removeprefix("https://").removeprefix("http://").partition("/")[0]
 
 
-def registry_lookup(credentials: Mapping[str, Login]) -> Lookup:
-    """Give what finds entry points in registries with these credentials."""
+def registry_lookup(registries: Registries) -> Lookup:
+    """Give what describes images from their registries."""
 
-    async def lookup(name: str) -> tuple[str, ...] | None:
-        """Give the entry point that an image's registry states; None where it cannot be found."""
-        return await registry_entry_point(name, credentials)
+    async def lookup(name: str) -> Described | None:
+        """Describe an image; None where its registry does not."""
+        try:
+            return await registries.described(name)
+        except RegistryError:
+            return None
 
     return lookup

@@ -79,6 +79,11 @@ def launched(command: Sequence[str], streams: Streams) -> list[str]:
     return [program, "sh", "-c", _SCRIPT, "launcher", streams.stdin, streams.stdout, streams.stderr, *command]
 
 
+def launched_command(words: Sequence[str]) -> list[str]:
+    """Give the command that a command line of :func:`launched` runs."""
+    return list(words[8:])
+
+
 class Launcher:
     """Sees to it that the program is on the volume.
 

@@ -60,6 +60,14 @@ class KubernetesDefaults:
         content = json.dumps([dict(self.env), declared], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
+    @property
+    def architecture(self) -> str:
+        """Kind of processor that the pod's node selector names, empty where it names none.
+
+        The digest of an image for several kinds stands for all of them.
+        """
+        return text(self.manifest, "spec", "template", "spec", "nodeSelector", "kubernetes.io/arch")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubernetesOptions:

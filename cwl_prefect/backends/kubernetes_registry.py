@@ -1,22 +1,58 @@
-"""Reading an image's entry point from its registry (OCI Distribution Specification, §Pulling manifests)."""
+"""What registries tell about images: digests and entry points (OCI Distribution Specification, §Pulling manifests).
 
+Nothing is pulled. A request for a digest has no body, so that registries which count pulls do not count it.
+"""
+
+import asyncio
+import hashlib
+import ipaddress
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, parts, text
 
 if TYPE_CHECKING:
     import httpx
 
+T = TypeVar("T")
+
+PATIENCE_S = 5.0
+"""Seconds after which a registry counts as out of reach, where calls can do without its answer."""
+
+_LONG_PATIENCE_S = 10.0  # where they cannot
+
 _HUB = "registry-1.docker.io"
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", _HUB})
-_TIMEOUT_S = 10.0
-_MANIFESTS = (
-    "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
-    "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json"
+_MANIFESTS = frozenset(
+    {
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    }
 )
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_NO_PROXY: Final = ("all://localhost", "all://127.0.0.1", "all://[::1]")  # as engines have it
+
+
+class RegistryError(Exception):
+    """A registry does not tell what was asked; the text says why.
+
+    Args:
+        message: Why.
+        hint: What to do about it.
+    """
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class _SilentError(RegistryError):
+    """A registry does not answer in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +72,20 @@ class ImageName:
     reference: str  # tag or digest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """An image as its registry describes it.
+
+    Attributes:
+        entry_point: Words before every command.
+        digests: All that are known to name this image: of its index, of the manifest of each platform, of the
+            configuration.
+    """
+
+    entry_point: tuple[str, ...]
+    digests: frozenset[str]
+
+
 def parse_name(name: str) -> ImageName:
     """Take an image name apart, as Docker does: no registry is Docker Hub, no tag is ``latest``."""
     first, separator, rest = name.partition("/")
@@ -53,78 +103,236 @@ def parse_name(name: str) -> ImageName:
     return ImageName(registry=registry, repository=repository, reference=digest if at else tag)
 
 
-async def registry_entry_point(
-    name: str, logins: Mapping[str, Login], *, client: "httpx.AsyncClient | None" = None
-) -> tuple[str, ...] | None:
-    """Give an image's entry point, empty where it has none; None where the registry does not tell.
+class Registries:
+    """Asks registries about images; each question is bounded in time.
 
     Args:
-        name: The image.
         logins: Credentials by registry.
-        client: Makes the requests; a new one where none is given.
+        transport: Makes the requests; None: the network.
+        patience_s: Bound of a question for a digest.
     """
-    import httpx
 
-    image = parse_name(name)
-    login = logins.get(image.registry) or next((logins[hub] for hub in _HUB_NAMES & logins.keys()), None)
-    try:
-        async with client or httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=True) as opened:
-            return await _entry_point(_Registry(opened, image, login), image.reference)
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return None
+    def __init__(
+        self,
+        logins: Mapping[str, Login],
+        *,
+        transport: "httpx.AsyncBaseTransport | None" = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._logins = logins
+        self._transport = transport
+        self._patience_s = patience_s
+        self._client: httpx.AsyncClient | None = None
+        self._repositories: dict[tuple[str, str], _Repository] = {}
+        self._silent: set[str] = set()
+
+    async def digest(self, name: str) -> str:
+        """Give the digest that an image's name stands for now; a registry that was silent once is not asked again.
+
+        Raises:
+            RegistryError: Its registry cannot be reached, refuses, or has no such image.
+        """
+        registry = parse_name(name).registry
+        if registry in self._silent:
+            raise _silence(name, self._patience_s)
+        try:
+            return await self._ask(name, _digest, self._patience_s)
+        except _SilentError:
+            self._silent.add(registry)
+            raise
+
+    async def described(self, name: str) -> Described:
+        """Give an image's entry point, and what the image is known by.
+
+        Raises:
+            RegistryError: Its registry cannot be reached, refuses, or has no such image.
+        """
+        return await self._ask(name, _described, _LONG_PATIENCE_S)
+
+    async def close(self) -> None:
+        """Give back connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _ask(self, name: str, question: "Callable[[_Repository, str], Awaitable[T]]", patience_s: float) -> T:
+        import httpx
+
+        image = parse_name(name)
+        try:
+            async with asyncio.timeout(patience_s):
+                return await question(self._repository(image), image.reference)
+        except (TimeoutError, httpx.TimeoutException):
+            raise _silence(name, patience_s) from None
+        except httpx.RequestError as error:
+            # What other errors say may hold what was sent.
+            told = f" ({error})" if isinstance(error, httpx.ConnectError) else ""
+            raise RegistryError(f"its registry {image.registry} cannot be reached{told}", hint=_reach(name)) from None
+        except (ValueError, KeyError, TypeError, httpx.InvalidURL):
+            raise RegistryError(
+                f"its registry {image.registry} answers what cannot be understood", hint=_pin(name)
+            ) from None
+
+    def _repository(self, image: ImageName) -> "_Repository":
+        import httpx
+
+        if self._client is None:
+            mounts = dict.fromkeys(_NO_PROXY)
+            self._client = httpx.AsyncClient(
+                timeout=_LONG_PATIENCE_S, follow_redirects=True, transport=self._transport, mounts=mounts
+            )
+        known = (image.registry, image.repository)
+        if known not in self._repositories:
+            names = _HUB_NAMES if image.registry == _HUB else {image.registry}
+            login = next((self._logins[name] for name in sorted(names & self._logins.keys())), None)
+            self._repositories[known] = _Repository(self._client, image, login)
+        return self._repositories[known]
 
 
-async def _entry_point(registry: "_Registry", reference: str) -> tuple[str, ...]:
-    manifest = await registry.get(f"manifests/{reference}")
-    choices = parts(manifest, "manifests")
-    if choices:
-        fitting = [choice for choice in choices if text(choice, "platform", "os") == "linux"] or choices
-        manifest = await registry.get(f"manifests/{text(fitting[0], 'digest')}")
-    config = await registry.get(f"blobs/{text(manifest, 'config', 'digest')}")
-    stated = part(config, "config").get("Entrypoint")
-    return tuple(str(word) for word in stated) if isinstance(stated, list) else ()
-
-
-class _Registry:
+class _Repository:
     """One repository of a registry, with the token that it asks for."""
 
     def __init__(self, client: "httpx.AsyncClient", image: ImageName, login: Login | None) -> None:
-        scheme = "http" if image.registry.partition(":")[0] in ("localhost", "127.0.0.1") else "https"
+        self._plain = _is_here(image.registry)
         self._client = client
-        self._base = f"{scheme}://{image.registry}/v2/{image.repository}"
+        self._image = image
+        self._base = f"{'http' if self._plain else 'https'}://{image.registry}/v2/{image.repository}"
         self._login = login
         self._authorization: str | None = None
 
-    async def get(self, path: str) -> KubernetesObject:
-        """Get a manifest or a blob of the repository, which is JSON; log in where the registry asks for that.
+    async def head(self, path: str) -> "httpx.Response":
+        """Ask for the headers of a manifest; a registry that refuses to tell them alone answers with 405."""
+        return await self._request("HEAD", path, allowed=(405,))
+
+    async def get(self, path: str) -> bytes:
+        """Get a manifest or a blob.
 
         Raises:
-            HTTPError: The registry does not answer, or refuses.
+            RegistryError: The registry refuses, or answers with something else than what the digest in the path names.
         """
-        answer = await self._ask(path)
-        if answer.status_code == 401 and self._authorization is None:
-            self._authorization = await self._authorized(answer.headers.get("www-authenticate", ""))
-            answer = await self._ask(path)
-        answer.raise_for_status()
-        return cast("KubernetesObject", answer.json())
+        content = (await self._request("GET", path)).content
+        wanted = path.partition("/")[2]
+        if _DIGEST.fullmatch(wanted) and wanted != _digest_of(content):
+            raise RegistryError(
+                f"its registry {self._image.registry} gives something else for {wanted}", hint="try again"
+            )
+        return content
 
-    async def _ask(self, path: str) -> "httpx.Response":
-        headers = {"Accept": _MANIFESTS if path.startswith("manifests/") else "*/*"}
+    async def _request(self, method: str, path: str, *, allowed: tuple[int, ...] = ()) -> "httpx.Response":
+        answer = await self._send(method, path)
+        if answer.status_code == 401:
+            self._authorization = await self._authorized(", ".join(answer.headers.get_list("www-authenticate")))
+            answer = await self._send(method, path)
+        if answer.is_success or answer.status_code in allowed:
+            return answer
+        raise self._refusal(answer.status_code)
+
+    async def _send(self, method: str, path: str) -> "httpx.Response":
+        headers = {"Accept": ", ".join(sorted(_MANIFESTS)) if path.startswith("manifests/") else "*/*"}
         if self._authorization is not None:
             headers["Authorization"] = self._authorization
-        return await self._client.get(f"{self._base}/{path}", headers=headers)
+        return await self._client.request(method, f"{self._base}/{path}", headers=headers)
 
-    async def _authorized(self, challenge: str) -> str:
+    async def _authorized(self, challenge: str) -> str | None:
+        """Get what the registry asks for: a token, by credentials or without, or the credentials themselves."""
         import httpx
 
         login = self._login
         auth = None if login is None else httpx.BasicAuth(login.username, login.password)
-        if challenge.lower().startswith("basic") and auth is not None:
-            request = next(auth.auth_flow(httpx.Request("GET", self._base)))
-            return request.headers["Authorization"]
-        asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-        realm = asked.pop("realm")
-        answer = await self._client.get(realm, params=asked, auth=auth)
-        answer.raise_for_status()
+        bearer = re.search(r"\bbearer\s", challenge, re.IGNORECASE)
+        if bearer is None:
+            return self._basic(auth) if auth is not None and "basic" in challenge.lower() else None
+        asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge[bearer.end() :]))
+        realm = httpx.URL(asked.pop("realm"))
+        if realm.scheme != "https" and not (self._plain and _is_here(realm.host)):
+            raise RegistryError(
+                f"its registry {self._image.registry} has its credentials sent in the clear", hint="use https"
+            )
+        answer = await self._client.get(realm, params={**dict(realm.params), **asked}, auth=auth)
+        if not answer.is_success:
+            raise self._refusal(answer.status_code)
         given = cast("KubernetesObject", answer.json())
         return f"Bearer {text(given, 'token') or text(given, 'access_token')}"
+
+    def _basic(self, auth: "httpx.BasicAuth") -> str:
+        import httpx
+
+        return next(auth.auth_flow(httpx.Request("GET", self._base))).headers["Authorization"]
+
+    def _refusal(self, status: int) -> RegistryError:
+        registry = self._image.registry
+        if status == 404:
+            return RegistryError(
+                f"its registry {registry} has no such image", hint="push it there if only the nodes have it"
+            )
+        if status in (401, 403):
+            known = "the credentials of the pull secret" if self._login is not None else "requests without credentials"
+            return RegistryError(
+                f"its registry {registry} refuses {known} ({status})",
+                hint="name a pull secret in the work pool's job template that this process may read",
+            )
+        return RegistryError(f"its registry {registry} answers with HTTP {status}", hint="try again later")
+
+
+async def _digest(repository: _Repository, reference: str) -> str:
+    answer = await repository.head(f"manifests/{reference}")
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip()
+    digest = answer.headers.get("docker-content-digest", "")
+    if answer.is_success and kind in _MANIFESTS and _DIGEST.fullmatch(digest):
+        return str(digest)
+    content = await repository.get(f"manifests/{reference}")
+    _read_manifest(content)
+    return _digest_of(content)
+
+
+async def _described(repository: _Repository, reference: str) -> Described:
+    content = await repository.get(f"manifests/{reference}")
+    digests, manifest = {_digest_of(content)}, _read_manifest(content)
+    choices = parts(manifest, "manifests")
+    if choices:
+        digests |= {text(choice, "digest") for choice in choices}
+        fitting = [choice for choice in choices if text(choice, "platform", "os") == "linux"] or choices
+        manifest = _read_manifest(await repository.get(f"manifests/{text(fitting[0], 'digest')}"))
+    digests.add(text(manifest, "config", "digest"))
+    config = json.loads(await repository.get(f"blobs/{text(manifest, 'config', 'digest')}"))
+    stated = part(config, "config").get("Entrypoint")
+    words = tuple(str(word) for word in stated) if isinstance(stated, list) else ()
+    return Described(entry_point=words, digests=frozenset(filter(_DIGEST.fullmatch, digests)))
+
+
+def _read_manifest(content: bytes) -> KubernetesObject:
+    """Read a manifest or an index; those of the first schema have no digest that could be told from their bytes.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    manifest = json.loads(content)
+    if not isinstance(manifest, dict) or manifest.get("schemaVersion") != 2:
+        raise ValueError("not a manifest of the second schema")
+    return manifest
+
+
+def _digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _is_here(registry: str) -> bool:
+    """Tell whether a registry is on this machine, where engines do without encryption."""
+    host = registry[1 : registry.index("]")] if registry.startswith("[") else registry.partition(":")[0]
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _silence(name: str, patience_s: float) -> _SilentError:
+    return _SilentError(
+        f"its registry {parse_name(name).registry} does not answer within {patience_s:g} s", hint=_reach(name)
+    )
+
+
+def _pin(name: str) -> str:
+    return f"name the image by its digest ({name.partition('@')[0]}@sha256:…)"
+
+
+def _reach(name: str) -> str:
+    return f"let this process reach the registry, or {_pin(name)}"

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from cwl_prefect.backends.base import Backend, Identifying
+from cwl_prefect.backends.base import Backend, Identifying, UnidentifiedError
 from cwl_prefect.cwl.reuse import reuse_wanted, tool_identity
 from cwl_prefect.engine.cache_key import call_key
 from cwl_prefect.engine.checksums import Checksums
 from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError
 from cwl_prefect.model.cache import CallKey, ToolIdentity
+from cwl_prefect.model.job import DockerImage
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
@@ -132,9 +133,7 @@ class CallKeys:
         path = without_indices(step)
         known = (path, repr((backend.name, identity.image, identity.command)))
         if known not in self._runners:
-            named = await backend.identify(identity.image, step=path) if isinstance(backend, Identifying) else None
-            if named is None:
-                raise NotReusableError(f"the backend {backend.name} cannot tell what it runs in")
+            named = await _identified(backend, identity.image, path)
             if identity.image is not None:
                 self._runners[known] = {"image": named, "name": identity.image.name}
             else:
@@ -145,6 +144,16 @@ class CallKeys:
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+
+async def _identified(backend: Backend, image: DockerImage | None, step: str) -> str:
+    try:
+        named = await backend.identify(image, step=step) if isinstance(backend, Identifying) else None
+    except UnidentifiedError as error:
+        raise NotReusableError(str(error)) from error
+    if named is None:
+        raise NotReusableError(f"the backend {backend.name} cannot tell what it runs in")
+    return named
 
 
 def _has_directories(values: CwlObject) -> bool:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cwl_prefect.backends.base import Backend, JobHandle, execute, finish
+from cwl_prefect.backends.base import Backend, Confirming, JobHandle, execute, finish
 from cwl_prefect.cwl.bind import Bound, Place, collects_quickly
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.diagnose import explain
@@ -24,7 +24,7 @@ from cwl_prefect.errors import (
     TemporaryStepError,
 )
 from cwl_prefect.flows.adopt import adopted
-from cwl_prefect.flows.cache import CallPlace, Lookup
+from cwl_prefect.flows.cache import CallCache, CallPlace, Lookup
 from cwl_prefect.flows.hooks import LABEL_CALL, LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.tool_log import followed
@@ -165,9 +165,10 @@ class CallWork:
         if self._prepared is None:
             return await run.in_thread(run.binder.evaluate, call.tool, call.values, name=call.name), None
         prepared = self._prepared
-        outputs, small = await _execute(run, call, prepared, self._tries)
+        outputs, small, outcome = await _execute(run, call, prepared, self._tries)
         if run.cache is not None and self._lookup is not None:
             place = CallPlace(step=call.step, name=call.name, outdir=prepared.space.out)
+            await _check_key(run.cache, self._lookup, place, prepared, outcome)
             await run.cache.keep(self._lookup, outputs, place, call.tool.name, quickly=small)
         return outputs, prepared.space.root
 
@@ -209,7 +210,20 @@ async def _bind(run: Run, call: Call) -> _Prepared:
     return _Prepared(bound=bound, backend=backend, space=space)
 
 
-async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> tuple[CwlObject, bool]:
+async def _check_key(
+    cache: CallCache, lookup: Lookup, place: CallPlace, prepared: _Prepared, outcome: JobOutcome
+) -> None:
+    """Take the key from a call that did not surely run in what its key says."""
+    backend, image = prepared.backend, prepared.bound.call.image
+    if lookup.key is None or image is None or not isinstance(backend, Confirming):
+        return
+    doubt = await backend.doubt(image, outcome)
+    if doubt is not None:
+        cache.refuse(place, doubt)
+        lookup.key = None
+
+
+async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> tuple[CwlObject, bool, JobOutcome]:
     """Run a call and collect its outputs; tells too whether they are small."""
     bound, backend, space = prepared.bound, prepared.backend, prepared.space
     copies = any(entry.kind in COPIED_KINDS for entry in bound.call.entries)
@@ -226,8 +240,8 @@ async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> tup
     _check(outcome, bound.call, job, call.name, run, space)
     small = is_small(space.out)
     if small and collects_quickly(call.tool):
-        return _finish(run, call, prepared, outcome), small
-    return await run.in_thread(_finish, run, call, prepared, outcome), small
+        return _finish(run, call, prepared, outcome), small, outcome
+    return await run.in_thread(_finish, run, call, prepared, outcome), small, outcome
 
 
 @contextmanager

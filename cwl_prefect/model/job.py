@@ -151,6 +151,7 @@ class JobOutcome:
     signal: int | None = None
     max_rss_mib: float | None = None
     hint: str | None = None  # what may help, where the backend knows better than the reason tells
+    image: str | None = None  # digest of the image that ran, where the engine chose it and tells
 
 
 class CallStatus(StrEnum):

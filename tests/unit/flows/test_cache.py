@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cwl_prefect.backends.base import Capabilities
+from cwl_prefect.backends.base import Capabilities, UnidentifiedError
 from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.backends.local import LocalBackend
 from cwl_prefect.cwl import javascript
@@ -24,7 +24,7 @@ from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.run import Caller, Run, open_run
 from cwl_prefect.flows.step import Call, CallWork
 from cwl_prefect.model.events import StepEventKind
-from cwl_prefect.model.job import ContainerJob, DockerImage, StepResult
+from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, StepResult
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.settings import CacheMode, Keep, Settings
 from tests.unit.cwl.test_reuse import tool
@@ -53,6 +53,25 @@ class Known(FakeBackend):
 
     async def identify(self, image: DockerImage | None, *, step: str) -> str | None:
         return self.runs_in
+
+
+class Doubting(FakeBackend):
+    """Runs images, and may learn that what it told of one was wrong."""
+
+    def __init__(self, handler: Callable[[ContainerJob], object]) -> None:
+        super().__init__(handler, containers=True)  # type: ignore[arg-type]
+        self.unknown: str | None = None
+        self.doubts: str | None = None
+        self.asked: list[DockerImage] = []
+
+    async def identify(self, image: DockerImage | None, *, step: str) -> str | None:
+        if self.unknown is not None:
+            raise UnidentifiedError(self.unknown)
+        return "sha256:1"
+
+    async def doubt(self, image: DockerImage, outcome: JobOutcome) -> str | None:
+        self.asked.append(image)
+        return self.doubts
 
 
 class Lab:
@@ -410,6 +429,25 @@ class TestRunner:
         await lab.call()
         assert not (await lab.call()).cached
         assert "cannot tell" in lab.journal()[0]["reason"]
+
+    async def test_why_a_backend_cannot_tell_is_noted(self, lab: Lab):
+        lab.backend = Doubting(lab.play)
+        lab.backend.unknown = "its registry is away"
+        await lab.call()
+        assert not (await lab.call()).cached
+        assert lab.journal()[0]["reason"] == "its registry is away"
+
+    async def test_a_call_that_ran_in_something_else_than_was_told_is_not_kept(self, lab: Lab):
+        lab.text = COUNT.replace("baseCommand", "hints: {DockerRequirement: {dockerPull: 'tool:1'}}\n    baseCommand")
+        lab.backend = backend = Doubting(lab.play)
+        backend.doubts = "another image ran"
+        first = await lab.call()
+        assert (first.cached, first.cache_key) == (False, None)
+        assert [line.get("reason") for line in lab.journal()] == [None, "another image ran"]
+        backend.doubts = None
+        assert [(await lab.call()).cached for _ in range(2)] == [False, True]
+        assert {image.pull for image in backend.asked} == {"tool:1"}
+        assert lab.runs == 2
 
     async def test_the_program_of_a_process_counts(self, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         program = tmp_path / "bin" / "count"

@@ -78,10 +78,10 @@ def serve(directory: Path, port: int) -> Iterator[LocalRegistry]:
         until(lambda: _answers(port), 20)
         yield registry
     finally:
-        registry.forget()
-        registry.client.close()
         process.terminate()
         process.wait(10)
+        registry.forget()
+        registry.client.close()
 
 
 def _answers(port: int) -> bool:

@@ -1,7 +1,9 @@
 import os
+import shutil
 
 import pytest
 
+from cwl_prefect.engine.cache_entry import SMALL_FILE
 from cwl_prefect.engine.identity import identity
 from cwl_prefect.model.job import BoundCall, EntryKind, Resources, StagedEntry
 from tests import calls
@@ -46,7 +48,29 @@ def test_what_can_change_the_result_does(source, changes):
     assert identity(call(source)) != identity(call(source, **changes))
 
 
-def test_a_file_that_was_written_again_is_another(source):
+def test_a_small_file_is_the_same_after_it_was_restored(source, tmp_path):
+    restored = tmp_path / "restored.txt"
+    restored.write_bytes(source.read_bytes())
+    os.utime(restored, ns=(1, 1))
+    assert identity(call(restored)) == identity(call(source))
+
+
+def test_a_small_file_with_other_content_of_the_same_size_is_another(source, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("tent")
+    shutil.copystat(source, other)
+    assert identity(call(other)) != identity(call(source))
+
+
+def test_every_file_that_the_cache_keeps_in_its_entries_is_known_by_its_content(source):
+    source.write_bytes(b"a" * SMALL_FILE)
+    before = identity(call(source))
+    os.utime(source, ns=(1, 1))
+    assert identity(call(source)) == before
+
+
+def test_a_large_file_that_was_written_again_is_another(source):
+    source.write_bytes(b"a" * 5000)
     before = identity(call(source))
     os.utime(source, ns=(1, 1))
     assert identity(call(source)) != before

@@ -139,7 +139,7 @@ async def stop(client: PrefectClient, line: Line, settings: Settings, *, for_now
     message = f"by {actor()}"
     name = INTERRUPTING if for_now else "Cancelling"
     await client.set_flow_run_state(run_id, State(type=StateType.CANCELLING, name=name, message=message), force=True)
-    if not _is_killed(line, settings):
+    if not _is_killed(line, settings) and not _was_never_begun(line):
         deadline = monotonic() + ANSWER_S
         while monotonic() < deadline:
             await asyncio.sleep(0.3)
@@ -167,7 +167,10 @@ async def reschedule(client: PrefectClient, line: Line) -> None:
     """
     run = line.flow_run
     if run.state is not None and (run.state.type is StateType.COMPLETED or not has_ended(line)):
-        raise InputError(f"the run {run.name} cannot be resumed: it is {line.state}.")
+        hint = None
+        if _was_never_begun(line):
+            hint = "a worker is to begin it; where that was killed, `cwl-prefect runs interrupt` it first."
+        raise InputError(f"the run {run.name} cannot be resumed: it is {line.state}.", hint=hint)
     if run.deployment_id is None:
         raise InputError(
             f"the run {run.name} has no deployment, and its workspaces are not on this machine.",
@@ -175,6 +178,13 @@ async def reschedule(client: PrefectClient, line: Line) -> None:
             "workspaces of runs that succeeded are not kept.",
         )
     await client.set_flow_run_state(run.id, Scheduled(message=f"Resumed by {actor()}"), force=True)
+
+
+def _was_never_begun(line: Line) -> bool:
+    """Tell whether a run of a deployment has no driver yet: it waits for a worker, which may have been killed."""
+    run = line.flow_run
+    waiting = run.state is not None and run.state.type in (StateType.SCHEDULED, StateType.PENDING)
+    return waiting and run.deployment_id is not None and line.local is None
 
 
 def has_ended(line: Line) -> bool:

@@ -164,3 +164,26 @@ class TestRescheduling:
     async def test_what_no_worker_can_go_on_with_is_refused(self, state, deployed, why):
         with pytest.raises(InputError, match=why):
             await history.reschedule(None, self.line(state, deployed=deployed))
+
+    async def test_what_a_worker_has_not_begun_is_refused_with_the_way_out(self):
+        with pytest.raises(InputError) as caught:
+            await history.reschedule(None, self.line(StateType.PENDING, deployed=True))
+        assert "`cwl-prefect runs interrupt` it first" in caught.value.hint
+
+    async def test_what_no_worker_began_is_interrupted_without_waiting_for_an_answer(self, tmp_path, monkeypatch):
+        states = []
+
+        class Client:
+            async def set_flow_run_state(self, run_id, state, *, force):
+                states.append(state.type)
+
+            async def read_flow_run(self, run_id):
+                raise AssertionError("there is no driver that could answer")
+
+        async def reaped(run_id):
+            return 0
+
+        monkeypatch.setattr(history, "reap_run", reaped)
+        line = self.line(StateType.PENDING, deployed=True)
+        await history.stop(Client(), line, Settings(home=tmp_path), for_now=True)
+        assert states == [StateType.CANCELLING, StateType.CANCELLED]

@@ -74,9 +74,9 @@ class Site:
                 process.kill()
 
     @contextmanager
-    def worker(self, pool: str) -> Iterator["subprocess.Popen[bytes]"]:
-        """Have a worker of a pool."""
-        log, more = self.directory / f"worker-{pool}.log", {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+    def worker(self, pool: str, more: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+        """Have a worker of a pool, perhaps with more in its environment."""
+        log, more = self.directory / f"worker-{pool}.log", {"PREFECT_WORKER_QUERY_SECONDS": "1", **(more or {})}
         with self.running(
             "prefect", "worker", "start", "--pool", pool, log=log, more=more, end=signal.SIGTERM
         ) as process:

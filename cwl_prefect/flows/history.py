@@ -166,7 +166,8 @@ async def reschedule(client: PrefectClient, line: Line) -> None:
         InputError: It has no deployment, is running, or is complete.
     """
     run = line.flow_run
-    if run.state is not None and (run.state.type is StateType.COMPLETED or not has_ended(line)):
+    ended = has_ended(line) or line.state == KILLED
+    if run.state is not None and (run.state.type is StateType.COMPLETED or not ended):
         hint = None
         if _was_never_begun(line):
             hint = "a worker is to begin it; where that was killed, `cwl-prefect runs interrupt` it first."
@@ -292,6 +293,7 @@ def _line(run: FlowRun, settings: Settings) -> Line:
 def _is_killed(line: Line, settings: Settings) -> bool:
     """Tell whether Prefect takes a run of this machine for running that nobody drives."""
     state = line.flow_run.state
-    if line.local is None or state is None or state.type not in (StateType.RUNNING, StateType.CANCELLING):
+    if state is None or state.type not in (StateType.RUNNING, StateType.CANCELLING):
         return False
-    return not is_driven(run_directory(settings.runs, line.local.run_id))
+    directory = run_directory(settings.runs, str(line.flow_run.id))  # made before its manifest is written
+    return directory.is_dir() and not is_driven(directory)

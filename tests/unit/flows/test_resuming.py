@@ -187,3 +187,32 @@ class TestRescheduling:
         line = self.line(StateType.PENDING, deployed=True)
         await history.stop(Client(), line, Settings(home=tmp_path), for_now=True)
         assert states == [StateType.CANCELLING, StateType.CANCELLED]
+
+    async def test_what_was_killed_before_its_manifest_was_written_is_ended_without_waiting(
+        self, tmp_path, monkeypatch
+    ):
+        states = []
+
+        class Client:
+            async def set_flow_run_state(self, run_id, state, *, force):
+                states.append(state.type)
+
+        async def reaped(run_id):
+            return 0
+
+        monkeypatch.setattr(history, "reap_run", reaped)
+        settings, line = Settings(home=tmp_path), self.line(StateType.RUNNING, deployed=False)
+        run_directory(settings.runs, str(line.flow_run.id)).mkdir(parents=True)
+        await history.stop(Client(), line, settings, for_now=False)
+        assert states == [StateType.CANCELLING, StateType.CANCELLED]
+
+    async def test_a_worker_goes_on_with_what_was_killed(self):
+        states = []
+
+        class Client:
+            async def set_flow_run_state(self, run_id, state, *, force):
+                states.append(state.type)
+
+        line = self.line(StateType.RUNNING, deployed=True)
+        await history.reschedule(Client(), replace(line, state=history.KILLED))
+        assert states == [StateType.SCHEDULED]

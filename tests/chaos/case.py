@@ -18,6 +18,9 @@ class Target(StrEnum):
 WEIGHTS = {Target.DRIVER: 8, Target.TOOL: 2, Target.SERVER: 1, Target.WORKER: 2, Target.WORKER_AND_RUN: 3}
 
 
+AT_WORK = 0.75  # share of the cases that are killed when calls run or have ended, and not while the run starts
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """What is done to one run."""
@@ -25,7 +28,8 @@ class Case:
     seed: int
     backend: str
     target: Target
-    moment: float  # when, as a share of an undisturbed run's time
+    at_work: bool  # whether a call has begun by then
+    moment: float  # when, as a share of the time that this part of an undisturbed run takes
     again: bool  # whether the first resume is killed too
 
     @classmethod
@@ -36,7 +40,8 @@ class Case:
             seed=seed,
             backend="docker" if seed % 2 else "local",
             target=chance.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))[0],
-            moment=chance.uniform(0.2, 1.0),
+            at_work=chance.random() < AT_WORK,
+            moment=chance.random(),
             again=chance.random() < 0.3,
         )
 
@@ -46,4 +51,5 @@ class Case:
         return self.target in (Target.WORKER, Target.WORKER_AND_RUN)
 
     def __str__(self) -> str:
-        return f"{self.seed}-{self.backend}-{self.target}-{self.moment:.2f}{'-again' if self.again else ''}"
+        part = "work" if self.at_work else "start"
+        return f"{self.seed}-{self.backend}-{self.target}-{part}-{self.moment:.2f}{'-again' if self.again else ''}"

@@ -24,10 +24,6 @@ class Executions:
         """Name the calls that began to be executed after a moment."""
         return {name for name, moments in self.began.items() if max(moments) > moment}
 
-    def ended_before(self, moment: float) -> set[str]:
-        """Name the calls that had been executed with success before a moment."""
-        return {name for name, moments in self.ended.items() if min(moments) < moment}
-
 
 class ContainerEvents:
     """Listens to the engine while it is open: what began and ended in it, whoever asks later."""

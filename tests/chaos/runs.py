@@ -35,6 +35,10 @@ class Run(ABC):
         """Begin it; returns when there is something to kill."""
 
     @abstractmethod
+    def goes_on(self) -> bool:
+        """Tell whether anybody may still drive it."""
+
+    @abstractmethod
     def kill(self, target: Target) -> None:
         """Kill what drives it, or something of it; a driver that is killed is gone afterwards."""
 
@@ -72,6 +76,9 @@ class Commanded(Run):
             "order.json",
         )  # fmt: skip
 
+    def goes_on(self) -> bool:
+        return self._driver is not None and self._driver.process.poll() is None
+
     def kill(self, target: Target) -> None:
         assert self._driver is not None
         with contextlib.suppress(psutil.NoSuchProcess, OSError):
@@ -94,8 +101,10 @@ class Commanded(Run):
         known = self.place.run_ids()
         if known:
             self._driver = self.place.command.start("runs", "resume", *known)
-        else:
-            self.start()
+            return
+        for run_id in self._known_to_the_api():  # killed before it noted how to go on with it
+            self.place.command("runs", "cancel", "--delete", "--yes", run_id)
+        self.start()
 
     def outputs(self) -> dict[str, object]:
         return json.loads(self.told)
@@ -142,6 +151,9 @@ class Deployed(Run):
         self.run_ids.add(self._run_id)
         self._work()
         self._site.wait_for(lambda: self._site.state(self._run_id) != "SCHEDULED")
+
+    def goes_on(self) -> bool:
+        return self._site.state(self._run_id) not in ENDED
 
     def kill(self, target: Target) -> None:
         """Kill the worker; its children and the driver too where the run is to be killed with it."""

@@ -34,6 +34,7 @@ from cwl_prefect.settings import Settings
 
 MOST_OPEN = 200  # task runs that a killed driver had open; Prefect gives no more at once
 SHORTEST_ID = 4  # characters of an id that may stand for it
+_OPEN = (StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED)
 _OWN = frozenset({"home", "workdir"})  # where the manifest was found, whatever it says
 
 
@@ -173,7 +174,7 @@ async def _close_task_runs(client: PrefectClient, run_id: UUID) -> None:
     """End the task runs that a killed driver left open; their calls get new ones."""
     open_runs = await client.read_task_runs(
         flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])),
-        task_run_filter=TaskRunFilter.model_validate({"state": {"type": {"any_": [StateType.RUNNING]}}}),
+        task_run_filter=TaskRunFilter.model_validate({"state": {"type": {"any_": _OPEN}}}),
         sort=TaskRunSort.ID_DESC,
         limit=MOST_OPEN,
     )

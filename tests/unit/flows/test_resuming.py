@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 from prefect import State
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, StateType, TaskRun
 
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome, RunManifest
@@ -216,3 +216,20 @@ class TestRescheduling:
         line = self.line(StateType.RUNNING, deployed=True)
         await history.reschedule(Client(), replace(line, state=history.KILLED))
         assert states == [StateType.SCHEDULED]
+
+
+@pytest.mark.parametrize("state", [StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED])
+async def test_every_task_run_that_a_killed_driver_left_open_is_closed(state):
+    asked, closed = [], []
+
+    class Client:
+        async def read_task_runs(self, *, flow_run_filter, task_run_filter, sort, limit):
+            asked.extend(task_run_filter.state.type.any_)
+            return [TaskRun(id=uuid4(), task_key="count", dynamic_key="0", state=State(type=state))]
+
+        async def set_task_run_state(self, task_run_id, state, *, force):
+            closed.append(state.type)
+
+    await resuming._close_task_runs(Client(), uuid4())
+    assert state in asked
+    assert closed == [StateType.CRASHED]

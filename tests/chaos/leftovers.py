@@ -13,11 +13,15 @@ from tests.chaos.runs import Run
 from tests.deployments.site import ENDED
 
 LOCKS = Path("/proc/locks")
+ENDED_S = 15  # the process of a deployment's run ends a while after the run
 HEARD_S = 15  # the server writes down later what task runs tell it
 
 
 def left(run: Run, *, docker: bool) -> list[str]:
     """Name what is left of a run that is complete: on disk, among processes, in the engine and on the API."""
+    deadline = time.monotonic() + ENDED_S
+    while list(_processes(run)) and time.monotonic() < deadline:
+        time.sleep(0.5)
     found = [*_files(run), *_locks(run), *_processes(run), *_open_runs(run)]
     return found + _containers(run) if docker else found
 

@@ -65,8 +65,16 @@ class Ending:
         }
 
     def executed_twice(self) -> list[str]:
-        """Name the calls that were executed more than once, for whatever reason."""
-        return sorted(name for name, moments in self.executions.began.items() if len(moments) > 1)
+        """Name the calls that were executed twice, although none was about to be kept when its driver was killed.
+
+        Containers are removed when they have ended, and their results kept after that.
+        """
+        about = {
+            name
+            for name, moments in self.executions.ended.items()
+            if any(kill.moment - RECORDED_S <= moment <= kill.moment for moment in moments for kill in self.kills)
+        }
+        return sorted(name for name, moments in self.executions.began.items() if len(moments) > 1 and name not in about)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,16 @@
 import atexit
 import contextlib
 import gc
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cwl_prefect.standby.caller import hand_over
+from cwl_prefect.standby.circumstances import Circumstances
+from cwl_prefect.standby.place import own_place, place_of
 
 INTERRUPTED = 130
 OBJECTS_OF_START = 1_000_000  # imports make some hundred thousand, which stay: none of them is rubbish
@@ -14,27 +20,56 @@ OBJECTS_BEFORE_COLLECTION = 50_000  # a run makes many objects and few cycles; b
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code."""
-    with _process():
-        from cwl_prefect.cli.app import app
+    """Run the command line, in a process that stands by where there is one, and leave with its exit code."""
+    with _process(_leave_without_teardown()):
+        place = own_place()
+        status = None if place is None else hand_over(place, sys.argv)
+        if status is not None:
+            sys.exit(status)
+        try:
+            _run_command_line()
+        finally:
+            if place is not None and sys.argv[1:2] == ["run"]:
+                from cwl_prefect.standby.starter import leave_behind
 
-        app(prog_name="cwl-prefect")
+                leave_behind(place)
+
+
+def stand_by() -> None:
+    """Import what is named on the standard input, wait for calls, and run them in forks."""
+    leave = _leave_without_teardown()
+    wanted = json.load(sys.stdin)
+    place = place_of(Circumstances.own(Path(wanted["directory"])))
+    if place.name != wanted["name"]:  # something has changed since
+        return
+    from cwl_prefect.settings import Settings
+    from cwl_prefect.standby.process import wait_for_calls
+
+    if wait_for_calls(place, Path(wanted["directory"], Settings().home), wanted["modules"]) is None:
+        return
+    with _process(leave):
+        _run_command_line()
+
+
+def _run_command_line() -> None:
+    from cwl_prefect.cli.app import app
+
+    app(prog_name="cwl-prefect")
 
 
 def runner() -> None:
     """Run the ``cwl-runner`` compatible command line and leave with its exit code."""
-    with _process():
+    with _process(_leave_without_teardown()):
         from cwl_prefect.cli.runner import run_as_cwl_runner
 
         sys.exit(run_as_cwl_runner(sys.argv[1:]))
 
 
 @contextlib.contextmanager
-def _process() -> Iterator[None]:
+def _process(leave: Callable[[object], None]) -> Iterator[None]:
     """Hold for the whole process: SIGTERM and a closed terminal are Ctrl-C, and the end is quick."""
     gc.set_threshold(OBJECTS_OF_START)
     gc.callbacks.append(_after_start)
-    leave = _leave_without_teardown()
     for number in (signal.SIGTERM, *_closed_terminal()):
         signal.signal(number, signal.default_int_handler)
     try:

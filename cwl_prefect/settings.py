@@ -210,6 +210,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds without a run after which the local server ends; 0: never.",
     )
+    standby_idle_s: float = Field(
+        default=900.0,
+        ge=0,
+        description="Seconds that the process waits which a run leaves behind so that the next command starts at once; "
+        "0: none is left.",
+    )
     server_start_timeout_s: float = Field(default=90.0, gt=0, description="Seconds to wait for the local server.")
     server_port: int | None = Field(
         default=None,

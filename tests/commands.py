@@ -18,6 +18,7 @@ def command_environment(directory: Path) -> Iterator[dict[str, str]]:
         "CWL_PREFECT_HOME": str(directory / "cwl-prefect"),
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "200",
+        "CWL_PREFECT_STANDBY_IDLE_S": "0",  # tests/standby has it
         # Prefect gives its own temporary server 20 s, in which one does not start on a busy machine.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     }

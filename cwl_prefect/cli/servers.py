@@ -12,6 +12,8 @@ import typer
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.errors import ServerError
 from cwl_prefect.flows import server
+from cwl_prefect.settings import environment
+from cwl_prefect.standby import records
 
 POLL_INTERVAL_S = 0.3
 
@@ -27,12 +29,14 @@ def start() -> None:
 
 
 def stop(*, force: bool) -> None:
-    """Stop the server.
+    """Stop the server, and what stands by for the next command.
 
     Raises:
         ServerError: A run is using it, or it does not end.
     """
-    stopped = asyncio.run(server.stop(settings_with({}), force=force))
+    settings = settings_with({})
+    records.end(settings.home.absolute(), environment())
+    stopped = asyncio.run(server.stop(settings, force=force))
     typer.echo("Stopped." if stopped else "No local server is running.")
 
 
@@ -54,6 +58,8 @@ def status() -> None:
         typer.echo(f"  in use   {'by a run' if found.in_use else 'no'}")
         ends = f"after {found.state.idle_s:g} s without a run" if found.state.idle_s else "never by itself"
         typer.echo(f"  ends     {ends}")
+    for pid in records.standing(settings.home.absolute(), environment()):
+        typer.echo(f"  standby  process {pid} waits for the next command")
     typer.echo(f"  log      {found.log}")
     typer.echo(f"  database {found.database}")
 

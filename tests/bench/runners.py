@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 
-from tests.bench.processes import Run, run
+from cwl_prefect.standby.place import IDLE_VARIABLE
+from tests.bench.processes import BenchError, Run, run
 from tests.bench.workloads import Workload
 
 BIN = Path(sys.executable).parent
 OURS, REFERENCE = "cwl-prefect", "cwltool"
+STANDBY_S = 20.0
 
 
 def clean_environment() -> dict[str, str]:
@@ -25,28 +28,60 @@ def clean_environment() -> dict[str, str]:
     }
 
 
+ALONE = {IDLE_VARIABLE: "0"}
+"""Lets each command start by itself."""
+
+
 def home_environment(home: Path) -> dict[str, str]:
-    """Give the environment of a user whose home directory is `home`."""
-    places = {"HOME": home, "XDG_CACHE_HOME": home / ".cache", "CWL_PREFECT_HOME": home / ".cache" / "cwl-prefect"}
+    """Give the environment of a user whose home directory is `home`, where nobody else's processes stand by."""
+    places = {
+        "HOME": home,
+        "XDG_CACHE_HOME": home / ".cache",
+        "XDG_RUNTIME_DIR": home,
+        "CWL_PREFECT_HOME": home / ".cache" / "cwl-prefect",
+    }
     return clean_environment() | {name: str(path) for name, path in places.items()}
 
 
 class Runners:
     """Runs workloads in a scratch directory that does not outlive the benchmark."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, *, standby: bool) -> None:
         self.scratch = scratch
+        self.standby = standby
         self.home = scratch / "home"
         self.home.mkdir()
 
     def ours(
-        self, workload: Workload, *, home: Path | None = None, container: bool = False, cache: Path | None = None
+        self,
+        workload: Workload,
+        *,
+        home: Path | None = None,
+        container: bool = False,
+        cache: Path | None = None,
+        alone: bool = False,
     ) -> Run:
-        """Run cwl-prefect and check its outputs; the call cache is on, and empty where none is given."""
+        """Run cwl-prefect and check its outputs; the call cache is on, and empty where none is given.
+
+        With `alone` the command does all by itself, so that its process is the one whose memory counts.
+        """
         command = [str(BIN / OURS), "run", *([] if container else ["--no-container"])]
         with self._directory() as empty:
             command += ["--cache", str(cache or empty / "cache")]
-            return self._measure(command, workload, home_environment(home or self.home))
+            environment = home_environment(home or self.home)
+            return self._measure(command, workload, environment | (ALONE if alone or not self.standby else {}))
+
+    def until_one_stands_by(self) -> None:
+        """Wait for the process that the last run left behind for the next.
+
+        Raises:
+            BenchError: There is none.
+        """
+        runtime, settled = Path(home_environment(self.home)["XDG_RUNTIME_DIR"]), monotonic() + STANDBY_S
+        while self.standby and not any(runtime.glob("cwl-prefect-*/*.sock")):
+            if monotonic() > settled:
+                raise BenchError("no process stands by after a run")
+            sleep(0.1)
 
     def reference(self, workload: Workload, *, container: bool = False, cache: Path | None = None) -> Run:
         """Run cwltool and check its outputs."""

@@ -1,0 +1,76 @@
+"""A call arrives as it was sent: arguments, variables, mask, signals, streams and directory."""
+
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cwl_prefect.standby.call import Call, receive_call, receive_number, send_call, send_number
+
+TEXT = st.text(st.characters(exclude_characters="\0"))
+
+
+@given(arguments=st.lists(TEXT), value=TEXT, umask=st.integers(0, 0o777))
+def test_a_call_arrives(arguments: list[str], value: str, umask: int) -> None:
+    sent = Call(arguments=arguments, environment={"PWD": value}, umask=umask, ignored=[signal.SIGHUP])
+    left, right = socket.socketpair()
+    with left, right:
+        sending = threading.Thread(target=send_call, args=(left, sent))
+        sending.start()
+        received, descriptors = receive_call(right)
+        sending.join()
+    here = [os.fstat(descriptor) for descriptor in descriptors]
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+    assert received == sent
+    assert [found.st_ino for found in here] == [*(os.fstat(n).st_ino for n in (0, 1, 2)), Path.cwd().stat().st_ino]
+
+
+def test_a_long_call_arrives() -> None:
+    sent = Call(arguments=["x" * 2_000_000], environment={}, umask=0, ignored=[])
+    left, right = socket.socketpair()
+    with left, right:
+        sending = threading.Thread(target=send_call, args=(left, sent))
+        sending.start()
+        received, descriptors = receive_call(right)
+        sending.join()
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+    assert received == sent
+
+
+@pytest.mark.parametrize("number", [0, -1, 4_194_304, 1 << 40])
+def test_a_number_arrives(number: int) -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        send_number(left, number)
+        assert receive_number(right) == number
+
+
+@pytest.mark.parametrize("receive", [receive_call, receive_number])
+def test_a_sender_that_is_gone_is_told(receive) -> None:
+    left, right = socket.socketpair()
+    with right:
+        left.close()
+        with pytest.raises(EOFError):
+            receive(right)
+
+
+def test_an_own_call_says_what_is_ignored_and_leaves_the_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0o027)
+    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        call = Call.own(["run"], {"PWD": "/data", "TERM": "xterm"})
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+        signal.signal(signal.SIGHUP, handler)
+
+    assert call == Call(arguments=["run"], environment={"PWD": "/data"}, umask=0o027, ignored=[signal.SIGHUP])

@@ -1,0 +1,91 @@
+"""Who stands by is told by locks: what was killed leaves nothing that misleads."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect.standby.circumstances import Circumstances
+from cwl_prefect.standby.place import Place, private_directory
+from cwl_prefect.standby.records import MOST, end, hold, release, standing
+
+HOME = Path("/home/of/cwl-prefect")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {"XDG_RUNTIME_DIR": str(tmp_path)}
+
+
+def at(environment: dict[str, str], name: str) -> Place:
+    circumstances = Circumstances(environment=environment, directory=Path("/"), search_path=[])
+    return Place(directory=private_directory(environment), name=name, circumstances=circumstances)
+
+
+def test_it_is_known_by_its_home_until_it_is_released(environment: dict[str, str]) -> None:
+    place = at(environment, "one")
+    held = hold(place, HOME)
+    assert held is not None
+
+    assert standing(HOME, environment) == [os.getpid()]
+    assert standing(Path("/another"), environment) == []
+
+    release(place, held)
+    assert standing(HOME, environment) == []
+    assert list(place.directory.iterdir()) == []
+
+
+def test_a_place_is_taken_once(environment: dict[str, str]) -> None:
+    assert hold(at(environment, "one"), HOME) is not None
+    assert hold(at(environment, "one"), HOME) is None
+
+
+def test_there_are_never_more_than_the_most(environment: dict[str, str]) -> None:
+    held = [hold(at(environment, f"number-{number}"), HOME) for number in range(MOST + 1)]
+
+    assert [each is not None for each in held] == [True] * MOST + [False]
+
+
+def test_what_was_killed_is_cleared_away(environment: dict[str, str]) -> None:
+    killed = at(environment, "killed")
+    killed.record.write_text('{"pid": 1, "home": "/home/of/cwl-prefect"}')
+    killed.socket.touch()
+
+    assert standing(HOME, environment) == []
+    assert list(killed.directory.iterdir()) == []
+
+
+def test_a_record_that_is_being_written_is_nobodys(environment: dict[str, str]) -> None:
+    place = at(environment, "one")
+    held = hold(place, HOME)
+    assert held is not None
+    os.ftruncate(held, 0)
+
+    assert standing(HOME, environment) == []
+
+
+def test_all_of_a_home_are_ended_and_no_others(environment: dict[str, str]) -> None:
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from tests.unit.standby.test_records import at; from cwl_prefect.standby.records import hold\n"
+        f"assert hold(at({environment!r}, sys.argv[1]), Path(sys.argv[2])) is not None\n"
+        "print('held', flush=True); time.sleep(60)"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", script, name, home], stdout=subprocess.PIPE)
+        for name, home in (("a", str(HOME)), ("b", str(HOME)), ("c", "/another"))
+    ]
+    try:
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"held\n"
+
+        assert end(HOME, environment) == 2
+        assert standing(HOME, environment) == []
+        assert standing(Path("/another"), environment) == [started[2].pid]
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()

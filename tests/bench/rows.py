@@ -102,12 +102,11 @@ def cached_1000(bench: Bench) -> Iterator[Check]:
     workload = workloads.scatter(bench.documents, 1000)
     first, second, reference = [], [], []
     for _ in range(bench.repeat):
-        with bench.runners.cache() as cache:
-            first.append(bench.runners.ours(workload, cache=cache))
-            second.append(bench.runners.ours(workload, cache=cache))
-        with bench.runners.cache() as cache:
-            bench.runners.reference(workload, cache=cache)
-            reference.append(bench.runners.reference(workload, cache=cache))
+        ours, theirs = bench.runners.cache(), bench.runners.cache()
+        first.append(bench.runners.ours(workload, cache=ours))
+        second.append(bench.runners.ours(workload, cache=ours))
+        bench.runners.reference(workload, cache=theirs)
+        reference.append(bench.runners.reference(workload, cache=theirs))
     row, what = "cached-1000", "1,000-wide scatter, all cached"
     yield Check(
         row=row,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -66,10 +65,9 @@ class Runners:
         With `alone` the command does all by itself, so that its process is the one whose memory counts.
         """
         command = [str(BIN / OURS), "run", *([] if container else ["--no-container"])]
-        with self._directory() as empty:
-            command += ["--cache", str(cache or empty / "cache")]
-            environment = home_environment(home or self.home)
-            return self._measure(command, workload, environment | (ALONE if alone or not self.standby else {}))
+        command += ["--cache", str(cache or self.cache())]
+        environment = home_environment(home or self.home)
+        return self._measure(command, workload, environment | (ALONE if alone or not self.standby else {}))
 
     def until_one_stands_by(self) -> None:
         """Wait for the process that the last run left behind for the next.
@@ -89,46 +87,38 @@ class Runners:
         command += [] if cache is None else ["--cachedir", str(cache)]
         return self._measure(command, workload, home_environment(self.home))
 
-    @contextmanager
-    def cache(self) -> Iterator[Path]:
-        """Give a directory for a call cache that outlives single runs."""
-        with self._directory() as directory:
-            yield directory / "cache"
+    def cache(self) -> Path:
+        """Give a directory for a call cache that was never used."""
+        return self._directory() / "cache"
 
     def command(self, arguments: list[str], *, home: Path) -> Run:
         """Run another command of cwl-prefect in a home."""
-        with self._directory() as logs:
-            return run([str(BIN / OURS), *arguments], env=home_environment(home), logs=logs)
+        return run([str(BIN / OURS), *arguments], env=home_environment(home), logs=self._directory())
 
     def server(self, action: str, *, home: Path | None = None) -> None:
         """Start or stop the local server of a home."""
-        with self._directory() as logs:
-            run([str(BIN / OURS), "server", action], env=home_environment(home or self.home), logs=logs)
+        self.command(["server", action], home=home or self.home)
 
     @contextmanager
     def fresh_home(self) -> Iterator[Path]:
         """Give a home that was never used, whose server is stopped afterwards."""
-        with self._directory() as home:
-            try:
-                yield home
-            finally:
-                self.server("stop", home=home)
+        home = self._directory()
+        try:
+            yield home
+        finally:
+            self.server("stop", home=home)
 
     def _measure(self, command: list[str], workload: Workload, environment: Mapping[str, str]) -> Run:
-        with self._directory() as logs:
-            outdir = logs / "outputs"
-            done = run(
-                [*command, "--outdir", str(outdir), str(workload.document), str(workload.job_order)],
-                env=environment,
-                logs=logs,
-            )
-            workload.verify(json.loads(done.stdout))
-            return done
+        logs = self._directory()
+        outdir = logs / "outputs"
+        done = run(
+            [*command, "--outdir", str(outdir), str(workload.document), str(workload.job_order)],
+            env=environment,
+            logs=logs,
+        )
+        workload.verify(json.loads(done.stdout))
+        return done
 
-    @contextmanager
-    def _directory(self) -> Iterator[Path]:
-        directory = Path(tempfile.mkdtemp(dir=self.scratch))
-        try:
-            yield directory
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+    def _directory(self) -> Path:
+        """Give a directory that stays as long as the others: file systems are slow where much was just deleted."""
+        return Path(tempfile.mkdtemp(dir=self.scratch))

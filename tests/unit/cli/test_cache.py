@@ -149,7 +149,7 @@ class TestExplain:
         journal.close()
         assert "was found as a whole" in run("explain", "last", step)
 
-    @pytest.mark.parametrize("step", ["pair.nope", "pair.firs", "align.first"])
+    @pytest.mark.parametrize("step", ["pair.nope", "pair.fir", "align.first"])
     def test_a_step_that_nothing_found_has(self, store: LocalStore, journal: Journal, step: str):
         journal.found("pair", "pair[1]", keep_subworkflow(store))
         journal.found("align", "align", keep(store, "tool-key"))

@@ -41,7 +41,7 @@ _HINTS = {
 }
 
 
-def publish(outputs: CwlObject, destination: Path, *, move_from: tuple[Path, ...]) -> CwlObject:
+def publish(outputs: CwlObject, destination: Path, *, move_from: tuple[Path, ...], run_id: str = "") -> CwlObject:
     """Deliver every File and Directory of an output object to a directory.
 
     All is staged aside first, in a dot directory of the destination, then renamed into place; :data:`MANIFEST` comes
@@ -55,6 +55,8 @@ def publish(outputs: CwlObject, destination: Path, *, move_from: tuple[Path, ...
         destination: Directory for the outputs; made where it does not exist.
         move_from: Directories whose files need not stay where they are; all others are copied. Links are
             followed.
+        run_id: The run that they are from. What an earlier driver of it left there that was killed is removed, and
+            the directories that it had delivered are replaced.
 
     Returns:
         The output object with location, path, basename, size and checksum of every file, and every directory's listing.
@@ -65,10 +67,13 @@ def publish(outputs: CwlObject, destination: Path, *, move_from: tuple[Path, ...
     try:
         with contextlib.ExitStack() as undo:
             place = _made_directory(destination, undo)
-            placement = Placement(destination=place, reserved=(MANIFEST,), replaceable=_published_before(place))
+            replaceable = _published_before(place) | _published_unfinished(place, run_id)
+            remove_abandoned(place, run_id)
+            placement = Placement(destination=place, reserved=(MANIFEST,), replaceable=replaceable)
             placed = as_object(placement.place(outputs))
-            _deliver(placement, placed, tuple(root.resolve() for root in move_from), undo)
-            undo.pop_all()
+            with _staging_directory(place, run_id) as staging:
+                _deliver(placement, placed, tuple(root.resolve() for root in move_from), staging)
+                undo.pop_all()
     except OSError as error:
         msg = f"the outputs cannot be written to {destination}: {error}"
         raise PublishError(msg, hint=_HINTS.get(error.errno or 0)) from error
@@ -86,39 +91,68 @@ def _made_directory(destination: Path, undo: contextlib.ExitStack) -> Path:
     return place
 
 
+def remove_abandoned(destination: Path, run_id: str = "") -> None:
+    """Remove what publications left that were killed; what they had set aside, and nothing replaced, is put back.
+
+    Args:
+        destination: Where results were being delivered.
+        run_id: A run that nobody but the caller drives; what others left is only removed a while later.
+    """
+    with contextlib.suppress(OSError):
+        left = [entry for entry in os.scandir(destination) if entry.name.startswith(_STAGING_PREFIX)]
+        for entry in left:
+            own = _is_of(entry.name, run_id)
+            with contextlib.suppress(OSError):
+                age_s = time.time() - entry.stat(follow_symlinks=False).st_mtime
+                if entry.is_dir(follow_symlinks=False) and (own or age_s >= _ABANDONED_AFTER_S):
+                    _remove_unused(Path(entry.path))
+
+
 def _published_before(destination: Path) -> frozenset[str]:
     """Name what an earlier publication put right into the destination."""
+    return _named_in(destination / MANIFEST, destination)
+
+
+def _published_unfinished(destination: Path, run_id: str) -> frozenset[str]:
+    """Name what an earlier driver of a run had delivered when it was killed, or had set the manifest aside of."""
+    found: set[str] = set()
+    for staging in destination.glob(f"{_STAGING_PREFIX}*"):
+        if _is_of(staging.name, run_id) and not staging.is_symlink():
+            found |= _named_in(staging / "old" / MANIFEST, destination)
+            new = _named_in(staging / "new" / MANIFEST, destination)
+            found |= {name for name in new if not os.path.lexists(staging / "new" / name)}
+    return frozenset(found)
+
+
+def _named_in(manifest: Path, destination: Path) -> frozenset[str]:
     try:
-        earlier: JsonValue = json.loads((destination / MANIFEST).read_text(encoding="utf-8"))
+        earlier: JsonValue = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return frozenset()
     paths = (local_path(found) for found in file_objects(earlier))
     return frozenset(path.name for path in paths if path is not None and path.parent == destination)
 
 
-def _deliver(placement: Placement, placed: CwlObject, move_from: tuple[Path, ...], undo: contextlib.ExitStack) -> None:
-    destination = placement.destination
-    _remove_abandoned(destination)
-    with _staging_directory(destination) as staging, contextlib.ExitStack() as undo_inside:
-        new, old = staging / "new", staging / "old"
+def _deliver(placement: Placement, placed: CwlObject, move_from: tuple[Path, ...], staging: Path) -> None:
+    destination, new, old = placement.destination, staging / "new", staging / "old"
+    with contextlib.ExitStack() as undo:
         new.mkdir()
         old.mkdir()
-        _gather(placement.deliveries, new, move_from, undo_inside)
+        _gather(placement.deliveries, new, move_from, undo)
         manifest = new / MANIFEST
         manifest.write_text(json.dumps(placed, indent=2, ensure_ascii=True) + "\n", encoding="utf-8")
-        _set_aside(destination / MANIFEST, old, undo_inside)
+        _set_aside(destination / MANIFEST, old, undo)
         for delivery in placement.deliveries:
             if "/" not in delivery.target:
-                _exchange(new / delivery.target, destination / delivery.target, old, undo_inside)
-        _exchange(manifest, destination / MANIFEST, old, undo_inside)
-        undo_inside.pop_all()
+                _exchange(new / delivery.target, destination / delivery.target, old, undo)
+        _exchange(manifest, destination / MANIFEST, old, undo)
         undo.pop_all()
 
 
 @contextlib.contextmanager
-def _staging_directory(destination: Path) -> Iterator[Path]:
+def _staging_directory(destination: Path, run_id: str) -> Iterator[Path]:
     """Give a directory that others know to be in use as long as this process lives."""
-    staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=destination))
+    staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{run_id}-", dir=destination))
     handle = os.open(staging, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):
@@ -129,18 +163,30 @@ def _staging_directory(destination: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _remove_abandoned(destination: Path) -> None:
-    """Remove what a publication that was killed left behind."""
-    for abandoned in destination.glob(f"{_STAGING_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - abandoned.stat().st_mtime < _ABANDONED_AFTER_S:
-                continue
-            handle = os.open(abandoned, os.O_RDONLY)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(abandoned, ignore_errors=True)
-            finally:
-                os.close(handle)
+def _is_of(name: str, run_id: str) -> bool:
+    return bool(run_id) and name.startswith(f"{_STAGING_PREFIX}{run_id}-")
+
+
+def _remove_unused(staging: Path) -> None:
+    """Remove a directory for staging whose publisher does not live any more."""
+    handle = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _put_back(staging)
+        shutil.rmtree(staging, ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def _put_back(staging: Path) -> None:
+    """Put back what was set aside for something that did not come; a manifest would not be true any more."""
+    old = staging / "old"
+    if old.is_symlink() or not old.is_dir():
+        return
+    for aside in old.iterdir():
+        target = staging.parent / aside.name
+        if aside.name != MANIFEST and not os.path.lexists(target):
+            _quietly(aside.rename, target)
 
 
 def _gather(

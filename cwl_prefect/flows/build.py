@@ -1,7 +1,6 @@
 """From a plan to a Prefect flow whose parameters are the workflow's inputs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from prefect import Flow, State
@@ -28,6 +27,7 @@ from cwl_prefect.flows.nested import count_unscattered, flow_name
 from cwl_prefect.flows.params import docstring, job_order, signature
 from cwl_prefect.flows.recording import recorded
 from cwl_prefect.flows.reference import with_optional_inputs
+from cwl_prefect.flows.results import destination
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
 from cwl_prefect.flows.stopping import ended_state, stoppable
 from cwl_prefect.flows.sweeping import swept
@@ -212,8 +212,9 @@ def _url(run_id: str) -> str | None:
 
 
 def _publish(outputs: CwlObject, run: Run) -> CwlObject:
-    destination = run.caller.outdir or run.settings.outdir or run.settings.home / "outputs" / run.run_id
-    return publish(outputs, Path(destination).absolute(), move_from=(workspaces.run_directory(run.runs, run.run_id),))
+    place = destination(run.run_id, run.caller.outdir, run.settings)
+    workspace = workspaces.run_directory(run.runs, run.run_id)
+    return publish(outputs, place, move_from=(workspace,), run_id=run.run_id)
 
 
 def _clean(run: Run, *, succeeded: bool) -> None:

@@ -15,6 +15,7 @@ from cwl_prefect.engine.workspace import remove_run, run_directory
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.claim import DRIVER_LOCK, is_driven
 from cwl_prefect.flows.file_lock import try_lock
+from cwl_prefect.flows.results import remove_undelivered
 from cwl_prefect.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def collect(settings: Settings, *, dry_run: bool = False) -> Collected:
     staying: list[KeptRun] = []
     for run in retention.kept_runs(runs):
         expired = run.expires is not None and run.expires <= now and not is_driven(run.directory)
-        if expired and (dry_run or _remove(runs, run)):
+        if expired and (dry_run or _remove(runs, run, settings)):
             done.removed.append(run)
             continue
         staying.append(run)
@@ -107,7 +108,7 @@ def _mark(runs: Path, run: KeptRun, expires: datetime) -> bool:
     return True
 
 
-def _remove(runs: Path, run: KeptRun) -> bool:
+def _remove(runs: Path, run: KeptRun, settings: Settings) -> bool:
     try:
         held = try_lock(run.directory / DRIVER_LOCK)
     except OSError:
@@ -115,6 +116,8 @@ def _remove(runs: Path, run: KeptRun) -> bool:
     if held is None:
         return False  # it is being resumed at this moment
     try:
+        if run.manifest is not None:
+            remove_undelivered(run.manifest, settings)
         remove_run(runs, run.directory.name)
     finally:
         held.release()

@@ -30,6 +30,7 @@ from cwl_prefect.errors import InputError
 from cwl_prefect.flows.audit import record
 from cwl_prefect.flows.claim import is_driven
 from cwl_prefect.flows.hooks import reap_run
+from cwl_prefect.flows.results import remove_undelivered
 from cwl_prefect.flows.resuming import SHORTEST_ID, KnownRun
 from cwl_prefect.flows.stopping import INTERRUPTED, INTERRUPTING
 from cwl_prefect.flows.tagging import MARK, without_mark
@@ -206,6 +207,9 @@ def delete_data(run_id: str, settings: Settings) -> bool:
         return False
     if is_driven(directory):
         raise InputError(f"the run {run_id} is running.", hint="cancel it first.")
+    found = manifest.read(directory)
+    if found is not None:
+        remove_undelivered(found, settings)
     remove_run(settings.runs, run_id)
     record(settings.runs, Act.DELETED, run_id)
     return True

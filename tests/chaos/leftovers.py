@@ -39,8 +39,7 @@ def _files(run: Run) -> Iterator[str]:
     place = run.place
     if place.runs.is_dir():
         yield from (str(path) for path in place.runs.iterdir() if path.name not in (".plans", "audit.jsonl"))
-    # Not looked for, since it stays: `.cwl-prefect-publish-*` of a driver that was killed while it published.
-    for pattern in ("*.part", "*.tmp"):
+    for pattern in ("*.part", "*.tmp", ".cwl-prefect-*"):
         yield from (str(path) for path in place.directory.rglob(pattern))
         yield from (str(path) for path in place.lane.home.rglob(pattern))
     yield from (str(path) for path in (place.cache / "parts").glob("*"))

@@ -392,6 +392,87 @@ def test_what_a_killed_publication_left_is_removed(run, out):
     assert recent.exists()
 
 
+class Killed(BaseException):
+    """Stands for the end of a process: nothing is undone after it."""
+
+
+def killed(outputs: dict, out: Path, run: Path, monkeypatch, *, after: int, run_id: str = "one") -> None:
+    """Leave what a process leaves that is killed after so many results are in place."""
+    real, count = publishing._exchange, iter(range(after))
+
+    def exchange(new, target, old, undo):
+        if next(count, None) is None:
+            if target.is_dir():  # it was about to be replaced
+                publishing._set_aside(target, old, undo)
+            raise Killed
+        real(new, target, old, undo)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "_exchange", exchange)
+        patched.setattr(publishing, "_quietly", lambda *_: None)
+        patched.setattr(publishing.shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            publish(outputs, out, move_from=(run,), run_id=run_id)
+
+
+def asides(out: Path) -> list[Path]:
+    return list(out.glob(".cwl-prefect-*"))
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "over-earlier-results"])
+@pytest.mark.parametrize("after", range(3))
+def test_a_resumed_run_ends_as_if_it_had_not_been_killed_while_it_published(run, out, monkeypatch, after, again):
+    def outputs(text: str) -> dict:
+        written(run / "d" / text, text)
+        written(run / "a.txt", text)
+        return {"x": directory(run / "d"), "y": file(run / "a.txt")}
+
+    if again:
+        deliver(outputs("old"), out, run)
+    killed(outputs("new"), out, run, monkeypatch, after=after)
+    assert asides(out)
+    publish(outputs("new"), out, move_from=(run,), run_id="one")
+    assert delivered(out) == {"d/new": "new", "a.txt": "new"}
+    assert asides(out) == []
+
+
+def test_what_another_run_is_publishing_stays(run, out, monkeypatch):
+    killed({"x": file(written(run / "a"))}, out, run, monkeypatch, after=0, run_id="other")
+    publish({"x": file(written(run / "a"))}, out, move_from=(run,), run_id="one")
+    assert [path.name.rpartition("-")[0] for path in asides(out)] == [".cwl-prefect-publish-other"]
+
+
+def test_what_lives_stays_whoever_asks(run, out):
+    out.mkdir()
+    with publishing._staging_directory(out, "one") as staging:
+        publishing.remove_abandoned(out, "one")
+        assert staging.is_dir()
+
+
+def test_links_are_no_leftovers(run, out, tmp_path):
+    precious = written(tmp_path / "precious" / "old" / "x")
+    out.mkdir()
+    (out / ".cwl-prefect-publish-one-link").symlink_to(precious.parent.parent)
+    aside = out / ".cwl-prefect-publish-one-dir"
+    aside.mkdir()
+    (aside / "old").symlink_to(precious.parent)
+    publish({"x": file(written(run / "a"))}, out, move_from=(run,), run_id="one")
+    assert precious.exists()
+    assert [path.name for path in asides(out)] == [".cwl-prefect-publish-one-link"]
+    assert delivered(out)["a"] == "text"
+    assert not (out / "x").exists()
+
+
+def test_results_that_were_set_aside_and_not_replaced_are_put_back(run, out, monkeypatch):
+    written(run / "d" / "old", "old")
+    deliver({"x": directory(run / "d")}, out, run)
+    written(run / "d" / "new", "new")
+    killed({"x": directory(run / "d")}, out, run, monkeypatch, after=0)
+    assert delivered(out).keys() != {"d/old"}
+    publishing.remove_abandoned(out, "one")
+    assert snapshot(out) == {"d": None, "d/old": "old"}
+
+
 def test_ten_thousand_small_files_are_cheap(run, out):
     files = []
     for number in range(10_000):

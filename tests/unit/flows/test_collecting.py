@@ -74,6 +74,24 @@ def test_what_was_marked_is_removed_when_its_mark_expires(settings, kept):
     assert acts == [Act.WORKSPACE_MARKED, Act.WORKSPACE_REMOVED]
 
 
+@pytest.mark.parametrize("place", ["outdir", "home"])
+def test_what_a_removed_run_was_delivering_goes_with_it(settings, tmp_path, place):
+    outdir = tmp_path / "results" if place == "outdir" else None
+    results = outdir or settings.home / "outputs" / "one"
+    own, other = (results / f".cwl-prefect-publish-{run}-x" for run in ("one", "two"))
+    for each in (own, other):
+        (each / "new").mkdir(parents=True)
+    directory = run_directory(settings.runs, "one")
+    directory.mkdir(parents=True)
+    found = RunManifest(
+        run_id="one", name="n", workflow="w", plan="p", job_order={}, outdir=None if outdir is None else str(outdir)
+    )
+    manifest.write(directory, found)
+    expire(settings, "one")
+    assert names(collect(settings).removed) == ["one"]
+    assert list(results.iterdir()) == [other]
+
+
 def test_what_is_restored_stays_and_its_time_begins_anew(settings, kept):
     kept("one", Outcome.COMPLETED, 30)
     collect(settings)

@@ -11,6 +11,7 @@ from prefect import Flow
 from prefect.context import FlowRunContext, SettingsContext, get_settings_context
 from prefect.settings import PREFECT_API_URL
 
+from cwl_prefect.flows.endings import told_again
 from cwl_prefect.flows.server import ApiEndpoint, lease
 from cwl_prefect.flows.server_keeping import kept
 from cwl_prefect.flows.tagging import MARK, tagged
@@ -26,7 +27,8 @@ async def connected(settings: Settings) -> AsyncIterator[ApiEndpoint]:
     """
     async with lease(settings) as endpoint, kept(endpoint, settings):
         with working_with(endpoint):
-            yield endpoint
+            async with told_again(endpoint, settings):
+                yield endpoint
 
 
 @contextmanager

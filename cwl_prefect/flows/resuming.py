@@ -13,9 +13,7 @@ from uuid import UUID
 
 from prefect import State, get_client
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter
-from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.client.schemas.sorting import TaskRunSort
+from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed, Pending
 
@@ -27,14 +25,13 @@ from cwl_prefect.errors import InputError
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.claim import is_driven
 from cwl_prefect.flows.connected import connected
+from cwl_prefect.flows.endings import open_task_runs
 from cwl_prefect.flows.invoke import call
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.model.events import Observer
 from cwl_prefect.settings import Settings
 
-MOST_OPEN = 200  # task runs that a killed driver had open; Prefect gives no more at once
 SHORTEST_ID = 4  # characters of an id that may stand for it
-_OPEN = (StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED)
 _OWN = frozenset({"home", "workdir"})  # where the manifest was found, whatever it says
 
 
@@ -172,12 +169,7 @@ async def _reopened(client: PrefectClient, run_id: UUID) -> FlowRun | None:
 
 async def _close_task_runs(client: PrefectClient, run_id: UUID) -> None:
     """End the task runs that a killed driver left open; their calls get new ones."""
-    open_runs = await client.read_task_runs(
-        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])),
-        task_run_filter=TaskRunFilter.model_validate({"state": {"type": {"any_": _OPEN}}}),
-        sort=TaskRunSort.ID_DESC,
-        limit=MOST_OPEN,
-    )
+    open_runs = await open_task_runs(client, {run_id})
     ended: State[object] = Crashed(message="Its driver was killed")
     with contextlib.suppress(ObjectNotFound):
         await asyncio.gather(*(client.set_task_run_state(one.id, ended, force=True) for one in open_runs))

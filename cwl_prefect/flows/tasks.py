@@ -12,6 +12,7 @@ from prefect.states import Cancelled, Completed
 from prefect.utilities.annotations import opaque
 
 from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.flows.endings import note_ending
 from cwl_prefect.flows.halt import NotStartedError
 from cwl_prefect.model.job import StepResult
 from cwl_prefect.settings import Settings
@@ -107,6 +108,7 @@ class StepTasks:
         """
         call = cast("Callable[..., Awaitable[State[object]]]", self._task(step))
         state = await call(label, opaque(work), wait_for=list(after[:MOST_EDGES]), return_state=True)
+        note_ending(state)
         if state.is_cancelled():
             raise asyncio.CancelledError
         return await state.aresult(), state
@@ -114,7 +116,9 @@ class StepTasks:
     async def skip(self, step: str, label: str, after: Sequence[State[Any]]) -> State[Any]:
         """Show a skipped call as a task run of its own."""
         call = cast("Callable[..., Awaitable[State[Any]]]", _skip.with_options(name=step))
-        return await call(label, wait_for=list(after[:MOST_EDGES]), return_state=True)
+        state = await call(label, wait_for=list(after[:MOST_EDGES]), return_state=True)
+        note_ending(state)
+        return state
 
     def _task(self, step: str) -> Task[Any, Any]:
         found = self._made.get(step)

@@ -1,0 +1,149 @@
+from uuid import uuid4
+
+import pytest
+from prefect import State
+from prefect.client.schemas.objects import StateDetails, StateType, TaskRun
+
+from cwl_prefect.flows import endings
+from cwl_prefect.flows.endings import note_ending, told_again
+from cwl_prefect.flows.server import ApiEndpoint, server_files
+from cwl_prefect.flows.server_state import ServerState, write_state
+from cwl_prefect.settings import Settings
+
+FLOW_RUN = uuid4()
+OURS = ApiEndpoint(url="http://127.0.0.1:1/api", ui_url=None, started=False, ours=True)
+
+
+def ended(task_run_id, kind=StateType.COMPLETED, name=None, data=None) -> State:
+    details = StateDetails(task_run_id=task_run_id, flow_run_id=FLOW_RUN)
+    return State(type=kind, name=name, message=f"told of {task_run_id}", data=data, state_details=details)
+
+
+class Server:
+    """Stands in for the API and the process of the local server."""
+
+    def __init__(self, settings, monkeypatch) -> None:
+        self.files = server_files(settings)
+        self.files.directory.mkdir(parents=True)
+        self.pid = 1
+        self.lives = True
+        self.open: list = []
+        self.closed: dict = {}
+        self.questions = 0
+        self.failure: Exception | None = None
+        monkeypatch.setattr(endings, "get_client", lambda: self)
+        monkeypatch.setattr(endings, "read_state", lambda _: self.state() if self.lives else None)
+        monkeypatch.setattr(endings, "WRITTEN_S", 0)
+        write_state(self.files, self.state())
+
+    def state(self) -> ServerState:
+        return ServerState(pid=self.pid, host="h", port=1, started_at=1.0, prefect_version="3", idle_s=1.0)
+
+    def killed(self, *, started_again: bool = True) -> None:
+        self.pid, self.lives = self.pid + 1, started_again
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        pass
+
+    async def read_task_runs(self, *, flow_run_filter, task_run_filter, sort, limit):
+        self.questions += 1
+        if self.failure is not None:
+            raise self.failure
+        assert flow_run_filter.id.any_ == [FLOW_RUN]
+        assert set(task_run_filter.state.type.any_) == {StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED}
+        return [TaskRun(id=each, task_key="count", dynamic_key="0") for each in self.open[:limit]]
+
+    async def set_task_run_state(self, task_run_id, state, *, force):
+        assert force
+        self.open.remove(task_run_id)
+        self.closed[task_run_id] = state
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+@pytest.fixture
+def server(settings, monkeypatch) -> Server:
+    return Server(settings, monkeypatch)
+
+
+@pytest.mark.parametrize("started_again", [True, False], ids=["is-there-again", "is-not-there-yet"])
+async def test_what_a_killed_server_had_not_written_down_is_told_again(settings, server, started_again):
+    done, failed, cached, lost, written = (uuid4() for _ in range(5))
+    async with told_again(OURS, settings):
+        note_ending(ended(done))
+        note_ending(ended(failed, StateType.FAILED))
+        note_ending(ended(cached, name="Cached", data={"large": "result"}))
+        note_ending(ended(written))
+        server.killed(started_again=started_again)
+        server.open = [done, failed, cached, lost]
+    kinds = {task_run: (state.type, state.name) for task_run, state in server.closed.items()}
+    assert kinds == {
+        done: (StateType.COMPLETED, "Completed"),
+        failed: (StateType.FAILED, "Failed"),
+        cached: (StateType.COMPLETED, "Cached"),
+        lost: (StateType.CRASHED, "Crashed"),  # nobody knows: it was cancelled with its call
+    }
+    assert server.closed[done].message == f"told of {done}"
+    assert server.closed[cached].data is None
+
+
+async def test_more_are_told_than_prefect_gives_at_once(settings, server):
+    async with told_again(OURS, settings):
+        server.open = [uuid4() for _ in range(endings.MOST_OPEN + 1)]
+        note_ending(ended(server.open[0]))
+        server.killed()
+    assert len(server.closed) == endings.MOST_OPEN + 1
+
+
+async def test_a_server_that_lives_on_is_asked_nothing(settings, server):
+    async with told_again(OURS, settings):
+        note_ending(ended(uuid4()))
+    assert server.questions == 0
+
+
+async def test_a_server_that_somebody_stopped_is_asked_nothing(settings, server):
+    async with told_again(OURS, settings):
+        note_ending(ended(uuid4()))
+        server.lives = False
+        server.files.state.unlink()
+    assert server.questions == 0
+
+
+async def test_a_configured_api_is_asked_nothing(settings, server):
+    async with told_again(ApiEndpoint(url="x", ui_url=None, started=False, ours=False), settings):
+        note_ending(ended(uuid4()))
+        server.killed()
+    assert server.questions == 0
+
+
+async def test_a_run_does_not_fail_because_nothing_can_be_told(settings, server, caplog):
+    async with told_again(OURS, settings):
+        note_ending(ended(uuid4()))
+        server.killed()
+        server.failure = OSError("no route")
+    assert "could not be told" in caplog.text
+
+
+async def test_the_failure_of_a_run_stays_its_failure(settings, server):
+    lost = uuid4()
+
+    async def run() -> None:
+        async with told_again(OURS, settings):
+            note_ending(ended(lost))
+            server.killed()
+            server.open = [lost]
+            raise ValueError("the run's")
+
+    with pytest.raises(ValueError, match="the run's"):
+        await run()
+    assert lost in server.closed
+
+
+def test_nothing_is_kept_where_no_local_server_is_used():
+    note_ending(ended(uuid4()))

@@ -10,7 +10,7 @@ from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.engine.workspace import run_directory
 from cwl_prefect.errors import InputError
-from cwl_prefect.flows import history, resuming
+from cwl_prefect.flows import audit, history, resuming
 from cwl_prefect.flows.claim import claim
 from cwl_prefect.flows.history import Filter, Line
 from cwl_prefect.settings import OnError, Settings
@@ -184,6 +184,7 @@ class TestRescheduling:
             return 0
 
         monkeypatch.setattr(history, "reap_run", reaped)
+        monkeypatch.setattr(audit, "_emit", lambda _: None)
         line = self.line(StateType.PENDING, deployed=True)
         await history.stop(Client(), line, Settings(home=tmp_path), for_now=True)
         assert states == [StateType.CANCELLING, StateType.CANCELLED]
@@ -201,6 +202,7 @@ class TestRescheduling:
             return 0
 
         monkeypatch.setattr(history, "reap_run", reaped)
+        monkeypatch.setattr(audit, "_emit", lambda _: None)
         settings, line = Settings(home=tmp_path), self.line(StateType.RUNNING, deployed=False)
         run_directory(settings.runs, str(line.flow_run.id)).mkdir(parents=True)
         await history.stop(Client(), line, settings, for_now=False)

@@ -21,6 +21,19 @@ def test_looking_around_imports_nothing_heavy(arguments):
     assert process.stderr.strip() == "[]"
 
 
+def test_a_call_that_is_handed_over_imports_python_alone():
+    script = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import cwl_prefect.__main__\n"
+        "roots = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(sorted(roots - sys.stdlib_module_names), file=sys.stderr)"
+    )
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert process.stderr.strip() == "['cwl_prefect']"
+
+
 def test_rubbish_is_not_looked_for_among_what_is_imported():
     script = (
         "import gc, sys; sys.argv = ['cwl-prefect', '--version']\n"

@@ -1,6 +1,7 @@
 """Where standby processes are found: sockets in a directory that is the user's own, on this machine alone."""
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -13,6 +14,8 @@ from cwl_prefect.standby.circumstances import Circumstances
 IDLE_S = 900.0
 IDLE_VARIABLE = "CWL_PREFECT_STANDBY_IDLE_S"
 STANDARD_STREAMS = (0, 1, 2)
+
+_LONGEST = 107  # bytes of a socket's path: unix(7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +62,14 @@ def place_of(circumstances: Circumstances) -> Place:
     """Give the place for circumstances.
 
     Raises:
-        OSError: They are not told, or there is no directory for it that only this user can look into.
+        OSError: They are not told, or there is no directory for it that only this user can look into, or its path is
+            too long for a socket.
     """
     directory = private_directory(circumstances.environment)
-    return Place(directory=directory, name=circumstances.digest(), circumstances=circumstances)
+    place = Place(directory=directory, name=circumstances.digest(), circumstances=circumstances)
+    if len(os.fsencode(place.socket)) > _LONGEST:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(place.socket))
+    return place
 
 
 def private_directory(environment: Mapping[str, str]) -> Path:

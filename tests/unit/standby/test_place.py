@@ -12,19 +12,25 @@ from cwl_prefect.standby.place import own_place, private_directory
 CALLED = ["/bin/cwl-prefect", "run", "tool.cwl"]
 
 
+@pytest.fixture
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory whose path is short enough for sockets in it."""
+    return tmp_path_factory.mktemp("r")
+
+
 @pytest.fixture(autouse=True)
-def _called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def _called(monkeypatch: pytest.MonkeyPatch, runtime: Path) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     monkeypatch.delenv(place.IDLE_VARIABLE, raising=False)
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, *CALLED])
     monkeypatch.setattr(sys, "argv", CALLED)
 
 
-def test_it_is_in_a_directory_of_the_user_alone(tmp_path: Path) -> None:
+def test_it_is_in_a_directory_of_the_user_alone(runtime: Path) -> None:
     found = own_place()
 
     assert found is not None
-    assert found.directory == tmp_path / f"cwl-prefect-{os.getuid()}"
+    assert found.directory == runtime / f"cwl-prefect-{os.getuid()}"
     assert found.directory.stat().st_mode & 0o777 == 0o700
     assert found.socket.suffix == ".sock"
     assert (found.socket.stem, found.record.stem) == (found.name, found.name)
@@ -58,8 +64,8 @@ def test_none_may_on_other_systems(monkeypatch: pytest.MonkeyPatch, platform: st
     assert own_place() is None
 
 
-def test_a_directory_that_others_can_enter_is_not_used(tmp_path: Path) -> None:
-    shared = tmp_path / f"cwl-prefect-{os.getuid()}"
+def test_a_directory_that_others_can_enter_is_not_used(runtime: Path) -> None:
+    shared = runtime / f"cwl-prefect-{os.getuid()}"
     shared.mkdir()
     shared.chmod(0o755)
 
@@ -68,9 +74,17 @@ def test_a_directory_that_others_can_enter_is_not_used(tmp_path: Path) -> None:
         private_directory(os.environ)
 
 
-def test_a_link_to_a_directory_is_not_used(tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
+def test_a_path_that_is_too_long_for_a_socket_is_not_used(monkeypatch: pytest.MonkeyPatch, runtime: Path) -> None:
+    deep = runtime / ("d" * 80)
+    deep.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
+
+    assert own_place() is None
+
+
+def test_a_link_to_a_directory_is_not_used(runtime: Path) -> None:
+    elsewhere = runtime / "elsewhere"
     elsewhere.mkdir(mode=0o700)
-    (tmp_path / f"cwl-prefect-{os.getuid()}").symlink_to(elsewhere)
+    (runtime / f"cwl-prefect-{os.getuid()}").symlink_to(elsewhere)
 
     assert own_place() is None

@@ -16,7 +16,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from cwl_prefect.flows.alongside import alongside
 from cwl_prefect.flows.file_lock import FileLock, lock, try_lock
+from cwl_prefect.flows.server_recovery import recovered
 from cwl_prefect.flows.server_state import ServerFiles, ServerState, write_state
 
 ALREADY_RUNNING = 3
@@ -107,8 +109,20 @@ async def until_idle(activity: Activity, lease: Path, idle_s: float) -> FileLock
         activity.last_used = time.monotonic()
 
 
-async def serve(options: ServerOptions, files: ServerFiles) -> None:
-    """Serve Prefect's API and UI until a signal comes or nobody uses them any more."""
+async def serve(options: ServerOptions, files: ServerFiles, *, after_kill: bool = False) -> None:
+    """Serve Prefect's API and UI until a signal comes or nobody uses them any more.
+
+    Args:
+        options: What the starter told.
+        files: Where the server's files are.
+        after_kill: Whether the server before this one was killed, and had perhaps not written down all that it knew.
+    """
+    api = f"http://{options.host}:{options.port}/api/"
+    async with alongside(recovered(api)) if after_kill else contextlib.nullcontext():
+        await _serve(options, files)
+
+
+async def _serve(options: ServerOptions, files: ServerFiles) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
@@ -144,6 +158,7 @@ def main() -> int:
     held = asyncio.run(lock(files.pid, timeout_s=1.0))  # someone who only looks holds it for a moment
     if held is None:
         return ALREADY_RUNNING
+    after_kill = files.state.exists()  # a server that ends otherwise takes its record away
     files.state.unlink(missing_ok=True)
     if os.fork():
         os._exit(0)  # the server lives on, as nobody's child: no starter has to reap it
@@ -160,7 +175,7 @@ def main() -> int:
         ),
     )
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(options, files))
+        asyncio.run(serve(options, files, after_kill=after_kill))
     files.state.unlink(missing_ok=True)
     return 0
 

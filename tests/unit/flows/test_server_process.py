@@ -6,6 +6,7 @@ import types
 import httpx
 import pytest
 
+from cwl_prefect.flows import server_process
 from cwl_prefect.flows.configured_api import configured_api_url
 from cwl_prefect.flows.file_lock import is_locked, lock, try_lock
 from cwl_prefect.flows.server_process import ALREADY_RUNNING, Activity, ServerOptions, main, serve, until_idle
@@ -113,7 +114,14 @@ def test_a_state_counts_only_while_its_server_lives(tmp_path):
     alive.release()
 
 
-async def test_the_server_serves_until_nobody_needs_it(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("after_kill", [False, True])
+async def test_the_server_serves_until_nobody_needs_it(tmp_path, monkeypatch, capsys, after_kill):
+    asked = []
+
+    async def recovered(api):
+        asked.append(api)
+
+    monkeypatch.setattr(server_process, "recovered", recovered)
     module = types.ModuleType("prefect.server.api.server")
     monkeypatch.setattr(module, "create_app", lambda final: application, raising=False)
     for name in ("prefect", "prefect.server", "prefect.server.api"):
@@ -128,13 +136,14 @@ async def test_the_server_serves_until_nobody_needs_it(tmp_path, monkeypatch, ca
     )
     assert ServerOptions.decode(options.encode()) == options
 
-    serving = asyncio.create_task(serve(options, files))
+    serving = asyncio.create_task(serve(options, files, after_kill=after_kill))
     await asyncio.sleep(0.2)
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"http://127.0.0.1:{port}/")).text == "true"
 
     await asyncio.wait_for(serving, 10)
     assert "the server ends" in capsys.readouterr().err
+    assert asked == ([f"http://h:{port}/api/"] if after_kill else [])
 
 
 async def application(scope, receive, send):

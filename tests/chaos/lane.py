@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 
 from tests.chaos.workflow import PARTS, WORKFLOW, write_text, write_tools
@@ -39,6 +40,13 @@ class Lane:
         """The workflow as a deployment."""
         write_tools(self.directory)
         return self.site.deploy(WORKFLOW, pool=POOL)
+
+    def serve(self) -> None:
+        """Start the server where it was killed when no run used it any more, as the next command would."""
+        try:
+            self.site.get("health")
+        except httpx.TransportError:
+            self.site.run("cwl-prefect", "server", "start")
 
     def server_pid(self) -> int | None:
         """Give the server's process, if there is one."""

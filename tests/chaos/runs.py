@@ -93,6 +93,7 @@ class Commanded(Run):
     def ended(self) -> bool:
         assert self._driver is not None
         ended = self._driver.ended()
+        self.place.lane.serve()
         self.run_ids |= self._known_to_the_api()
         self.told = ended.stdout if ended.code == 0 else ended.stderr
         return ended.code == 0

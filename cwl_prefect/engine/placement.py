@@ -61,6 +61,7 @@ class Placement:
     replaceable: Collection[str] = ()
     deliveries: list[Copied | Written | Made] = field(default_factory=list)
     _taken: set[str] = field(default_factory=set)
+    _numbers: dict[tuple[str, bool], int] = field(default_factory=dict)  # the last that a name got
     _delivered: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (source, folder, basename) to target
 
     def place(self, value: JsonValue, folder: str = "") -> JsonValue:
@@ -144,12 +145,13 @@ class Placement:
         return target
 
     def _free_name(self, folder: str, basename: str, *, directory: bool) -> str:
-        number, target = 1, _joined(folder, basename)
-        while not self._is_free(target, directory=directory):
+        wanted = _joined(folder, basename)
+        number = self._numbers.get((wanted, directory), 0) + 1
+        while not self._is_free(_numbered(wanted, number), directory=directory):
             number += 1
-            target = f"{_joined(folder, basename)}_{number}"
-        self._taken.add(target)
-        return target
+        self._numbers[wanted, directory] = number
+        self._taken.add(_numbered(wanted, number))
+        return _numbered(wanted, number)
 
     def _is_free(self, target: str, *, directory: bool) -> bool:
         if target in self._taken or target in self.reserved:
@@ -251,6 +253,10 @@ def _location(path: Path) -> CwlObject:
 
 def _joined(folder: str, basename: str) -> str:
     return f"{folder}/{basename}" if folder else basename
+
+
+def _numbered(target: str, number: int) -> str:
+    return f"{target}_{number}" if number > 1 else target
 
 
 def _basename(value: CwlObject, otherwise: str) -> str:

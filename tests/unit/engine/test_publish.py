@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cwl_prefect.engine import publish as publishing
 from cwl_prefect.engine.copying import copy
-from cwl_prefect.engine.placement import file_uri, local_path
+from cwl_prefect.engine.placement import Placement, file_uri, local_path
 from cwl_prefect.engine.publish import MANIFEST, publish
 from cwl_prefect.errors import PublishError
 
@@ -111,6 +111,20 @@ def test_taken_names_get_a_number(run, out):
     placed = deliver({"x": outputs}, out, run)
     assert delivered(out) == {"a.txt": "0", "a.txt_2": "1", "a.txt_3": "2"}
     assert [each["basename"] for each in placed["x"]] == ["a.txt"] * 3
+
+
+def test_each_of_many_files_of_one_name_takes_as_long_as_the_first(tmp_path, monkeypatch):
+    looks = []
+    is_free = Placement._is_free
+    monkeypatch.setattr(
+        Placement, "_is_free", lambda self, target, **kind: looks.append(target) or is_free(self, target, **kind)
+    )
+    literals = [{"class": "File", "basename": "a.txt", "contents": str(number)} for number in range(1000)]
+
+    placed = Placement(destination=tmp_path).place(literals)
+
+    assert [Path(each["path"]).name for each in placed[-2:]] == ["a.txt_999", "a.txt_1000"]
+    assert len(looks) == 1000
 
 
 def test_secondary_files_lie_next_to_their_primary(run, out):

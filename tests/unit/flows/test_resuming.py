@@ -189,6 +189,36 @@ class TestRescheduling:
         await history.stop(Client(), line, Settings(home=tmp_path), for_now=True)
         assert states == [StateType.CANCELLING, StateType.CANCELLED]
 
+    @pytest.mark.parametrize("api", [None, "http://prefect.example/api"], ids=["local-server", "configured-api"])
+    async def test_what_was_killed_before_it_had_a_directory_is_ended_where_no_other_machine_can_drive_it(
+        self, tmp_path, monkeypatch, api
+    ):
+        states = []
+
+        class Client:
+            async def set_flow_run_state(self, run_id, state, *, force):
+                states.append(state.type)
+
+            async def read_flow_run(self, run_id):
+                return line.flow_run
+
+        async def reaped(run_id):
+            return 0
+
+        monkeypatch.setattr(history, "reap_run", reaped)
+        monkeypatch.setattr(history, "ANSWER_S", 0.1)
+        monkeypatch.setattr(history, "configured_api", lambda: api)
+        monkeypatch.setattr(audit, "_emit", lambda _: None)
+        line = self.line(StateType.RUNNING, deployed=False)
+        stopping = history.stop(Client(), line, Settings(home=tmp_path), for_now=False)
+        if api is not None:
+            with pytest.raises(InputError, match="did not end it"):
+                await stopping
+            assert states == [StateType.CANCELLING]
+            return
+        assert await stopping == "Cancelled"
+        assert states == [StateType.CANCELLING, StateType.CANCELLED]
+
     async def test_what_was_killed_before_its_manifest_was_written_is_ended_without_waiting(
         self, tmp_path, monkeypatch
     ):

@@ -71,7 +71,7 @@ class PodWait:
         self._started_s: float | None = None
         self._stuck_s: dict[Obstacle, float] = {}
         self._looked_s = self._began_s
-        self._dying_s: float | None = None
+        self._dies_s: float | None = None
         self._quota_s: float | None = None
 
     async def outcome(self) -> JobOutcome:
@@ -97,7 +97,7 @@ class PodWait:
             return
 
     def _pause_s(self) -> float | None:
-        if self._started_s is None or self._dying_s is not None:
+        if self._started_s is None or self._dies_s is not None:
             return _TICK_S
         if self._job.timeout_s is None:
             return None
@@ -120,12 +120,16 @@ class PodWait:
         return None if obstacle is None else await self._stuck(pod, obstacle)
 
     def _does_not_end(self, pod: KubernetesObject) -> bool:
-        """Tell whether a pod that is deleted has stayed for too long, as one on a node that went away does."""
+        """Tell whether a pod that is deleted has stayed for too long, as one on a node that went away does.
+
+        The grace that counts is the one that it was given: its node takes the rest of it away where it ends the pod.
+        """
         if self._followed.deleted or not text(pod, "metadata", "deletionTimestamp"):
             return False
         now_s = time.monotonic()
-        self._dying_s = self._dying_s or now_s
-        return now_s > self._dying_s + (number(pod, "metadata", "deletionGracePeriodSeconds") or 0) + _DYING_S
+        if self._dies_s is None:
+            self._dies_s = now_s + (number(pod, "metadata", "deletionGracePeriodSeconds") or 0) + _DYING_S
+        return now_s > self._dies_s
 
     def _late(self, began: datetime) -> JobOutcome | None:
         now_s = time.monotonic()

@@ -27,26 +27,30 @@ def hold(place: Place, home: Path) -> int | None:
         place: Where to stand by.
         home: Home directory of cwl-prefect, by which :func:`end` finds this process.
     """
-    if sum(1 for _ in _held(place.directory)) >= MOST:
-        return None
-    descriptor = _try_lock(place.record)
-    if descriptor is not None:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "home": str(home)}).encode(), 0)
-    return descriptor
+    with _alone(place.directory):
+        if len(_held(place.directory)) >= MOST:
+            return None
+        descriptor = _try_lock(place.record)
+        if descriptor is not None:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "home": str(home)}).encode(), 0)
+        return descriptor
 
 
 def release(place: Place, descriptor: int) -> None:
     """Leave no trace of a process that stood by."""
-    place.socket.unlink(missing_ok=True)
-    place.record.unlink(missing_ok=True)
-    os.close(descriptor)
+    with _alone(place.directory):
+        place.socket.unlink(missing_ok=True)
+        place.record.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def standing(home: Path, environment: Mapping[str, str]) -> list[int]:
     """Give the processes that stand by for calls with this home directory of cwl-prefect."""
     with contextlib.suppress(OSError):
-        return [pid for pid, of_home in map(_read, _held(private_directory(environment))) if of_home == str(home)]
+        directory = private_directory(environment)
+        with _alone(directory):
+            return [pid for pid, of_home in map(_read, _held(directory)) if of_home == str(home)]
     return []
 
 
@@ -65,16 +69,29 @@ def end(home: Path, environment: Mapping[str, str]) -> int:
     return len(ending)
 
 
-def _held(directory: Path) -> Iterator[Path]:
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Let nobody else look at records or change them for a moment: who looks locks them too."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _held(directory: Path) -> list[Path]:
     """Give the records of those that live, and take away those of processes that were killed."""
+    held = []
     for record in directory.glob("*.json"):
         descriptor = _try_lock(record)
         if descriptor is None:
-            yield record
+            held.append(record)
             continue
         record.with_suffix(".sock").unlink(missing_ok=True)
         record.unlink(missing_ok=True)
         os.close(descriptor)
+    return held
 
 
 def _try_lock(path: Path) -> int | None:

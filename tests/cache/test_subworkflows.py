@@ -5,11 +5,12 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.cache.test_processes import states
 from tests.commands import BIN, command_environment
+from tests.prefect_api import matching
+from tests.waiting import until
 
 pytestmark = pytest.mark.server
 
@@ -93,9 +94,8 @@ def test_a_scattered_subworkflow_is_found_as_a_whole(
     assert len(counter.read_text().split()) == 6
     assert "pair: 3 cached" in said
     api, run_id = said.partition("http://")[2].partition("/runs/")[0], said.partition("/flow-run/")[2].split()[0]
-    url = f"http://{api}/api/task_runs/filter"
-    assert states(url, run_id) == ["Cached"] * 3
-    names = [task["name"] for task in httpx.post(url, json={"flow_runs": {"id": {"any_": [run_id]}}}).json()]
+    until(lambda: states(f"http://{api}/api", run_id) == ["Cached"] * 3)
+    names = [task["name"] for task in matching(f"http://{api}/api", "task_runs", flow_runs={"id": {"any_": [run_id]}})]
     assert sorted(names) == ["pair[0]", "pair[1]", "pair[2]"]
     assert explained(environment, "pair").startswith("pair: 3 cached, 0 not cached.")
     assert "found as a whole" in explained(environment, "pair.first")

@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 
 from tests.chaos.executions import RUN_LABEL
 from tests.chaos.runs import Run
 from tests.deployments.site import ENDED
+from tests.prefect_api import matching
 
 LOCKS = Path("/proc/locks")
 ENDED_S = 15  # the process of a deployment's run ends a while after the run
@@ -74,9 +74,9 @@ def _processes(run: Run) -> Iterator[str]:
 
 def _open_now(run: Run) -> Iterator[str]:
     api = run.place.lane.site.api
-    chosen = {"flow_runs": {"id": {"any_": sorted(run.run_ids)}}}
+    chosen = {"id": {"any_": sorted(run.run_ids)}}
     for kind in ("flow_runs", "task_runs"):
-        for each in httpx.post(f"{api}/{kind}/filter", json=chosen, timeout=60).json():
+        for each in matching(api, kind, flow_runs=chosen):
             state = (each["state"] or {}).get("type")
             if state not in ENDED:
                 yield f"{kind} {each['id']} {each['name']} {state}"

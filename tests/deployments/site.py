@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from tests.commands import BIN
+from tests.prefect_api import ask, matching, read
 from tests.waiting import until
 
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -92,18 +93,11 @@ class Site:
 
     def get(self, path: str) -> Any:
         """Read something from the API."""
-        answer = httpx.get(f"{self.api}/{path}", timeout=60)
-        answer.raise_for_status()
-        return answer.json()
+        return read(f"{self.api}/{path}")
 
     def send(self, method: str, path: str, content: object) -> httpx.Response:
-        """Ask the API; again where it says 503, since SQLite lets one write at a time (as Prefect's client does)."""
-        for _ in range(10):
-            answer = httpx.request(method, f"{self.api}/{path}", json=content, timeout=60)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            time.sleep(0.5)
-        return answer
+        """Send something to the API."""
+        return ask(method, f"{self.api}/{path}", content)
 
     def start(self, deployment: str, **parameters: object) -> httpx.Response:
         return self.send("POST", f"deployments/{deployment}/create_flow_run", {"parameters": parameters})
@@ -114,8 +108,8 @@ class Site:
     def only_run(self, deployment: str, *, timeout_s: float = 30) -> str:
         """Wait until a deployment has a run, and give its identifier."""
         deadline = time.monotonic() + timeout_s
-        chosen = {"deployments": {"id": {"any_": [deployment]}}}
-        while not (found := httpx.post(f"{self.api}/flow_runs/filter", json=chosen, timeout=60).json()):
+        chosen = {"id": {"any_": [deployment]}}
+        while not (found := matching(self.api, "flow_runs", deployments=chosen)):
             assert time.monotonic() < deadline, "there is no run"
             time.sleep(0.3)
         assert len(found) == 1
@@ -123,8 +117,7 @@ class Site:
 
     def states_of(self, deployment: str) -> list[str]:
         """Give the states of a deployment's runs."""
-        chosen = {"deployments": {"id": {"any_": [deployment]}}}
-        found = httpx.post(f"{self.api}/flow_runs/filter", json=chosen, timeout=60).json()
+        found = matching(self.api, "flow_runs", deployments={"id": {"any_": [deployment]}})
         return [run["state"]["type"] for run in found]
 
     def until(self, run: str, *states: str, timeout_s: float = 120) -> str:
@@ -140,16 +133,14 @@ class Site:
 
     def log_of(self, run: str) -> str:
         """Give what a run told, for a failed test."""
-        asked = {"logs": {"flow_run_id": {"any_": [run]}}}
-        return "\n".join(line["message"] for line in httpx.post(f"{self.api}/logs/filter", json=asked).json())
+        return "\n".join(line["message"] for line in matching(self.api, "logs", logs={"flow_run_id": {"any_": [run]}}))
 
     def outputs(self, run: str) -> dict:
         return json.loads((self.directory / "cwl-prefect/outputs" / run / "cwl-prefect-outputs.json").read_text())
 
     def task_states(self, run: str) -> list[str]:
         """Give the states of a run's task runs."""
-        asked = {"flow_runs": {"id": {"any_": [run]}}}
-        found = httpx.post(f"{self.api}/task_runs/filter", json=asked, timeout=60).json()
+        found = matching(self.api, "task_runs", flow_runs={"id": {"any_": [run]}})
         return [each["state"]["type"] for each in found]
 
 

@@ -4,7 +4,6 @@ import re
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.deployments.documents import count
@@ -64,11 +63,11 @@ def test_a_wrong_parameter_is_refused_with_its_name(site: Site) -> None:
 
 def test_deploying_again_updates_it_and_keeps_its_schedule(site: Site) -> None:
     first = site.deploy(WORKFLOW, "--cron", "0 6 * * *")
-    before = httpx.get(f"{site.api}/deployments/{first}", timeout=60).json()
+    before = site.get(f"deployments/{first}")
 
     second = site.deploy(WORKFLOW.replace("'%s %s'", "'%s-%s'"), "--tag", "new")
 
-    after = httpx.get(f"{site.api}/deployments/{second}", timeout=60).json()
+    after = site.get(f"deployments/{second}")
     assert first == second
     assert before["version"] != after["version"]
     assert after["tags"] == ["new", "cwl-prefect"]
@@ -88,10 +87,10 @@ def test_inputs_by_reference_are_read_by_the_worker(site: Site) -> None:
 @pytest.mark.docker
 def test_steps_run_in_containers_of_a_docker_pool_s_template(site: Site) -> None:
     site.run("cwl-prefect", "pool", "create", "containers", "--type", "docker")
-    pool = httpx.get(f"{site.api}/work_pools/containers", timeout=60).json()
+    pool = site.get("work_pools/containers")
     template = pool["base_job_template"]
     template["variables"]["properties"]["container_create_kwargs"]["default"] = {"hostname": "from-the-pool"}
-    httpx.patch(f"{site.api}/work_pools/containers", json={"base_job_template": template}, timeout=60)
+    site.send("PATCH", "work_pools/containers", {"base_job_template": template}).raise_for_status()
     deployment = site.deploy(
         SLEEPER, "--name", "mixed", "--job-variable", 'env={"CWL_PREFECT_STEPS_POOL": "containers"}'
     )

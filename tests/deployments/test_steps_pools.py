@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from cwl_prefect.backends.job_variables import packaged_template
@@ -44,20 +43,20 @@ def output_of(site: Site, *arguments: str) -> Any:
 @pytest.mark.parametrize("kind", ["docker", "kubernetes", "process"])
 def test_a_pool_of_each_kind_has_the_packaged_template(site: Site, kind: str) -> None:
     site.run("cwl-prefect", "pool", "create", f"made-{kind}", "--type", kind)
-    pool = httpx.get(f"{site.api}/work_pools/made-{kind}", timeout=60).json()
+    pool = site.get(f"work_pools/made-{kind}")
     assert (pool["type"], pool["base_job_template"]) == (kind, packaged_template(kind))
 
 
 @pytest.mark.docker
 def test_steps_run_on_a_pool_that_prefect_made_with_what_the_platform_added(site: Site) -> None:
     site.run("prefect", "work-pool", "create", "plain", "--type", "docker")
-    template = httpx.get(f"{site.api}/work_pools/plain", timeout=60).json()["base_job_template"]
+    template = site.get("work_pools/plain")["base_job_template"]
     licence = site.directory / "licence"
     licence.write_text("licensed\n")
     properties = template["variables"]["properties"]
     properties["volumes"]["default"] = [f"{licence}:/opt/licence:ro"]
     properties["env"]["default"] = {"SITE": "north", "PREFECT_API_KEY": "pnu_secret"}
-    httpx.patch(f"{site.api}/work_pools/plain", json={"base_job_template": template}, timeout=60).raise_for_status()
+    site.send("PATCH", "work_pools/plain", {"base_job_template": template}).raise_for_status()
     (site.directory / "say.cwl").write_text(TOOL)
     (site.directory / "overrides.yml").write_text("say: {container_create_kwargs: {hostname: of-the-step}}\n")
 

@@ -149,7 +149,7 @@ class TestFaults(BackendCase):
     async def test_a_pod_that_somebody_deletes(
         self, backend: KubernetesBackend, api: KubernetesApi, make_job: JobMaker
     ) -> None:
-        job = make_job(("sh", "-c", "echo started; sleep 120"))
+        job = make_job(("sh", "-c", "echo started; sleep 120"))  # lives until the end of its grace
         running = asyncio.create_task(self.run(backend, job))
         await eventually(lambda: running.done() or (job.stdout.exists() and job.stdout.read_bytes() == b"started\n"))
         pods, _ = await api.pods("default", f"cwl-prefect.io/flow-run-id={job.labels['flow-run-id']}")

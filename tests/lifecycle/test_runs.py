@@ -4,11 +4,11 @@ import json
 import time
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from tests.commandline.driving import CommandLine, Started
+from tests.prefect_api import matching, write
 from tests.waiting import until
 
 pytestmark = pytest.mark.server
@@ -127,15 +127,14 @@ def test_runs_of_other_flows_are_left_out(command: CommandLine, workflow: Path) 
     assert ours.code == 0, ours.stderr
     state = json.loads(next((command.home / "server").glob("*.json")).read_text())
     api = f"http://{state['host']}:{state['port']}/api"
-    flow = httpx.post(f"{api}/flows/", json={"name": "somebody's"}, timeout=60).raise_for_status().json()["id"]
+    flow = write("POST", f"{api}/flows/", {"name": "somebody's"})["id"]
     foreign = {"flow_id": flow, "name": "shared", "tags": ["night"], "state": {"type": "COMPLETED"}}
-    other = httpx.post(f"{api}/flow_runs/", json=foreign, timeout=60).raise_for_status().json()["id"]
+    other = write("POST", f"{api}/flow_runs/", foreign)["id"]
 
     assert other not in command("runs", "ls", "--limit", "1000").stdout
     shown = command("runs", "show", "shared")
     assert (shown.code, other in shown.stdout, "cwl-prefect" in shown.stdout) == (0, False, False), shown.stderr
-    asked = {"flow_runs": {"name": {"any_": ["shared"]}}}
-    tasks = httpx.post(f"{api}/task_runs/filter", json=asked, timeout=60).json()
+    tasks = matching(api, "task_runs", flow_runs={"name": {"any_": ["shared"]}})
     assert all(task["tags"] == [] for task in tasks)
 
 

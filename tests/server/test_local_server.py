@@ -16,6 +16,7 @@ from cwl_prefect.errors import ServerError
 from cwl_prefect.flows import server
 from cwl_prefect.flows.server_database import TEMPLATE, prepare_database, revision_of
 from cwl_prefect.settings import Settings
+from tests.prefect_api import read, write
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
@@ -42,8 +43,8 @@ async def test_one_server_is_shared_by_starters_at_the_same_time(settings: Setti
 
     assert len({endpoint.url for endpoint in endpoints}) == 1
     assert [endpoint.started for endpoint in endpoints].count(True) == 1
-    assert httpx.get(f"{endpoints[0].url}/health").json() is True
-    assert httpx.get(endpoints[0].ui_url or "", follow_redirects=True).status_code == 200
+    assert read(f"{endpoints[0].url}/health") is True
+    assert httpx.get(endpoints[0].ui_url or "", follow_redirects=True, timeout=60).status_code == 200
     status = await server.status(settings)
     assert status.running
     assert status.healthy
@@ -80,7 +81,7 @@ async def test_it_ends_when_idle_but_not_under_a_lease(settings: Settings) -> No
     short = settings.model_copy(update={"server_idle_s": 1.0})
     async with server.lease(short) as endpoint:
         await asyncio.sleep(2.5)
-        assert httpx.get(f"{endpoint.url}/health").status_code == 200
+        assert read(f"{endpoint.url}/health") is True
         assert (await server.status(short)).in_use
         with pytest.raises(ServerError, match="is using"):
             await server.stop(short)
@@ -95,8 +96,7 @@ async def test_it_ends_when_idle_but_not_under_a_lease(settings: Settings) -> No
 
 async def test_a_killed_server_is_replaced_and_keeps_its_history(settings: Settings) -> None:
     first = await server.start(settings)
-    created = httpx.post(f"{first.url}/flows/", json={"name": "kept"}, timeout=30)
-    assert created.status_code == 201
+    write("POST", f"{first.url}/flows/", {"name": "kept"})
     state = (await server.status(settings)).state
     assert state is not None
     psutil.Process(state.pid).kill()
@@ -105,7 +105,7 @@ async def test_a_killed_server_is_replaced_and_keeps_its_history(settings: Setti
     second = await server.start(settings)
 
     assert second.started
-    assert httpx.get(f"{second.url}/flows/name/kept", timeout=30).status_code == 200
+    assert read(f"{second.url}/flows/name/kept")["name"] == "kept"
 
 
 async def test_stop_ends_it_and_says_whether_there_was_one(settings: Settings) -> None:

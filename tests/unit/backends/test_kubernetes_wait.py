@@ -103,6 +103,25 @@ async def test_a_pod_that_nobody_ends_is_on_a_lost_node(
     assert ("Node is not ready" in str(outcome.message)) is bool(events)
 
 
+async def test_a_pod_that_its_node_ends_after_its_grace_is_on_no_lost_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_wait, "_DYING_S", 0.05)
+    monkeypatch.setattr(kubernetes_wait, "_TICK_S", 0.02)
+    pod = deleted_pod(RUNNING, "Running")
+    followed = Followed()
+    followed.see({**pod, "metadata": {**pod["metadata"], "deletionGracePeriodSeconds": 30}}, deleted=False)
+    api = Api([])
+    wait = PodWait(JOB, api, "lab", options=KubernetesOptions(), watch=PodWatch(api, "lab", "a=b"), followed=followed)
+    outcome = asyncio.create_task(wait.outcome())
+    await asyncio.sleep(0.1)
+
+    followed.see(pod, deleted=False)  # nothing is left of its grace
+    await asyncio.sleep(0.1)
+    followed.see(pod, deleted=True)
+
+    async with asyncio.timeout(5):
+        assert (await outcome).reason is Reason.LOST
+
+
 FAILED_IN_TIME = {
     "type": "Failed",
     "status": "True",

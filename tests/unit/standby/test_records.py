@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,29 @@ def test_there_are_never_more_than_the_most(environment: dict[str, str]) -> None
     held = [hold(at(environment, f"number-{number}"), HOME) for number in range(MOST + 1)]
 
     assert [each is not None for each in held] == [True] * MOST + [False]
+
+
+def test_whoever_looks_keeps_nobody_from_standing_by(environment: dict[str, str]) -> None:
+    place = at(environment, "one")
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            standing(HOME, environment)
+
+    looking = [threading.Thread(target=look) for _ in range(3)]
+    for thread in looking:
+        thread.start()
+    try:
+        for _ in range(50):
+            held = hold(place, HOME)
+            assert held is not None
+            assert standing(HOME, environment) == [os.getpid()]
+            release(place, held)
+    finally:
+        ended.set()
+        for thread in looking:
+            thread.join()
 
 
 def test_what_was_killed_is_cleared_away(environment: dict[str, str]) -> None:

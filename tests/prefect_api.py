@@ -1,0 +1,36 @@
+"""Ask a Prefect API as Prefect's own client does: again where SQLite, which lets one write at a time, was busy."""
+
+import time
+from typing import Any
+
+import httpx
+
+_TIMES = 20
+_PAUSE_S = 0.5
+_TIMEOUT_S = 60.0
+
+
+def ask(method: str, url: str, content: object = None) -> httpx.Response:
+    """Give the first answer that is not 503."""
+    for _ in range(_TIMES):
+        answer = httpx.request(method, url, json=content, timeout=_TIMEOUT_S)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(_PAUSE_S)
+    return answer
+
+
+def read(url: str) -> Any:
+    """Give what lies at an address."""
+    return ask("GET", url).raise_for_status().json()
+
+
+def write(method: str, url: str, content: object) -> Any:
+    """Send something, and give the answer; None where it has no content."""
+    answer = ask(method, url, content).raise_for_status()
+    return answer.json() if answer.content else None
+
+
+def matching(api: str, kind: str, **chosen: object) -> list[Any]:
+    """Give the objects of a kind, such as ``flow_runs``, that a filter of the API chooses."""
+    return write("POST", f"{api}/{kind}/filter", chosen)

@@ -15,10 +15,13 @@ REPEAT ?= 3
 # How many runs `make chaos` kills, and the first of their seeds.
 SEEDS ?= 200
 FIRST_SEED ?= 0
+# How many processes `make test` runs tests in, each file in one of them; 0 is this one alone.
+PROCESSES ?= 2
 # More arguments for pytest, as in `make test ARGS="-k scatter"`.
 ARGS ?=
 
 PYTEST := $(BIN)/python -m pytest
+SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 NOW = date +%s
 
 .PHONY: help
@@ -76,9 +79,9 @@ demo: ## Set up and run a real workflow on this machine: no Docker, no node, no 
 test: ## Set up and run all tests that can run here, with the coverage of unit tests alone and of all
 	@begin=$$($(NOW)); $(MAKE) $(VENV)/.dev-stamp || exit 1; ready=$$($(NOW)); \
 	echo "Coverage of cwl_prefect by unit tests alone:"; \
-	COVERAGE_FILE=.coverage.unit $(PYTEST) tests/unit -q --no-header --cov=cwl_prefect --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS); unit=$$?; \
+	COVERAGE_FILE=.coverage.unit $(PYTEST) tests/unit -q --no-header $(SIDE_BY_SIDE) --cov=cwl_prefect --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS); unit=$$?; \
 	middle=$$($(NOW)); echo "Coverage of cwl_prefect by all tests:"; \
-	cp .coverage.unit .coverage && $(PYTEST) tests --ignore=tests/unit -m "not bench" --cov=cwl_prefect --cov-append --cov-report=term:skip-covered --cov-fail-under=92 $(ARGS); all=$$?; \
+	cp .coverage.unit .coverage && $(PYTEST) tests --ignore=tests/unit -m "not bench" $(SIDE_BY_SIDE) --cov=cwl_prefect --cov-append --cov-report=term:skip-covered --cov-fail-under=92 $(ARGS); all=$$?; \
 	end=$$($(NOW)); echo "make test took $$((end - begin)) s: $$((ready - begin)) s to set up, $$((middle - ready)) s for unit tests, $$((end - middle)) s for all others."; \
 	test $$unit -eq 0 || echo "The unit tests alone did not pass, or cover less than 85 %." >&2; \
 	exit $$((unit ? unit : all))

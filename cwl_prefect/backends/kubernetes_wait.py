@@ -28,7 +28,7 @@ from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 _TICK_S = 1.0
 _LOOKS_S = (0.0, 0.2, 0.5, 1.0)  # a Job says that its deadline has passed a moment after its pod is gone
 _WITHOUT_POD_S = 5.0
-_DYING_S = 30.0  # after its grace, a pod that does not end has no node that would end it
+_DYING_S = 120.0  # after its grace; a busy node may look at its pods once a minute, and one that is gone does not
 _NUDGE_ANNOTATION = f"{LABEL_PREFIX}nudged"
 _OBSTACLE_REASONS = {
     Obstacle.IMAGE: Reason.NO_IMAGE,

@@ -20,6 +20,10 @@ class Executions:
     began: Mapping[str, list[float]]
     ended: Mapping[str, list[float]]  # with success
 
+    def began_before(self, name: str, moment: float) -> float:
+        """Tell when the execution of a call began that ended at a moment."""
+        return max((began for began in self.began[name] if began <= moment), default=moment)
+
     def after(self, moment: float) -> set[str]:
         """Name the calls that began to be executed after a moment."""
         return {name for name, moments in self.began.items() if max(moments) > moment}

@@ -55,13 +55,16 @@ class Ending:
         return again
 
     def _recorded(self, kill: Kill) -> set[str]:
-        """Name the calls that ended so long before any kill that their results must have been kept."""
+        """Name the calls that nothing was killed beside, or so soon after that their results may not have been kept."""
         return {
             name
             for name, moments in self.executions.ended.items()
             for moment in moments
             if moment < kill.moment - RECORDED_S
-            and not any(moment <= other.moment <= moment + RECORDED_S for other in self.kills)
+            and not any(
+                self.executions.began_before(name, moment) <= other.moment <= moment + RECORDED_S
+                for other in self.kills
+            )
         }
 
     def executed_twice(self) -> list[str]:

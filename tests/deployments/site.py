@@ -70,7 +70,7 @@ class Site:
         finally:
             process.send_signal(end)
             try:
-                process.wait(30)
+                process.wait(5)
             except subprocess.TimeoutExpired:
                 process.kill()
 

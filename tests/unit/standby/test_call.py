@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cwl_prefect.standby.call import Call, receive_call, receive_number, send_call, send_number
+from cwl_prefect.standby.call import PASSED_ON, Call, receive_call, receive_number, send_call, send_number
 
 TEXT = st.text(st.characters(exclude_characters="\0"))
 
@@ -63,14 +63,16 @@ def test_a_sender_that_is_gone_is_told(receive) -> None:
             receive(right)
 
 
-def test_an_own_call_says_what_is_ignored_and_leaves_the_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_own_call_says_what_is_ignored_and_leaves_the_mask() -> None:
     before = os.umask(0o027)
-    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in PASSED_ON}  # these may be ignored here
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         call = Call.own(["run"], {"PWD": "/data", "TERM": "xterm"})
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(before)
-        signal.signal(signal.SIGHUP, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
     assert call == Call(arguments=["run"], environment={"PWD": "/data"}, umask=0o027, ignored=[signal.SIGHUP])

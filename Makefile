@@ -79,12 +79,16 @@ demo: ## Set up and run a real workflow on this machine: no Docker, no node, no 
 test: ## Set up and run all tests that can run here, with the coverage of unit tests alone and of all
 	@begin=$$($(NOW)); $(MAKE) $(VENV)/.dev-stamp || exit 1; ready=$$($(NOW)); \
 	echo "Coverage of cwl_prefect by unit tests alone:"; \
-	COVERAGE_FILE=.coverage.unit $(PYTEST) tests/unit -q --no-header $(SIDE_BY_SIDE) --cov=cwl_prefect --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS); unit=$$?; \
+	COVERAGE_FILE=.coverage.unit $(PYTEST) tests/unit -q --no-header $(SIDE_BY_SIDE) --cov=cwl_prefect --cov-report= --cov-fail-under=85 $(ARGS); unit=$$?; \
 	middle=$$($(NOW)); echo "Coverage of cwl_prefect by all tests:"; \
-	cp .coverage.unit .coverage && $(PYTEST) tests --ignore=tests/unit -m "not bench" $(SIDE_BY_SIDE) --cov=cwl_prefect --cov-append --cov-report=term:skip-covered --cov-fail-under=92 $(ARGS); all=$$?; \
+	cp .coverage.unit .coverage && $(PYTEST) tests --ignore=tests/unit -m "not bench" $(SIDE_BY_SIDE) --cov=cwl_prefect --cov-append --cov-report= --cov-fail-under=92 $(ARGS); all=$$?; \
 	end=$$($(NOW)); echo "make test took $$((end - begin)) s: $$((ready - begin)) s to set up, $$((middle - ready)) s for unit tests, $$((end - middle)) s for all others."; \
 	test $$unit -eq 0 || echo "The unit tests alone did not pass, or cover less than 85 %." >&2; \
 	exit $$((unit ? unit : all))
+
+.PHONY: coverage
+coverage: $(VENV)/.dev-stamp ## Show which lines the last `make test` did not reach
+	@$(BIN)/coverage report --skip-covered --show-missing
 
 .PHONY: test-unit
 test-unit: $(VENV)/.dev-stamp ## Run the unit tests only: seconds, no network, no engine

@@ -78,10 +78,10 @@ demo: ## Set up and run a real workflow on this machine: no Docker, no node, no 
 .PHONY: test
 test: ## Set up and run all tests that can run here, with the coverage of unit tests alone and of all
 	@begin=$$($(NOW)); $(MAKE) $(VENV)/.dev-stamp || exit 1; ready=$$($(NOW)); \
-	echo "Coverage of cwl_prefect by unit tests alone:"; \
-	COVERAGE_FILE=.coverage.unit $(PYTEST) tests/unit -q --no-header $(SIDE_BY_SIDE) --cov=cwl_prefect --cov-report= --cov-fail-under=85 $(ARGS); unit=$$?; \
+	mkdir -p .coverage.d; echo "Coverage of cwl_prefect by unit tests alone:"; \
+	COVERAGE_FILE=$(CURDIR)/.coverage.d/unit $(PYTEST) tests/unit -q --no-header $(SIDE_BY_SIDE) --cov=cwl_prefect --cov-report= --cov-fail-under=85 $(ARGS); unit=$$?; \
 	middle=$$($(NOW)); echo "Coverage of cwl_prefect by all tests:"; \
-	cp .coverage.unit .coverage && $(PYTEST) tests --ignore=tests/unit -m "not bench" $(SIDE_BY_SIDE) --cov=cwl_prefect --cov-append --cov-report= --cov-fail-under=92 $(ARGS); all=$$?; \
+	cp .coverage.d/unit .coverage.d/all && $(PYTEST) tests --ignore=tests/unit -m "not bench" $(SIDE_BY_SIDE) --cov=cwl_prefect --cov-append --cov-report= --cov-fail-under=92 $(ARGS); all=$$?; \
 	end=$$($(NOW)); echo "make test took $$((end - begin)) s: $$((ready - begin)) s to set up, $$((middle - ready)) s for unit tests, $$((end - middle)) s for all others."; \
 	test $$unit -eq 0 || echo "The unit tests alone did not pass, or cover less than 85 %." >&2; \
 	exit $$((unit ? unit : all))
@@ -154,4 +154,4 @@ docs: $(VENV)/.docs-stamp ## Build the documentation into site/
 
 .PHONY: clean
 clean: ## Remove what was built or measured, but not .venv
-	rm -rf build dist site $(DEMO_OUT) .coverage .coverage.* .benchmarks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist site $(DEMO_OUT) .coverage* .benchmarks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

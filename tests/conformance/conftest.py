@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from cwl_prefect.api import OVERRIDES, load_plan, read_job_order, run
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.settings import BackendName, Keep, Settings
+from tests.commands import COVERAGE_OF_PROCESSES
 from tests.conftest import missing_engine
 from tests.kubernetes import cluster
 
@@ -147,6 +148,15 @@ class Driver:
         self._path = os.environ.get("PATH", os.defpath)
         home.mkdir(parents=True)
         os.environ["PATH"] = path_without_node(home / "bin")
+        self._start_server()
+
+    def _start_server(self) -> None:
+        from cwl_prefect.flows import server
+
+        coverage = os.environ.pop(COVERAGE_OF_PROCESSES, None)
+        self._loop.run(server.start(self.settings))
+        if coverage is not None:
+            os.environ[COVERAGE_OF_PROCESSES] = coverage
 
     @property
     def settings(self) -> Settings:

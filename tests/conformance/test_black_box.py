@@ -1,8 +1,6 @@
 """A sample of the conformance suite through the command that other CWL tools call."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from cwltest import utils
 
+from tests.commands import BIN, command_environment
 from tests.conformance.conftest import suite_file
 
 SAMPLE = 40
@@ -18,18 +17,11 @@ TIME_LIMIT_S = 900
 
 pytestmark = [pytest.mark.conformance, pytest.mark.docker, pytest.mark.server]
 
-BIN = Path(sys.executable).parent
-
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of the commands, with a home and so a server of their own."""
-    chosen = os.environ | {
-        "CWL_PREFECT_HOME": str(tmp_path / "home"),
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-    }
-    yield chosen
-    subprocess.run([BIN / "cwl-prefect", "server", "stop"], env=chosen, check=False, capture_output=True)
+    yield from command_environment(tmp_path)
 
 
 def sample(suite: Path) -> list[int]:

@@ -145,5 +145,12 @@ async def test_the_failure_of_a_run_stays_its_failure(settings, server):
     assert lost in server.closed
 
 
-def test_nothing_is_kept_where_no_local_server_is_used():
-    note_ending(ended(uuid4()))
+async def test_nothing_is_kept_where_no_local_server_is_used(settings, server):
+    before, meanwhile = uuid4(), uuid4()
+    note_ending(ended(before))
+    async with told_again(OURS, settings):
+        note_ending(ended(meanwhile))
+        server.killed()
+        server.open = [before, meanwhile]
+    assert server.closed[meanwhile].type is StateType.COMPLETED
+    assert server.closed[before].type is StateType.CRASHED  # how it ended is not known

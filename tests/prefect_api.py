@@ -25,12 +25,11 @@ def read(url: str) -> Any:
     return ask("GET", url).raise_for_status().json()
 
 
-def write(method: str, url: str, content: object) -> Any:
-    """Send something, and give the answer; None where it has no content."""
-    answer = ask(method, url, content).raise_for_status()
-    return answer.json() if answer.content else None
+def post(url: str, content: object) -> Any:
+    """Send something, and give the answer."""
+    return ask("POST", url, content).raise_for_status().json()
 
 
 def matching(api: str, kind: str, **chosen: object) -> list[Any]:
     """Give the objects of a kind, such as ``flow_runs``, that a filter of the API chooses."""
-    return write("POST", f"{api}/{kind}/filter", chosen)
+    return post(f"{api}/{kind}/filter", chosen)

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.commandline.driving import CommandLine, Started
-from tests.prefect_api import matching, write
+from tests.prefect_api import matching, post
 from tests.waiting import until
 
 pytestmark = pytest.mark.server
@@ -127,9 +127,9 @@ def test_runs_of_other_flows_are_left_out(command: CommandLine, workflow: Path) 
     assert ours.code == 0, ours.stderr
     state = json.loads(next((command.home / "server").glob("*.json")).read_text())
     api = f"http://{state['host']}:{state['port']}/api"
-    flow = write("POST", f"{api}/flows/", {"name": "somebody's"})["id"]
+    flow = post(f"{api}/flows/", {"name": "somebody's"})["id"]
     foreign = {"flow_id": flow, "name": "shared", "tags": ["night"], "state": {"type": "COMPLETED"}}
-    other = write("POST", f"{api}/flow_runs/", foreign)["id"]
+    other = post(f"{api}/flow_runs/", foreign)["id"]
 
     assert other not in command("runs", "ls", "--limit", "1000").stdout
     shown = command("runs", "show", "shared")

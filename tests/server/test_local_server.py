@@ -16,7 +16,7 @@ from cwl_prefect.errors import ServerError
 from cwl_prefect.flows import server
 from cwl_prefect.flows.server_database import TEMPLATE, prepare_database, revision_of
 from cwl_prefect.settings import Settings
-from tests.prefect_api import read, write
+from tests.prefect_api import post, read
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
@@ -96,7 +96,7 @@ async def test_it_ends_when_idle_but_not_under_a_lease(settings: Settings) -> No
 
 async def test_a_killed_server_is_replaced_and_keeps_its_history(settings: Settings) -> None:
     first = await server.start(settings)
-    write("POST", f"{first.url}/flows/", {"name": "kept"})
+    post(f"{first.url}/flows/", {"name": "kept"})
     state = (await server.status(settings)).state
     assert state is not None
     psutil.Process(state.pid).kill()

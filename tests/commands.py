@@ -21,7 +21,7 @@ def command_environment(directory: Path, *, covered: bool = False) -> Iterator[d
         directory: The home directory.
         covered: Whether what the commands reach counts for the coverage of all tests.
     """
-    foreign = ("PREFECT_", "CWL_PREFECT_", *(() if covered else (COVERAGE_OF_PROCESSES,)))
+    foreign = ("PREFECT_", "CWL_PREFECT_") if covered else ("PREFECT_", "CWL_PREFECT_", COVERAGE_OF_PROCESSES)
     chosen = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
         "HOME": str(directory),
         "CWL_PREFECT_HOME": str(directory / "cwl-prefect"),

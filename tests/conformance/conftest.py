@@ -153,10 +153,9 @@ class Driver:
     def _start_server(self) -> None:
         from cwl_prefect.flows import server
 
-        coverage = os.environ.pop(COVERAGE_OF_PROCESSES, None)
-        self._loop.run(server.start(self.settings))
-        if coverage is not None:
-            os.environ[COVERAGE_OF_PROCESSES] = coverage
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv(COVERAGE_OF_PROCESSES, raising=False)
+            self._loop.run(server.start(self.settings))
 
     @property
     def settings(self) -> Settings:

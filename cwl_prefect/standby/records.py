@@ -109,4 +109,4 @@ def _read(record: Path) -> tuple[int, str]:
         said = json.loads(record.read_text(encoding="utf-8"))
         return int(said["pid"]), str(said["home"])
     except (OSError, ValueError, KeyError):
-        return 0, ""  # it has only begun, or just ended
+        return 0, ""  # written by nothing of ours, or not to its end

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
@@ -153,6 +154,22 @@ def remove(workspace: Workspace) -> None:
 def remove_run(runs: Path, run_id: str) -> None:
     """Remove all workspaces of a run as far as possible; what cannot be removed is told to the log."""
     _remove_tree(run_directory(runs, run_id))
+
+
+def clear_run(runs: Path, run_id: str, *, spared: Set[str]) -> None:
+    """Remove all workspaces of a run as far as possible, but leave some files beside them.
+
+    Args:
+        runs: Directory of all workspaces.
+        run_id: Identifier of the run.
+        spared: Names of what stays.
+    """
+    with contextlib.suppress(FileNotFoundError), os.scandir(run_directory(runs, run_id)) as found:
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                _remove_tree(Path(entry.path))
+            elif entry.name not in spared:
+                Path(entry.path).unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=256)

@@ -25,7 +25,7 @@ from cwl_prefect.flows.failures import told_by_state
 from cwl_prefect.flows.hooks import reap
 from cwl_prefect.flows.nested import count_unscattered, flow_name
 from cwl_prefect.flows.params import docstring, job_order, signature
-from cwl_prefect.flows.recording import recorded
+from cwl_prefect.flows.recording import clear, concluded, recorded
 from cwl_prefect.flows.reference import with_optional_inputs
 from cwl_prefect.flows.results import destination
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
@@ -36,7 +36,7 @@ from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import RunStarted
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
-from cwl_prefect.settings import Keep, OnError, Settings
+from cwl_prefect.settings import OnError, Settings
 
 
 def build_flow(
@@ -115,6 +115,7 @@ async def _ending(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) 
 def _flow(
     body_of: Callable[[Settings], Callable[..., Any]], plan: WorkflowPlan, settings: Settings, *, validate: bool
 ) -> Flow[..., Any]:
+    conclude = concluded(settings)
     return ConnectedFlow.of(
         body_of,
         settings,
@@ -124,8 +125,10 @@ def _flow(
         timeout_seconds=settings.run_timeout_s,
         validate_parameters=validate,
         persist_result=False,
-        on_cancellation=[reap],
-        on_crashed=[reap],
+        on_completion=[conclude],
+        on_failure=[conclude],
+        on_cancellation=[reap, conclude],
+        on_crashed=[reap, conclude],
     )
 
 
@@ -181,7 +184,7 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
             caller.errors.append(error)
             raise
         finally:
-            cleaning = run.in_thread(_clean, run, succeeded=succeeded)
+            cleaning = run.in_thread(clear, run, succeeded=succeeded)
             await cleaned_up((f"workspaces of the run {run_id} could not be cleaned up", cleaning))
     if caller.errors:
         _log_failures(caller)
@@ -215,13 +218,6 @@ def _publish(outputs: CwlObject, run: Run) -> CwlObject:
     place = destination(run.run_id, run.caller.outdir, run.settings)
     workspace = workspaces.run_directory(run.runs, run.run_id)
     return publish(outputs, place, move_from=(workspace,), run_id=run.run_id)
-
-
-def _clean(run: Run, *, succeeded: bool) -> None:
-    keep = run.settings.keep
-    if keep is Keep.ALWAYS or (keep is Keep.ON_FAILURE and not succeeded):
-        return
-    workspaces.remove_run(run.runs, run.run_id)
 
 
 def _log_failures(caller: Caller) -> None:

@@ -1,35 +1,39 @@
-"""Keep a run's manifest up to date while it is driven."""
+"""Keep a run's manifest up to date while it is driven, and until Prefect knows how it ended."""
 
 import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome, RunManifest
-from cwl_prefect.engine.workspace import run_directory
-from cwl_prefect.flows.run import Run
+from cwl_prefect.engine.workspace import clear_run, remove_run, run_directory
+from cwl_prefect.flows.claim import DRIVER_LOCK, is_driven
+from cwl_prefect.flows.run import CALLER, Run
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import as_object
-from cwl_prefect.settings import OnError
+from cwl_prefect.settings import Keep, OnError, Settings
 
 _logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def recorded(run: Run, plan: WorkflowPlan, order: Mapping[str, Any], flow_run: FlowRun) -> AsyncIterator[None]:
-    """Write the manifest of a run when it begins, and how it ended.
+    """Write the manifest of a run when it begins, and how it failed; that it is complete is for :func:`concluded`.
 
     A manifest that cannot be written is told to the log: the run goes on, but cannot be resumed.
     """
     found = _manifest(run, plan, order, flow_run)
-    await run.in_thread(_write, run, found, plan)
+    directory = run_directory(run.runs, run.run_id)
+    await run.in_thread(_write, directory, found, plan)
     outcome = Outcome.INTERRUPTED
     try:
         yield
@@ -42,7 +46,45 @@ async def recorded(run: Run, plan: WorkflowPlan, order: Mapping[str, Any], flow_
             outcome = Outcome.CANCELLED
         elif outcome is not Outcome.INTERRUPTED and run.caller.errors:
             outcome = Outcome.PARTIAL if run.settings.on_error is OnError.CONTINUE else Outcome.FAILED
-        await asyncio.shield(run.in_thread(_write, run, found.ended_as(outcome, _first_line(run)), None))
+        if outcome is not Outcome.COMPLETED:
+            await asyncio.shield(run.in_thread(_write, directory, found.ended_as(outcome, _first_line(run)), None))
+
+
+def clear(run: Run, *, succeeded: bool) -> None:
+    """Remove the workspaces of a run that ended, where they are not to be kept.
+
+    Its manifest stays until Prefect knows how the run ended, so that it can be resumed where its driver is killed now.
+    """
+    if not _is_kept(run.settings.keep, succeeded=succeeded):
+        clear_run(run.runs, run.run_id, spared=frozenset({manifest.MANIFEST, DRIVER_LOCK}))
+
+
+def concluded(settings: Settings) -> Callable[[Flow[..., Any], FlowRun, State[Any]], None]:
+    """Give the hook of a flow that notes the end of a run once Prefect knows it.
+
+    Args:
+        settings: Those of the flow, which hold where its caller has none.
+    """
+
+    def conclude(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - as Prefect calls
+        """Note that a run is complete, or remove what is left of it where nothing is to be kept."""
+        caller = CALLER.get()
+        chosen = settings if caller is None else caller.settings
+        directory = run_directory(chosen.runs, str(flow_run.id))
+        if not directory.is_dir() or is_driven(directory):
+            return  # it may have begun again
+        if not _is_kept(chosen.keep, succeeded=state.is_completed()):
+            remove_run(chosen.runs, str(flow_run.id))
+            return
+        found = manifest.read(directory) if state.is_completed() else None
+        if found is not None:
+            _write(directory, found.ended_as(Outcome.COMPLETED), None)
+
+    return conclude
+
+
+def _is_kept(keep: Keep, *, succeeded: bool) -> bool:
+    return keep is Keep.ALWAYS or (keep is Keep.ON_FAILURE and not succeeded)
 
 
 def _manifest(run: Run, plan: WorkflowPlan, order: Mapping[str, Any], flow_run: FlowRun) -> RunManifest:
@@ -63,8 +105,7 @@ def _manifest(run: Run, plan: WorkflowPlan, order: Mapping[str, Any], flow_run: 
     return replace(found, began=before.began, drivers=before.drivers + 1, host=socket.gethostname(), pid=os.getpid())
 
 
-def _write(run: Run, found: RunManifest, plan: WorkflowPlan | None) -> None:
-    directory = run_directory(run.runs, run.run_id)
+def _write(directory: Path, found: RunManifest, plan: WorkflowPlan | None) -> None:
     if not directory.is_dir():
         return  # its workspaces were not to be kept
     try:

@@ -122,6 +122,24 @@ def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(comman
     assert command("runs", "show", run_id).code == 11
 
 
+def test_a_run_that_is_killed_after_its_last_step_can_be_resumed_and_runs_nothing_again(
+    command: CommandLine, workflow: Path
+) -> None:
+    called = command.directory / "called"
+    first_sleeps = f"mkdir {called} 2>/dev/null && exec sleep 100; exit 0"
+    happened = command.write("callbacks.json", json.dumps([{"on": "success", "command": ["sh", "-c", first_sleeps]}]))
+    run = command.start("run", "--outdir", command.outdir, "--callbacks", happened, workflow, "--n", "3", "--t", "1")
+    until(called.is_dir, 60)
+    (run_id,) = {path.parent.name for path in (command.home / "runs").glob("*/run.json")}
+    run.kill()
+    assert listed(command, run_id)["state"] == "Killed"
+    resumed = command("runs", "resume", run_id)
+    assert [Path(one["path"]).read_text() for one in resumed.outputs["o"]] == ["3\n"]
+    assert "1 cached" in resumed.stderr
+    assert listed(command, run_id)["state"] == "Completed"
+    assert not (command.home / "runs" / run_id).exists()
+
+
 def test_runs_of_other_flows_are_left_out(command: CommandLine, workflow: Path) -> None:
     ours = command.run("--quiet", "--name", "shared", workflow, "--n", "1", "--t", "0")
     assert ours.code == 0, ours.stderr

@@ -135,7 +135,7 @@ def resume_all(chosen: Filter, *, failed: bool, at_once: int, stagger_s: float) 
     return max(codes, default=0)
 
 
-def stop(run: str, *, for_now: bool, delete: bool = False) -> None:
+def stop(run: str, *, for_now: bool, force: bool, delete: bool = False) -> None:
     """Stop a run, and remove its workspaces if so asked.
 
     Raises:
@@ -147,7 +147,7 @@ def stop(run: str, *, for_now: bool, delete: bool = False) -> None:
         line = await history.find(client, run, settings)
         state = line.state
         if not (delete and history.has_ended(line)):
-            state = await history.stop(client, line, settings, for_now=for_now)
+            state = await history.stop(client, line, settings, for_now=for_now, force=force)
         told = [f"{line.flow_run.name} is {state}."]
         if delete and history.delete_data(str(line.flow_run.id), settings):
             told.append("Its workspaces were removed.")

@@ -14,6 +14,7 @@ Tags = Annotated[list[str] | None, typer.Option("--tag", help="Runs with this ta
 Newer = Annotated[str | None, typer.Option(metavar="AGE", help="Runs begun at most so long ago: 90s, 30m, 12h, 7d.")]
 Older = Annotated[str | None, typer.Option(metavar="AGE", help="Runs begun at least so long ago.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Force = Annotated[bool, typer.Option("--force", help="Take a driver that does not answer for gone.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -77,11 +78,11 @@ def resume(  # noqa: PLR0917 - one parameter for each option
 
 
 @runs_app.command()
-def interrupt(run: RunName) -> None:
+def interrupt(run: RunName, force: Force = False) -> None:
     """Stop a run now, and keep everything for `resume`."""
     from cwl_prefect.cli import runs
 
-    runs.stop(run, for_now=True)
+    runs.stop(run, for_now=True, force=force)
 
 
 @runs_app.command()
@@ -89,13 +90,14 @@ def cancel(
     run: RunName,
     delete: Annotated[bool, typer.Option("--delete", help="Remove its workspaces on this machine too.")] = False,
     yes: Yes = False,
+    force: Force = False,
 ) -> None:
     """Stop a run."""
     from cwl_prefect.cli import runs
 
     if delete and not yes:
         typer.confirm(f"Cancel {run} and remove its workspaces?", abort=True, err=True)
-    runs.stop(run, for_now=False, delete=delete)
+    runs.stop(run, for_now=False, force=force, delete=delete)
 
 
 @runs_app.command("rm")

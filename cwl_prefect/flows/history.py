@@ -120,7 +120,7 @@ async def find(client: PrefectClient, run: str, settings: Settings) -> Line:
     return _line(found[0], settings)
 
 
-async def stop(client: PrefectClient, line: Line, settings: Settings, *, for_now: bool) -> str:
+async def stop(client: PrefectClient, line: Line, settings: Settings, *, for_now: bool, force: bool = False) -> str:
     """End a run, and give the name of the state that it came to.
 
     What it started is killed by its driver; where that is gone, by this process as far as it can.
@@ -130,9 +130,10 @@ async def stop(client: PrefectClient, line: Line, settings: Settings, *, for_now
         line: The run.
         settings: Say where workspaces are.
         for_now: Whether it is to be resumed later.
+        force: Whether a driver that does not answer, and may be on another machine, is taken for gone.
 
     Raises:
-        InputError: It has ended already, or its driver does not answer and is not on this machine.
+        InputError: It has ended already, its driver is on this machine and does not answer, or may be on another one.
     """
     run_id = line.flow_run.id
     if has_ended(line):
@@ -149,10 +150,11 @@ async def stop(client: PrefectClient, line: Line, settings: Settings, *, for_now
             if state is not None and state.type in _ENDED:
                 return state.name or "Cancelled"
         elsewhere = line.local is None and configured_api() is not None  # the local server's drivers are all here
-        if elsewhere or is_driven(run_directory(settings.runs, str(run_id))):
+        here = is_driven(run_directory(settings.runs, str(run_id)))
+        if here or (elsewhere and not force):
             raise InputError(
                 f"the driver of {line.flow_run.name} did not end it in {ANSWER_S:g} s; it is {name} now.",
-                hint="look at its worker, or at the machine that runs it.",
+                hint="look at its process." if here else "look at its worker; where its machine is gone, add --force.",
             )
     await reap_run(str(run_id))
     ended: State[object] = State(
@@ -174,6 +176,8 @@ async def reschedule(client: PrefectClient, line: Line) -> None:
         hint = None
         if _was_never_begun(line):
             hint = "a worker is to begin it; where that was killed, `cwl-prefect runs interrupt` it first."
+        elif not ended:
+            hint = "where the machine that ran it is gone, `cwl-prefect runs interrupt --force` it first."
         raise InputError(f"the run {run.name} cannot be resumed: it is {line.state}.", hint=hint)
     if run.deployment_id is None:
         raise InputError(

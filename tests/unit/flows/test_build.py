@@ -16,7 +16,9 @@ from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, PREFECT_UI_URL, tem
 from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
+from cwl_prefect.engine import manifest
 from cwl_prefect.engine.audit import Act, entries
+from cwl_prefect.engine.manifest import Outcome
 from cwl_prefect.errors import InputError, PublishError, ServerError, StepError
 from cwl_prefect.flows import audit, build
 from cwl_prefect.flows.build import build_flow, build_reference_flow, prepared, run_plan
@@ -116,8 +118,9 @@ class TestFlows:
 
     def test_its_end_is_cleaned_up_after(self, plan, settings):
         flow = build_flow(plan, settings)
-        assert flow.on_cancellation_hooks == [reap]
-        assert flow.on_crashed_hooks == [reap]
+        (conclude,) = flow.on_completion_hooks
+        assert flow.on_failure_hooks == [conclude]
+        assert flow.on_cancellation_hooks == flow.on_crashed_hooks == [reap, conclude]
 
     def test_a_large_job_order_stays_with_its_caller(self, plan, settings):
         flow = build_reference_flow(plan, settings)
@@ -231,6 +234,11 @@ class TestRuns:
         assert given.errors == [found.value]
 
 
+def workspaces(settings: Settings, run: FlowRun) -> list[Path]:
+    """Give the workspaces that a run left beside what is known of it."""
+    return [path for path in (settings.runs / str(run.id)).iterdir() if path.is_dir()]
+
+
 class TestWorkspaces:
     @pytest.mark.parametrize(
         ("keep", "name", "left"),
@@ -245,7 +253,7 @@ class TestWorkspaces:
         settings = Settings(home=tmp_path / "home", keep=keep)
         with flow_run() as run:
             await asyncio.gather(run_plan(plan, {"name": name, "times": 2}, caller(settings)), return_exceptions=True)
-        assert any((settings.runs / str(run.id)).rglob("*")) is left
+        assert bool(workspaces(settings, run)) is left
 
     async def test_a_cancelled_run_is_cleaned_up(self, plan, tmp_path):
         settings, player = Settings(home=tmp_path / "home", keep=Keep.NEVER), Player()
@@ -258,7 +266,14 @@ class TestWorkspaces:
                 with pytest.raises(asyncio.CancelledError):
                     await running
         assert player.running == 0
-        assert not (settings.runs / str(run.id)).exists()
+        assert not workspaces(settings, run)
+
+    async def test_what_is_known_of_a_run_stays_until_prefect_knows_how_it_ended(self, plan, settings):
+        with flow_run() as run:
+            await run_plan(plan, {"name": "Ada", "times": 2}, caller(settings))
+        found = manifest.read(settings.runs / str(run.id))
+        assert found is not None
+        assert found.outcome is Outcome.RUNNING
 
 
 class TestTrail:
@@ -324,7 +339,7 @@ class TestCleaning:
         def fails(*_, **__) -> None:
             raise OSError("workspace gone")
 
-        monkeypatch.setattr(build, "_clean", fails)
+        monkeypatch.setattr(build, "clear", fails)
         backends = Backends(settings, processes=lambda: Broken(Player(), containers=False))
         with flow_run(), caplog.at_level(logging.ERROR):
             (ended,) = await asyncio.gather(

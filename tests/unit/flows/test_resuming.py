@@ -189,9 +189,18 @@ class TestRescheduling:
         await history.stop(Client(), line, Settings(home=tmp_path), for_now=True)
         assert states == [StateType.CANCELLING, StateType.CANCELLED]
 
-    @pytest.mark.parametrize("api", [None, "http://prefect.example/api"], ids=["local-server", "configured-api"])
+    async def test_what_may_be_driven_elsewhere_is_refused_with_the_way_out(self):
+        with pytest.raises(InputError) as caught:
+            await history.reschedule(None, self.line(StateType.RUNNING, deployed=True))
+        assert "`cwl-prefect runs interrupt --force` it first" in caught.value.hint
+
+    @pytest.mark.parametrize(
+        ("api", "force"),
+        [(None, False), ("http://prefect.example/api", False), ("http://prefect.example/api", True)],
+        ids=["local-server", "configured-api", "configured-api-by-force"],
+    )
     async def test_what_was_killed_before_it_had_a_directory_is_ended_where_no_other_machine_can_drive_it(
-        self, tmp_path, monkeypatch, api
+        self, tmp_path, monkeypatch, api, force
     ):
         states = []
 
@@ -210,10 +219,11 @@ class TestRescheduling:
         monkeypatch.setattr(history, "configured_api", lambda: api)
         monkeypatch.setattr(audit, "_emit", lambda _: None)
         line = self.line(StateType.RUNNING, deployed=False)
-        stopping = history.stop(Client(), line, Settings(home=tmp_path), for_now=False)
-        if api is not None:
-            with pytest.raises(InputError, match="did not end it"):
+        stopping = history.stop(Client(), line, Settings(home=tmp_path), for_now=False, force=force)
+        if api is not None and not force:
+            with pytest.raises(InputError, match="did not end it") as caught:
                 await stopping
+            assert "--force" in caught.value.hint
             assert states == [StateType.CANCELLING]
             return
         assert await stopping == "Cancelled"

@@ -87,6 +87,21 @@ def compile_document(
         return compile_process(process, origin=str(document))
 
 
+def compile_processes(document: str | Path) -> tuple[WorkflowPlan, ...]:
+    """Compile what a document holds: one process, or all of a graph of several of which none is named and none is main.
+
+    Raises:
+        DocumentError: It cannot be read, or one of them is not valid CWL.
+        UnsupportedError: One requires a feature that this runner does not have.
+    """
+    from cwl_prefect.cwl.compile import compile_process
+    from cwl_prefect.cwl.load import load_processes, translated_errors
+
+    processes = load_processes(str(document))
+    with translated_errors(str(document)):
+        return tuple(compile_process(process, origin=str(document)) for process in processes)
+
+
 def load_plan(
     document: str | Path, *, job_order: Mapping[str, JsonValue] | None = None, settings: Settings | None = None
 ) -> WorkflowPlan:

@@ -24,6 +24,8 @@ def write_plan(document: str, output: Path | None) -> None:
 def check(document: str, job_order: str | None) -> None:
     """Compile a document, read a job order, and say that they are valid.
 
+    Without a job order, each process of a graph of several is checked.
+
     Raises:
         DocumentError: The document is not valid CWL.
         InputError: The job order cannot be read, or a value does not fit its input.
@@ -32,9 +34,14 @@ def check(document: str, job_order: str | None) -> None:
     from cwl_prefect.flows.build import prepared
 
     settings = settings_with({})
-    plan = api.compile_document(document, settings=settings)
-    typer.echo(f"{document} is valid CWL {plan.cwl_version}.")
-    if job_order is not None:
+    if job_order is None:
+        plans = api.compile_processes(document)
+        for plan in plans:
+            part = f"{document}#{plan.name}" if len(plans) > 1 else document
+            typer.echo(f"{part} is valid CWL {plan.cwl_version}.")
+    else:
+        plan = api.compile_document(document, settings=settings)
+        typer.echo(f"{document} is valid CWL {plan.cwl_version}.")
         values = api.read_job_order(plan, job_order)
         prepared(plan, values, settings)
         warn_of_unknown(plan, values, job_order)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import re
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from schema_salad.utils import aslist
 
 from cwl_prefect.cwl.documents import as_written, bare_inputs, canonical_process, plain, short_type
 from cwl_prefect.cwl.places import placed
+from cwl_prefect.cwl.undeclared import undeclared_features
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import (
     PLAN_FORMAT,
@@ -36,6 +38,8 @@ from cwl_prefect.model.plan import (
     requirement,
 )
 
+_logger = logging.getLogger(__name__)
+
 FORMAT_RELATIONS = (
     "http://www.w3.org/2000/01/rdf-schema#subClassOf",
     "http://www.w3.org/2002/07/owl#equivalentClass",
@@ -47,9 +51,13 @@ _RANDOM_NAME = re.compile(r"(?:_:)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def compile_process(process: Process, *, origin: str) -> WorkflowPlan:
     """Compile a loaded process; a tool alone becomes a workflow of one step.
 
+    Features that it uses without requiring them are told by a warning.
+
     Raises:
-        DocumentError: A link needs a feature requirement that the workflow does not declare.
+        DocumentError: A source does not exist, or steps wait for each other.
     """
+    for told in undeclared_features(process):
+        _logger.warning("%s", told)
     plan = _workflow(process) if isinstance(process, Workflow) else _single_step(process)
     return _with_digest(replace(plan, ontology=_ontology(process), namespaces=_namespaces(process), origin=origin))
 
@@ -76,7 +84,7 @@ def _workflow(workflow: Workflow) -> WorkflowPlan:
                 type=short_type(output["type"]),
                 label=_text(output.get("label")),
                 doc=_text(output.get("doc")),
-                link=_link(workflow, output, sources, field="outputSource"),
+                link=_link(output, sources, field="outputSource"),
             )
             for output in workflow.tool["outputs"]
         ),
@@ -147,7 +155,7 @@ def _tool(process: Process) -> ToolPlan:
 def _step(workflow: Workflow, step: WorkflowStep, sources: Mapping[str, Source]) -> StepPlan:
     embedded = step.embedded_tool
     run = _with_digest(_workflow(embedded)) if isinstance(embedded, Workflow) else _tool(embedded)
-    links = tuple(_link(workflow, entry, sources, field="source") for entry in step.tool["in"])
+    links = tuple(_link(entry, sources, field="source") for entry in step.tool["in"])
     is_loop = bool(step.tool.get("loop"))
     return StepPlan(
         id=StepId(shortname(step.id)),
@@ -158,7 +166,7 @@ def _step(workflow: Workflow, step: WorkflowStep, sources: Mapping[str, Source])
         doc=_text(step.tool.get("doc")),
         when=None if is_loop else step.tool.get("when"),
         scatter=_scatter(step),
-        loop=_loop(workflow, step) if is_loop else None,
+        loop=_loop(step) if is_loop else None,
         requirements=_expression_requirements(workflow, step),
         hints=(),
     )
@@ -181,31 +189,24 @@ def _scatter(step: WorkflowStep) -> Scatter | None:
     )
 
 
-def _loop(workflow: Workflow, step: WorkflowStep) -> Loop:
+def _loop(step: WorkflowStep) -> Loop:
     own = {entry["id"]: Source(step=StepId("self"), port=shortname(entry["id"])) for entry in step.tool["outputs"]}
     return Loop(
         when=step.tool["when"],
-        links=tuple(_link(workflow, entry, own, field="outputSource", owner=step) for entry in step.tool["loop"]),
+        links=tuple(_link(entry, own, field="outputSource") for entry in step.tool["loop"]),
         output=LoopOutput(step.tool.get("outputMethod") or LoopOutput.LAST_ITERATION),
     )
 
 
 def _link(
-    workflow: Workflow,
     entry: Mapping[str, Any],
     sources: Mapping[str, Source],
     *,
     field: str,
-    owner: Process | None = None,
 ) -> Link:
     declared = entry.get(field)
     names = [] if declared is None else aslist(declared)
     port = shortname(entry["id"])
-    holder = owner or workflow
-    if len(names) > 1:
-        _need(holder, "MultipleInputFeatureRequirement", placed(entry, field, f"{port} has several sources"))
-    if entry.get("valueFrom") is not None:
-        _need(holder, "StepInputExpressionRequirement", placed(entry, "valueFrom", f"{port} has a valueFrom"))
     unknown = [name for name in names if name not in sources]
     if unknown:
         raise DocumentError(
@@ -224,14 +225,6 @@ def _link(
         load_listing=entry.get("loadListing"),
         single=len(names) <= 1,
     )
-
-
-def _need(process: Process, feature: str, what: str) -> None:
-    if process.get_requirement(feature)[0] is None:
-        raise DocumentError(
-            f"{what}, but {feature} is not among the requirements of {_name(process)}.",
-            hint=f"Add {feature} to the workflow's requirements.",
-        )
 
 
 def _sources(workflow: Workflow, steps: Iterable[WorkflowStep]) -> dict[str, Source]:

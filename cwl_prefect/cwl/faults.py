@@ -2,14 +2,14 @@
 
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from schema_salad.exceptions import SchemaSaladException
 
-from cwl_prefect.cwl.messages import document_message, short_path
+from cwl_prefect.cwl.messages import document_message, readable_path, short_path
 
 MOST_FAULTS = 10
 
@@ -42,11 +42,20 @@ class Fault:
 
 def describe_faults(error: Exception, document: str) -> str:
     """Tell what is wrong with a document: the place of each fault and the fault itself, on a line for each."""
-    found = list(dict.fromkeys(_faults(error, document)))
+    found = _in_order(dict.fromkeys(_faults(error, document)))
     lines = [str(fault) if fault.place else f"{document}: {fault.text}" for fault in found[:MOST_FAULTS]]
     if len(found) > MOST_FAULTS:
         lines.append(f"… and {len(found) - MOST_FAULTS} more.")
     return "\n".join(lines)
+
+
+def _in_order(faults: Iterable[Fault]) -> list[Fault]:
+    """Sort faults by their lines, file by file in the order in which the files come."""
+    kept = list(faults)
+    files = [fault.place.rsplit(":", 2)[0] if fault.place else "" for fault in kept]
+    order = {file: number for number, file in reversed(list(enumerate(files)))}
+    keys = {fault: (order[file], _line_and_column(fault.place)) for fault, file in zip(kept, files, strict=True)}
+    return sorted(kept, key=keys.__getitem__)
 
 
 def value_faults(error: SchemaSaladException) -> list[tuple[str | None, str]]:
@@ -136,7 +145,7 @@ def _place(node: SchemaSaladException) -> str | None:
     if node.file is None:
         return None
     line, column = node.start or (1, 1)
-    return f"{short_path(node.file)}:{line}:{column}"
+    return f"{short_path(readable_path(node.file))}:{line}:{column}"
 
 
 def _of_text(text: str, document: str) -> Iterator[Fault]:

@@ -77,17 +77,38 @@ def load_process(document: str, *, defaults: Mapping[str, Any] | None = None, re
         InputError: The requirements of the job order have a wrong form.
         UnsupportedError: It requires a feature that this runner does not have.
     """
+    with translated_errors(document):
+        context, uri = _resolved(document, defaults or {}, set() if read is None else read)
+        return make_tool(uri, context)
+
+
+def load_processes(document: str) -> tuple[Process, ...]:
+    """Load what a document holds: one process, or all of a graph of several of which none is named and none is main.
+
+    Raises:
+        DocumentError: It cannot be read, or one of them is not valid CWL.
+        UnsupportedError: One requires a feature that this runner does not have.
+    """
+    with translated_errors(document):
+        context, uri = _resolved(document, {}, set())
+        try:
+            return (make_tool(uri, context),)
+        except GraphTargetMissingException:
+            loader: Any = context.loader
+            entries, _ = loader.resolve_ref(uri)
+            return tuple(make_tool(entry["id"], context) for entry in entries)
+
+
+def _resolved(document: str, defaults: Mapping[str, Any], read: set[str]) -> tuple[LoadingContext, str]:
     quiet_libraries()
     _use_extensions()
     _forget_schemas()
     location = document_uri(document)
-    with translated_errors(document):
-        context = _loading_context(set() if read is None else read)
-        context, root, uri = _fetched(document, location, context)
-        context, uri = resolve_and_validate_document(context, root, uri)
-        process = f"{uri}#main" if "$graph" in root and "#" not in uri else uri
-        context.overrides_list = overrides_of(defaults or {}, process)
-        return make_tool(uri, context)
+    context, root, uri = _fetched(document, location, _loading_context(read))
+    context, uri = resolve_and_validate_document(context, root, uri)
+    process = f"{uri}#main" if "$graph" in root and "#" not in uri else uri
+    context.overrides_list = overrides_of(defaults, process)
+    return context, uri
 
 
 def _fetched(document: str, location: str, context: LoadingContext) -> tuple[LoadingContext, Any, str]:
@@ -145,7 +166,7 @@ def translated_errors(document: str) -> Iterator[None]:
             hint="Remove the requirement, or give it as a hint if the tool can do without it.",
         ) from error
     except GraphTargetMissingException as error:
-        raise DocumentError(f"{document}: {error}", hint=f"Name one, as in {document}#id.") from error
+        raise _without_main(document, error) from error
     except UnicodeDecodeError as error:
         raise DocumentError(f"{document}: this is not a text in UTF-8.", hint=IS_DOCUMENT) from error
     except (SchemaSaladException, WorkflowException, YAMLError, ValueError) as error:
@@ -216,6 +237,14 @@ def _invalid(document: str, error: Exception) -> CwlPrefectError:
             message, hint="Correct its name, or give it as a hint if the process can do without it."
         )
     return DocumentError(message)
+
+
+def _without_main(document: str, error: GraphTargetMissingException) -> DocumentError:
+    names = re.findall(r"#([^,]+)", str(error))
+    return DocumentError(
+        f"{document}: it holds several processes, and none is called main: {', '.join(names)}.",
+        hint=f"Name one, as in {document}#{names[0] if names else 'id'}.",
+    )
 
 
 def _kind(value: object) -> str:

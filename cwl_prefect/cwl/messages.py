@@ -7,6 +7,7 @@ from pathlib import Path
 _FILE_URL = re.compile(r"file://(/[^\s'\"#]*)")
 _PLACEHOLDER_PLACE = re.compile(r"^\s*(?:plan|_:[0-9a-f-]+|):\d+:\d+:\s*", re.MULTILINE)
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*", re.MULTILINE)
+_QUOTED_PLACE = re.compile(r"^(?P<path>\S*%[0-9A-Fa-f]{2}\S*?)(?=:\d+:\d+:)", re.MULTILINE)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 LONGEST_MESSAGE = 4000  # characters; a validation error can quote a whole document
 
@@ -15,7 +16,13 @@ def document_message(text: str) -> str:
     """Shorten a message about a document; places such as ``workflow.cwl:3:5`` stay."""
     plain = _ANSI.sub("", text).strip()
     plain = _FILE_URL.sub(lambda match: short_path(urllib.parse.unquote(match.group(1))), plain)
-    return _bounded(plain)
+    return _bounded(_QUOTED_PLACE.sub(lambda match: readable_path(match["path"]), plain))
+
+
+def readable_path(path: str) -> str:
+    """Write a local path as the file system has it, where a parser wrote it as in a URL."""
+    unquoted = urllib.parse.unquote(path)
+    return unquoted if unquoted != path and Path(unquoted).exists() and not Path(path).exists() else path
 
 
 def call_message(text: str) -> str:

@@ -67,6 +67,7 @@ def fake(monkeypatch, tmp_path):
     for name in ("load_plan", "read_job_order", "document_of", "run"):
         monkeypatch.setattr(api, name, getattr(fake, name))
     monkeypatch.setattr(api, "compile_document", fake.load_plan)
+    monkeypatch.setattr(api, "compile_processes", lambda document: (fake.load_plan(document),))
     monkeypatch.setenv("CWL_PREFECT_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
@@ -299,6 +300,19 @@ def test_validate_says_so(fake):
 
     assert result.exit_code == 0
     assert "greet.cwl is valid CWL v1.2" in result.stdout
+
+
+def test_validate_checks_each_process_of_a_graph_without_main(tmp_path):
+    tool = "class: CommandLineTool, baseCommand: echo, inputs: {}, outputs: {}"
+    (tmp_path / "two.cwl").write_text(f"cwlVersion: v1.2\n$graph: [{{id: a, {tool}}}, {{id: b, {tool}}}]\n")
+
+    result = invoke("validate", str(tmp_path / "two.cwl"))
+
+    assert result.exit_code == 0
+    assert [line.rpartition("/")[2] for line in result.stdout.splitlines()] == [
+        "two.cwl#a is valid CWL v1.2.",
+        "two.cwl#b is valid CWL v1.2.",
+    ]
 
 
 @pytest.mark.parametrize(

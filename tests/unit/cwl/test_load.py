@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.cwl.compile import compile_process
-from cwl_prefect.cwl.load import document_uri, load_process, load_recorded, quiet_libraries
+from cwl_prefect.cwl.load import document_uri, load_process, load_processes, load_recorded, quiet_libraries
 from cwl_prefect.errors import DocumentError, UnsupportedError
 from cwl_prefect.model.plan import ToolPlan
 
@@ -268,18 +268,6 @@ PLACED = [
         "'echo' is declared twice",
         id="repeated-process",
     ),
-    pytest.param(
-        CHAIN.replace("f: one/o", "f: {source: [one/o, one/o], pickValue: first_non_null}"),
-        "main.cwl:19:",
-        "MultipleInputFeatureRequirement",
-        id="several-sources-without-the-feature",
-    ),
-    pytest.param(
-        CHAIN.replace("f: one/o", "f: {valueFrom: $(null)}"),
-        "main.cwl:19:",
-        "StepInputExpressionRequirement",
-        id="value-from-without-the-feature",
-    ),
 ]
 
 
@@ -334,8 +322,29 @@ class TestBadDocuments:
         assert found.value.exit_code == 33
 
     def test_a_graph_without_main_asks_for_a_fragment(self, write):
-        with pytest.raises(DocumentError, match=r"as in .*#id"):
+        with pytest.raises(DocumentError, match=r"echo, other\.\nTo fix: Name one, as in .*main\.cwl#echo"):
             load_process(str(write(GRAPH.replace("id: main", "id: other"))))
+
+    def test_each_process_of_a_graph_without_main_can_be_loaded(self, write):
+        found = load_processes(str(write(GRAPH.replace("id: main", "id: other"))))
+        assert [process.tool["class"] for process in found] == ["CommandLineTool", "Workflow"]
+
+    @pytest.mark.parametrize("fragment", [pytest.param("", id="main"), pytest.param("#echo", id="named")])
+    def test_one_process_is_loaded_where_it_is_plain_which(self, write, fragment):
+        assert len(load_processes(f"{write(GRAPH)}{fragment}")) == 1
+
+    def test_a_place_names_a_directory_as_it_is_called(self, write, tmp_path, monkeypatch):
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        document = write(CHAIN.replace("echo.cwl", "gone.cwl"), "my tools+more/main.cwl")
+        with pytest.raises(DocumentError, match=r"my tools\+more/main\.cwl:12:5"):
+            load_process(str(document))
+
+    def test_faults_come_in_the_order_of_their_lines(self, write, here):
+        write(CHAIN.replace("echo.cwl", "gone.cwl"))
+        with pytest.raises(DocumentError) as found:
+            load_process("main.cwl")
+        assert [line.split(":")[1] for line in str(found.value).splitlines()] == ["12", "17"]
 
     def test_a_fragment_that_does_not_exist_is_refused(self, write):
         with pytest.raises(DocumentError, match="nope"):

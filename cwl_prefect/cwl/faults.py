@@ -14,6 +14,8 @@ from cwl_prefect.cwl.messages import document_message, readable_path, short_path
 MOST_FAULTS = 10
 
 _PLACED = re.compile(r"^(?P<place>\S.*?:\d+:\d+):(?P<indent>\s+)(?P<text>.*)$")
+_LEADS_ON = re.compile(r"checking (?:field|object|item)\b|the [`'].*[`'] field is not valid because")
+_FETCHING = re.compile(r"Error fetching (?P<url>\S+): .*", re.DOTALL)
 _FIELD = re.compile(r"^the '(.+)' field is not valid because$")
 _WRONG_KIND = re.compile(r"is not a valid enum_[0-9a-f]+|Expected class '")
 _OF_ANOTHER_TYPE = (
@@ -24,6 +26,7 @@ _OF_ANOTHER_TYPE = (
     re.compile(r".* is not (int|long|float|double|boolean|string)", re.DOTALL),
 )
 _MEMORY_ADDRESS = re.compile(r"^\(\d{9,}\) \((?P<file>file://[^)]*)\)")
+_NOT_FETCHED = "it cannot be fetched; check the address and the network"
 _OF_PARSER = ("while parsing", "while scanning", "while constructing", "mapping values", "found ")
 _OLD_VERSION = "no longer supports pre CWL v1.0 documents"
 _URL = re.compile(r"file://[^\s'\"#]*/")
@@ -101,6 +104,11 @@ def _unplaced(error: SchemaSaladException, document: str) -> Iterator[Fault]:
         yield from _of_text(str(error), document)
         return
     for leaf in error.leaves():
+        fetching = _FETCHING.match(leaf.message)
+        if fetching is not None:
+            place = place_in(source["file"], re.escape(fetching["url"]))
+            yield Fault(place=place, text=f"{fetching['url']}: {_NOT_FETCHED}")
+            continue
         missing = re.search(r"No such file or directory: '(.*)'", leaf.message)
         name = Path(missing.group(1)).name if missing else ""
         place = place_in(source["file"], rf"\$(?:import|include)\W.*{re.escape(name)}") if name else None
@@ -145,7 +153,7 @@ def _place(node: SchemaSaladException) -> str | None:
     if node.file is None:
         return None
     line, column = node.start or (1, 1)
-    return f"{short_path(readable_path(node.file))}:{line}:{column}"
+    return f"{document_message(readable_path(node.file))}:{line}:{column}"
 
 
 def _of_text(text: str, document: str) -> Iterator[Fault]:
@@ -164,6 +172,8 @@ def _of_text(text: str, document: str) -> Iterator[Fault]:
         if placed is None:
             if current is not None or not line.endswith(":"):
                 current = _continued(current, line.strip(), None)
+        elif current is not None and _LEADS_ON.match(current.text):
+            current, depth = Fault(place=placed["place"], text=placed["text"]), placed.start("text")
         elif current is not None and current.place is not None and placed.start("text") > depth:
             current = _continued(current, placed["text"], placed["place"])
         else:
@@ -225,15 +235,22 @@ def _unknown_field(found: re.Match[str]) -> str:
 
 def _undefined(found: re.Match[str]) -> str:
     field, target = found.groups()
+    if field == "run" and urllib.parse.urlsplit(target).scheme in ("http", "https"):
+        return f"run: {target}: {_NOT_FETCHED}"
     if field == "run":
         return f"run: {short_path(urllib.parse.unquote(target.removeprefix('file://')))}: no such file"
     return f"{field}: {target.rpartition('/')[2]!r} is unknown"
 
 
+def _no_such_source(found: re.Match[str]) -> str:
+    field, target = found.groups()
+    return f"{field}: there is no {urllib.parse.unquote(target.rpartition('#')[2])!r}"
+
+
 _REWORDINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str] | str], ...] = (
     (re.compile(r"invalid field '(.*?)', expected one of: (.*)", re.DOTALL), _unknown_field),
     (re.compile(r"Field '(.*?)' contains undefined reference to '(.*)'"), _undefined),
-    (re.compile(r"Field '(.*?)' references unknown identifier '(.*?)', tried .*", re.DOTALL), r"\1: there is no '\2'"),
+    (re.compile(r"Field '(.*?)' references unknown identifier '(.*?)', tried .*", re.DOTALL), _no_such_source),
     (re.compile(r"the value ('.*?') is not a valid enum_[0-9a-f]+, expected (.*)"), r"\1 is none of: \2"),
     (re.compile(r"Missing '(\w+)' field"), r"missing required field '\1'"),
     (re.compile(r"\"(\w+)\" section is not valid\.?"), r"\1: missing, or neither a list nor a mapping"),

@@ -279,7 +279,7 @@ CASES = [
     pytest.param(MISSING_RUN, ["document.cwl:7:5: run: nowhere.cwl: no such file"], id="missing-step"),
     pytest.param(BROKEN_RUN, ["broken.cwl:4:8", "expected ',' or ']'"], id="step-that-is-not-yaml"),
     pytest.param(SCATTER_NOT_REQUIRED, ["document.cwl", "ScatterFeatureRequirement"], id="feature-not-required"),
-    pytest.param(GRAPH, ["document.cwl: ", "#one, #two"], id="graph-without-main"),
+    pytest.param(GRAPH, ["document.cwl: ", "main: one, two", "document.cwl#one"], id="graph-without-main"),
 ]
 
 

@@ -340,6 +340,43 @@ class TestBadDocuments:
         with pytest.raises(DocumentError, match=r"my tools\+more/main\.cwl:12:5"):
             load_process(str(document))
 
+    def test_a_fault_of_an_inner_workflow_has_its_own_place(self, write, here):
+        write(CHAIN.replace("echo.cwl", "gone.cwl"), "inner.cwl")
+        write(CHAIN.replace("echo.cwl", "inner.cwl"))
+        with pytest.raises(DocumentError) as found:
+            load_process("main.cwl")
+        assert str(found.value).splitlines() == [
+            "inner.cwl:12:5: run: gone.cwl: no such file",
+            "inner.cwl:17:5: run: gone.cwl: no such file",
+        ]
+
+    @pytest.mark.parametrize(
+        ("text", "place"),
+        [
+            pytest.param(CHAIN.replace("echo.cwl", "http://127.0.0.1:9/a.cwl", 1), "main.cwl:12:5", id="tool"),
+            pytest.param(
+                document("requirements:\n  SchemaDefRequirement: {types: [{$import: 'http://127.0.0.1:9/a.cwl'}]}\n"),
+                "main.cwl:5:",
+                id="import",
+            ),
+        ],
+    )
+    def test_what_cannot_be_fetched_is_told_in_one_line(self, write, here, text, place):
+        write(ECHO, "echo.cwl")
+        write(text)
+        with pytest.raises(DocumentError) as found:
+            load_process("main.cwl")
+        (line,) = str(found.value).splitlines()
+        assert line.startswith(place)
+        assert line.endswith("http://127.0.0.1:9/a.cwl: it cannot be fetched; check the address and the network")
+
+    def test_a_document_elsewhere_that_is_not_yaml_is_named_by_its_path(self, write, tmp_path, monkeypatch):
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        path = write("a: [", "not yaml/main.cwl")
+        with pytest.raises(DocumentError, match=rf"^{path}:\d+:\d+: not YAML"):
+            load_process(str(path))
+
     def test_faults_come_in_the_order_of_their_lines(self, write, here):
         write(CHAIN.replace("echo.cwl", "gone.cwl"))
         with pytest.raises(DocumentError) as found:

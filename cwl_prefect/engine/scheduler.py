@@ -1,16 +1,19 @@
 """How many calls run at once: a pool of cores and memory, shared by priority and then first come first served."""
 
 import asyncio
+import logging
 import os
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cwl_prefect.errors import ResourceError
 from cwl_prefect.model.job import Resources
 from cwl_prefect.settings import Settings
+
+_logger = logging.getLogger(__name__)
 
 _BOUNDLESS = 1e12
 _PARTS = 1_000_000  # whole numbers, so that ten times 0.1 cores are one core
@@ -23,8 +26,16 @@ class ResourcePool:
     by small ones behind it. A waiter that is cancelled gives its place back. Meant for one event loop; not for threads.
     """
 
-    def __init__(self, *, cores: float, ram_mib: float) -> None:
-        """Make a pool that hands out at most these cores and this memory."""
+    def __init__(self, *, cores: float, ram_mib: float, all_cores_for_more: bool = False) -> None:
+        """Make a pool that hands out at most these cores and this memory.
+
+        Args:
+            cores: How many there are.
+            ram_mib: How much memory there is.
+            all_cores_for_more: Whether a request for more cores than there are is given all of them.
+        """
+        self._all_for_more = all_cores_for_more
+        self._told: set[str] = set()
         self.cores = cores
         self.ram_mib = ram_mib
         self._total = _Share.of(cores, ram_mib)
@@ -33,11 +44,15 @@ class ResourcePool:
 
     @classmethod
     def of_machine(cls, settings: Settings) -> "ResourcePool":
-        """Make a pool of what this machine (or the container around this process) has, capped by the settings."""
+        """Make a pool of what this machine (or the container around this process) has, capped by the settings.
+
+        What asks for more cores than the machine has only takes longer on it, so it runs where no setting caps them.
+        """
         cores, ram_mib = machine_resources()
         return cls(
             cores=min(cores, settings.max_cores or cores),
             ram_mib=min(ram_mib, settings.max_ram_mib or ram_mib),
+            all_cores_for_more=settings.max_cores is None,
         )
 
     @classmethod
@@ -45,12 +60,26 @@ class ResourcePool:
         """Make a pool for machines that find room by themselves: only the settings cap it."""
         return cls(cores=settings.max_cores or _BOUNDLESS, ram_mib=settings.max_ram_mib or _BOUNDLESS)
 
+    def fitted(self, resources: Resources) -> Resources:
+        """Give a request with no more cores than there are, where such a request is given all of them."""
+        if not self._all_for_more or resources.cores <= self.cores:
+            return resources
+        return replace(resources, cores=self.cores)
+
+    def tell_of_fewer(self, resources: Resources, step: str) -> None:
+        """Warn once for each step that its calls get fewer cores than they ask for."""
+        if step in self._told or self.fitted(resources) is resources:
+            return
+        self._told.add(step)
+        _logger.warning("%s asks for %g cores and gets the %g of this machine", step, resources.cores, self.cores)
+
     def check(self, resources: Resources, who: str) -> None:
         """Refuse a request that can never be met.
 
         Raises:
             ResourceError: It is larger than the whole pool.
         """
+        resources = self.fitted(resources)
         need = _Share.of(resources.cores, resources.ram_mib)
         if need.fits(self._total):
             return
@@ -64,7 +93,8 @@ class ResourcePool:
         ]
         msg = f"{who} asks for {' and for '.join(excess)}"
         hint = (
-            "lower its ResourceRequirement, raise --max-cores or --max-ram where they are set, or use a larger machine"
+            "ask for less by --step-overrides or in its ResourceRequirement, raise --max-cores or --max-ram where they "
+            "are set, or use a larger machine"
         )
         raise ResourceError(msg, hint=hint)
 
@@ -80,6 +110,7 @@ class ResourcePool:
             ResourceError: The request is larger than the whole pool.
         """
         self.check(resources, "a call")
+        resources = self.fitted(resources)
         need = _Share.of(resources.cores, resources.ram_mib)
         await self._acquire(need, priority)
         try:

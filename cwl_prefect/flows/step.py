@@ -12,6 +12,7 @@ from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.diagnose import explain
 from cwl_prefect.engine.disk import demand_room
 from cwl_prefect.engine.identity import identity
+from cwl_prefect.engine.scheduler import ResourcePool
 from cwl_prefect.engine.stage import relink, stage
 from cwl_prefect.engine.validate import validate
 from cwl_prefect.engine.workspace import Workspace
@@ -99,8 +100,9 @@ class CallWork:
             async with self._run.ahead.turn(rank):
                 self._prepared = await _bind(self._run, self._call)
                 resources = self._prepared.bound.call.resources
-                pool = self._run.cluster if self._prepared.backend.capabilities.schedules else self._run.pool
+                pool = _pool(self._run, self._prepared)
                 pool.check(resources, self._call.name)
+                pool.tell_of_fewer(resources, self._call.step)
                 await self._lease.enter_async_context(pool.reserve(resources, priority=rank.priority))
         except CwlPrefectError as error:
             self._error = error
@@ -302,7 +304,12 @@ def _labels(run: Run, call: Call, prepared: _Prepared) -> dict[str, str]:
 
 def _limited(run: Run, prepared: _Prepared) -> BoundCall:
     bound = prepared.bound.call
-    return replace(bound, timeout_s=bound.timeout_s or run.settings.step_timeout_s)
+    timeout_s = bound.timeout_s or run.settings.step_timeout_s
+    return replace(bound, timeout_s=timeout_s, resources=_pool(run, prepared).fitted(bound.resources))
+
+
+def _pool(run: Run, prepared: _Prepared) -> ResourcePool:
+    return run.cluster if prepared.backend.capabilities.schedules else run.pool
 
 
 def _stage(run: Run, call: Call, prepared: _Prepared, tries: int) -> ContainerJob:

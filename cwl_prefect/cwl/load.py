@@ -79,7 +79,13 @@ def load_process(document: str, *, defaults: Mapping[str, Any] | None = None, re
     """
     with translated_errors(document):
         context, uri = _resolved(document, defaults or {}, set() if read is None else read)
-        return make_tool(uri, context)
+        try:
+            return make_tool(uri, context)
+        except GraphTargetMissingException as error:
+            entries = _entries(uri, context)
+            if len(entries) == 1:
+                return make_tool(entries[0]["id"], context)
+            raise _without_main(document, entries) from error
 
 
 def load_processes(document: str) -> tuple[Process, ...]:
@@ -94,9 +100,13 @@ def load_processes(document: str) -> tuple[Process, ...]:
         try:
             return (make_tool(uri, context),)
         except GraphTargetMissingException:
-            loader: Any = context.loader
-            entries, _ = loader.resolve_ref(uri)
-            return tuple(make_tool(entry["id"], context) for entry in entries)
+            return tuple(make_tool(entry["id"], context) for entry in _entries(uri, context))
+
+
+def _entries(uri: str, context: LoadingContext) -> list[dict[str, Any]]:
+    loader: Any = context.loader
+    entries, _ = loader.resolve_ref(uri)
+    return list(entries)
 
 
 def _resolved(document: str, defaults: Mapping[str, Any], read: set[str]) -> tuple[LoadingContext, str]:
@@ -165,8 +175,6 @@ def translated_errors(document: str) -> Iterator[None]:
             describe_faults(error, document),
             hint="Remove the requirement, or give it as a hint if the tool can do without it.",
         ) from error
-    except GraphTargetMissingException as error:
-        raise _without_main(document, error) from error
     except UnicodeDecodeError as error:
         raise DocumentError(f"{document}: this is not a text in UTF-8.", hint=IS_DOCUMENT) from error
     except (SchemaSaladException, WorkflowException, YAMLError, ValueError) as error:
@@ -239,11 +247,13 @@ def _invalid(document: str, error: Exception) -> CwlPrefectError:
     return DocumentError(message)
 
 
-def _without_main(document: str, error: GraphTargetMissingException) -> DocumentError:
-    names = re.findall(r"#([^,]+)", str(error))
+def _without_main(document: str, entries: list[dict[str, Any]]) -> DocumentError:
+    names = {entry["id"]: urllib.parse.unquote(entry["id"].rpartition("#")[2]) for entry in entries}
+    run_by_others = {step.get("run") for entry in entries for step in entry.get("steps", ())}
+    outermost = next((name for uri, name in names.items() if uri not in run_by_others), "id")
     return DocumentError(
-        f"{document}: it holds several processes, and none is called main: {', '.join(names)}.",
-        hint=f"Name one, as in {document}#{names[0] if names else 'id'}.",
+        f"{document}: it holds several processes, and none is called main: {', '.join(names.values())}.",
+        hint=f"Name one, as in {document}#{outermost}.",
     )
 
 

@@ -322,8 +322,12 @@ class TestBadDocuments:
         assert found.value.exit_code == 33
 
     def test_a_graph_without_main_asks_for_a_fragment(self, write):
-        with pytest.raises(DocumentError, match=r"echo, other\.\nTo fix: Name one, as in .*main\.cwl#echo"):
+        with pytest.raises(DocumentError, match=r"echo, other\.\nTo fix: Name one, as in .*main\.cwl#other"):
             load_process(str(write(GRAPH.replace("id: main", "id: other"))))
+
+    def test_the_only_process_of_a_graph_needs_no_fragment(self, write):
+        tool = GRAPH.partition("- class: Workflow")[0]
+        assert load_process(str(write(tool))).tool["id"].endswith("#echo")
 
     def test_each_process_of_a_graph_without_main_can_be_loaded(self, write):
         found = load_processes(str(write(GRAPH.replace("id: main", "id: other"))))

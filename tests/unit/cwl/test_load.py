@@ -381,6 +381,18 @@ class TestBadDocuments:
         with pytest.raises(DocumentError, match=rf"^{path}:\d+:\d+: not YAML"):
             load_process(str(path))
 
+    def test_an_input_that_is_declared_again_in_the_same_words_counts_once(self, write, here):
+        declared = "{id: a, type: string, doc: text}"
+        write(
+            document(
+                f"inputs:\n- {declared}\n- {{id: b, type: int}}\n- {declared}\n- {{id: c, type: int}}\noutputs: []\n"
+            )
+        )
+        process = load_process("main.cwl")
+        assert [entry["id"].partition("#")[2] for entry in process.tool["inputs"]] == ["a", "b", "c"]
+        plan = compile_process(process, origin="main.cwl")
+        assert [port.id for port in plan.inputs] == ["a", "b", "c"]
+
     def test_faults_come_in_the_order_of_their_lines(self, write, here):
         write(CHAIN.replace("echo.cwl", "gone.cwl"))
         with pytest.raises(DocumentError) as found:

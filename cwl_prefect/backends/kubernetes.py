@@ -14,6 +14,7 @@ from cwl_prefect.backends.kubernetes_jobs import DRIVER_ANNOTATION, adoptable, c
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, StepPod, kubernetes_defaults, step_manifest
 from cwl_prefect.backends.kubernetes_marks import forget, note
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, selector
+from cwl_prefect.backends.kubernetes_outcomes import doubtful
 from cwl_prefect.backends.kubernetes_storage import make_outputs
 from cwl_prefect.backends.kubernetes_wait import PodWait
 from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
@@ -21,13 +22,14 @@ from cwl_prefect.backends.naming import FLOW_RUN_LABEL, JOB_LABEL, job_labels
 from cwl_prefect.backends.once import Once
 from cwl_prefect.backends.outcomes import unstarted
 from cwl_prefect.errors import BackendError
-from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Mount, Reason
+from cwl_prefect.model.job import PASSING_REASONS, ContainerJob, DockerImage, JobOutcome, Mount, Reason
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
+_WITH_LIVING_PODS = PASSING_REASONS | {Reason.TIMED_OUT, Reason.UNSCHEDULABLE}  # the next try has the same directory
 _CAPABILITIES = Capabilities(containers=True, mounts=True, outlives_driver=True, schedules=True)
 
 
@@ -183,11 +185,13 @@ class KubernetesBackend:
                     followed=running.followed,
                 )
                 outcome = await running.wait.outcome()
+                cluster.launcher.ended(handle.reference)
+                if outcome.reason in _WITH_LIVING_PODS or running.followed.replaced:
+                    await remove(cluster.api, cluster.defaults.namespace, handle.reference)
+                if running.followed.twice and outcome.reason not in _WITH_LIVING_PODS:
+                    outcome = doubtful(outcome)
                 image = await cluster.digests.ran(running.job, running.followed.pod)
                 running.outcome = replace(outcome, image=image)
-                cluster.launcher.ended(handle.reference)
-                if running.outcome.reason in (Reason.TIMED_OUT, Reason.UNSCHEDULABLE, Reason.NODE_LOST):
-                    await remove(cluster.api, cluster.defaults.namespace, handle.reference)
             return running.outcome
 
     async def delete(self, handle: JobHandle) -> None:

@@ -120,6 +120,11 @@ class KubernetesApi:
         body: KubernetesObject = {"metadata": {"annotations": dict(annotations)}}
         await self._found("PATCH", f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}", body=body)
 
+    async def make_no_more_pods(self, namespace: str, name: str) -> None:
+        """Let a Job have no pod besides those that end already; one that was made in their place is deleted."""
+        body: KubernetesObject = {"spec": {"parallelism": 0}}
+        await self._found("PATCH", f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}", body=body)
+
     async def delete_job(self, namespace: str, name: str) -> bool:
         """Delete a Job and let its pods be collected; tell whether there was one."""
         body: KubernetesObject = {"propagationPolicy": "Background"}

@@ -72,9 +72,17 @@ async def adoptable(cluster: Cluster, job: ContainerJob) -> bool:
     exact = all(annotations.get(key) == value for key, value in job_annotations(job).items())
     if not (same and exact and job.stdout.exists() and job.stderr.exists()):
         return False
+    if await _made_pods(cluster.api, found) > 1:
+        return False  # one was deleted, and the next began in what it left behind
     failed = any(condition.get("status") == "True" for condition in conditions(found, kind="Failed"))
     # Of a Job that failed, only its pod can tell why.
     return not failed or bool(await pods_of(cluster.api, namespace, name))
+
+
+async def _made_pods(api: KubernetesApi, job: KubernetesObject) -> int:
+    """Tell how many pods a Job made, by its events; none where they are gone or may not be read."""
+    events = await api.events(text(job, "metadata", "namespace"), text(job, "metadata", "uid"))
+    return len({text(event, "message") for event in events if text(event, "reason") == "SuccessfulCreate"})
 
 
 async def pods_of(api: KubernetesApi, namespace: str, name: str) -> list[KubernetesObject]:

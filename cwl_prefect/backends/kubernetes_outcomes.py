@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -128,6 +128,20 @@ def _foreign_image(status: KubernetesObject) -> str:
     return f"check the image {image} of the container {name} in the work pool's job template, and its pull secrets"
 
 
+def left_by_node(pod: KubernetesObject) -> bool:
+    """Tell whether a pod's node has fallen silent: the cluster calls the pod unready, of which its node said nothing.
+
+    The node's controller does so by the condition ``Ready`` alone, and the node takes it back as soon as it is there
+    again.
+    """
+    if parts(pod, "spec", "readinessGates"):
+        return False
+    said = {
+        kind: {text(each, "status") for each in conditions(pod, kind=kind)} for kind in ("Ready", "ContainersReady")
+    }
+    return "False" in said["Ready"] and "True" in said["ContainersReady"]
+
+
 def was_preempted(events: Iterable[KubernetesObject]) -> bool:
     """Tell from a pod's events whether it made room for one of higher priority; old servers say it nowhere else."""
     return any(text(event, "reason") in ("Preempted", "Preempting") for event in events)
@@ -136,6 +150,12 @@ def was_preempted(events: Iterable[KubernetesObject]) -> bool:
 def node_was_lost(events: Iterable[KubernetesObject]) -> bool:
     """Tell from a pod's events whether its node went away."""
     return any(text(event, "reason") in ("NodeNotReady", "TaintManagerEviction", "NodeLost") for event in events)
+
+
+def doubtful(outcome: JobOutcome) -> JobOutcome:
+    """Give the outcome of a call that two pods began at the same time: nobody knows what each of them wrote."""
+    message = "its pod was deleted, and while it still ran its Job started another in its place"
+    return replace(outcome, reason=Reason.LOST, exit_code=None, signal=None, message=message)
 
 
 def told(events: Iterable[KubernetesObject]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from cwl_prefect.backends.kubernetes_objects import KubernetesObject, conditions
 from cwl_prefect.backends.kubernetes_outcomes import (
     Obstacle,
     Stuck,
+    left_by_node,
     node_was_lost,
     outcome_of,
     outcome_of_deleted,
@@ -23,12 +25,14 @@ from cwl_prefect.backends.kubernetes_outcomes import (
 from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
 from cwl_prefect.backends.naming import LABEL_PREFIX
 from cwl_prefect.backends.outcomes import timed_out, unstarted
+from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 
 _TICK_S = 1.0
 _LOOKS_S = (0.0, 0.2, 0.5, 1.0)  # a Job says that its deadline has passed a moment after its pod is gone
 _WITHOUT_POD_S = 5.0
 _DYING_S = 120.0  # after its grace; a busy node may look at its pods once a minute, and one that is gone does not
+_SILENT_S = 10.0  # the same where the cluster says that the node has fallen silent
 _NUDGE_ANNOTATION = f"{LABEL_PREFIX}nudged"
 _OBSTACLE_REASONS = {
     Obstacle.IMAGE: Reason.NO_IMAGE,
@@ -72,6 +76,7 @@ class PodWait:
         self._stuck_s: dict[Obstacle, float] = {}
         self._looked_s = self._began_s
         self._dies_s: float | None = None
+        self._alone = False
         self._quota_s: float | None = None
 
     async def outcome(self) -> JobOutcome:
@@ -104,6 +109,9 @@ class PodWait:
         return max(0.0, self._started_s + self._job.timeout_s - time.monotonic())
 
     async def _with_pod(self, pod: KubernetesObject) -> JobOutcome | None:
+        if text(pod, "metadata", "deletionTimestamp") and not self._alone:
+            self._alone = True
+            await self._stay_alone()
         stays = self._does_not_end(pod)
         if self._followed.deleted or stays:
             ended = await self._told(pod, await self._explained(pod, outcome_of_deleted(pod, self._job)))
@@ -119,6 +127,11 @@ class PodWait:
         self._stuck_s = {kind: since for kind, since in self._stuck_s.items() if obstacle and kind is obstacle.obstacle}
         return None if obstacle is None else await self._stuck(pod, obstacle)
 
+    async def _stay_alone(self) -> None:
+        """Keep the Job from another pod, which it makes at once in place of one that is deleted but still runs."""
+        with suppress(BackendError):
+            await self._api.make_no_more_pods(self._namespace, self._name)
+
     def _does_not_end(self, pod: KubernetesObject) -> bool:
         """Tell whether a pod that is deleted has stayed for too long, as one on a node that went away does.
 
@@ -128,8 +141,8 @@ class PodWait:
             return False
         now_s = time.monotonic()
         if self._dies_s is None:
-            self._dies_s = now_s + (number(pod, "metadata", "deletionGracePeriodSeconds") or 0) + _DYING_S
-        return now_s > self._dies_s
+            self._dies_s = now_s + (number(pod, "metadata", "deletionGracePeriodSeconds") or 0)
+        return now_s > self._dies_s + (_SILENT_S if left_by_node(pod) else _DYING_S)
 
     def _late(self, began: datetime) -> JobOutcome | None:
         now_s = time.monotonic()

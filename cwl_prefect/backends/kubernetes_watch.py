@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cwl_prefect.backends.kubernetes_client import HistoryLostError, KubernetesApi, RefusedError
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, text
+from cwl_prefect.backends.kubernetes_outcomes import started_at
 from cwl_prefect.backends.once import ignore_error
 from cwl_prefect.errors import BackendError
 
@@ -23,11 +24,19 @@ class Followed:
     pod: KubernetesObject | None = None
     deleted: bool = False
     adopted: bool = False  # another driver started it, so that its time runs since then
+    twice: bool = False  # another pod of the Job began the call too
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the Job may have made another pod, as it does in place of one that is deleted."""
+        return self.deleted or (self.pod is not None and bool(text(self.pod, "metadata", "deletionTimestamp")))
+
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def see(self, pod: KubernetesObject, *, deleted: bool) -> None:
         """Take in a pod's state; of several pods of one Job the first counts."""
         if self.pod is not None and text(self.pod, "metadata", "uid") != text(pod, "metadata", "uid"):
+            self.twice = self.twice or started_at(pod) is not None
             return
         self.pod, self.deleted = pod, deleted
         self.changed.set()

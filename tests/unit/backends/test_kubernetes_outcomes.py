@@ -8,6 +8,8 @@ import pytest
 from cwl_prefect.backends.kubernetes_objects import job_name, label_value, selector
 from cwl_prefect.backends.kubernetes_outcomes import (
     Obstacle,
+    doubtful,
+    left_by_node,
     node_was_lost,
     outcome_of,
     outcome_of_deleted,
@@ -180,3 +182,25 @@ def test_different_values_have_different_labels() -> None:
     assert label_value("a[1]") != label_value("a(1)")
     assert selector({"b": "2", "a": "1"}) == "a=1,b=2"
     assert len(job_name("x" * 500)) <= 63
+
+
+@pytest.mark.parametrize(
+    ("ready", "containers", "spec", "silent"),
+    [
+        pytest.param("False", "True", {}, True, id="the-cluster-s-word"),
+        pytest.param("True", "True", {}, False, id="ready"),
+        pytest.param("False", "False", {}, False, id="the-node-s-word"),
+        pytest.param("False", "True", {"readinessGates": [{"conditionType": "x"}]}, False, id="somebody-else-s-gate"),
+    ],
+)
+def test_a_node_that_fell_silent(ready: str, containers: str, spec: dict[str, Any], silent: bool) -> None:
+    said = [{"type": "Ready", "status": ready}, {"type": "ContainersReady", "status": containers}]
+    assert left_by_node({"spec": spec, "status": {"conditions": said}}) is silent
+
+
+def test_a_call_that_two_pods_began_is_tried_again() -> None:
+    ended = outcome_of(pod("Succeeded", terminated={"exitCode": 0}), JOB)
+    assert ended is not None
+    outcome = doubtful(ended)
+    assert (outcome.reason, outcome.exit_code) == (Reason.LOST, None)
+    assert "another in its place" in str(outcome.message)

@@ -8,6 +8,7 @@ import pytest
 
 from cwl_prefect.backends import kubernetes_wait
 from cwl_prefect.backends.kubernetes_manifest import KubernetesOptions
+from cwl_prefect.backends.kubernetes_objects import job_name
 from cwl_prefect.backends.kubernetes_wait import PodWait
 from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
 from cwl_prefect.model.job import PASSING_REASONS, JobOutcome, Reason
@@ -33,6 +34,7 @@ TAINTED = {
     "source": {"component": "taint-controller"},
 }
 RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+SILENT = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
 KILLED = {"terminated": {"exitCode": 137, "reason": "Error", "startedAt": "2026-01-01T00:00:00Z"}}
 
 
@@ -42,6 +44,11 @@ class Api:
     def __init__(self, events: list[dict[str, Any]], *said: dict[str, Any]) -> None:
         self._events = events
         self.said = list(said)
+        self.alone: list[str] = []
+
+    async def make_no_more_pods(self, namespace: str, name: str) -> None:
+        assert namespace == "lab"
+        self.alone.append(name)
 
     async def job(self, namespace: str, name: str) -> dict[str, Any] | None:
         del namespace, name
@@ -101,6 +108,42 @@ async def test_a_pod_that_nobody_ends_is_on_a_lost_node(
     outcome = await ended(deleted_pod(RUNNING, "Running"), Api(events), gone=False)
     assert outcome.reason is Reason.NODE_LOST
     assert ("Node is not ready" in str(outcome.message)) is bool(events)
+
+
+async def test_a_pod_of_a_silent_node_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_wait, "_SILENT_S", 0.05)
+    monkeypatch.setattr(kubernetes_wait, "_TICK_S", 0.02)
+    pod = deleted_pod(RUNNING, "Running")
+    pod["status"]["conditions"] = SILENT
+    outcome = await ended(pod, Api([NOT_READY]), gone=False)
+    assert outcome.reason is Reason.NODE_LOST
+
+
+async def test_a_job_makes_no_pod_in_place_of_one_that_still_runs() -> None:
+    pod = deleted_pod(RUNNING, "Running")
+    followed, api = Followed(), Api([])
+    followed.see({**pod, "metadata": {**pod["metadata"], "deletionGracePeriodSeconds": 30}}, deleted=False)
+    wait = PodWait(JOB, api, "lab", options=KubernetesOptions(), watch=PodWatch(api, "lab", "a=b"), followed=followed)
+    outcome = asyncio.create_task(wait.outcome())
+    await asyncio.sleep(0.05)
+    assert api.alone == [job_name("j")]
+
+    followed.see(deleted_pod({"terminated": {"exitCode": 0}}, "Succeeded"), deleted=False)
+
+    async with asyncio.timeout(5):
+        assert (await outcome).exit_code == 0
+    assert api.alone == [job_name("j")]
+
+
+@pytest.mark.parametrize(
+    ("state", "twice"), [({"waiting": {"reason": "ContainerCreating"}}, False), (RUNNING, True)], ids=["made", "begun"]
+)
+def test_a_second_pod_of_a_job_counts_once_it_began(state: dict[str, Any], twice: bool) -> None:
+    followed = Followed()
+    first, second = deleted_pod(RUNNING, "Running"), deleted_pod(state, "Pending")
+    followed.see(first, deleted=False)
+    followed.see({**second, "metadata": {"name": "align-y", "uid": "u2"}}, deleted=False)
+    assert (followed.pod, followed.replaced, followed.twice) == (first, True, twice)
 
 
 async def test_a_pod_that_its_node_ends_after_its_grace_is_on_no_lost_node(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What a pod's state says about the call that it runs: how it ended, or what it is stuck at."""
 
+import re
 import signal
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "
 _NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _HOPELESS_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _HARMLESS_EVENTS = frozenset({"MissingClusterDNS"})
+_NO_CLAIM = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
+_NO_DEVICE = re.compile(r"Insufficient ([\w.-]+/[\w.-]+\w)")
 _KILLED = (128 + signal.SIGKILL, 128 + signal.SIGTERM)
 _SHOWN_EVENTS = 4
 
@@ -116,7 +119,23 @@ def stuck(pod: KubernetesObject) -> Stuck | None:
             return Stuck(obstacle=Obstacle.CONTAINER, message=message)
     for condition in conditions(pod, kind="PodScheduled"):
         if condition.get("status") == "False":
-            return Stuck(obstacle=Obstacle.NODE, message=f"{text(condition, 'reason')}: {text(condition, 'message')}")
+            message = f"{text(condition, 'reason')}: {text(condition, 'message')}"
+            return Stuck(obstacle=Obstacle.NODE, message=message, hint=_missing_from_nodes(message))
+    return None
+
+
+def _missing_from_nodes(message: str) -> str | None:
+    """Tell what to do where nodes want something else than room; None where they want that."""
+    if claim := _NO_CLAIM.search(message):
+        return (
+            f"make the claim {claim[1]} in the namespace of the pods, or name another one by the work pool's job "
+            "variables or its template; `cwl-prefect doctor --pool NAME` looks for it"
+        )
+    if device := _NO_DEVICE.search(message):
+        return (
+            f"ask for fewer devices, add a node that has {device[1]}, or tell by CWL_PREFECT_KUBERNETES_GPU what the "
+            "cluster calls its devices"
+        )
     return None
 
 

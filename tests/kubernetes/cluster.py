@@ -1,7 +1,9 @@
 """The cluster that tests use, and how."""
 
 import asyncio
+import copy
 import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -9,9 +11,11 @@ from cwl_prefect.backends.job_variables import JobVariables, packaged_template
 from cwl_prefect.backends.kubernetes_client import connect
 from cwl_prefect.backends.kubernetes_manifest import without_volumes
 from cwl_prefect.errors import BackendError
+from cwl_prefect.model.job import Resources
 from cwl_prefect.settings import Settings
 
 VARIABLES = JobVariables(template=without_volumes(packaged_template("kubernetes")))
+SMALL = Resources(cores=0.01, ram_mib=32, tmpdir_mib=1)
 HELPER_IMAGE = os.environ.get("CWL_PREFECT_TEST_HELPER_IMAGE", "busybox:1.35")
 
 
@@ -31,6 +35,13 @@ def cluster_settings(volume: Path, **changed: object) -> Settings:
         "kubernetes_image_grace_s": 3,
     }
     return Settings.model_validate(stated | changed)
+
+
+def with_template(change: Callable[[dict], None]) -> JobVariables:
+    """Give the template of the tests with a change to its Job."""
+    template = copy.deepcopy(dict(VARIABLES.template))
+    change(template["job_configuration"]["job_manifest"]["spec"])
+    return JobVariables(template=template)
 
 
 async def _problem() -> str | None:

@@ -1,10 +1,11 @@
 """What the tests on a real cluster share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from cwl_prefect.backends.job_variables import JobVariables
 from cwl_prefect.backends.kubernetes import KubernetesBackend
 from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
 from cwl_prefect.settings import Settings
@@ -45,3 +46,17 @@ async def following(cluster: None, settings: Settings) -> AsyncIterator[Kubernet
     backend = KubernetesBackend(settings, VARIABLES)
     yield backend
     await backend.close()
+
+
+@pytest.fixture
+async def other_backend(cluster: None, volume: Path) -> AsyncIterator[Callable[..., KubernetesBackend]]:
+    """Gives backends with other settings or variables."""
+    made: list[KubernetesBackend] = []
+
+    def make(given: JobVariables = VARIABLES, **changed: object) -> KubernetesBackend:
+        made.append(KubernetesBackend(cluster_settings(volume, **changed), given))
+        return made[-1]
+
+    yield make
+    for backend in made:
+        await backend.close()

@@ -20,39 +20,15 @@ from cwl_prefect.flows.hooks import reap_abandoned
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason, Resources
 from cwl_prefect.settings import Settings
 from tests.contract.backend_contract import BackendCase, JobMaker
-from tests.kubernetes.cluster import VARIABLES, cluster_settings
+from tests.kubernetes.cluster import SMALL, VARIABLES, with_template
 from tests.kubernetes.proxy import Door, through
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 
-SMALL = Resources(cores=0.01, ram_mib=32, tmpdir_mib=1)
-
 
 def variables(**given: JsonValue) -> JobVariables:
     return replace(VARIABLES, layers=(Layer(origin=Origin.RUN, variables=given),))
-
-
-def with_template(change: Callable[[dict], None]) -> JobVariables:
-    import copy
-
-    template = copy.deepcopy(dict(VARIABLES.template))
-    change(template["job_configuration"]["job_manifest"]["spec"])
-    return JobVariables(template=template)
-
-
-@pytest.fixture
-async def other_backend(cluster: None, volume: Path) -> AsyncIterator[Callable[..., KubernetesBackend]]:
-    """Gives backends with other settings or variables."""
-    made: list[KubernetesBackend] = []
-
-    def make(given: JobVariables = VARIABLES, **changed: object) -> KubernetesBackend:
-        made.append(KubernetesBackend(cluster_settings(volume, **changed), given))
-        return made[-1]
-
-    yield make
-    for backend in made:
-        await backend.close()
 
 
 @pytest.fixture

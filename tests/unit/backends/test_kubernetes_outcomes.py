@@ -204,3 +204,20 @@ def test_a_call_that_two_pods_began_is_tried_again() -> None:
     outcome = doubtful(ended)
     assert (outcome.reason, outcome.exit_code) == (Reason.LOST, None)
     assert "another in its place" in str(outcome.message)
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        pytest.param('2 persistentvolumeclaim "runs" not found.', "make the claim runs", id="claim"),
+        pytest.param("1 Insufficient amd.com/gpu, 1 Insufficient cpu.", "that has amd.com/gpu,", id="device"),
+        pytest.param("2 Insufficient nvidia.com/gpu.", "that has nvidia.com/gpu,", id="device-alone"),
+        pytest.param("2 Insufficient cpu.", "None", id="room"),
+    ],
+)
+def test_what_no_node_can_give(said: str, hint: str) -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": f"0/2 nodes: {said}"}
+    found = stuck(pod("Pending", conditions=[condition]))
+    assert found is not None
+    assert found.obstacle is Obstacle.NODE
+    assert hint in str(found.hint)

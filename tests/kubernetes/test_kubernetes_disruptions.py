@@ -27,7 +27,7 @@ NODES = "/api/v1/nodes"
 PODS = "/api/v1/namespaces/default/pods"
 PRIORITIES = "/apis/scheduling.k8s.io/v1/priorityclasses"
 MARK = "cwl-prefect-test"
-SETTLED_S = 4.0  # a node that is to end what it has just begun may take a minute
+SETTLED_S = 3.0  # a node that is to end what it has just begun may take a minute
 ON_DEVICES = """
     cwlVersion: v1.2
     class: CommandLineTool
@@ -64,12 +64,12 @@ async def device(api: KubernetesApi) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def take(api: KubernetesApi, device: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Starts a pod of a higher priority than any other, which needs the device for some seconds."""
+    """Starts a pod of a higher priority than any other, which needs the device for a moment."""
     name = f"{MARK}-{uuid.uuid4().hex[:8]}"
     container: dict[str, JsonValue] = {
         "name": "urgent",
         "image": HELPER_IMAGE,
-        "command": ["sleep", "3"],
+        "command": ["sleep", "1"],
         "resources": {"limits": {device: "1"}},
     }
     spec: dict[str, JsonValue] = {

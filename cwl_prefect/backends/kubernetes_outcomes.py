@@ -37,6 +37,7 @@ _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "
 _NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _HOPELESS_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _HARMLESS_EVENTS = frozenset({"MissingClusterDNS"})
+_PREEMPTION_EVENTS = frozenset({"Preempted", "Preempting"})
 _NO_CLAIM = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
 _NO_DEVICE = re.compile(r"Insufficient ([\w.-]+/[\w.-]+\w)")
 _KILLED = (128 + signal.SIGKILL, 128 + signal.SIGTERM)
@@ -163,7 +164,7 @@ def left_by_node(pod: KubernetesObject) -> bool:
 
 def was_preempted(events: Iterable[KubernetesObject]) -> bool:
     """Tell from a pod's events whether it made room for one of higher priority; old servers say it nowhere else."""
-    return any(text(event, "reason") in ("Preempted", "Preempting") for event in events)
+    return any(text(event, "reason") in _PREEMPTION_EVENTS for event in events)
 
 
 def node_was_lost(events: Iterable[KubernetesObject]) -> bool:
@@ -178,11 +179,12 @@ def doubtful(outcome: JobOutcome) -> JobOutcome:
 
 
 def told(events: Iterable[KubernetesObject]) -> str:
-    """Give the last warnings among events, for people; empty where there are none."""
+    """Give the last events that say what went wrong, for people; empty where there are none."""
     warnings = [
         f"{text(event, 'reason')}: {text(event, 'message')}"
         for event in events
-        if text(event, "type") == "Warning" and text(event, "reason") not in _HARMLESS_EVENTS
+        if (text(event, "type") == "Warning" and text(event, "reason") not in _HARMLESS_EVENTS)
+        or text(event, "reason") in _PREEMPTION_EVENTS
     ]
     distinct = list(dict.fromkeys(warnings))
     return "; ".join(distinct[-_SHOWN_EVENTS:])

@@ -171,6 +171,17 @@ _ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], .
         lambda _: "check the secrets, config maps, volumes and security context that the work pool's template names",
     ),
     (
+        lambda evidence: evidence.outcome.reason is Reason.PREEMPTED,
+        lambda _: (
+            "run again, or give steps a priority that nothing else takes the place of: a priorityClassName in the "
+            "pod of the work pool's job template"
+        ),
+    ),
+    (
+        lambda evidence: evidence.outcome.reason is Reason.NODE_LOST,
+        lambda _: "run again; CWL_PREFECT_INFRASTRUCTURE_RETRIES says how often that is done without being told to",
+    ),
+    (
         lambda evidence: evidence.outcome.reason in PASSING_REASONS,
         lambda _: "run again; if it happens again, ask for what it needs by ResourceRequirement (ramMin, tmpdirMin)",
     ),

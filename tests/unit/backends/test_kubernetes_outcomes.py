@@ -169,6 +169,11 @@ def test_the_last_distinct_warnings_are_told() -> None:
     assert told([{"type": "Normal", "reason": "Pulled", "message": "x"}, *events]) == "Failed: a; Failed: b"
 
 
+def test_what_took_a_pod_s_place_is_told() -> None:
+    event = {"type": "Normal", "reason": "Preempted", "message": "Preempted by default/urgent on node n1"}
+    assert told([event]) == "Preempted: Preempted by default/urgent on node n1"
+
+
 @pytest.mark.parametrize("value", ["align[3]", "é", "x" * 100, "-a-", "a b"])
 def test_any_value_becomes_a_legal_label(value: str) -> None:
     label = label_value(value)

@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -67,12 +67,13 @@ def restore(
         DamagedError: An object is missing or damaged, or the entry does not fit the inputs.
         OSError: The output directory cannot be written.
     """
-    if entry.files or entry.directories or entry.links:
+    if (entry.files or entry.directories or entry.links) and not outdir.is_dir():
         outdir.mkdir(parents=True, exist_ok=True)
     for below in entry.directories:
         _inside(outdir, below).mkdir(parents=True, exist_ok=True)
+    places = {file.path: _inside(outdir, file.path) for file in entry.files}
     for file in entry.files:
-        _restore_file(file, _inside(outdir, file.path), store, checksums)
+        _restore_file(file, places[file.path], store, checksums)
     for link in entry.links:
         place = _inside(outdir, link.path)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +85,8 @@ def restore(
         if not isinstance(location, str):
             return value
         if location.startswith(_IN_OUTPUTS):
-            return {**value, "location": _inside(outdir, location.removeprefix(_IN_OUTPUTS)).as_uri()}
+            below = location.removeprefix(_IN_OUTPUTS)
+            return {**value, "location": (places.get(below) or _inside(outdir, below)).as_uri()}
         if location.startswith(_IN_INPUTS):
             number, _, below = location.removeprefix(_IN_INPUTS).partition(":")
             return {**value, "location": _input_path(inputs, int(number), below).as_uri()}
@@ -241,6 +243,7 @@ def _restore_file(file: StoredFile, target: Path, store: Store, checksums: Check
     target.parent.mkdir(parents=True, exist_ok=True) if "/" in file.path else None
     if file.content is None:
         store.get(file, target)
+        status = target.stat()
     else:
         if _sha1(file.content) != file.checksum or len(file.content) != file.size:
             raise DamagedError(f"{file.path} is damaged")
@@ -248,15 +251,15 @@ def _restore_file(file: StoredFile, target: Path, store: Store, checksums: Check
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         try:
             write_all(descriptor, file.content)
+            status = os.fstat(descriptor)
         finally:
             os.close(descriptor)
-    checksums.remember(target, target.stat(), file.checksum)
+    checksums.remember(target, status, file.checksum)
 
 
 def _inside(outdir: Path, below: str) -> Path:
     """Give a path below the output directory; an entry that names any other is damaged."""
-    parts = PurePosixPath(below)
-    if parts.is_absolute() or ".." in parts.parts or "\0" in below:
+    if below.startswith("/") or ".." in below.split("/") or "\0" in below:
         raise DamagedError(f"{below!r} is no path inside an output directory")
     return outdir / below
 

@@ -119,9 +119,9 @@ class LocalStore:
 
     def read_entry(self, key: str, *, used: bool = True) -> bytes | None:
         """Give an entry, or None where there is none that is whole; ``used`` tells whether it is read to be used."""
-        path = self._path("entries", key)
+        path = f"{self._root}/entries/{key[:2]}/{key}"
         try:
-            with path.open("rb") as stream:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0) as stream:
                 content = stream.read()
                 used_at = os.fstat(stream.fileno()).st_mtime
         except OSError:

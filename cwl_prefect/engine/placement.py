@@ -60,9 +60,15 @@ class Placement:
     reserved: Collection[str] = ()
     replaceable: Collection[str] = ()
     deliveries: list[Copied | Written | Made] = field(default_factory=list)
+    _root: str = field(init=False)  # the destination, to be followed by a slash
     _taken: set[str] = field(default_factory=set)
     _numbers: dict[tuple[str, bool], int] = field(default_factory=dict)  # the last that a name got
+    _real_parents: dict[str, str] = field(default_factory=dict)  # directories of files to where they really are
     _delivered: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (source, folder, basename) to target
+
+    def __post_init__(self) -> None:
+        """Spell the destination once for all outputs."""
+        self._root = str(self.destination).rstrip("/")
 
     def place(self, value: JsonValue, folder: str = "") -> JsonValue:
         """Copy a value with all its files and directories placed; what is not on this machine stays as it is.
@@ -94,10 +100,24 @@ class Placement:
         return described
 
     def _existing_file(self, value: CwlObject, source: Path, folder: str) -> CwlObject:
-        real = _real_path(source)
+        real, status = self._found(source)
         basename = _basename(value, source.name)
-        target = self._deliver(real, basename, folder, directory=False, movable=not has_other_names(real))
-        return self._describe(value, target, basename) | _size_and_checksum(value, real)
+        movable = not (stat.S_ISREG(status.st_mode) and status.st_nlink > 1)
+        target = self._deliver(real, basename, folder, directory=False, movable=movable)
+        return self._describe(value, target, basename) | _size_and_checksum(value, real, status)
+
+    def _found(self, source: Path) -> tuple[Path, os.stat_result]:
+        """Follow all links to a file; those to its directory are followed once for all files there."""
+        parent, name = os.path.split(source)
+        real_parent = self._real_parents.get(parent)
+        if real_parent is None:
+            real_parent = self._real_parents[parent] = os.path.realpath(parent, strict=True)
+        real = source if real_parent == parent else Path(real_parent, name)
+        status = real.lstat()
+        if not stat.S_ISLNK(status.st_mode):
+            return real, status
+        real = _real_path(real)
+        return real, real.stat()
 
     def _literal(self, value: CwlObject, folder: str) -> CwlObject:
         text = value.get("contents")
@@ -132,16 +152,17 @@ class Placement:
         return self._describe(value, target, basename) | {"listing": inside}
 
     def _deliver(self, real: Path, basename: str, folder: str, *, directory: bool, movable: bool) -> str:
-        known = self._delivered.get((str(real), folder, basename))
+        source = str(real)
+        known = self._delivered.get((source, folder, basename))
         if known is not None:
             return known
         target = _joined(folder, basename)
-        if not folder and real == self.destination / target and target not in self._taken:
+        if not folder and source == f"{self._root}/{target}" and target not in self._taken:
             self._taken.add(target)  # it lies where it is to be
         else:
             target = self._free_name(folder, basename, directory=directory)
             self.deliveries.append(Copied(source=real, target=target, movable=movable))
-        self._delivered[str(real), folder, basename] = target
+        self._delivered[source, folder, basename] = target
         return target
 
     def _free_name(self, folder: str, basename: str, *, directory: bool) -> str:
@@ -156,16 +177,16 @@ class Placement:
     def _is_free(self, target: str, *, directory: bool) -> bool:
         if target in self._taken or target in self.reserved:
             return False
-        existing = self.destination / target
-        if "/" in target or not os.path.lexists(existing):
+        if "/" in target or not os.path.lexists(f"{self._root}/{target}"):
             return True
+        existing = self.destination / target
         if existing.is_dir() and not existing.is_symlink():
             return directory and target in self.replaceable
         return not directory
 
     def _describe(self, value: CwlObject, target: str, basename: str) -> CwlObject:
         kept = {name: item for name, item in value.items() if name not in _DROPPED}
-        return _location(self.destination / target) | kept | {"basename": basename}
+        return _location(f"{self._root}/{target}") | kept | {"basename": basename}
 
 
 @dataclass(slots=True)
@@ -199,7 +220,7 @@ class _Tree:
             }
         elif path.exists():
             kept = {name: item for name, item in known.items() if name not in _DROPPED}
-            yield {"class": "File"} | kept | {"basename": path.name} | _size_and_checksum(known, path)
+            yield {"class": "File"} | kept | {"basename": path.name} | _size_and_checksum(known, path, path.stat())
 
 
 def has_other_names(file: "Path | os.DirEntry[str]") -> bool:
@@ -217,7 +238,7 @@ def local_path(value: CwlObject) -> Path | None:
     return Path(location)
 
 
-def file_uri(path: Path) -> str:
+def file_uri(path: Path | str) -> str:
     """Spell a path as a ``file://`` URI."""
     return "file://" + quote(str(path), safe="/~", errors="surrogateescape")
 
@@ -247,7 +268,7 @@ def _located(listing: list[CwlObject], directory: Path) -> JsonValue:
     return located
 
 
-def _location(path: Path) -> CwlObject:
+def _location(path: Path | str) -> CwlObject:
     return {"location": file_uri(path), "path": str(path)}
 
 
@@ -267,8 +288,7 @@ def _basename(value: CwlObject, otherwise: str) -> str:
     raise PublishError(msg, hint="a basename must not contain a slash or a null character")
 
 
-def _size_and_checksum(value: CwlObject, path: Path) -> CwlObject:
-    status = path.stat()
+def _size_and_checksum(value: CwlObject, path: Path, status: os.stat_result) -> CwlObject:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     size = status.st_size

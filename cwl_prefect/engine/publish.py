@@ -224,7 +224,7 @@ def _shared_sources(sources: Sequence[Path]) -> frozenset[Path]:
 
 
 def _lies_below(path: Path, roots: tuple[Path, ...]) -> bool:
-    return any(root != path and path.is_relative_to(root) for root in roots)
+    return any(str(path).startswith(f"{root}/") for root in roots)
 
 
 def _moved(source: Path, target: Path, undo: contextlib.ExitStack) -> bool:

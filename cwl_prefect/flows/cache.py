@@ -76,6 +76,14 @@ class Lookup:
     release: Callable[[], None] = lambda: None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shared:
+    """A directory for what several calls gave, and the names in it, in the case of none."""
+
+    path: Path
+    taken: set[str]
+
+
 class CallCache:
     """The call cache as one run sees it.
 
@@ -116,7 +124,7 @@ class CallCache:
         self.keys = CallKeys(checksums, settings, ontology, self._threads)
         self._flights: dict[str, asyncio.Future[None]] = {}
         self._stored: set[str] = set()
-        self._taken: set[str] = set()
+        self._shared: dict[str, _Shared] = {}
         self._warned = False
 
     async def look_up(self, tool: ToolPlan, values: CwlObject, backend: Backend, place: CallPlace) -> Lookup:
@@ -235,15 +243,24 @@ class CallCache:
 
         To make and remove a directory for each call would cost more than all else that a hit needs.
         """
-        shared = place.outdir.parent / SHARED
-        names = {str(shared / file.path) for file in entry.files}
-        flat = not entry.directories and not entry.links and all(_is_plain(file) for file in entry.files)
-        if flat and self._taken.isdisjoint(names) and not any(map(os.path.lexists, names)):
-            self._taken |= names
-            return shared
+        shared = self._shared_beside(place.outdir)
+        names = [file.path.casefold() for file in entry.files]
+        flat = not entry.directories and not entry.links and all(map(_is_plain, entry.files))
+        if flat and shared.taken.isdisjoint(names):
+            shared.taken.update(names)
+            return shared.path
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(place.outdir)
         return place.outdir
+
+    def _shared_beside(self, outdir: Path) -> "_Shared":
+        parent = os.path.dirname(outdir)  # noqa: PTH120 - many times faster, and called for each hit
+        found = self._shared.get(parent)
+        if found is None:
+            path = outdir.parent / SHARED
+            taken = {entry.name.casefold() for entry in path.iterdir()} if path.is_dir() else set()
+            found = self._shared[parent] = _Shared(path=path, taken=taken)
+        return found
 
     async def _locked(self, digest: str) -> bool:
         """Take the lock of a key, or wait for its holder in this run, or a while for one elsewhere."""

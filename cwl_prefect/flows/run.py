@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -102,7 +103,7 @@ class Run:
         """Settings of this run."""
         return self.caller.settings
 
-    @property
+    @cached_property
     def runs(self) -> Path:
         """Directory of all workspaces."""
         return self.settings.runs

@@ -37,6 +37,7 @@ def home_environment(home: Path) -> dict[str, str]:
         "HOME": home,
         "XDG_CACHE_HOME": home / ".cache",
         "XDG_RUNTIME_DIR": home,
+        "TMPDIR": home,  # cwltool leaves empty directories behind
         "CWL_PREFECT_HOME": home / ".cache" / "cwl-prefect",
     }
     return clean_environment() | {name: str(path) for name, path in places.items()}

@@ -152,3 +152,5 @@ def _tell(result: DeploymentResult) -> None:
         typer.echo(f"  start a run     {result.form_url}")
     if result.worker_command:
         typer.echo(f"  start a worker  {result.worker_command}")
+    for location in result.left:
+        typer.echo(f"  not carried     {location}: workers need it there")

@@ -23,8 +23,9 @@ def pool_create(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Give a pool that exists the packaged job template.")
     ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave a pool that exists as it is.")] = False,
 ) -> None:
     """Make a work pool with a job template that suits workflows."""
     from cwl_prefect.cli import pool
 
-    pool.create(name, type, overwrite=overwrite)
+    pool.create(name, type, overwrite=overwrite, keep=keep)

@@ -1,8 +1,9 @@
 """Deploy a workflow: the plan travels inside the deployment, so that a worker needs only this package."""
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from pydantic import JsonValue, ValidationError
 from cwl_prefect.deploy.connection import Connection, connected
 from cwl_prefect.deploy.pools import read_pool
 from cwl_prefect.errors import InputError, UsageError
+from cwl_prefect.flows.carried import Carried
 from cwl_prefect.flows.entrypoint import ENTRYPOINT
 from cwl_prefect.flows.params import openapi_schema, parameter_names, plain_value
 from cwl_prefect.flows.reference import Deployed
@@ -71,6 +73,7 @@ class DeploymentResult:
         replaced: Version that was deployed before under this name, if any.
         form_url: Page of the UI where a run is started.
         worker_command: What starts a worker for it.
+        left: Locations of files that the workflow names and the deployment does not carry.
     """
 
     deployment_id: UUID
@@ -79,6 +82,7 @@ class DeploymentResult:
     replaced: str | None
     form_url: str | None
     worker_command: str | None
+    left: tuple[str, ...] = ()
 
 
 async def deploy(request: DeploymentRequest, settings: Settings) -> DeploymentResult:
@@ -102,12 +106,14 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
     """
     from cwl_prefect.flows.nested import flow_name
 
+    carried = await asyncio.to_thread(Carried.read, request.plan)
+    request = replace(request, plan=_with_files(request.plan, carried))
     deployed = await asyncio.to_thread(Deployed.read, request.plan, request.inputs_file)
     if request.pool is not None:
         _demand_image(await read_pool(connection, request.pool), request)
     full_name = f"{flow_name(request.plan.name)}/{request.name}"
     before = await _existing(connection, full_name)
-    wanted = _wanted(request, deployed, before)
+    wanted = _wanted(request, deployed, before) | {"pull_steps": [{PULL_STEP: _unpack_inputs(request, carried)}]}
     flow_id = await connection.client.create_flow_from_name(flow_name(request.plan.name))
     deployment_id = await connection.client.create_deployment(flow_id=flow_id, **wanted)
     command = f"{connection.worker_prefix}prefect worker start --pool {request.pool}"
@@ -118,7 +124,16 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
         replaced=before.version if before is not None else None,
         form_url=connection.page(f"deployments/deployment/{deployment_id}/run"),
         worker_command=command if request.pool else None,
+        left=carried.left if request.pool else (),
     )
+
+
+def _with_files(plan: WorkflowPlan, carried: Carried) -> WorkflowPlan:
+    """Let a plan's digest, and so the deployment's version, change with the files that it carries."""
+    packed = carried.packed()
+    if packed is None:
+        return plan
+    return replace(plan, digest=hashlib.sha256(f"{plan.digest} {packed}".encode()).hexdigest())
 
 
 def _wanted(request: DeploymentRequest, deployed: Deployed, before: "DeploymentResponse | None") -> dict[str, Any]:
@@ -138,15 +153,14 @@ def _wanted(request: DeploymentRequest, deployed: Deployed, before: "DeploymentR
         "tags": [*without_mark(request.tags), MARK],
         "entrypoint": ENTRYPOINT,
         "parameter_openapi_schema": openapi_schema(deployed.form),
-        "pull_steps": [{PULL_STEP: _unpack_inputs(request)}],
         "enforce_parameter_schema": True,
         "job_variables": _job_variables(request),
     }
 
 
-def _unpack_inputs(request: DeploymentRequest) -> dict[str, str]:
-    inputs = {"plan": pack(request.plan)}
-    return inputs if request.inputs_file is None else {**inputs, "inputs_file": request.inputs_file}
+def _unpack_inputs(request: DeploymentRequest, carried: Carried) -> dict[str, str]:
+    inputs = {"plan": pack(request.plan), "inputs_file": request.inputs_file, "carried": carried.packed()}
+    return {name: text for name, text in inputs.items() if text is not None}
 
 
 def _parameters(request: DeploymentRequest) -> dict[str, Any]:

@@ -29,33 +29,48 @@ class PoolResult:
         name: Its name.
         url: Its page in the Prefect UI.
         worker_command: What starts a worker for it.
+        kept: Whether it was there already, and is as it was.
     """
 
     name: str
     url: str | None
     worker_command: str
+    kept: bool = False
 
 
-async def create_pool(name: str, pool_type: PoolType, settings: Settings, *, overwrite: bool = False) -> PoolResult:
+async def create_pool(
+    name: str, pool_type: PoolType, settings: Settings, *, overwrite: bool = False, keep: bool = False
+) -> PoolResult:
     """Make a work pool whose job template suits workflows.
+
+    Args:
+        name: Name of the pool.
+        pool_type: Where its workers start flow runs.
+        settings: Settings.
+        overwrite: Whether a pool of this name gets the packaged job template.
+        keep: Whether a pool of this name and type is left as it is.
 
     Raises:
         ServerError: No Prefect API can be reached or started.
-        UsageError: There is a pool of this name.
+        UsageError: There is a pool of this name, and it is neither to be overwritten nor to be kept.
     """
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
 
+    kept = False
     async with connected(settings) as connection:
         pool = WorkPoolCreate(name=name, type=pool_type.value, base_job_template=packaged_template(pool_type.value))
         try:
             await connection.client.create_work_pool(pool, overwrite=overwrite)
         except ObjectAlreadyExists as error:
-            raise UsageError(
-                f"There is a work pool {name} already.",
-                hint="choose another name, or give it the packaged job template with --overwrite.",
-            ) from error
+            kept = keep and (await read_pool(connection, name)).type == pool_type.value
+            if not kept:
+                raise UsageError(
+                    f"There is a work pool {name} already{', of another type' if keep else ''}.",
+                    hint="choose another name, or give it the packaged job template with --overwrite.",
+                ) from error
         return PoolResult(
+            kept=kept,
             name=name,
             url=connection.page(f"work-pools/work-pool/{name}"),
             worker_command=f"{connection.worker_prefix}prefect worker start --pool {name}",

@@ -24,9 +24,9 @@ from cwl_prefect.flows.drive import Driver, Scope
 from cwl_prefect.flows.failures import told_by_state
 from cwl_prefect.flows.hooks import reap
 from cwl_prefect.flows.nested import count_unscattered, flow_name
-from cwl_prefect.flows.params import docstring, job_order, signature
+from cwl_prefect.flows.params import docstring, signature
 from cwl_prefect.flows.recording import clear, concluded, recorded
-from cwl_prefect.flows.reference import with_optional_inputs
+from cwl_prefect.flows.reference import Deployed
 from cwl_prefect.flows.results import destination
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
 from cwl_prefect.flows.stopping import ended_state, stoppable
@@ -44,7 +44,7 @@ def build_flow(
     settings: Settings,
     *,
     validate: bool = True,
-    given: Mapping[str, Any] | None = None,
+    deployed: Deployed | None = None,
     backend: Backend | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Flow[..., Any]:
@@ -57,12 +57,12 @@ def build_flow(
         plan: What the flow runs.
         settings: What its runs use, unless their caller says otherwise.
         validate: Whether Prefect checks the parameters; not needed where the job order was checked already.
-        given: A job order that the parameters go over; what it gives need not be a parameter.
+        deployed: What a deployment adds: what its job order gives need not be a parameter.
         backend: Runs every tool call; chosen by the settings where none is given.
         callbacks: What to call when something happens.
     """
     backends = None if backend is None else Backends.of(backend, settings)
-    form = with_optional_inputs(plan, given or {})
+    known = deployed or Deployed(plan=plan)
 
     def _body_of(settings: Settings) -> Callable[..., Any]:
         async def _body(**parameters: Any) -> CwlObject | State[object]:
@@ -71,11 +71,10 @@ def build_flow(
                 ending = await _ending(plan, caller.job_order, caller)
                 # The caller has the outputs; Prefect would walk through all of them.
                 return ending if isinstance(ending, State) else {}
-            order = {**(given or {}), **job_order(form, parameters)}
-            ready = prepared(plan, order, caller.settings)
+            ready = prepared(plan, known.order(parameters), caller.settings)
             return await _ending(plan, ready, caller)
 
-        return _presented(_body, plan, form)
+        return _presented(_body, plan, known.form)
 
     return _flow(_body_of, plan, settings, validate=validate)
 

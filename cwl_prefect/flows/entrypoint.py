@@ -19,4 +19,4 @@ def __getattr__(name: str) -> "Flow[..., Any]":
     from cwl_prefect.settings import Settings
 
     deployed = unpacked(Path.cwd())
-    return build_flow(deployed.plan, Settings(), given=deployed.given)
+    return build_flow(deployed.plan, Settings(), deployed=deployed)

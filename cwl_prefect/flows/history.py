@@ -177,7 +177,8 @@ async def reschedule(client: PrefectClient, line: Line) -> None:
         if _was_never_begun(line):
             hint = "a worker is to begin it; where that was killed, `cwl-prefect runs interrupt` it first."
         elif not ended:
-            hint = "where the machine that ran it is gone, `cwl-prefect runs interrupt --force` it first."
+            hint = "where it was killed, resume it with the CWL_PREFECT_HOME that holds its workspaces; "
+            hint += "where the machine that ran it is gone, `cwl-prefect runs interrupt --force` it first."
         raise InputError(f"the run {run.name} cannot be resumed: it is {line.state}.", hint=hint)
     if run.deployment_id is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The pull step of a deployment: the compiled workflow travels inside, so that a worker needs no file.
+"""The pull step of a deployment: the compiled workflow travels inside with its files, so that a worker needs none.
 
 Prefect runs the pull step in one process and the flow in another, whose working directory is what the step returns.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cwl_prefect.errors import DocumentError, PublishError
+from cwl_prefect.flows.carried import Carried
 from cwl_prefect.flows.reference import Deployed
 from cwl_prefect.model.plan import WorkflowPlan, decode_plan, encode_plan
 from cwl_prefect.settings import Settings
@@ -23,6 +24,7 @@ PULL_STEP = "cwl_prefect.flows.steps.unpack"
 """Name of the step in a deployment."""
 
 _FILE = "deployment.json"
+_UNREADABLE = "this deployment holds no workflow that this version of cwl-prefect can read."
 _AGAIN = "deploy it again with the version that the worker has: `cwl-prefect deploy`."
 
 
@@ -31,12 +33,13 @@ def pack(plan: WorkflowPlan) -> str:
     return base64.b64encode(zlib.compress(encode_plan(plan), 9)).decode("ascii")
 
 
-def unpack(plan: str, inputs_file: str | None = None) -> dict[str, str]:
+def unpack(plan: str, inputs_file: str | None = None, carried: str | None = None) -> dict[str, str]:
     """Put the workflow of a deployment where the flow's process finds it; one directory for each version.
 
     Args:
         plan: What :func:`pack` wrote.
         inputs_file: Job order that the parameters of a run go over: a path of the worker's machine, or a URL.
+        carried: Files that lay with the document, as :meth:`.Carried.packed` wrote them.
 
     Returns:
         The directory that the flow starts in.
@@ -46,10 +49,12 @@ def unpack(plan: str, inputs_file: str | None = None) -> dict[str, str]:
         PublishError: The directory cannot be written.
     """
     _decoded(plan)
-    content = json.dumps({"plan": plan, "inputs_file": inputs_file})
+    files = _decoded_files(carried)
+    content = json.dumps({"plan": plan, "inputs_file": inputs_file, "carried": carried})
     directory = Settings().home.absolute() / "deployed" / hashlib.sha256(content.encode()).hexdigest()[:32]
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        files.lay(directory)
         descriptor, part = tempfile.mkstemp(dir=directory, prefix=".", suffix=".part")
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(content)
@@ -76,13 +81,19 @@ def unpacked(directory: Path) -> Deployed:
             f"there is no workflow in {directory}: the pull step of the deployment did not run.",
             hint=f"make the deployment by `cwl-prefect deploy`, or give it the pull step {PULL_STEP}.",
         ) from error
-    return Deployed.read(_decoded(content["plan"]), content["inputs_file"])
+    locations = _decoded_files(content.get("carried")).locations(directory)
+    return Deployed.read(_decoded(content["plan"]), content["inputs_file"], locations)
 
 
 def _decoded(plan: str) -> WorkflowPlan:
     try:
         return decode_plan(zlib.decompress(base64.b64decode(plan, validate=True)))
     except (binascii.Error, zlib.error, ValueError, ValidationError) as error:
-        raise DocumentError(
-            "this deployment holds no workflow that this version of cwl-prefect can read.", hint=_AGAIN
-        ) from error
+        raise DocumentError(_UNREADABLE, hint=_AGAIN) from error
+
+
+def _decoded_files(carried: str | None) -> Carried:
+    try:
+        return Carried.unpacked(carried)
+    except ValueError as error:
+        raise DocumentError(_UNREADABLE, hint=_AGAIN) from error

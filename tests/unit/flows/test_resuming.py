@@ -170,6 +170,11 @@ class TestRescheduling:
             await history.reschedule(None, self.line(StateType.PENDING, deployed=True))
         assert "`cwl-prefect runs interrupt` it first" in caught.value.hint
 
+    async def test_what_runs_elsewhere_is_refused_with_where_a_killed_one_is_resumed(self):
+        with pytest.raises(InputError) as caught:
+            await history.reschedule(None, self.line(StateType.RUNNING, deployed=True))
+        assert "CWL_PREFECT_HOME" in caught.value.hint
+
     async def test_what_no_worker_began_is_interrupted_without_waiting_for_an_answer(self, tmp_path, monkeypatch):
         states = []
 

@@ -169,8 +169,10 @@ class PodWait:
 
     async def _explained(self, pod: KubernetesObject, outcome: JobOutcome) -> JobOutcome:
         """Look whether a pod that was deleted, even while it started, had passed its Job's deadline."""
-        stopped = outcome.reason is Reason.START_FAILED and bool(text(pod, "metadata", "deletionTimestamp"))
-        if outcome.reason is not Reason.LOST and not stopped:
+        if outcome.reason is Reason.START_FAILED and text(pod, "metadata", "deletionTimestamp"):
+            said = f"its pod was deleted while it started: {outcome.message}"
+            outcome = replace(outcome, reason=Reason.LOST, message=said)
+        if outcome.reason is not Reason.LOST:
             return outcome
         for pause_s in _LOOKS_S:
             await asyncio.sleep(pause_s)

@@ -181,6 +181,18 @@ async def test_a_deadline_counts_that_the_job_tells_after_its_pod_is_gone() -> N
     assert outcome.message == "Job was active longer than specified deadline"
 
 
+@pytest.mark.parametrize(
+    ("job", "reason"), [({"spec": {}}, Reason.LOST), (PASSED, Reason.TIMED_OUT)], ids=["by-somebody", "at-its-deadline"]
+)
+async def test_a_pod_that_is_deleted_while_it_starts_says_nothing_of_its_command(
+    job: dict[str, Any], reason: Reason
+) -> None:
+    interrupted = {"terminated": {"exitCode": 128, "reason": "ContainerCannotRun", "message": "cannot be started"}}
+    outcome = await ended(deleted_pod(interrupted, "Failed"), Api([], job), gone=False)
+    assert outcome.reason is reason
+    assert "deleted while it started" in outcome.message or reason is Reason.TIMED_OUT
+
+
 async def test_a_job_without_a_deadline_is_not_asked_again() -> None:
     api = Api([], {"spec": {}}, PASSED)
     outcome = await ended(deleted_pod(RUNNING, "Running"), api, gone=True)

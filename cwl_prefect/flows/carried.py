@@ -51,13 +51,14 @@ class Carried:
     def read(cls, plan: WorkflowPlan) -> "Carried":
         """Read what a plan names below the directory of its document.
 
-        Nothing else is read: a document that names a file elsewhere must not bring it to a server.
+        Nothing else is read, nor what is hidden there: a document must not bring to a server what its user did not mean
+        to show, such as keys in a home directory.
         """
         root, room = _root(plan), MOST_BYTES
         contents: dict[str, Content] = {}
         left: list[str] = []
         for location, path in _named(plan).items():
-            content = _content(path, room) if root is not None and path.resolve().is_relative_to(root) else None
+            content = _content(path, room) if root is not None and _is_shown(path.resolve(), root) else None
             if content is None:
                 left.append(location)
                 continue
@@ -82,9 +83,13 @@ class Carried:
         if text is None:
             return cls()
         try:
-            return cls(contents=_CONTENTS.validate_json(zlib.decompress(base64.b64decode(text, validate=True))))
+            contents = _CONTENTS.validate_json(zlib.decompress(base64.b64decode(text, validate=True)))
         except zlib.error as error:
             raise ValueError(str(error)) from error
+        names = [name for content in contents.values() for name in (*content.directories, *content.files)]
+        if not all(map(_is_below, names)) or not all(map(_name, contents)):
+            raise ValueError("a path leads out of its directory")
+        return cls(contents=contents)
 
     def lay(self, directory: Path) -> None:
         """Write everything below a directory, once.
@@ -116,7 +121,21 @@ class Carried:
     def _places(self, root: Path) -> Iterator[tuple[Path, Content]]:
         """Give each content a directory of its own, since its siblings may have its name."""
         for number, (location, content) in enumerate(self.contents.items()):
-            yield root / str(number) / PurePosixPath(unquote(urlsplit(location).path)).name, content
+            yield root / str(number) / _name(location), content
+
+
+def _name(location: str) -> str:
+    name = PurePosixPath(unquote(urlsplit(location).path)).name
+    return "" if name == ".." else name
+
+
+def _is_below(name: str) -> bool:
+    return not name.startswith("/") and ".." not in name.split("/")
+
+
+def _is_shown(path: Path, root: Path) -> bool:
+    """Tell whether something lies below a directory, and nothing on the way is hidden."""
+    return path.is_relative_to(root) and not any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 _CONTENTS = TypeAdapter(dict[str, Content])
@@ -133,7 +152,7 @@ def _named(plan: WorkflowPlan) -> dict[str, Path]:
         and urlsplit(location).scheme in ("", "file")
         and (path := local_path({"location": location})) is not None
         and path.is_absolute()
-        and path.name not in {"", ".."}
+        and _name(location)
     }
 
 
@@ -161,6 +180,8 @@ def _tree(root: Path, room: int) -> Content | None:
         names.sort()
         below = Path(place).relative_to(root)
         directories.extend(str(below / name) for name in names)
+        if any(name.startswith(".") for name in (*names, *members)):
+            return None
         for name in sorted(members):
             path = Path(place, name)
             room -= path.stat().st_size

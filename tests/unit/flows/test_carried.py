@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.errors import DocumentError
-from cwl_prefect.flows.carried import MOST_BYTES, Carried
+from cwl_prefect.flows.carried import MOST_BYTES, Carried, Content
 from cwl_prefect.flows.reference import Deployed
 from cwl_prefect.flows.steps import pack, unpack, unpacked
 from cwl_prefect.model.plan import InputPort, WorkflowPlan
@@ -130,6 +130,9 @@ def test_secondary_files_and_files_of_one_name_are_kept_apart(beside: Path) -> N
         pytest.param(lambda root: root / "a project/none", id="missing"),
         pytest.param(lambda root: root / "a project/../secret", id="out by dots"),
         pytest.param(
+            lambda root: (root / "a project/.netrc").write_text("s") and root / "a project/.netrc", id="hidden"
+        ),
+        pytest.param(
             lambda root: (root / "a project/l").symlink_to("/etc/hostname") or root / "a project/l", id="link"
         ),
     ],
@@ -141,9 +144,17 @@ def test_what_does_not_lie_with_the_document_stays_and_is_told(make, beside: Pat
     assert found.packed() is None
 
 
-def test_a_link_within_a_directory_does_not_bring_what_it_leads_to(beside: Path) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda data: (data / "l").symlink_to("/etc/hostname"), id="link"),
+        pytest.param(lambda data: (data / ".netrc").write_text("s"), id="hidden file"),
+        pytest.param(lambda data: (data / ".ssh").mkdir(), id="hidden directory"),
+    ],
+)
+def test_a_directory_does_not_bring_what_it_links_to_or_hides(make, beside: Path) -> None:
     (beside / "data").mkdir()
-    (beside / "data/l").symlink_to("/etc/hostname")
+    make(beside / "data")
     assert Carried.read(naming(beside, file(beside / "data", "Directory"))).left
 
 
@@ -169,3 +180,12 @@ def test_what_is_no_file_of_a_machine_is_not_looked_at(value: object, beside: Pa
 def test_files_that_no_worker_can_read_are_told_to_be_deployed_again(beside: Path) -> None:
     with pytest.raises(DocumentError, match="deploy it again"):
         unpack(pack(naming(beside, None)), carried="aGVsbG8=")
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x"])
+@pytest.mark.parametrize("of", ["files", "directories"])
+def test_nothing_is_laid_out_of_its_directory(beside: Path, name: str, of: str) -> None:
+    content = Content(files={name: ("", False)}) if of == "files" else Content(directories=(name,))
+    carried = Carried(contents={"file:///x": content}).packed()
+    with pytest.raises(DocumentError):
+        unpack(pack(naming(beside, None)), carried=carried)

@@ -107,9 +107,9 @@ async def test_a_server_that_is_killed_is_there_again_at_its_address(settings, s
         killed = int(files.pid.read_text())
         os.kill(killed, signal.SIGKILL)
         await eventually(lambda: not files.server_lives())
-        await eventually(lambda: files.server_lives() and read_state(files) is not None)
+        await eventually(lambda: (found := read_state(files)) is not None and found.pid != killed)
         again = read_state(files)
-        assert (again.api_url, again.pid != killed) == (endpoint.url, True)
+        assert (again.api_url, files.server_lives()) == (endpoint.url, True)
         await asyncio.sleep(0.3)
         assert read_state(files).pid == again.pid
 

@@ -32,7 +32,7 @@ class ResourcePool:
         Args:
             cores: How many there are.
             ram_mib: How much memory there is.
-            all_cores_for_more: Whether a request for more cores than there are is given all of them.
+            all_cores_for_more: Whether :meth:`fitted` gives a request for more cores than there are all of them.
         """
         self._all_for_more = all_cores_for_more
         self._told: set[str] = set()
@@ -60,18 +60,19 @@ class ResourcePool:
         """Make a pool for machines that find room by themselves: only the settings cap it."""
         return cls(cores=settings.max_cores or _BOUNDLESS, ram_mib=settings.max_ram_mib or _BOUNDLESS)
 
-    def fitted(self, resources: Resources) -> Resources:
-        """Give a request with no more cores than there are, where such a request is given all of them."""
+    def fitted(self, resources: Resources, step: str) -> Resources:
+        """Give a request with no more cores than there are, where one for more is given all of them; warns of it.
+
+        Args:
+            resources: What a call asks for.
+            step: Its step; each is warned of once.
+        """
         if not self._all_for_more or resources.cores <= self.cores:
             return resources
+        if step not in self._told:
+            self._told.add(step)
+            _logger.warning("%s asks for %g cores and gets the %g of this machine", step, resources.cores, self.cores)
         return replace(resources, cores=self.cores)
-
-    def tell_of_fewer(self, resources: Resources, step: str) -> None:
-        """Warn once for each step that its calls get fewer cores than they ask for."""
-        if step in self._told or self.fitted(resources) is resources:
-            return
-        self._told.add(step)
-        _logger.warning("%s asks for %g cores and gets the %g of this machine", step, resources.cores, self.cores)
 
     def check(self, resources: Resources, who: str) -> None:
         """Refuse a request that can never be met.
@@ -79,7 +80,6 @@ class ResourcePool:
         Raises:
             ResourceError: It is larger than the whole pool.
         """
-        resources = self.fitted(resources)
         need = _Share.of(resources.cores, resources.ram_mib)
         if need.fits(self._total):
             return
@@ -110,7 +110,6 @@ class ResourcePool:
             ResourceError: The request is larger than the whole pool.
         """
         self.check(resources, "a call")
-        resources = self.fitted(resources)
         need = _Share.of(resources.cores, resources.ram_mib)
         await self._acquire(need, priority)
         try:

@@ -100,9 +100,8 @@ class CallWork:
             async with self._run.ahead.turn(rank):
                 self._prepared = await _bind(self._run, self._call)
                 resources = self._prepared.bound.call.resources
-                pool = _pool(self._run, self._prepared)
+                pool = _pool(self._run, self._prepared.backend)
                 pool.check(resources, self._call.name)
-                pool.tell_of_fewer(resources, self._call.step)
                 await self._lease.enter_async_context(pool.reserve(resources, priority=rank.priority))
         except CwlPrefectError as error:
             self._error = error
@@ -209,6 +208,9 @@ async def _bind(run: Run, call: Call) -> _Prepared:
     bound = None if is_remote(call.values) else binder.bind_at_once(call.tool, call.values, place, name=call.name)
     if bound is None:
         bound = await run.in_thread(binder.bind, call.tool, call.values, place, name=call.name)
+    resources = _pool(run, backend).fitted(bound.call.resources, call.step)
+    if resources is not bound.call.resources:
+        bound = replace(bound, call=replace(bound.call, resources=resources))
     return _Prepared(bound=bound, backend=backend, space=space)
 
 
@@ -304,12 +306,11 @@ def _labels(run: Run, call: Call, prepared: _Prepared) -> dict[str, str]:
 
 def _limited(run: Run, prepared: _Prepared) -> BoundCall:
     bound = prepared.bound.call
-    timeout_s = bound.timeout_s or run.settings.step_timeout_s
-    return replace(bound, timeout_s=timeout_s, resources=_pool(run, prepared).fitted(bound.resources))
+    return replace(bound, timeout_s=bound.timeout_s or run.settings.step_timeout_s)
 
 
-def _pool(run: Run, prepared: _Prepared) -> ResourcePool:
-    return run.cluster if prepared.backend.capabilities.schedules else run.pool
+def _pool(run: Run, backend: Backend) -> ResourcePool:
+    return run.cluster if backend.capabilities.schedules else run.pool
 
 
 def _stage(run: Run, call: Call, prepared: _Prepared, tries: int) -> ContainerJob:

@@ -209,12 +209,13 @@ def test_the_settings_cap_the_machine():
 
 async def test_a_call_that_asks_for_more_cores_than_the_machine_has_gets_all_of_them():
     pool = ResourcePool(cores=2, ram_mib=100, all_cores_for_more=True)
-    pool.check(need(16), "align")
-    assert pool.fitted(need(16)) == need(2)
-    assert pool.fitted(need(1)) == need(1)
+    all_of_them = pool.fitted(need(16), "align")
+    pool.check(all_of_them, "align")
+    assert all_of_them == need(2)
+    assert pool.fitted(need(1), "align") == need(1)
     log, gate = [], asyncio.Event()
     gate.set()
-    async with pool.reserve(need(16)):
+    async with pool.reserve(all_of_them):
         second = asyncio.create_task(hold(pool, need(1), log, "second", gate))
         await settle()
         assert log == []
@@ -225,7 +226,7 @@ async def test_a_call_that_asks_for_more_cores_than_the_machine_has_gets_all_of_
 async def test_memory_that_the_machine_does_not_have_is_refused_all_the_same():
     pool = ResourcePool(cores=2, ram_mib=100, all_cores_for_more=True)
     with pytest.raises(ResourceError, match=r"align asks for 101 MiB of memory, 100 may be used"):
-        pool.check(need(16, 101), "align")
+        pool.check(pool.fitted(need(16, 101), "align"), "align")
 
 
 @pytest.mark.parametrize(
@@ -234,14 +235,14 @@ async def test_memory_that_the_machine_does_not_have_is_refused_all_the_same():
 )
 def test_only_a_setting_is_a_limit_for_the_cores_of_one_call(settings, runs):
     pool = ResourcePool.of_machine(Settings(**settings))
-    assert (pool.fitted(need(100_000)).cores == pool.cores) is runs
+    assert (pool.fitted(need(100_000), "align").cores == pool.cores) is runs
 
 
 def test_fewer_cores_are_told_once_for_each_step(caplog):
     pool = ResourcePool(cores=2, ram_mib=100, all_cores_for_more=True)
     for step in ("align", "align", "sort"):
-        pool.tell_of_fewer(need(16), step)
-    pool.tell_of_fewer(need(2), "index")
+        pool.fitted(need(16), step)
+    pool.fitted(need(2), "index")
     assert caplog.messages == [
         "align asks for 16 cores and gets the 2 of this machine",
         "sort asks for 16 cores and gets the 2 of this machine",

@@ -4,7 +4,7 @@ import re
 import shlex
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +126,8 @@ def _signal_name(number: int | None) -> str:
 def _hint(evidence: _Evidence) -> str | None:
     if evidence.outcome.hint is not None:
         return evidence.outcome.hint
+    if evidence.outcome.reason in _BY_REASON:
+        return _BY_REASON[evidence.outcome.reason]
     for holds, advise in _ADVICE:
         if holds(evidence):
             return advise(evidence)
@@ -144,46 +146,35 @@ _NETWORK_WORDS = (
 )
 _NOT_FOUND_WORDS = r"command not found|executable file not found|: not found$|: not found\n"
 
+_BY_REASON: Mapping[Reason, str] = {
+    **dict.fromkeys(
+        PASSING_REASONS,
+        "run again; if it happens again, ask for what it needs by ResourceRequirement (ramMin, tmpdirMin)",
+    ),
+    Reason.PREEMPTED: (
+        "run again, or give steps a priority that nothing else takes the place of: a priorityClassName in the "
+        "pod of the work pool's job template"
+    ),
+    Reason.NODE_LOST: (
+        "run again; CWL_PREFECT_INFRASTRUCTURE_RETRIES says how often that is done without being told to"
+    ),
+    Reason.TIMED_OUT: "raise the tool's ToolTimeLimit, or give it more cores or less data",
+    Reason.UNSCHEDULABLE: (
+        "ask for less by ResourceRequirement, add a node, or check the work pool's node selector and tolerations; "
+        "CWL_PREFECT_KUBERNETES_START_TIMEOUT_S says how long a call waits for a node"
+    ),
+    Reason.QUOTA: "ask for a larger quota (`kubectl describe quota`), or run fewer calls at once by --max-cores",
+    Reason.NO_CONTAINER: (
+        "check the secrets, config maps, volumes and security context that the work pool's template names"
+    ),
+}
+
 _ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], ...] = (
-    (
-        lambda evidence: evidence.outcome.reason is Reason.TIMED_OUT,
-        lambda _: "raise the tool's ToolTimeLimit, or give it more cores or less data",
-    ),
-    (
-        lambda evidence: evidence.outcome.reason is Reason.UNSCHEDULABLE,
-        lambda _: (
-            "ask for less by ResourceRequirement, add a node, or check the work pool's node selector and tolerations; "
-            "CWL_PREFECT_KUBERNETES_START_TIMEOUT_S says how long a call waits for a node"
-        ),
-    ),
-    (
-        lambda evidence: evidence.outcome.reason is Reason.QUOTA,
-        lambda _: "ask for a larger quota (`kubectl describe quota`), or run fewer calls at once by --max-cores",
-    ),
     (
         lambda evidence: evidence.outcome.reason is Reason.NO_IMAGE,
         lambda evidence: (
             f"check the name and tag of {evidence.place} in DockerRequirement, and the work pool's pull secrets"
         ),
-    ),
-    (
-        lambda evidence: evidence.outcome.reason is Reason.NO_CONTAINER,
-        lambda _: "check the secrets, config maps, volumes and security context that the work pool's template names",
-    ),
-    (
-        lambda evidence: evidence.outcome.reason is Reason.PREEMPTED,
-        lambda _: (
-            "run again, or give steps a priority that nothing else takes the place of: a priorityClassName in the "
-            "pod of the work pool's job template"
-        ),
-    ),
-    (
-        lambda evidence: evidence.outcome.reason is Reason.NODE_LOST,
-        lambda _: "run again; CWL_PREFECT_INFRASTRUCTURE_RETRIES says how often that is done without being told to",
-    ),
-    (
-        lambda evidence: evidence.outcome.reason in PASSING_REASONS,
-        lambda _: "run again; if it happens again, ask for what it needs by ResourceRequirement (ramMin, tmpdirMin)",
     ),
     (
         lambda evidence: evidence.full or evidence.says(r"no space left on device|disk quota exceeded"),

@@ -1,6 +1,6 @@
 """What the tests on a real cluster share."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,9 @@ from cwl_prefect.backends.job_variables import JobVariables
 from cwl_prefect.backends.kubernetes import KubernetesBackend
 from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
 from cwl_prefect.settings import Settings
-from tests.kubernetes.cluster import VARIABLES, cluster_settings
+from tests.commandline.driving import CommandLine
+from tests.commands import command_environment
+from tests.kubernetes.cluster import HELPER_IMAGE, VARIABLES, cluster_settings
 
 
 @pytest.fixture
@@ -60,3 +62,16 @@ async def other_backend(cluster: None, volume: Path) -> AsyncIterator[Callable[.
     yield make
     for backend in made:
         await backend.close()
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[CommandLine]:
+    """The command line in a home of its own, with its directory as the shared volume."""
+    for environment in command_environment(tmp_path / "home"):
+        chosen = {
+            **environment,
+            "CWL_PREFECT_WORKDIR": str(tmp_path / "runs"),
+            "CWL_PREFECT_KUBERNETES_VOLUME": f"hostPath:{tmp_path}",
+            "CWL_PREFECT_KUBERNETES_HELPER_IMAGE": HELPER_IMAGE,
+        }
+        yield CommandLine(environment=chosen, directory=tmp_path)

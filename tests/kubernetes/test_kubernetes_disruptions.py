@@ -2,10 +2,9 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
@@ -16,7 +15,6 @@ from cwl_prefect.backends.kubernetes_client import KubernetesApi
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, part, text
 from cwl_prefect.model.job import ContainerJob, Reason
 from tests.commandline.driving import CommandLine
-from tests.commands import command_environment
 from tests.contract.backend_contract import BackendCase, JobMaker
 from tests.kubernetes.cluster import HELPER_IMAGE, SMALL, with_template
 from tests.waiting import eventually
@@ -87,18 +85,6 @@ async def take(api: KubernetesApi, device: str) -> AsyncIterator[Callable[[], Aw
     yield start
     await api.delete_pod("default", name, at_once=True)
     await api.request("DELETE", f"{PRIORITIES}/{name}")
-
-
-@pytest.fixture
-def command(tmp_path: Path) -> Iterator[CommandLine]:
-    for environment in command_environment(tmp_path / "home"):
-        chosen = {
-            **environment,
-            "CWL_PREFECT_WORKDIR": str(tmp_path / "runs"),
-            "CWL_PREFECT_KUBERNETES_VOLUME": f"hostPath:{tmp_path}",
-            "CWL_PREFECT_KUBERNETES_HELPER_IMAGE": HELPER_IMAGE,
-        }
-        yield CommandLine(environment=chosen, directory=tmp_path)
 
 
 @pytest.mark.server

@@ -1,15 +1,11 @@
 """A driver that is killed in the middle of a scatter, and the same run again."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from cwl_prefect.backends.kubernetes_client import connect
 from tests.commandline.driving import CommandLine
-from tests.commands import command_environment
-from tests.kubernetes.cluster import HELPER_IMAGE
 from tests.waiting import until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.server]
@@ -36,18 +32,6 @@ WORKFLOW = """
           outputs:
             name: {type: string, outputBinding: {glob: name, loadContents: true, outputEval: "$(self[0].contents)"}}
     """
-
-
-@pytest.fixture
-def command(tmp_path: Path) -> Iterator[CommandLine]:
-    for environment in command_environment(tmp_path / "home"):
-        chosen = {
-            **environment,
-            "CWL_PREFECT_WORKDIR": str(tmp_path / "runs"),
-            "CWL_PREFECT_KUBERNETES_VOLUME": f"hostPath:{tmp_path}",
-            "CWL_PREFECT_KUBERNETES_HELPER_IMAGE": HELPER_IMAGE,
-        }
-        yield CommandLine(environment=chosen, directory=tmp_path)
 
 
 async def pods_of(run_id: str) -> set[str]:

@@ -26,7 +26,8 @@ from cwl_prefect.engine.key_locks import KeyLocks
 from cwl_prefect.engine.overrides import tool_steps
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.cache_keys import CallKeys
-from cwl_prefect.model.cache import CacheEntry, CallKey, StoredFile
+from cwl_prefect.flows.cached_outputs import CachedOutputs
+from cwl_prefect.model.cache import CacheEntry, CallKey
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, file_objects
@@ -37,7 +38,6 @@ T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
-SHARED = ".cached"  # beside the workspaces of a step's calls
 _POLL_INTERVAL_S = 0.1  # where another process runs an identical call
 
 
@@ -74,14 +74,6 @@ class Lookup:
     fingerprints: Fingerprints | None = None
     began_at: float = field(default_factory=time.time)
     release: Callable[[], None] = lambda: None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shared:
-    """A directory for what several calls gave, and the names in it, in the case of none."""
-
-    path: Path
-    taken: set[str]
 
 
 class CallCache:
@@ -124,7 +116,7 @@ class CallCache:
         self.keys = CallKeys(checksums, settings, ontology, self._threads)
         self._flights: dict[str, asyncio.Future[None]] = {}
         self._stored: set[str] = set()
-        self._shared: dict[str, _Shared] = {}
+        self._outputs = CachedOutputs()
         self._warned = False
 
     async def look_up(self, tool: ToolPlan, values: CwlObject, backend: Backend, place: CallPlace) -> Lookup:
@@ -226,7 +218,11 @@ class CallCache:
         return entry
 
     def _restored(self, entry: CacheEntry, inputs: list[CwlObject], place: CallPlace) -> CwlObject | None:
-        outdir = self._directory(entry, place)
+        outdir = self._outputs.shared_directory(entry, place.outdir)
+        if outdir is None:
+            outdir = place.outdir
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(outdir)
         try:
             return restore(entry, outdir, inputs, self._store, self._checksums)
         except DamagedError as error:
@@ -237,30 +233,6 @@ class CallCache:
         if outdir == place.outdir:
             shutil.rmtree(outdir, ignore_errors=True)
         return None
-
-    def _directory(self, entry: CacheEntry, place: CallPlace) -> Path:
-        """Tell where outputs are put that were found: small files of different names share a directory for each step.
-
-        To make and remove a directory for each call would cost more than all else that a hit needs.
-        """
-        shared = self._shared_beside(place.outdir)
-        names = [file.path.casefold() for file in entry.files]
-        flat = not entry.directories and not entry.links and all(map(_is_plain, entry.files))
-        if flat and shared.taken.isdisjoint(names):
-            shared.taken.update(names)
-            return shared.path
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(place.outdir)
-        return place.outdir
-
-    def _shared_beside(self, outdir: Path) -> "_Shared":
-        parent = os.path.dirname(outdir)  # noqa: PTH120 - many times faster, and called for each hit
-        found = self._shared.get(parent)
-        if found is None:
-            path = outdir.parent / SHARED
-            taken = {entry.name.casefold() for entry in path.iterdir()} if path.is_dir() else set()
-            found = self._shared[parent] = _Shared(path=path, taken=taken)
-        return found
 
     async def _locked(self, digest: str) -> bool:
         """Take the lock of a key, or wait for its holder in this run, or a while for one elsewhere."""
@@ -375,7 +347,3 @@ def _names(pattern: str, step: str) -> bool:
     """Tell whether a step, or one that it is a part of, has a name; indices of scatters do not count."""
     plain = without_indices(step)
     return fnmatchcase(plain, pattern) or fnmatchcase(plain, f"{pattern}.*")
-
-
-def _is_plain(file: StoredFile) -> bool:
-    return file.content is not None and "/" not in file.path

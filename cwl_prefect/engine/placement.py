@@ -102,8 +102,7 @@ class Placement:
     def _existing_file(self, value: CwlObject, source: Path, folder: str) -> CwlObject:
         real, status = self._found(source)
         basename = _basename(value, source.name)
-        movable = not (stat.S_ISREG(status.st_mode) and status.st_nlink > 1)
-        target = self._deliver(real, basename, folder, directory=False, movable=movable)
+        target = self._deliver(real, basename, folder, directory=False, movable=not has_other_names(status))
         return self._describe(value, target, basename) | _size_and_checksum(value, real, status)
 
     def _found(self, source: Path) -> tuple[Path, os.stat_result]:
@@ -207,7 +206,7 @@ class _Tree:
         found: list[CwlObject] = []
         with os.scandir(directory) as entries:
             for entry in sorted(entries, key=lambda each: each.name):
-                self.has_links = self.has_links or entry.is_symlink() or has_other_names(entry)
+                self.has_links = self.has_links or entry.is_symlink() or has_other_names(entry.stat())
                 found.extend(self._entry(Path(entry.path), described.get(entry.name, {}), above | {real}))
         return found
 
@@ -223,9 +222,9 @@ class _Tree:
             yield {"class": "File"} | kept | {"basename": path.name} | _size_and_checksum(known, path, path.stat())
 
 
-def has_other_names(file: "Path | os.DirEntry[str]") -> bool:
-    """Tell whether a file is known by other names too, such as that of an object of the cache."""
-    return file.is_file() and file.stat().st_nlink > 1
+def has_other_names(status: os.stat_result) -> bool:
+    """Tell whether what has this status is a file known by other names too, such as that of an object of the cache."""
+    return stat.S_ISREG(status.st_mode) and status.st_nlink > 1
 
 
 def local_path(value: CwlObject) -> Path | None:

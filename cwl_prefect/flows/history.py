@@ -42,6 +42,11 @@ ANSWER_S = 20.0  # a driver that has not answered by then is gone
 KILLED = "Killed"
 """What is said of a run that Prefect takes for running, and that nobody drives."""
 
+_WAITS = "a worker is to begin it; where that was killed, `cwl-prefect runs interrupt` it first."
+_MAY_RUN = (
+    "where it was killed, resume it with the CWL_PREFECT_HOME that holds its workspaces; "
+    "where the machine that ran it is gone, `cwl-prefect runs interrupt --force` it first."
+)
 _ENDED = frozenset((StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED, StateType.CRASHED))
 
 
@@ -173,12 +178,7 @@ async def reschedule(client: PrefectClient, line: Line) -> None:
     run = line.flow_run
     ended = has_ended(line) or line.state == KILLED
     if run.state is not None and (run.state.type is StateType.COMPLETED or not ended):
-        hint = None
-        if _was_never_begun(line):
-            hint = "a worker is to begin it; where that was killed, `cwl-prefect runs interrupt` it first."
-        elif not ended:
-            hint = "where it was killed, resume it with the CWL_PREFECT_HOME that holds its workspaces; "
-            hint += "where the machine that ran it is gone, `cwl-prefect runs interrupt --force` it first."
+        hint = None if ended else _WAITS if _was_never_begun(line) else _MAY_RUN
         raise InputError(f"the run {run.name} cannot be resumed: it is {line.state}.", hint=hint)
     if run.deployment_id is None:
         raise InputError(

@@ -267,6 +267,27 @@ class TestRefusals:
         with pytest.raises(ResourceError, match=r"align\[3\] asks for 64 cores"):
             await calls(text, {"x": "a"})
 
+    @pytest.mark.parametrize(
+        ("limits", "refused"),
+        [pytest.param({}, False, id="the-machine"), pytest.param({"max_cores": 1}, True, id="a-setting")],
+    )
+    async def test_more_cores_than_the_machine_has_are_refused_by_a_setting_alone(self, calls, limits, refused):
+        calls.run = replace(calls.run, pool=ResourcePool.of_machine(calls.settings))
+        text = f"""
+            requirements: {{ResourceRequirement: {{coresMin: 100000}}}}
+            baseCommand: echo
+            arguments: [$(runtime.cores)]
+            inputs: {{x: string}}
+            stdout: out
+            outputs: {{out: {CONTENTS}}}
+            """
+        if refused:
+            with pytest.raises(ResourceError, match="100000 cores, 1 may be used"):
+                await calls(text, {"x": "a"})
+        else:
+            result = await calls(text, {"x": "a"})
+            assert result.outputs["out"] == "100000\n"  # what was asked for, whatever it gets
+
     async def test_an_image_without_an_engine_fails_the_call(self, calls):
         text = "requirements: {DockerRequirement: {dockerPull: busybox}}\n" + dedent(ECHO)
         with pytest.raises(BackendError, match="busybox"):

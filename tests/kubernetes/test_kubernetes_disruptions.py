@@ -16,7 +16,7 @@ from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, 
 from cwl_prefect.model.job import ContainerJob, Reason
 from tests.commandline.driving import CommandLine
 from tests.contract.backend_contract import BackendCase, JobMaker
-from tests.kubernetes.cluster import HELPER_IMAGE, SMALL, with_template
+from tests.kubernetes.cluster import BEGUN_S, HELPER_IMAGE, SMALL, with_template, wrote
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -94,7 +94,7 @@ async def test_a_call_that_makes_room_for_something_urgent_is_run_again(
     command.write("tool.cwl", ON_DEVICES)
     runs, given = command.directory / "runs", {"CWL_PREFECT_KUBERNETES_GPU": device}
     started = command.start("run", "--backend", "kubernetes", "tool.cwl", environment=given)
-    await eventually(lambda: any(path.stat().st_size for path in runs.rglob("log")), 90)
+    await eventually(lambda: any(path.stat().st_size for path in runs.rglob("log")), BEGUN_S)
     run_id = next(path.parent.name for path in runs.glob("*/run.json"))
     await asyncio.sleep(SETTLED_S)
     await take()
@@ -155,7 +155,7 @@ async def silent(api: KubernetesApi) -> AsyncIterator[Silent]:
 
 async def pod_of(api: KubernetesApi, job: ContainerJob, holds: Callable[[KubernetesObject], object]) -> str:
     """Wait for the pod of a call and give its name, once something holds for it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(BEGUN_S):
         while True:
             pods, _ = await api.pods("default", f"job-name={job_name(job.job_id)}")
             if pods and holds(pods[0]):
@@ -199,7 +199,7 @@ class TestDisruptions(BackendCase):
         script = "trap 'sleep 6; echo ended; exit 0' TERM; echo begun; for i in `seq 60`; do sleep 1; done"
         job = replace(make_job(("sh", "-c", script)), resources=SMALL)
         running = asyncio.create_task(execute(other_backend(with_template(change)), job))
-        await eventually(lambda: job.stdout.exists() and job.stdout.read_bytes() == b"begun\n", 30)
+        await wrote(job, b"begun\n", running)
         await asyncio.sleep(SETTLED_S)
         name = await pod_of(api, job, lambda _: True)
         await api.request("DELETE", f"{PODS}/{name}")  # with the grace that it has, as a node that is drained

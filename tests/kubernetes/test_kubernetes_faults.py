@@ -20,7 +20,7 @@ from cwl_prefect.flows.hooks import reap_abandoned
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason, Resources
 from cwl_prefect.settings import Settings
 from tests.contract.backend_contract import BackendCase, JobMaker
-from tests.kubernetes.cluster import SMALL, VARIABLES, with_template
+from tests.kubernetes.cluster import BEGUN_S, SMALL, VARIABLES, with_template, wrote
 from tests.kubernetes.proxy import Door, through
 from tests.waiting import eventually
 
@@ -127,7 +127,7 @@ class TestFaults(BackendCase):
     ) -> None:
         job = make_job(("sh", "-c", "echo started; sleep 120"))  # lives until the end of its grace
         running = asyncio.create_task(self.run(backend, job))
-        await eventually(lambda: running.done() or (job.stdout.exists() and job.stdout.read_bytes() == b"started\n"))
+        await wrote(job, b"started\n", running)
         pods, _ = await api.pods("default", f"cwl-prefect.io/flow-run-id={job.labels['flow-run-id']}")
         await api.delete_pod("default", str(pods[0]["metadata"]["name"]))  # type: ignore[index,call-overload]
         assert (await running).reason is Reason.LOST
@@ -153,7 +153,7 @@ class TestFaults(BackendCase):
         backend = other_backend()
         jobs = [make_job(("sh", "-c", "echo started; sleep 8; echo ended"), suffix=f"-{n}") for n in range(5)]
         running = asyncio.gather(*(self.run(backend, job) for job in jobs[:4]))
-        await eventually(lambda: all(job.stdout.exists() and job.stdout.read_bytes() for job in jobs[:4]), 40)
+        await eventually(lambda: all(job.stdout.exists() and job.stdout.read_bytes() for job in jobs[:4]), BEGUN_S)
         await door.shut()
         late = asyncio.create_task(self.run(backend, jobs[4]))  # created as soon as that is possible
         await asyncio.sleep(20)
@@ -168,7 +168,7 @@ class TestFaults(BackendCase):
     ) -> None:
         job = make_job(("sh", "-c", "echo started; sleep 2"))
         running = asyncio.create_task(self.run(other_backend(), job))
-        await eventually(lambda: job.stdout.exists() and job.stdout.read_bytes() == b"started\n")
+        await wrote(job, b"started\n", running)
         door.cut()
         async with asyncio.timeout(15):
             assert (await running).exit_code == 0

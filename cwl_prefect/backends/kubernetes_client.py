@@ -57,6 +57,8 @@ class ClusterConfig(Protocol):
 async def connect(cluster: ClusterConfig | None = None) -> "KubernetesApi":
     """Find a cluster: the one that is named, the one that this process runs in, or that of the kubeconfig.
 
+    No file with a key or certificate of a kubeconfig is left behind, whatever becomes of this process.
+
     Raises:
         BackendError: Kubernetes support is not installed, or no cluster is configured.
     """
@@ -80,6 +82,8 @@ async def connect(cluster: ClusterConfig | None = None) -> "KubernetesApi":
         raise BackendError(
             f"no Kubernetes cluster is configured: {exc}", hint="set KUBECONFIG and try `kubectl get pods`"
         ) from exc
+    finally:
+        config.kube_config._cleanup_temp_files()  # noqa: SLF001 - else only at an exit that a killed process never has
 
 
 class KubernetesApi:

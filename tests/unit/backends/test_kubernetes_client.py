@@ -1,15 +1,20 @@
 """A client that is patient, and one watch for many calls; the server is a script of answers."""
 
 import asyncio
+import base64
 import json
+import tempfile
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import certifi
 import pytest
 from aiohttp import ClientError
 
 from cwl_prefect.backends import kubernetes_client, kubernetes_watch
-from cwl_prefect.backends.kubernetes_client import KubernetesApi, RefusedError
+from cwl_prefect.backends.kubernetes_client import KubernetesApi, RefusedError, connect
 from cwl_prefect.backends.kubernetes_watch import PodWatch
 from cwl_prefect.errors import BackendError
 
@@ -188,3 +193,20 @@ async def test_a_long_line_is_read_whole() -> None:
     server = Server(listing("1"), watching(("ADDED", long), cut=50_000))
     watch = await seen(server, lambda watch: phase(watch, "a") == "Failed", "a")
     assert watch._followed["a"].pod == long
+
+
+async def test_connecting_leaves_no_file_with_what_a_kubeconfig_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    authority = base64.b64encode(Path(certifi.where()).read_bytes()).decode()
+    cluster = {"server": "https://127.0.0.1:1", "certificate-authority-data": authority}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    for _ in range(2):  # the second finds nothing that it could use again
+        await (await connect(SimpleNamespace(config=config, context_name="x"))).close()
+        assert list(tmp_path.iterdir()) == []

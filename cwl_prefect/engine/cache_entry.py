@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from cwl_prefect.engine.cache_store import DamagedError, Store
 from cwl_prefect.engine.checksums import Checksums
 from cwl_prefect.engine.copying import write_all
 from cwl_prefect.engine.fingerprint import NotReusableError, local_path
+from cwl_prefect.engine.placement import file_uri
 from cwl_prefect.model.cache import ENTRY_FORMAT, CacheEntry, CallKey, StoredFile, StoredLink
 from cwl_prefect.model.values import CwlObject, as_object, map_file_objects
 
@@ -67,15 +66,13 @@ def restore(
         DamagedError: An object is missing or damaged, or the entry does not fit the inputs.
         OSError: The output directory cannot be written.
     """
-    if (entry.files or entry.directories or entry.links) and not outdir.is_dir():
-        outdir.mkdir(parents=True, exist_ok=True)
+    root = str(outdir)
     for below in entry.directories:
-        _inside(outdir, below).mkdir(parents=True, exist_ok=True)
-    places = {file.path: _inside(outdir, file.path) for file in entry.files}
+        Path(_inside(root, below)).mkdir(parents=True, exist_ok=True)
     for file in entry.files:
-        _restore_file(file, places[file.path], store, checksums)
+        _restore_file(file, _inside(root, file.path), store, checksums)
     for link in entry.links:
-        place = _inside(outdir, link.path)
+        place = Path(_inside(root, link.path))
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(_input_path(inputs, link.number, link.below))
 
@@ -85,11 +82,10 @@ def restore(
         if not isinstance(location, str):
             return value
         if location.startswith(_IN_OUTPUTS):
-            below = location.removeprefix(_IN_OUTPUTS)
-            return {**value, "location": (places.get(below) or _inside(outdir, below)).as_uri()}
+            return {**value, "location": file_uri(_inside(root, location.removeprefix(_IN_OUTPUTS)))}
         if location.startswith(_IN_INPUTS):
             number, _, below = location.removeprefix(_IN_INPUTS).partition(":")
-            return {**value, "location": _input_path(inputs, int(number), below).as_uri()}
+            return {**value, "location": file_uri(_input_path(inputs, int(number), below))}
         return value
 
     return as_object(map_file_objects(entry.outputs, located))
@@ -117,28 +113,23 @@ def encode_entry(entry: CacheEntry) -> bytes:
 def decode_entry(key: str, body: bytes) -> CacheEntry | None:
     """Read an entry, or give None where it is not the whole entry of this key."""
     try:
-        found: Mapping[str, object] = json.loads(body)
+        found: Mapping[str, object] = as_object(json.loads(body))
         if found["format"] != ENTRY_FORMAT or found["key"] != key:
             return None
-        return _ENTRIES.validate_python(
-            {
-                "key": CallKey(digest=key, parts=as_object(found["parts"])),
-                "step": found["step"],
-                "tool": found["tool"],
-                "run_id": found["run"],
-                "created_at": found["created_at"],
-                "duration_s": found["duration_s"],
-                "outputs": found["outputs"],
-                "files": tuple(map(_decoded, found["files"])),  # type: ignore[call-overload]
-                "directories": found["directories"],
-                "links": [dict(zip(("path", "number", "below"), link, strict=True)) for link in found["links"]],  # type: ignore[attr-defined]
-            }
+        return CacheEntry(
+            key=CallKey(digest=key, parts=as_object(found["parts"])),
+            step=_text(found["step"]),
+            tool=_text(found["tool"]),
+            run_id=_text(found["run"]),
+            created_at=_seconds(found["created_at"]),
+            duration_s=_seconds(found["duration_s"]),
+            outputs=as_object(found["outputs"]),
+            files=tuple(map(_decoded_file, _items(found["files"]))),
+            directories=tuple(map(_text, _items(found["directories"]))),
+            links=tuple(map(_decoded_link, _items(found["links"]))),
         )
-    except (ValueError, KeyError, TypeError, ValidationError):
+    except (ValueError, KeyError, TypeError):
         return None
-
-
-_ENTRIES = TypeAdapter(CacheEntry)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -239,16 +230,16 @@ class _Capturing:
         raise NotReusableError(f"an output lies at {real}, outside of the call's output directory and inputs")
 
 
-def _restore_file(file: StoredFile, target: Path, store: Store, checksums: Checksums) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True) if "/" in file.path else None
+def _restore_file(file: StoredFile, target: str, store: Store, checksums: Checksums) -> None:
     if file.content is None:
-        store.get(file, target)
-        status = target.stat()
+        place = Path(target)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        store.get(file, place)
+        status = place.stat()
     else:
         if _sha1(file.content) != file.checksum or len(file.content) != file.size:
             raise DamagedError(f"{file.path} is damaged")
-        mode = 0o755 if file.executable else 0o644
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        descriptor = _made(target, 0o755 if file.executable else 0o644)
         try:
             write_all(descriptor, file.content)
             status = os.fstat(descriptor)
@@ -257,19 +248,29 @@ def _restore_file(file: StoredFile, target: Path, store: Store, checksums: Check
     checksums.remember(target, status, file.checksum)
 
 
-def _inside(outdir: Path, below: str) -> Path:
-    """Give a path below the output directory; an entry that names any other is damaged."""
-    if below.startswith("/") or ".." in below.split("/") or "\0" in below:
-        raise DamagedError(f"{below!r} is no path inside an output directory")
-    return outdir / below
-
-
-def _input_path(inputs: Sequence[CwlObject], number: int, below: str) -> Path:
+def _made(target: str, mode: int) -> int:
+    """Make a file and open it; its directory is made where it is not there yet, which it mostly is."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        place = local_path(str(inputs[number]["location"]))
+        return os.open(target, flags, mode)
+    except FileNotFoundError:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        return os.open(target, flags, mode)
+
+
+def _inside(directory: str, below: str) -> str:
+    """Give a path below a directory; an entry that names any other is damaged."""
+    if below.startswith("/") or ".." in below.split("/") or "\0" in below:
+        raise DamagedError(f"{below!r} is no path inside a directory")
+    return f"{directory}/{below}" if below else directory
+
+
+def _input_path(inputs: Sequence[CwlObject], number: int, below: str) -> str:
+    try:
+        place = str(local_path(str(inputs[number]["location"])))
     except (IndexError, KeyError, NotReusableError) as error:
         raise DamagedError(f"there is no input {number} on this machine") from error
-    return _inside(place, below) if below else place
+    return _inside(place, below)
 
 
 def _sha1(content: bytes) -> str:
@@ -281,11 +282,36 @@ def _encoded(file: StoredFile) -> list[str | int | bool | None]:
     return [file.path, file.checksum, file.size, file.executable, content]
 
 
-def _decoded(fields: Sequence[object]) -> StoredFile:
-    path, checksum, size, executable, content = fields
-    if not (isinstance(path, str) and isinstance(checksum, str) and isinstance(size, int)):
-        raise TypeError(fields)
-    if not _CHECKSUM.fullmatch(checksum):
-        raise ValueError(checksum)
+def _decoded_file(fields: object) -> StoredFile:
+    path, checksum, size, executable, content = _items(fields)
+    if not isinstance(size, int) or not _CHECKSUM.fullmatch(_text(checksum)):
+        raise ValueError(fields)
     decoded = base64.b64decode(content, validate=True) if isinstance(content, str) else None
-    return StoredFile(path=path, checksum=checksum, size=size, executable=bool(executable), content=decoded)
+    return StoredFile(
+        path=_text(path), checksum=_text(checksum), size=size, executable=bool(executable), content=decoded
+    )
+
+
+def _decoded_link(fields: object) -> StoredLink:
+    path, number, below = _items(fields)
+    if not isinstance(number, int):
+        raise TypeError(fields)
+    return StoredLink(path=_text(path), number=number, below=_text(below))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError(value)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float):
+        return value
+    raise TypeError(value)
+
+
+def _items(value: object) -> list[object]:
+    if isinstance(value, list):
+        return value
+    raise TypeError(value)

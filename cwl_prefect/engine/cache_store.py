@@ -121,9 +121,7 @@ class LocalStore:
         """Give an entry, or None where there is none that is whole; ``used`` tells whether it is read to be used."""
         path = f"{self._root}/entries/{key[:2]}/{key}"
         try:
-            with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0) as stream:
-                content = stream.read()
-                used_at = os.fstat(stream.fileno()).st_mtime
+            content, used_at = _read_at_once(path)
         except OSError:
             return None
         body = opened(content)
@@ -307,6 +305,16 @@ def _is_abandoned(part: "os.DirEntry[str]") -> bool:
     except PermissionError:
         return False
     return False
+
+
+def _read_at_once(path: str) -> tuple[bytes, float]:
+    """Read a whole file and tell when it was changed, by as few calls of the system as there can be."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        return os.read(descriptor, status.st_size), status.st_mtime
+    finally:
+        os.close(descriptor)
 
 
 def sealed(body: bytes) -> bytes:

@@ -66,7 +66,7 @@ class Checksums:
             self._known[str(path)] = (identity, checksum)
         return checksum
 
-    def remember(self, path: Path, status: os.stat_result, checksum: str, *, lasting: bool = False) -> None:
+    def remember(self, path: Path | str, status: os.stat_result, checksum: str, *, lasting: bool = False) -> None:
         """Remember the checksum of a file that somebody else computed and nobody writes to any more.
 
         Args:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from cwl_prefect.model.cache import CacheEntry, StoredFile
@@ -17,7 +18,7 @@ class CachedOutputs:
     """
 
     def __init__(self) -> None:
-        self._taken: dict[str, set[str]] = {}  # the directory beside which they lie, to names in the case of none
+        self._shared: dict[str, _Shared] = {}  # by the directory in which they lie
         self._deciding = threading.Lock()
 
     def shared_directory(self, entry: CacheEntry, outdir: Path) -> Path | None:
@@ -34,22 +35,28 @@ class CachedOutputs:
             return None
         names = [file.path.casefold() for file in entry.files]
         with self._deciding:
-            taken = self._names_beside(outdir)
-            if not taken.isdisjoint(names):
+            shared = self._beside(outdir)
+            if not shared.taken.isdisjoint(names):
                 return None
-            taken.update(names)
-        return outdir.parent / SHARED
+            shared.taken.update(names)
+        return shared.path
 
-    def _names_beside(self, outdir: Path) -> set[str]:
+    def _beside(self, outdir: Path) -> "_Shared":
         parent = os.path.dirname(outdir)  # noqa: PTH120 - many times faster, and called for each hit
-        found = self._taken.get(parent)
+        found = self._shared.get(parent)
         if found is None:
-            found = self._taken[parent] = _names_in(outdir.parent / SHARED)
+            path = outdir.parent / SHARED
+            taken = {entry.name.casefold() for entry in path.iterdir()} if path.is_dir() else set()
+            found = self._shared[parent] = _Shared(path=path, taken=taken)
         return found
 
 
-def _names_in(directory: Path) -> set[str]:
-    return {entry.name.casefold() for entry in directory.iterdir()} if directory.is_dir() else set()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shared:
+    """A directory for what several calls gave, and the names in it, in the case of none."""
+
+    path: Path
+    taken: set[str]
 
 
 def _is_plain(file: StoredFile) -> bool:

@@ -45,7 +45,9 @@ def working_with(endpoint: ApiEndpoint) -> Iterator[None]:
     with as_file(files("cwl_prefect.flows").joinpath("nobody.pem")) as nobody:
         # Each client reads the authorities that it would trust; over plain HTTP nobody is asked for a certificate.
         api = before.api.model_copy(update={"url": endpoint.url, "ssl_cert_file": str(nobody)})
-        client = before.client.model_copy(update={"csrf_support_enabled": False})  # the local server has no tokens
+        # The local server has no tokens, and is of the version that is installed or of one that goes with it.
+        unneeded = {"csrf_support_enabled": False, "server_version_check_enabled": False}
+        client = before.client.model_copy(update=unneeded)
         settings = before.model_copy(update={"api": api, "client": client, "ui_url": endpoint.ui_url})
         with SettingsContext(profile=context.profile, settings=settings):
             yield

@@ -45,7 +45,8 @@ def stand_by() -> None:
     from cwl_prefect.settings import Settings
     from cwl_prefect.standby.process import wait_for_calls
 
-    if wait_for_calls(place, Path(wanted["directory"], Settings().home), wanted["modules"]) is None:
+    home = Path(wanted["directory"], Settings().home)
+    if wait_for_calls(place, home, wanted["modules"], wanted["models"]) is None:
         return
     with _process(leave):
         _run_command_line()

@@ -25,7 +25,9 @@ _CALLER_S = 5.0
 _BACKLOG = 16
 
 
-def wait_for_calls(place: Place, home: Path, modules: Iterable[str]) -> list[str] | None:
+def wait_for_calls(
+    place: Place, home: Path, modules: Iterable[str], models: Iterable[tuple[str, str]]
+) -> list[str] | None:
     """Wait for calls: come back in a fork for each of them, with its arguments, and with None once nobody calls.
 
     A fork has the caller's standard streams, current directory, variables and mask, and Python's own signal handlers.
@@ -35,6 +37,7 @@ def wait_for_calls(place: Place, home: Path, modules: Iterable[str]) -> list[str
             import started a thread, with which a process cannot be forked.
         home: Home directory of cwl-prefect.
         modules: What to import; those that cannot be are left out.
+        models: Models of pydantic in them, as module and name, that a call would finish before their first use.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     held = hold(place, home)
@@ -42,7 +45,7 @@ def wait_for_calls(place: Place, home: Path, modules: Iterable[str]) -> list[str
         return None
     waiting = os.getpid()
     try:
-        _import(modules)
+        _load(modules, models)
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - names are all that is needed
             return None
         os.chdir("/")  # it keeps no other directory from being removed
@@ -55,11 +58,14 @@ def wait_for_calls(place: Place, home: Path, modules: Iterable[str]) -> list[str
             release(place, held)
 
 
-def _import(modules: Iterable[str]) -> None:
+def _load(modules: Iterable[str], models: Iterable[tuple[str, str]]) -> None:
     gc.disable()
     for name in modules:
         with contextlib.suppress(Exception):  # what an optional import raises is its own affair
             importlib.import_module(name)
+    for module, name in models:
+        with contextlib.suppress(Exception):
+            getattr(sys.modules[module], name).model_rebuild()  # does nothing where it is finished
     gc.collect()
     gc.freeze()  # forks share what is never looked at
     gc.enable()

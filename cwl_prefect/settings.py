@@ -125,7 +125,7 @@ class Settings(BaseSettings):
         ge=1,
         description="A scatter wider than this groups several calls into one task run.",
     )
-    group_size: int = Field(default=50, ge=1, description="Calls in one task run of a wide scatter.")
+    group_size: int = Field(default=100, ge=1, description="Calls in one task run of a wide scatter.")
     batch_parallel: int = Field(default=2, ge=1, description="Runs of a batch at once; they share the machine.")
     retries: int = Field(default=0, ge=0, description="Further tries of a call that fails with a temporaryFailCode.")
     memory_retries: int = Field(

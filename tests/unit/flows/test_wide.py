@@ -241,10 +241,10 @@ class TestTries:
 
 class TestScatters:
     async def test_a_scatter_past_the_threshold_is_grouped(self, tmp_path):
-        run = drive(tmp_path, SCATTER, group_threshold=50)
-        xs = [str(number) for number in range(120)]
+        run = drive(tmp_path, SCATTER)
+        xs = [str(number) for number in range(220)]
         assert await run(xs=xs) == {"r": xs}
-        assert run.tasks.labels == ["each[0-49]", "each[50-99]", "each[100-119]"]
+        assert run.tasks.labels == ["each[0-99]", "each[100-199]", "each[200-219]"]
 
     async def test_one_at_the_threshold_is_not(self, tmp_path):
         run = drive(tmp_path, SCATTER, group_threshold=3)

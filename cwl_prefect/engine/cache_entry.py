@@ -16,7 +16,7 @@ from cwl_prefect.engine.copying import write_all
 from cwl_prefect.engine.fingerprint import NotReusableError, local_path
 from cwl_prefect.engine.placement import file_uri
 from cwl_prefect.model.cache import ENTRY_FORMAT, CacheEntry, CallKey, StoredFile, StoredLink
-from cwl_prefect.model.values import CwlObject, as_object, map_file_objects
+from cwl_prefect.model.values import CwlObject, as_object, file_objects, map_file_objects
 
 SMALL_FILE = 4096
 """Bytes up to which a file lies in its entry: an object of its own would take as much of the disk."""
@@ -89,6 +89,14 @@ def restore(
         return value
 
     return as_object(map_file_objects(entry.outputs, located))
+
+
+def gives_directory(entry: CacheEntry) -> bool:
+    """Tell whether an output is a directory that the call made, maybe its whole output directory (glob ``.``)."""
+    return any(
+        found["class"] == "Directory" and str(found.get("location")).startswith(_IN_OUTPUTS)
+        for found in file_objects(entry.outputs)
+    )
 
 
 def encode_entry(entry: CacheEntry) -> bytes:

@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from cwl_prefect.engine.cache_entry import gives_directory
 from cwl_prefect.model.cache import CacheEntry, StoredFile
 
 SHARED = ".cached"  # beside the workspaces of a step's calls
@@ -31,7 +32,8 @@ class CachedOutputs:
         Returns:
             The directory, which may have to be made; None where the call needs its own.
         """
-        if entry.directories or entry.links or not all(map(_is_plain, entry.files)):
+        flat = not entry.directories and not entry.links and all(map(_is_plain, entry.files))
+        if not flat or gives_directory(entry):
             return None
         names = [file.path.casefold() for file in entry.files]
         with self._deciding:

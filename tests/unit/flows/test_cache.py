@@ -108,9 +108,9 @@ class Lab:
             self.plans[self.text] = _plan(self.directory / "document", self.text)
         return open_run(self.plans[self.text], caller, run_id)
 
-    async def within(self, run: Run, values: dict, step: str = "align") -> StepResult:
+    async def within(self, run: Run, values: dict, step: str = "align", index: tuple[int, ...] = ()) -> StepResult:
         (only,) = run.plan.steps
-        work = CallWork(run, Call(tool=only.run, values=values, step=step, index=()))
+        work = CallWork(run, Call(tool=only.run, values=values, step=step, index=index))
         await work.prepare()
         try:
             return await work.attempt()
@@ -200,6 +200,25 @@ async def test_a_failed_call_is_not_kept(lab: Lab):
     lab.fails = False
     assert not (await lab.call()).cached
     assert lab.runs == 2
+
+
+@pytest.mark.parametrize("glob", [".", "./", "$(runtime.outdir)"])
+async def test_a_whole_output_directory_is_shared_with_no_other_call(lab: Lab, glob: str):
+    lab.text = f"""
+        cwlVersion: v1.2
+        class: CommandLineTool
+        baseCommand: count
+        inputs: {{text: {{type: string, inputBinding: {{}}}}}}
+        stdout: $(inputs.text).txt
+        outputs: {{all: {{type: Directory, outputBinding: {{glob: {glob}}}}}}}
+        """
+    lab.backend = Known(lambda job: job.stdout.write_text("x") and 0)
+    for again in (False, True):
+        async with lab.open(f"run-{again}") as run:
+            results = [await lab.within(run, {"text": text}, index=(n,)) for n, text in enumerate("ab")]
+        places = [Path(result.outputs["all"]["location"].removeprefix("file://")) for result in results]
+        assert [result.cached for result in results] == [again, again]
+        assert [[path.name for path in place.iterdir()] for place in places] == [["a.txt"], ["b.txt"]]
 
 
 async def test_identical_calls_at_once_run_once(lab: Lab):

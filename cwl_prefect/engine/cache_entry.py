@@ -121,7 +121,7 @@ def encode_entry(entry: CacheEntry) -> bytes:
 def decode_entry(key: str, body: bytes) -> CacheEntry | None:
     """Read an entry, or give None where it is not the whole entry of this key."""
     try:
-        found: Mapping[str, object] = as_object(json.loads(body))
+        found: Mapping[str, object] = as_object(json.loads(body))  # JSON: pydantic would call Python for each value
         if found["format"] != ENTRY_FORMAT or found["key"] != key:
             return None
         return CacheEntry(

@@ -41,7 +41,7 @@ def collect(*, dry_run: bool) -> None:
     settings = settings_with({})
     done = collecting.collect(settings, dry_run=dry_run)
     if not dry_run:
-        from cwl_prefect.flows.hooks import reap_abandoned
+        from cwl_prefect.flows.reaping import reap_abandoned
 
         done.containers = asyncio.run(reap_abandoned(settings))
     would = "would be " if dry_run else ""

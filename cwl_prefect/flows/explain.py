@@ -26,7 +26,6 @@ from cwl_prefect.errors import BackendError, CwlPrefectError, UnsupportedError
 from cwl_prefect.flows.build import prepared
 from cwl_prefect.flows.configurations import Configuration, configurations
 from cwl_prefect.flows.foresee import Foreseen, Foresight, with_placeholders_beside
-from cwl_prefect.flows.hooks import LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.pool import (
     DOCKER,
     KUBERNETES,
@@ -36,6 +35,7 @@ from cwl_prefect.flows.pool import (
     on_kubernetes,
     with_overrides,
 )
+from cwl_prefect.flows.reaping import LABEL_RUN, LABEL_STEP
 from cwl_prefect.model.job import BoundCall, ContainerJob, EntryKind, Resources, StagedEntry
 from cwl_prefect.model.names import call_name
 from cwl_prefect.model.overrides import ToolOverride

@@ -29,7 +29,7 @@ from cwl_prefect.engine.workspace import remove_run, run_directory
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.audit import record
 from cwl_prefect.flows.claim import is_driven
-from cwl_prefect.flows.hooks import reap_run
+from cwl_prefect.flows.reaping import reap_run
 from cwl_prefect.flows.results import remove_undelivered
 from cwl_prefect.flows.resuming import SHORTEST_ID, KnownRun
 from cwl_prefect.flows.server import configured_api

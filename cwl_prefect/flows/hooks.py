@@ -1,28 +1,16 @@
 """What must happen when a flow run ends in a way that no `finally` sees."""
 
-import asyncio
-import logging
-from collections.abc import Awaitable
-from pathlib import Path
 from typing import Any
 
 from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
-from cwl_prefect.backends import kubernetes_marks
 from cwl_prefect.engine.audit import Act
 from cwl_prefect.engine.workspace import run_directory
-from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.audit import record
-from cwl_prefect.settings import Settings, own_pod
-
-LABEL_RUN = "cwl-prefect.io/flow-run-id"
-LABEL_STEP = "cwl-prefect.io/step"
-LABEL_CALL = "cwl-prefect.io/call"  # what the call runs on what (see `cwl_prefect.engine.identity`)
-
-_logger = logging.getLogger(__name__)
-
-REAP_TIMEOUT_S = 20
+from cwl_prefect.flows.claim import is_driven
+from cwl_prefect.flows.reaping import reap_run
+from cwl_prefect.settings import Settings
 
 
 async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - as Prefect calls
@@ -30,8 +18,6 @@ async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
 
     Prefect calls it by keyword, and perhaps in another process than the flow's, when the run may have begun again.
     """
-    from cwl_prefect.flows.claim import is_driven
-
     run_id, runs = str(flow_run.id), Settings().runs
     if is_driven(run_directory(runs, run_id)):
         return
@@ -40,96 +26,3 @@ async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
     removed = await reap_run(run_id)
     if removed:
         record(runs, Act.REAPED, run_id, removed=removed)
-
-
-async def reap_run(flow_run_id: str) -> int:
-    """Remove all containers and Jobs of a flow run, within a time limit, and tell how many; a failure is logged."""
-    from cwl_prefect.backends.choice import docker_available
-
-    removals = []
-    if await asyncio.to_thread(docker_available):
-        removals.append(_attempt("containers", flow_run_id, _remove_containers(flow_run_id)))
-    if _may_have_jobs(flow_run_id):
-        removals.append(_attempt("Jobs", flow_run_id, _remove_jobs(flow_run_id, Settings().home)))
-    return sum(await asyncio.gather(*removals))
-
-
-async def _attempt(what: str, flow_run_id: str, removal: Awaitable[int]) -> int:
-    removed = await _bounded(f"{what} of the flow run {flow_run_id}", removal)
-    if removed:
-        _logger.warning("removed %d %s that the flow run %s had left", removed, what, flow_run_id)
-    return removed
-
-
-async def _remove_containers(flow_run_id: str) -> int:
-    from cwl_prefect.backends.docker import DockerBackend
-
-    backend = DockerBackend()
-    try:
-        return await backend.reap({LABEL_RUN: flow_run_id})
-    finally:
-        await backend.close()
-
-
-async def _remove_jobs(flow_run_id: str, home: Path) -> int:
-    from cwl_prefect.backends import kubernetes_jobs
-
-    own, named = own_pod(), kubernetes_marks.noted(home, flow_run_id)
-    namespaces = {*([] if own is None else [own[0]]), *([] if named is None else [named])}
-    removed = await kubernetes_jobs.reap({LABEL_RUN: flow_run_id}, namespaces)
-    kubernetes_marks.forget(home, flow_run_id)
-    return removed
-
-
-def _may_have_jobs(flow_run_id: str) -> bool:
-    return own_pod() is not None or kubernetes_marks.noted(Settings().home, flow_run_id) is not None
-
-
-async def reap_abandoned(settings: Settings) -> int:
-    """Remove the containers and Jobs of runs of this machine that nobody drives any more, and tell how many there were.
-
-    Those of a driver that was killed are left for a while, so that `runs resume` can take them over. A cluster is asked
-    only about runs that noted Jobs there. Bounded in time; a failure is told to the log.
-    """
-    return sum(
-        await asyncio.gather(
-            _bounded("containers that other runs left", _remove_abandoned_containers(settings)),
-            _bounded("Jobs that other runs left", _remove_abandoned_jobs(settings)),
-        )
-    )
-
-
-async def _bounded(what: str, removal: Awaitable[int]) -> int:
-    """Give how many were removed within the time limit; what kept them from being removed is told to the log."""
-    try:
-        async with asyncio.timeout(REAP_TIMEOUT_S):
-            return await removal
-    except (CwlPrefectError, TimeoutError) as error:
-        _logger.warning("%s could not be removed: %s", what, str(error) or "no answer in time")
-    except Exception:
-        _logger.exception("%s could not be removed", what)
-    return 0
-
-
-async def _remove_abandoned_jobs(settings: Settings) -> int:
-    from cwl_prefect.flows.collecting import is_abandoned
-
-    marked = await asyncio.to_thread(kubernetes_marks.noted_runs, settings.home)
-    left = [run_id for run_id in marked if await asyncio.to_thread(is_abandoned, settings, run_id)]
-    return sum([await _remove_jobs(run_id, settings.home) for run_id in left])
-
-
-async def _remove_abandoned_containers(settings: Settings) -> int:
-    from cwl_prefect.backends.choice import docker_available
-    from cwl_prefect.backends.docker import DockerBackend
-    from cwl_prefect.flows.collecting import is_abandoned
-
-    if not await asyncio.to_thread(docker_available):
-        return 0
-    backend = DockerBackend()
-    try:
-        marked = await backend.values_of(LABEL_RUN)
-        left = [run_id for run_id in marked if await asyncio.to_thread(is_abandoned, settings, run_id)]
-        return sum([await backend.reap({LABEL_RUN: run_id}) for run_id in left])
-    finally:
-        await backend.close()

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.logging import get_run_logger
 
 from cwl_prefect.flows.collecting import collect
-from cwl_prefect.flows.hooks import reap_abandoned
+from cwl_prefect.flows.reaping import reap_abandoned
 from cwl_prefect.settings import Settings
 
 ENTRYPOINT = "cwl_prefect.flows.housekeeping.collect_workspaces"

@@ -23,8 +23,8 @@ from cwl_prefect.flows.cache import CallCache, open_cache
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.claim import claim
 from cwl_prefect.flows.cleanup import cleaned_up
-from cwl_prefect.flows.hooks import reap_run
 from cwl_prefect.flows.pool import job_variables, steps_pool, with_overrides
+from cwl_prefect.flows.reaping import reap_run
 from cwl_prefect.flows.room import watched
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observer, RunEvent, StepEvent, StepEventKind

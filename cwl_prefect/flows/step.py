@@ -26,7 +26,7 @@ from cwl_prefect.errors import (
 )
 from cwl_prefect.flows.adopt import adopted
 from cwl_prefect.flows.cache import CallCache, CallPlace, Lookup
-from cwl_prefect.flows.hooks import LABEL_CALL, LABEL_RUN, LABEL_STEP
+from cwl_prefect.flows.reaping import LABEL_CALL, LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.tool_log import followed
 from cwl_prefect.model.events import StepEventKind

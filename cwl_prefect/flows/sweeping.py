@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from cwl_prefect.flows.hooks import reap_abandoned
+from cwl_prefect.flows.reaping import reap_abandoned
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
 from cwl_prefect.settings import BackendName

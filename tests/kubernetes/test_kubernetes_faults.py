@@ -16,7 +16,7 @@ from cwl_prefect.backends.base import execute
 from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin
 from cwl_prefect.backends.kubernetes import KubernetesBackend
 from cwl_prefect.backends.kubernetes_client import KubernetesApi
-from cwl_prefect.flows.hooks import reap_abandoned
+from cwl_prefect.flows.reaping import reap_abandoned
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason, Resources
 from cwl_prefect.settings import Settings
 from tests.contract.backend_contract import BackendCase, JobMaker

@@ -10,7 +10,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from cwl_prefect.flows.hooks import LABEL_RUN
+from cwl_prefect.flows.reaping import LABEL_RUN
 from tests.commandline.driving import CommandLine
 from tests.waiting import until
 

@@ -1,5 +1,6 @@
 """The start-up of the command line, in processes of its own."""
 
+import os
 import subprocess
 import sys
 
@@ -17,6 +18,27 @@ def test_looking_around_imports_nothing_heavy(arguments):
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert process.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["workspace", "gc"], ["workspace", "ls"]], ids=" ".join)
+def test_collecting_what_is_left_needs_no_prefect(arguments, tmp_path):
+    script = (
+        f"import sys; sys.argv = ['cwl-prefect', *{arguments!r}]\n"
+        "from cwl_prefect.backends import choice\n"
+        "choice.docker_available = lambda: False\n"
+        "from cwl_prefect.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as exc:\n    assert not exc.code, exc.code\n"
+        "print([name for name in ('prefect', 'cwltool', 'schema_salad') if name in sys.modules], file=sys.stderr)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "CWL_PREFECT_HOME": str(tmp_path)},
+    )
 
     assert process.stderr.strip() == "[]"
 

@@ -8,8 +8,9 @@ from prefect.states import Cancelled, Crashed, State
 
 from cwl_prefect.backends import choice, docker, kubernetes_jobs, kubernetes_marks
 from cwl_prefect.engine.audit import Act
-from cwl_prefect.flows import hooks
-from cwl_prefect.flows.hooks import LABEL_RUN, reap
+from cwl_prefect.flows import hooks, reaping
+from cwl_prefect.flows.hooks import reap
+from cwl_prefect.flows.reaping import LABEL_RUN
 
 
 class Reaper:
@@ -83,7 +84,7 @@ async def test_only_containers_of_the_flow_run_are_removed(engine, flow_run):
 
 async def test_what_was_left_is_told(engine, flow_run, caplog):
     engine(Reaper(2))
-    with caplog.at_level(logging.WARNING, logger=hooks.__name__):
+    with caplog.at_level(logging.WARNING, logger=reaping.__name__):
         await end(flow_run)
     assert f"removed 2 containers that the flow run {flow_run.id} had left" in caplog.text
 
@@ -103,7 +104,7 @@ async def test_a_failure_is_told_and_not_raised(engine, flow_run, caplog):
 
 
 async def test_an_engine_that_hangs_does_not_hold_up_the_end(engine, flow_run, caplog, monkeypatch):
-    monkeypatch.setattr(hooks, "REAP_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(reaping, "REAP_TIMEOUT_S", 0.05)
     engine(Reaper(hangs=True))
     async with asyncio.timeout(5):
         await end(flow_run)
@@ -124,7 +125,7 @@ async def test_jobs_of_the_flow_run_are_removed_too(engine, flow_run, caplog, mo
     assert asked == []  # no driver noted Jobs: no cluster is asked
     assert kubernetes_marks.note(tmp_path, str(flow_run.id), "lab")
     assert not kubernetes_marks.note(tmp_path, str(flow_run.id), "lab")
-    with caplog.at_level(logging.WARNING, logger=hooks.__name__):
+    with caplog.at_level(logging.WARNING, logger=reaping.__name__):
         await end(flow_run)
         await end(flow_run)
     assert asked == [({LABEL_RUN: str(flow_run.id)}, {"lab"})]

@@ -26,7 +26,7 @@ from cwl_prefect.errors import (
     UnsupportedError,
 )
 from cwl_prefect.flows.choose import Backends
-from cwl_prefect.flows.hooks import LABEL_RUN, LABEL_STEP
+from cwl_prefect.flows.reaping import LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Caller, Run, open_run
 from cwl_prefect.flows.step import Call, CallWork, is_remote, is_small, only_declared
 from cwl_prefect.model.events import StepEvent, StepEventKind

@@ -5,7 +5,7 @@ import pytest
 from cwl_prefect.backends import kubernetes_marks
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
-from cwl_prefect.flows import hooks, sweeping
+from cwl_prefect.flows import reaping, sweeping
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.flows.sweeping import names_images, swept
@@ -66,7 +66,7 @@ async def test_only_what_is_abandoned_is_reaped(tmp_path, monkeypatch):
 
     class Engine:
         async def values_of(self, label):
-            assert label == hooks.LABEL_RUN
+            assert label == reaping.LABEL_RUN
             return frozenset(("gone", "driven"))
 
         async def reap(self, labels):
@@ -79,8 +79,8 @@ async def test_only_what_is_abandoned_is_reaped(tmp_path, monkeypatch):
     monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: True)
     monkeypatch.setattr("cwl_prefect.backends.docker.DockerBackend", Engine)
     monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, run_id: run_id == "gone")
-    assert await hooks.reap_abandoned(Settings(home=tmp_path)) == 3
-    assert asked == [{hooks.LABEL_RUN: "gone"}, "closed"]
+    assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 3
+    assert asked == [{reaping.LABEL_RUN: "gone"}, "closed"]
 
 
 async def test_a_failing_engine_stops_nobody(tmp_path, monkeypatch, caplog):
@@ -88,7 +88,7 @@ async def test_a_failing_engine_stops_nobody(tmp_path, monkeypatch, caplog):
         raise OSError("no engine")
 
     monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", broken)
-    assert await hooks.reap_abandoned(Settings(home=tmp_path)) == 0
+    assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 0
     assert "could not be removed" in caplog.text
 
 
@@ -104,9 +104,9 @@ async def test_jobs_of_abandoned_runs_are_reaped_too(tmp_path, monkeypatch):
     monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: False)
     monkeypatch.setattr("cwl_prefect.backends.kubernetes_jobs.reap", reap)
     monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, run_id: run_id == "gone")
-    assert await hooks.reap_abandoned(Settings(home=tmp_path)) == 2
-    assert await hooks.reap_abandoned(Settings(home=tmp_path)) == 0
-    assert asked == [({hooks.LABEL_RUN: "gone"}, {"lab"})]
+    assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 2
+    assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 0
+    assert asked == [({reaping.LABEL_RUN: "gone"}, {"lab"})]
     assert kubernetes_marks.noted_runs(tmp_path) == ["driven"]
 
 
@@ -115,11 +115,11 @@ async def test_a_cluster_that_does_not_answer_stops_nobody_and_is_asked_again(tm
         await asyncio.sleep(60)
 
     kubernetes_marks.note(tmp_path, "gone", "lab")
-    monkeypatch.setattr(hooks, "REAP_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(reaping, "REAP_TIMEOUT_S", 0.05)
     monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: False)
     monkeypatch.setattr("cwl_prefect.backends.kubernetes_jobs.reap", reap)
     monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda *_: True)
-    assert await hooks.reap_abandoned(Settings(home=tmp_path)) == 0
+    assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 0
     assert "Jobs that other runs left could not be removed: no answer in time" in caplog.text
     assert "Traceback" not in caplog.text
     assert kubernetes_marks.noted_runs(tmp_path) == ["gone"]

@@ -187,11 +187,20 @@ def _check_exist(given: Mapping[str, CwlValue], name: str) -> None:
             path = Path(urllib.parse.unquote(urllib.parse.urlsplit(location).path))
             expected = path.is_dir() if found["class"] == "Directory" else path.is_file()
             if not expected:
-                state = "there is something else at this path" if path.exists() else "no such file or directory"
-                raise InputError(
-                    f"{name}: input {port}: {found['class']} {path}: {state}.",
-                    hint="Relative paths start from the directory of the job order.",
-                )
+                raise _not_found(f"{name}: input {port}: {found['class']} {path}", path)
+
+
+def _not_found(what: str, path: Path) -> InputError:
+    if path.is_dir():
+        return InputError(f"{what}: there is a directory at this path.", hint="Give it with `class: Directory`.")
+    if path.is_file():
+        return InputError(f"{what}: there is a file at this path.", hint="Give it with `class: File`.")
+    if path.exists():
+        return InputError(f"{what}: neither a file nor a directory.", hint="Give the path of a regular file.")
+    return InputError(
+        f"{what}: no such file or directory.",
+        hint="Check the path; a relative one starts from the directory of the job order.",
+    )
 
 
 def _parse_yaml(text: str, source: str) -> Any:

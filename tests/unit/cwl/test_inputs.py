@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -212,13 +213,20 @@ class TestPreparing:
             prepare("{f: 'File[]'}", {"f": [given]})
 
     def test_a_directory_is_no_file(self, prepare, tmp_path):
-        with pytest.raises(InputError, match="input f"):
+        with pytest.raises(InputError, match=r"input f: .*there is a directory") as refused:
             prepare("{f: File}", {"f": {"class": "File", "location": tmp_path.as_uri()}})
+        assert "class: Directory" in refused.value.hint
 
     def test_a_file_is_no_directory(self, prepare, tmp_path):
         given = file(tmp_path / "a") | {"class": "Directory"}
-        with pytest.raises(InputError, match="input f"):
+        with pytest.raises(InputError, match=r"input f: .*there is a file") as refused:
             prepare("{f: Directory}", {"f": given})
+        assert "class: File" in refused.value.hint
+
+    def test_a_pipe_is_neither(self, prepare, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(InputError, match=r"input f: .*neither a file nor a directory"):
+            prepare("{f: File}", {"f": {"class": "File", "location": (tmp_path / "pipe").as_uri()}})
 
     def test_contents_are_loaded(self, prepare, tmp_path):
         found = prepare("{f: {type: File, loadContents: true}}", {"f": file(tmp_path / "a", "hi")})

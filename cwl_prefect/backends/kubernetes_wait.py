@@ -32,6 +32,7 @@ _TICK_S = 1.0
 _LOOKS_S = (0.0, 0.2, 0.5, 1.0)  # a Job says that its deadline has passed a moment after its pod is gone
 _WITHOUT_POD_S = 5.0
 _DYING_S = 120.0  # after its grace; a busy node may look at its pods once a minute, and one that is gone does not
+_TOLD_S = 30.0  # of waiting without any prospect, after which it is said what for
 _SILENT_S = 10.0  # the same where the cluster says that the node has fallen silent
 _NUDGE_ANNOTATION = f"{LABEL_PREFIX}nudged"
 _OBSTACLE_REASONS = {
@@ -163,9 +164,14 @@ class PodWait:
         else:
             limit_s = 0.0 if obstacle.hopeless else self._options.image_grace_s
         if now_s < since_s + limit_s:
+            self._tell(obstacle.message, now_s - since_s)
             return None
         message = "; ".join(filter(None, (obstacle.message, await self._events(pod))))
         return replace(self._failed(_OBSTACLE_REASONS[obstacle.obstacle], message), hint=obstacle.hint)
+
+    def _tell(self, obstacle: str, waited_s: float) -> None:
+        if waited_s >= _TOLD_S:
+            self._watch.tell(self._job.name, obstacle)
 
     async def _explained(self, pod: KubernetesObject, outcome: JobOutcome) -> JobOutcome:
         """Look whether a pod that was deleted, even while it started, had passed its Job's deadline."""
@@ -207,6 +213,7 @@ class PodWait:
             self._quota_s = now_s if self._watch.running() or self._quota_s is None else self._quota_s
             if now_s > self._quota_s + self._options.start_timeout_s:
                 return self._failed(Reason.QUOTA, refusals)
+            self._tell(refusals, now_s - self._quota_s)
             # The Job's controller asks again by itself, but with pauses that soon take minutes.
             await self._api.nudge_job(self._namespace, self._name, {_NUDGE_ANNOTATION: datetime.now(UTC).isoformat()})
             return None

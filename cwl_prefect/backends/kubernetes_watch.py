@@ -1,6 +1,7 @@
 """One watch for all pods of a run in a namespace, however many calls wait for theirs."""
 
 import asyncio
+import logging
 import random
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ from cwl_prefect.errors import BackendError
 
 JOB_NAME_LABEL = "job-name"
 """Label with the Job's name that Kubernetes itself puts on a Job's pods."""
+
+_logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
@@ -58,6 +61,7 @@ class PodWatch:
         self._followed: dict[str, Followed] = {}
         self._task: asyncio.Task[None] | None = None
         self._failure: BackendError | None = None
+        self._told: set[str] = set()
 
     def follow(self, job_name: str, *, adopted: bool = False) -> Followed:
         """Follow the pod of a Job; the watch begins with the first."""
@@ -87,6 +91,12 @@ class PodWatch:
             for followed in self._followed.values()
             if followed.pod is not None and not followed.deleted
         )
+
+    def tell(self, call: str, obstacle: str) -> None:
+        """Warn of what keeps a call from its beginning; once for all calls that wait for the same."""
+        if obstacle not in self._told:
+            self._told.add(obstacle)
+            _logger.warning("%s waits to be started: %s", call, obstacle)
 
     async def close(self) -> None:
         """End the watch."""

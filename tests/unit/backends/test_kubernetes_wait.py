@@ -198,3 +198,35 @@ async def test_a_job_without_a_deadline_is_not_asked_again() -> None:
     outcome = await ended(deleted_pod(RUNNING, "Running"), api, gone=True)
     assert outcome.reason is Reason.LOST
     assert api.said == [PASSED]
+
+
+def waiting_pod(lacking: str) -> dict[str, Any]:
+    refusal = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": lacking}
+    return {
+        "metadata": {"name": "align-x", "uid": "u1"},
+        "spec": {"containers": [{"name": "tool"}]},
+        "status": {"phase": "Pending", "conditions": [refusal]},
+    }
+
+
+@pytest.mark.parametrize("after_s", [0.0, 60.0], ids=["long", "briefly"])
+async def test_what_calls_wait_for_is_told_once_for_all(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, after_s: float
+) -> None:
+    monkeypatch.setattr(kubernetes_wait, "_TOLD_S", after_s)
+    monkeypatch.setattr(kubernetes_wait, "_TICK_S", 0.01)
+    api = Api([])
+    watch = PodWatch(api, "lab", "a=b")
+    options = KubernetesOptions(start_timeout_s=0.1)
+    waits = []
+    for lacking in ("1 Insufficient cpu.", "1 Insufficient cpu.", "1 Insufficient memory."):
+        followed = Followed()
+        followed.see(waiting_pod(lacking), deleted=False)
+        waits.append(PodWait(JOB, api, "lab", options=options, watch=watch, followed=followed))
+    outcomes = await asyncio.gather(*(wait.outcome() for wait in waits))
+    assert {outcome.reason for outcome in outcomes} == {Reason.UNSCHEDULABLE}
+    said = [
+        "align waits to be started: Unschedulable: 1 Insufficient cpu.",
+        "align waits to be started: Unschedulable: 1 Insufficient memory.",
+    ]
+    assert caplog.messages == ([] if after_s else said)

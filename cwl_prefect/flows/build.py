@@ -29,6 +29,7 @@ from cwl_prefect.flows.recording import clear, concluded, recorded
 from cwl_prefect.flows.reference import Deployed
 from cwl_prefect.flows.results import destination
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
+from cwl_prefect.flows.run_log import tell_errors_by_text, warnings_in_log
 from cwl_prefect.flows.stopping import ended_state, stoppable
 from cwl_prefect.flows.sweeping import swept
 from cwl_prefect.flows.tagging import marked, untagged
@@ -105,7 +106,8 @@ def build_reference_flow(plan: WorkflowPlan, settings: Settings) -> Flow[..., An
 async def _ending(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) -> CwlObject | State[object]:
     """Run a plan, and give its outputs, or the state that says why there are none."""
     try:
-        return await told_by_state(stoppable(run_plan(plan, order, caller), caller), caller.settings)
+        with warnings_in_log():
+            return await told_by_state(stoppable(run_plan(plan, order, caller), caller), caller.settings)
     except InterruptedRunError as error:
         caller.errors.append(error)
         return ended_state(error, caller)
@@ -114,6 +116,7 @@ async def _ending(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) 
 def _flow(
     body_of: Callable[[Settings], Callable[..., Any]], plan: WorkflowPlan, settings: Settings, *, validate: bool
 ) -> Flow[..., Any]:
+    tell_errors_by_text()
     conclude = concluded(settings)
     return ConnectedFlow.of(
         body_of,

@@ -1,8 +1,9 @@
 """The CWL conformance suite through cwltest's pytest plugin: one process, one Prefect server, one file per backend.
 
-``<backend>.conformance.yml`` names a backend and the tests expected to fail on it. Collecting that file collects
+``<name>.conformance.yml`` names a backend and the tests expected to fail on it. Collecting that file collects
 the whole suite that ``CWL_CONFORMANCE_SUITE`` points at; or, where it asks for a ``sample``, so many tests at equal
-distances, unless ``CWL_CONFORMANCE_WHOLE`` is 1. An expected failure that passes is a failure.
+distances, unless ``CWL_CONFORMANCE_WHOLE`` is 1. An expected failure that passes is a failure. Where it says
+``cached``, each document runs twice, and what the second run gives, which is found in the call cache, is judged.
 """
 
 import asyncio
@@ -74,6 +75,7 @@ class Expectations:
     backend: BackendName
     expected_failures: dict[str, str]
     sample: int | None = None
+    cached: bool = False
 
     def chosen(self, names: list[str]) -> set[str]:
         """Give the names of the tests to run."""
@@ -92,6 +94,7 @@ class ConformanceFile(pytest.File):
             backend=BackendName(stated["backend"]),
             expected_failures=stated["expected_failures"] or {},
             sample=stated.get("sample"),
+            cached=stated.get("cached", False),
         )
         tests, _ = utils.load_and_validate_tests(str(suite_file()))
         named = {utils.shortname(str(test["id"])): test for test in tests}
@@ -105,7 +108,7 @@ class ConformanceFile(pytest.File):
             if name not in chosen:
                 continue
             item = ConformanceItem.from_parent(self, name=name, spec=spec)
-            item.backend = expectations.backend
+            item.backend, item.cached = expectations.backend, expectations.cached
             item.add_marker(pytest.mark.conformance)
             if expectations.backend is BackendName.KUBERNETES:
                 item.add_marker(pytest.mark.kubernetes)
@@ -118,6 +121,7 @@ class ConformanceItem(CWLItem):
     """One test of the suite on one backend."""
 
     backend: BackendName
+    cached: bool
 
     def setup(self) -> None:
         """Skip, or fail where engines are required, without the backend's engine."""
@@ -133,7 +137,8 @@ class ConformanceItem(CWLItem):
 
     def runtest(self) -> None:
         """Run it in the driver that all tests share."""
-        _driver(self.config).backend = self.backend
+        driver = _driver(self.config)
+        driver.backend, driver.cached = self.backend, self.cached
         super().runtest()
 
 
@@ -142,6 +147,7 @@ class Driver:
 
     def __init__(self, home: Path) -> None:
         self.backend = BackendName.AUTO
+        self.cached = False
         self._home = home
         self._outputs = 0
         self._loop = asyncio.Runner()
@@ -168,13 +174,17 @@ class Driver:
 
     def pytest_cwl_execute_test(self, processfile: str, jobfile: str | None) -> tuple[int, dict[str, Any] | None]:
         """Give what a command would exit with and print: cwltest's plugin calls this instead of a command."""
-        self._outputs += 1
-        outdir = self._home / "outputs" / str(self._outputs)
         try:
-            return self._loop.run(self._execute(processfile, jobfile, outdir))
+            if self.cached:
+                self._loop.run(self._execute(processfile, jobfile, self._outdir()))
+            return self._loop.run(self._execute(processfile, jobfile, self._outdir()))
         except CwlPrefectError as error:
             print(f"{type(error).__name__}: {error}")
             return error.exit_code, None
+
+    def _outdir(self) -> Path:
+        self._outputs += 1
+        return self._home / "outputs" / str(self._outputs)
 
     async def _execute(self, document: str, job_order: str | None, outdir: Path) -> tuple[int, dict[str, Any] | None]:
         settings = self.settings
@@ -188,10 +198,13 @@ class Driver:
         return (result.errors[0].exit_code if result.errors else 0), result.outputs
 
     def close(self) -> None:
-        """Stop the server and give PATH back."""
+        """Stop the server, which has all logs by then, and give PATH back."""
+        from prefect.logging.handlers import APILogHandler
+
         from cwl_prefect.flows import server
 
         os.environ["PATH"] = self._path
+        self._loop.run(APILogHandler.aflush())
         self._loop.run(server.stop(self.settings, force=True))
         self._loop.close()
 

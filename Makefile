@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
-# Where `make conformance` runs the steps: docker, local, kubernetes, or empty for all and the black box.
+# What `make conformance` runs: docker, local, kubernetes, cached (everything twice), or empty for all and the black box.
 BACKEND ?=
 # What `make bench` measures (empty: everything) and how often.
 ROWS ?=
@@ -107,7 +107,7 @@ chaos: $(VENV)/.dev-stamp ## Kill runs at 200 random moments, resume, and compar
 	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST_SEED=$(FIRST_SEED) $(PYTEST) tests/chaos $(ARGS)
 
 .PHONY: conformance
-conformance: $(VENV)/.dev-stamp ## Run the CWL v1.2 conformance suite [BACKEND=docker|local|kubernetes] (CWL_CONFORMANCE_SUITE names its folder)
+conformance: $(VENV)/.dev-stamp ## Run the CWL v1.2 conformance suite [BACKEND=docker|local|kubernetes|cached] (CWL_CONFORMANCE_SUITE names its folder)
 	@test -n "$$CWL_CONFORMANCE_SUITE" || { \
 		echo "Set CWL_CONFORMANCE_SUITE to a clone of https://github.com/common-workflow-language/cwl-v1.2" >&2; exit 2; }
 	@$(if $(BACKEND),CWL_CONFORMANCE_WHOLE=1) $(PYTEST) $(if $(BACKEND),tests/conformance/$(BACKEND).conformance.yml,tests/conformance) $(ARGS)

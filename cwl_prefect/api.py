@@ -131,12 +131,16 @@ def load_plan(
 def read_job_order(plan: WorkflowPlan, source: str | Path | None) -> CwlObject:
     """Read a job order from a YAML or JSON file or URL; relative paths in it start from its directory.
 
+    The text ``-`` stands for the standard input, where they start from the current directory.
+
     Raises:
         InputError: It cannot be read or is not a mapping.
     """
-    from cwl_prefect.cwl.job_orders import load_job_order
+    from cwl_prefect.cwl.job_orders import load_job_order, received_job_order
 
     del plan
+    if source == "-":
+        return received_job_order()
     return {} if source is None else load_job_order(source)
 
 

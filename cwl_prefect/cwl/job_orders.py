@@ -1,5 +1,6 @@
-"""Job orders where they lie: files of this machine and URLs."""
+"""Job orders where they lie: files of this machine, URLs and the standard input."""
 
+import sys
 import urllib.parse
 from pathlib import Path
 
@@ -15,7 +16,24 @@ def load_job_order(source: str | Path) -> CwlObject:
         InputError: It cannot be read or is not a mapping.
     """
     text, base = read_text(source)
-    parsed = parse_job_order(text, source=str(source))
+    return _order(text, base, str(source))
+
+
+def received_job_order() -> CwlObject:
+    """Read a job order from the standard input; relative paths in it start from the current directory.
+
+    Raises:
+        InputError: It cannot be read or is not a mapping.
+    """
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError("standard input: the job order is not a text in UTF-8.") from error
+    return _order(text, f"{Path.cwd().as_uri()}/", "standard input")
+
+
+def _order(text: str, base: str, name: str) -> CwlObject:
+    parsed = parse_job_order(text, source=name)
     namespaces = parsed.get("$namespaces")
     prefixes = {str(key): str(uri) for key, uri in namespaces.items()} if isinstance(namespaces, dict) else {}
     return as_object(resolve_files(parsed, base, prefixes))

@@ -88,13 +88,14 @@ class CommandLine:
         *arguments: str | Path,
         program: str = "cwl-prefect",
         environment: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.PIPE,
     ) -> Started:
         process = subprocess.Popen(
             [str(BIN / program), *map(str, arguments)],
             cwd=self.directory,
             env={**self.environment, **(environment or {})},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,

@@ -159,6 +159,15 @@ def test_a_job_order_can_name_its_document(command: CommandLine) -> None:
     assert text_of(ended.outputs["text"]) == "hello\n"
 
 
+def test_a_job_order_comes_from_the_standard_input(command: CommandLine) -> None:
+    tool = command.write("echo.cwl", ECHO)
+    command.write("in.txt", "hi")
+    order = command.write("order.yml", "message: given\ndata: {class: File, path: in.txt}\n")
+    with order.open() as given:
+        ran = command.start("run", "--outdir", command.outdir, tool, "-", stdin=given.fileno()).ended()
+    assert text_of(ran.outputs["text"]) == "given in.txt\n"
+
+
 def test_a_job_order_that_names_a_missing_document(command: CommandLine) -> None:
     command.write("job.yml", "cwl:tool: nowhere.cwl\nmessage: hello")
 

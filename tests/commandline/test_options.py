@@ -394,6 +394,22 @@ def test_what_a_tool_says_is_in_the_runs_log(command: CommandLine) -> None:
     assert found[0] >= 1
 
 
+def test_a_warning_is_in_the_log_of_its_run(command: CommandLine) -> None:
+    greedy = ECHO.rstrip() + "\n    requirements: {ResourceRequirement: {coresMin: 4096}}\n"
+    tool = command.write("greedy.cwl", greedy)
+    ran = command.run("--no-cache", "--name", "greedy", tool, "--message", "hi")
+    assert "asks for 4096 cores" in ran.stderr
+    assert "asks for 4096 cores" in command("runs", "logs", "greedy").stdout
+
+
+def test_a_failure_is_in_the_log_of_its_run_as_the_terminal_told_it(command: CommandLine) -> None:
+    ran = command.run("--name", "broken", command.write("broken.cwl", TWO_BRANCHES))
+    told = ran.stderr[ran.stderr.index("Error: ") :].removeprefix("Error: ").strip()
+    log = command("runs", "logs", "broken").stdout
+    assert (ran.code, "bad failed: it exited with code 7" in told, told in log) == (13, True, True), log
+    assert "Traceback" not in log
+
+
 def test_tools_see_nothing_of_the_engine(command: CommandLine) -> None:
     command.write(
         "tool.cwl", "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: env\ninputs: []\noutputs: {text: stdout}"

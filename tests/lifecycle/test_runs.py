@@ -100,22 +100,6 @@ def test_a_run_is_interrupted_listed_shown_and_resumed(command: CommandLine, wor
     assert "is Completed" in command("runs", "cancel", run_id).stderr
 
 
-def test_a_warning_is_in_the_log_of_its_run(command: CommandLine) -> None:
-    greedy = WORKFLOW.replace("coresMin: 0.05", "coresMin: 4096")
-    ran = command.run("--name", "greedy", command.write("greedy.cwl", greedy), "--n", "1", "--t", "0")
-    assert "asks for 4096 cores" in ran.stderr
-    assert "asks for 4096 cores" in command("runs", "logs", "greedy").stdout
-
-
-def test_a_failure_is_in_the_log_of_its_run_as_the_terminal_told_it(command: CommandLine) -> None:
-    broken = WORKFLOW.replace("sleep $1; echo $0", "echo it broke >&2; exit 3")
-    ran = command.run("--name", "broken", command.write("broken.cwl", broken), "--n", "1", "--t", "0")
-    told = ran.stderr[ran.stderr.index("Error: ") :].removeprefix("Error: ").strip()
-    log = command("runs", "logs", "broken").stdout
-    assert (ran.code, "it broke" in told, told in log) == (13, True, True), log
-    assert "Traceback" not in log
-
-
 def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(command: CommandLine, workflow: Path) -> None:
     run, run_id = start(command, workflow, 120)
     other, other_id = start(command, workflow, 121, "--tag", "day")  # the same calls at once would run once

@@ -7,13 +7,12 @@ from typing import Any
 
 from prefect import State
 
-from cwl_prefect.cwl.evaluate import holds, step_values
 from cwl_prefect.cwl.inputs import prepare_inputs
 from cwl_prefect.engine.dataflow import Dataflow
-from cwl_prefect.engine.links import merge
 from cwl_prefect.engine.scatter import expand, gather
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.cache import CallPlace
+from cwl_prefect.flows.evaluated import condition_holds, evaluated, next_inputs
 from cwl_prefect.flows.failures import IncompleteError, first_failure, note
 from cwl_prefect.flows.halt import Breaker, Gate, NotStartedError, any_closed
 from cwl_prefect.flows.nested import run_nested
@@ -26,7 +25,7 @@ from cwl_prefect.model.events import StepEvent, StepEventKind
 from cwl_prefect.model.job import StepResult
 from cwl_prefect.model.names import call_name
 from cwl_prefect.model.plan import Loop, LoopOutput, ProcessClass, StepId, StepPlan, ToolPlan, WorkflowPlan
-from cwl_prefect.model.values import CwlObject, CwlValue, as_object
+from cwl_prefect.model.values import CwlObject, as_object
 from cwl_prefect.settings import OnError
 
 Outputs = CwlObject | None  # None: skipped
@@ -189,33 +188,18 @@ class Driver:
     async def _loop(
         self, step: StepPlan, loop: Loop, values: CwlObject, name: str, scope: Scope, states: list[State[Any]]
     ) -> CwlObject:
-        current = await self._evaluated(step, values, name)
+        current = await evaluated(self._run, step, values, name=name)
         collected: list[CwlObject] = []
         inner = replace(scope, nested=False)
-        while await self._holds(loop.when, step, current, name):
+        while await condition_holds(self._run, loop.when, step, current, name=name):
             index = (len(collected),)
             self._check(scope, call_name(name, index))
             self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=len(collected) + 1))
             collected.append(await self._process(step, current, name, index, inner, states))
-            current = await self._next(step, loop, current, collected[-1], name)
+            current = await next_inputs(self._run, step, loop, current, collected[-1], name=name)
         if loop.output is LoopOutput.ALL_ITERATIONS:
             return {port: [outputs.get(port) for outputs in collected] for port in step.outputs}
         return collected[-1] if collected else _or_null(step, None)
-
-    async def _next(self, step: StepPlan, loop: Loop, current: CwlObject, outputs: CwlObject, name: str) -> CwlObject:
-        """Give the inputs of a loop's next iteration (CWL v1.3 draft, §LoopInput)."""
-        merged: CwlObject = dict(current)
-        for link in loop.links:
-            values = [outputs.get(source.port) for source in link.sources]
-            merged[link.port] = merge(link, values) if link.sources else _or_default(link.default, current[link.port])
-        return await self._run.in_thread(
-            step_values,
-            loop.links,
-            merged,
-            requirements=step.requirements,
-            name=name,
-            seen=current,
-        )
 
     async def _element(
         self,
@@ -227,11 +211,12 @@ class Driver:
         states: list[State[Any]],
     ) -> Outputs:
         try:
-            evaluated = await self._evaluated(step, values, call_name(name, index))
-            if step.when is not None and not await self._holds(step.when, step, evaluated, call_name(name, index)):
+            called = call_name(name, index)
+            own = await evaluated(self._run, step, values, name=called)
+            if step.when is not None and not await condition_holds(self._run, step.when, step, own, name=called):
                 await self._skipped(name, index, scope, states)
                 return None
-            return await self._process(step, evaluated, name, index, scope, states)
+            return await self._process(step, own, name, index, scope, states)
         except CwlPrefectError as error:
             self._halt(error)
             raise
@@ -316,26 +301,6 @@ class Driver:
         if scope.recorded:
             states.append(await self._tasks.skip(name, called, scope.after))
 
-    async def _evaluated(self, step: StepPlan, values: CwlObject, name: str) -> CwlObject:
-        if not any(link.value_from is not None or link.load_contents for link in step.links):
-            return values
-        return await self._run.in_thread(
-            step_values,
-            step.links,
-            values,
-            requirements=step.requirements,
-            name=name,
-        )
-
-    async def _holds(self, condition: str, step: StepPlan, values: CwlObject, name: str) -> bool:
-        return await self._run.in_thread(
-            holds,
-            condition,
-            values,
-            requirements=step.requirements,
-            name=name,
-        )
-
     def _halt(self, error: CwlPrefectError) -> None:
         """With on_error=finish, let nothing begin after a failure that is final."""
         if self._finish and not error.try_again:
@@ -390,7 +355,3 @@ def _noted(result: StepResult, call: Call, scope: Scope) -> CwlObject:
 
 def _or_null(step: StepPlan, outputs: Outputs) -> CwlObject:
     return dict.fromkeys(step.outputs) if outputs is None else outputs
-
-
-def _or_default(default: CwlValue, current: CwlValue) -> CwlValue:
-    return current if default is None else default

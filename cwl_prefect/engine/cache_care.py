@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from cwl_prefect.engine.cache_entry import decode_entry
 from cwl_prefect.engine.cache_store import Kept, Store
@@ -73,7 +74,9 @@ def sweep(
 ) -> Swept:
     """Remove what was not used for long, what was used longest ago until the rest is small enough, and orphans.
 
-    An orphan is an object that no entry needs. A run that looks a call up meanwhile finds it whole or runs it.
+    An orphan is an object that no entry needs. A call counts as used when a subworkflow or scatter was found that it is
+    a part of: without it a small change there would run it again. A run that looks a call up meanwhile finds it whole
+    or runs it.
 
     Args:
         store: The cache.
@@ -84,26 +87,54 @@ def sweep(
     now = time.time()
     sizes = {kept.name: kept.size for kept in store.objects()}
     young = {kept.name for kept in store.objects() if now - kept.used_at < GRACE_S}
-    by_use = sorted(store.entries(), key=lambda kept: kept.used_at, reverse=True)
     used: set[str] = set()
     total, removed, freed = 0, 0, 0
-    for kept in by_use:
-        entry = _read(store, kept.name)
-        needed = _needed(entry) if entry is not None else frozenset()
-        more = kept.size + sum(sizes.get(name, 0) for name in needed - used)
-        old = unused_for_s is not None and now - kept.used_at > unused_for_s
-        if entry is not None and not old and (most_bytes is None or total + more <= most_bytes):
+    for found in _by_use(store):
+        more = found.kept.size + sum(sizes.get(name, 0) for name in found.needed - used)
+        old = unused_for_s is not None and now - found.kept.used_at > unused_for_s
+        if found.readable and not old and (most_bytes is None or total + more <= most_bytes):
             total += more
-            used |= needed
+            used |= found.needed
             continue
         removed += 1
-        freed += kept.size
+        freed += found.kept.size
         if not dry_run:
-            store.remove_entry(kept.name)
+            store.remove_entry(found.kept.name)
     orphans = [name for name in sizes if name not in used and (name not in young or most_bytes == 0)]
     for name in orphans if not dry_run else ():
         store.remove_object(name)
     return Swept(entries=removed, objects=len(orphans), freed=freed + sum(sizes[name] for name in orphans))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What of an entry tells whether it may go; ``used_at`` of ``kept`` is also that of what it is a part of."""
+
+    kept: Kept
+    readable: bool
+    needed: frozenset[str]
+    calls: tuple[str, ...]
+
+
+def _by_use(store: Store) -> list[_Found]:
+    """Give all entries, those that were used last first; of a whole and its parts the parts."""
+    every = {found.kept.name: found for found in map(partial(_found, store), store.entries())}
+    waiting = [found for found in every.values() if found.calls]
+    while waiting:
+        around = waiting.pop()
+        for name in around.calls:
+            inside = every.get(name)
+            if inside is not None and inside.kept.used_at < around.kept.used_at:
+                every[name] = replace(inside, kept=replace(inside.kept, used_at=around.kept.used_at))
+                waiting.append(every[name])
+    return sorted(every.values(), key=lambda found: (-found.kept.used_at, len(found.calls)))
+
+
+def _found(store: Store, kept: Kept) -> _Found:
+    entry = _read(store, kept.name)
+    if entry is None:
+        return _Found(kept=kept, readable=False, needed=frozenset(), calls=())
+    return _Found(kept=kept, readable=True, needed=_needed(entry), calls=entry.calls)
 
 
 def _read(store: Store, key: str) -> CacheEntry | None:

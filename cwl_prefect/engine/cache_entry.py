@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cwl_prefect.engine.cache_store import DamagedError, Store
@@ -55,6 +55,28 @@ def capture(
     capturing = _Capturing(outdir=outdir, home=home or outdir, inputs=inputs, checksums=checksums)
     found = as_object(map_file_objects(outputs, capturing.described))
     return Captured(outputs=found, files=capturing.files, directories=capturing.directories, links=capturing.links)
+
+
+def flattened(captured: Captured) -> Captured:
+    """Put all files into one directory, where they are nothing but files of different names: it is the fastest to make.
+
+    Directories and links, and files of which two have one name, stay where they are.
+    """
+    names = {file.path: file.path.rpartition("/")[2] for file in captured.files.values()}
+    distinct = len({name.casefold() for name in names.values()}) == len(names)
+    has_directories = any(found["class"] == "Directory" for found in file_objects(captured.outputs))
+    if captured.links or has_directories or not distinct:
+        return captured
+
+    def moved(value: CwlObject) -> CwlObject:
+        """Give a file object its new place."""
+        location = value.get("location")
+        if not isinstance(location, str) or not location.startswith(_IN_OUTPUTS):
+            return value
+        return {**value, "location": f"{_IN_OUTPUTS}{names[location.removeprefix(_IN_OUTPUTS)]}"}
+
+    files = {name: replace(captured.files[path], path=name) for path, name in names.items()}
+    return Captured(outputs=as_object(map_file_objects(captured.outputs, moved)), files=files)
 
 
 def restore(
@@ -114,6 +136,7 @@ def encode_entry(entry: CacheEntry) -> bytes:
         "files": [_encoded(file) for file in entry.files],
         "directories": list(entry.directories),
         "links": [[link.path, link.number, link.below] for link in entry.links],
+        "calls": list(entry.calls),
     }
     return json.dumps(found, separators=(",", ":"), ensure_ascii=True).encode()
 
@@ -135,6 +158,7 @@ def decode_entry(key: str, body: bytes) -> CacheEntry | None:
             files=tuple(map(_decoded_file, _items(found["files"]))),
             directories=tuple(map(_text, _items(found["directories"]))),
             links=tuple(map(_decoded_link, _items(found["links"]))),
+            calls=tuple(map(_text, _items(found.get("calls", [])))),
         )
     except (ValueError, KeyError, TypeError):
         return None
@@ -150,6 +174,7 @@ class _Capturing:
     directories: dict[str, None] = field(default_factory=dict)
     links: dict[str, StoredLink] = field(default_factory=dict)
     _real_inputs: list[tuple[str, int]] | None = None
+    _real_outdir: str | None = None
 
     def described(self, value: CwlObject) -> CwlObject:
         """Give a file object without its place, and note what the store has to take of it."""
@@ -215,7 +240,11 @@ class _Capturing:
         )
 
     def _leads_out(self, path: Path) -> bool:
-        return path.parent != self.outdir and not os.path.realpath(path).startswith(f"{os.path.realpath(self.outdir)}/")
+        if path.parent == self.outdir:
+            return False
+        if self._real_outdir is None:
+            self._real_outdir = os.path.realpath(self.outdir)
+        return not os.path.realpath(path).startswith(f"{self._real_outdir}/")
 
     def _input_or_none(self, path: Path) -> tuple[int | None, str]:
         real, home = os.path.realpath(path), os.path.realpath(self.home)

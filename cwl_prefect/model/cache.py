@@ -75,7 +75,11 @@ class StoredLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheEntry:
-    """The outputs of one call; locations in them are relative to its output directory, as ``out:path``."""
+    """The outputs of one call; locations in them are relative to its output directory, as ``out:path``.
+
+    Attributes:
+        calls: Keys of the calls inside, where it is a subworkflow or a scatter.
+    """
 
     key: CallKey
     step: str
@@ -86,7 +90,8 @@ class CacheEntry:
     outputs: CwlObject
     files: tuple[StoredFile, ...] = ()
     directories: tuple[str, ...] = ()
-    links: tuple[StoredLink, ...] = field(default=())
+    links: tuple[StoredLink, ...] = ()
+    calls: tuple[str, ...] = field(default=())
 
     @property
     def size(self) -> int:

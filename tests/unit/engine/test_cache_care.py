@@ -38,7 +38,7 @@ def keep(store: Store, tmp_path: Path) -> Callable[..., None]:
 
 
 def _keeper(store: Store, tmp_path: Path) -> Callable[..., None]:
-    def keep(key: str, *contents: bytes) -> None:
+    def keep(key: str, *contents: bytes, calls: tuple[str, ...] = ()) -> None:
         for number, content in enumerate(contents):
             (tmp_path / f"{key}-{number}").write_bytes(content)
             store.put(stored(content), tmp_path / f"{key}-{number}")
@@ -51,6 +51,7 @@ def _keeper(store: Store, tmp_path: Path) -> Callable[..., None]:
             duration_s=1.0,
             outputs={},
             files=tuple(map(stored, contents)),
+            calls=calls,
         )
         store.write_entry(key, encode_entry(entry))
 
@@ -132,6 +133,23 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path, keep_local: tuple[
     size = sum(kept.size for kept in store.entries()) + 2000
     assert sweep(store, most_bytes=size).entries == 1
     assert names(store)[0] == ["bb", "cc"]
+
+
+def test_calls_are_used_where_what_they_are_a_part_of_is_used(
+    tmp_path: Path, keep_local: tuple[LocalStore, Callable[..., None]]
+):
+    store, keep = keep_local
+    keep("outer", calls=("inner", "gone"))
+    keep("inner", calls=("call",))
+    keep("call")
+    keep("other")
+    for key in ("inner", "call", "other"):
+        os.utime(tmp_path / "cache" / "entries" / key[:2] / key, (1, 1))
+    assert sweep(store, unused_for_s=100).entries == 1
+    assert names(store)[0] == ["call", "inner", "outer"]
+    size = sum(kept.size for kept in store.entries())
+    assert sweep(store, most_bytes=size - 1).entries == 1
+    assert names(store)[0] == ["call", "inner"]
 
 
 @pytest.fixture

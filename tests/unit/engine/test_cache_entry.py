@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cwl_prefect.engine.cache_entry import SMALL_FILE, capture, decode_entry, encode_entry, restore
+from cwl_prefect.engine.cache_entry import SMALL_FILE, capture, decode_entry, encode_entry, flattened, restore
 from cwl_prefect.engine.cache_store import DamagedError, LocalStore
 from cwl_prefect.engine.checksums import Checksums
 from cwl_prefect.engine.fingerprint import NotReusableError
@@ -294,3 +294,37 @@ def test_the_name_of_an_object_tells_content_and_kind():
     file = StoredFile(path="x", checksum="sha1$ab", size=3)
     assert file.object_name == "ab-3"
     assert replace(file, executable=True).object_name == "ab-3-x"
+
+
+class TestFlattened:
+    def test_files_of_different_names_come_back_in_one_directory(self, cache: Cache):
+        index = cache.write("2/b.bai")
+        outputs = {"o": [cache.write("1/a.txt"), {**cache.write("2/b.bam", LARGE), "secondaryFiles": [index]}]}
+        found = flattened(capture(outputs, cache.out, [], cache.checksums))
+        assert sorted(found.files) == sorted(file.path for file in found.files.values()) == ["a.txt", "b.bai", "b.bam"]
+        first, second = found.outputs["o"]
+        assert [first["location"], second["location"]] == ["out:a.txt", "out:b.bam"]
+        assert second["secondaryFiles"][0]["location"] == "out:b.bai"
+
+    @pytest.mark.parametrize("names", [("1/a", "2/a"), ("1/a", "2/A")], ids=["one name", "one but for its case"])
+    def test_files_of_one_name_stay_apart(self, cache: Cache, names: tuple[str, str]):
+        found = capture({"o": [*map(cache.write, names)]}, cache.out, [], cache.checksums)
+        assert flattened(found) is found
+
+    def test_a_directory_stays_as_it_is(self, cache: Cache):
+        cache.write("1/a/b")
+        directory = {"class": "Directory", "location": (cache.out / "1").as_uri(), "basename": "1"}
+        found = capture({"o": directory}, cache.out, [], cache.checksums)
+        assert flattened(found) is found
+
+    def test_an_empty_directory_stays_as_it_is(self, cache: Cache):
+        (cache.out / "1").mkdir()
+        directory = {"class": "Directory", "location": (cache.out / "1").as_uri(), "basename": "1"}
+        found = capture({"o": [directory, cache.write("2/a")]}, cache.out, [], cache.checksums)
+        assert flattened(found) is found
+
+    def test_an_input_that_is_an_output_stays_where_it_is(self, cache: Cache, tmp_path: Path):
+        (tmp_path / "in").write_text("given")
+        given_file = {"class": "File", "location": (tmp_path / "in").as_uri()}
+        found = flattened(capture({"o": [cache.write("1/a"), given_file]}, cache.out, [given_file], cache.checksums))
+        assert [value["location"] for value in found.outputs["o"]] == ["out:a", "in:0:"]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import typer
 from pydantic import JsonValue
@@ -24,7 +25,7 @@ from cwl_prefect.engine.journal import LookedUp, journal_of, read_journal
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.cache import CacheEntry
 from cwl_prefect.model.names import without_indices
-from cwl_prefect.model.values import as_object
+from cwl_prefect.model.values import CwlObject, as_object
 from cwl_prefect.settings import Settings
 
 SHOWN_CALLS = 5
@@ -81,11 +82,12 @@ def explain(place: str | None, run: str, step: str) -> None:
         entries = [entry for _, entry in read_entries(store)]
     cached = [call for call in calls if call.hit]
     ran = [call for call in calls if not call.hit]
-    typer.echo(f"{step}: {len(cached)} cached, {len(ran)} not cached.")
+    typer.echo(f"{step}: {sum(call.calls for call in cached)} cached, {len(ran)} not cached.")
     for call in (cached if not ran else [])[:1]:
         origin = next((entry for entry in entries if entry.key.digest == call.key), None)
         if origin is not None:
-            typer.echo(f"{call.call} was found: {_origin(origin)}.")
+            at_once = f", with all {call.calls} calls of the scatter" if call.calls > 1 else ""
+            typer.echo(f"{call.call} was found{at_once}: {_origin(origin)}.")
     for call in ran[:SHOWN_CALLS]:
         typer.echo(f"{call.call}: {_why(call, entries)}")
     if len(ran) > SHOWN_CALLS:
@@ -165,12 +167,30 @@ def _calls(settings: Settings, store: Store, run: str, step: str) -> list[Looked
             f"there is {count} {run} whose look-ups are known on this machine.",
             hint="give the run's name or id as the run printed it, or `last`.",
         )
-    latest = {call.call: call for call in read_journal(journals[0])}
-    calls = [call for call in latest.values() if step in (call.call, call.step, without_indices(call.step))]
-    if not calls and not _is_inside_whole(step, latest.values(), store):
-        known = ", ".join(dict.fromkeys(without_indices(call.step) for call in latest.values())) or "none"
+    latest = _latest(journals[0])
+    calls = [call for call in latest if _is_of(call, step)]
+    if not calls and not _is_inside_whole(step, latest, store):
+        known = ", ".join(dict.fromkeys(without_indices(call.step) for call in latest)) or "none"
         raise UsageError(f"the run looked up no step {step}.", hint=f"its steps are: {known}.")
     return calls
+
+
+def _latest(journal: Path) -> list[LookedUp]:
+    """Give the latest look-up of each call; one of a whole scatter replaces those of its calls, or they it."""
+    by_step: dict[str, dict[str, LookedUp]] = {}
+    for call in read_journal(journal):
+        found = by_step.setdefault(call.step, {})
+        scatter = found.get(call.step)
+        if call.calls > 1 or (scatter is not None and scatter.calls > 1):
+            found.clear()
+        found[call.call] = call
+    return [call for found in by_step.values() for call in found.values()]
+
+
+def _is_of(call: LookedUp, step: str) -> bool:
+    """Tell whether a look-up is that of a step or of one call; the calls of a scatter may have been found at once."""
+    scatter = step.rpartition("[")[0] if call.calls > 1 and step.endswith("]") else step
+    return scatter in (call.call, call.step, without_indices(call.step))
 
 
 def _is_inside_whole(step: str, calls: Iterable[LookedUp], store: Store) -> bool:
@@ -192,13 +212,23 @@ def _why(call: LookedUp, entries: list[CacheEntry]) -> str:
     same = next((entry for entry in entries if entry.key.digest == call.key and entry.created_at < call.at), None)
     if same is not None:
         return f"it was cached ({_origin(same)}), but not wanted: refreshed, or expired."
-    step = without_indices(call.step).rpartition(".")[2]
-    earlier = [e for e in entries if e.created_at < call.at and without_indices(e.step).rpartition(".")[2] == step]
+    earlier = [e for e in entries if e.created_at < call.at and _is_alike(call, call.parts, e)]
     found = nearest(call.parts, earlier)
     if found is None:
         return "no earlier call of the step is in the cache."
     told = differences(call.parts, found.key.parts) or ["something that is not kept for people differs"]
     return f"compared with the nearest earlier call ({_origin(found)})\n" + "\n".join(f"  - {text}" for text in told)
+
+
+def _is_alike(call: LookedUp, parts: CwlObject, entry: CacheEntry) -> bool:
+    """Tell whether an entry is of a step of the same name, and a whole like the call or a single call like it."""
+    names = {without_indices(step).rpartition(".")[2] for step in (call.step, entry.step)}
+    return len(names) == 1 and _is_whole(parts) == _is_whole(entry.key.parts)
+
+
+def _is_whole(parts: CwlObject) -> bool:
+    """Tell by the parts of a key whether it is of a subworkflow or scatter."""
+    return any(part.startswith("step ") for part in as_object(parts.get("tool") or {}))
 
 
 def _origin(entry: CacheEntry) -> str:

@@ -25,6 +25,7 @@ class LookedUp:
         at: When.
         parts: What its key is made of, where it was not found.
         reason: Why it cannot be cached.
+        calls: How many calls were found at once, where it is a scatter.
     """
 
     step: str
@@ -34,6 +35,7 @@ class LookedUp:
     at: float
     parts: CwlObject | None = None
     reason: str | None = None
+    calls: int = 1
 
 
 class Journal:
@@ -52,9 +54,9 @@ class Journal:
         """Note what the run is called."""
         self._write({"run": name, "workflow": workflow})
 
-    def found(self, step: str, call: str, key: CallKey) -> None:
-        """Note a hit."""
-        self._write({"step": step, "call": call, "key": key.digest, "hit": True})
+    def found(self, step: str, call: str, key: CallKey, *, calls: int = 1) -> None:
+        """Note a hit, of so many calls."""
+        self._write({"step": step, "call": call, "key": key.digest, "hit": True, "calls": calls})
 
     def missed(self, step: str, call: str, key: CallKey) -> None:
         """Note a call that is not in the cache, with what its key is made of."""

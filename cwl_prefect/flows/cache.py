@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.cwl.reuse import updates_in_place
-from cwl_prefect.engine.cache_entry import capture, decode_entry, encode_entry, restore
+from cwl_prefect.engine.cache_entry import Captured, capture, decode_entry, encode_entry, flattened, restore
 from cwl_prefect.engine.cache_key import for_people
 from cwl_prefect.engine.cache_places import lock_file, open_store
 from cwl_prefect.engine.cache_store import DamagedError, Store
@@ -38,6 +38,9 @@ T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
+FEW_FILES = 16
+"""Small files that are read or written in no more time than a hop to a thread takes."""
+
 _POLL_INTERVAL_S = 0.1  # where another process runs an identical call
 
 
@@ -50,7 +53,9 @@ class CallPlace:
         name: Its name.
         outdir: Where its outputs go, or lie once it has run.
         home: Directory whose files are its own, where it is a larger one than outdir.
-        inside: Paths of the steps that are found with it, where it is a subworkflow.
+        inside: Paths of the steps that are found with it, where it is a subworkflow or a scatter.
+        calls: How many calls are found with it, where it is a scatter. If it is not found each of them is looked up, so
+            that only what came of those is noted.
     """
 
     step: str
@@ -58,6 +63,7 @@ class CallPlace:
     outdir: Path
     home: Path | None = None
     inside: tuple[str, ...] = ()
+    calls: int = 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,11 +73,13 @@ class Lookup:
     Attributes:
         key: Its key, or None where it has none.
         outputs: What an identical call gave before, or None where the call must run.
+        calls: Keys of the calls inside that ended well, where it is a subworkflow or a scatter.
     """
 
     key: CallKey | None = None
     outputs: CwlObject | None = None
     fingerprints: Fingerprints | None = None
+    calls: list[str] = field(default_factory=list)
     began_at: float = field(default_factory=time.time)
     release: Callable[[], None] = lambda: None
 
@@ -128,7 +136,7 @@ class CallCache:
         try:
             fingerprints, key = await self.keys.make(tool, values, backend, step=place.step, name=place.name)
         except NotReusableError as error:
-            self._journal.refused(place.step, place.name, str(error))
+            self.refuse(place, str(error))
             return Lookup()
         found = await self._found(key, fingerprints.objects, place)
         while found is None:
@@ -137,9 +145,7 @@ class CallCache:
                 try:  # it may have been kept since
                     found = await self._found(key, fingerprints.objects, place)
                     if found is None:
-                        key = for_people(key)
-                        self._journal.missed(place.step, place.name, key)
-                        return Lookup(key=key, fingerprints=fingerprints, release=release)
+                        return Lookup(key=self._missed(key, place), fingerprints=fingerprints, release=release)
                 except BaseException:
                     release()
                     raise
@@ -153,15 +159,22 @@ class CallCache:
         """Look up what has a key already, without waiting for whoever may be making it; nothing has to be released."""
         found = await self._found(key, fingerprints.objects, place)
         if found is None:
-            key = for_people(key)
-            self._journal.missed(place.step, place.name, key)
+            key = self._missed(key, place)
         else:
-            self._journal.found(place.step, place.name, key)
+            self._journal.found(place.step, place.name, key, calls=place.calls)
         return Lookup(key=key, outputs=found, fingerprints=fingerprints)
+
+    def _missed(self, key: CallKey, place: CallPlace) -> CallKey:
+        """Note that a call was not found, and give its key as it is kept."""
+        kept = for_people(key)
+        if place.calls == 1:
+            self._journal.missed(place.step, place.name, kept)
+        return kept
 
     def refuse(self, place: CallPlace, reason: str) -> None:
         """Note that a call cannot be cached."""
-        self._journal.refused(place.step, place.name, reason)
+        if place.calls == 1:
+            self._journal.refused(place.step, place.name, reason)
 
     async def keep(self, lookup: Lookup, outputs: CwlObject, place: CallPlace, tool: str, *, quickly: bool) -> None:
         """Keep what a call gave that was looked up; a cache that cannot be written is done without.
@@ -206,7 +219,7 @@ class CallCache:
         expires_s = self._settings.cache_expiration_s
         if expires_s is not None and time.time() - entry.created_at > expires_s and key.digest not in self._stored:
             return None
-        if near and all(file.content is not None for file in entry.files):
+        if near and len(entry.files) <= FEW_FILES and all(file.content is not None for file in entry.files):
             return self._restored(entry, inputs, place)
         return await self._in_thread(self._restored, entry, inputs, place)
 
@@ -264,7 +277,7 @@ class CallCache:
                 self._learn(outputs)
                 return
             lookup.fingerprints.check_unchanged()
-            captured = capture(outputs, place.outdir, lookup.fingerprints.objects, self._checksums, home=place.home)
+            captured = self._captured(outputs, place, lookup.fingerprints.objects)
             entry = CacheEntry(
                 key=lookup.key,
                 step=place.step,
@@ -276,18 +289,24 @@ class CallCache:
                 files=tuple(captured.files.values()),
                 directories=tuple(captured.directories),
                 links=tuple(captured.links.values()),
+                calls=tuple(dict.fromkeys(lookup.calls)),
             )
-            for file in entry.files:
-                if file.content is None:
-                    self._store.put(file, place.outdir / file.path)
             self._store.write_entry(lookup.key.digest, encode_entry(entry))
             self._stored.add(lookup.key.digest)
         except NotReusableError as error:
-            self._journal.refused(place.step, place.name, str(error))
+            self.refuse(place, str(error))
         except OSError as error:
             if not self._warned:
                 _logger.warning("results cannot be kept in the cache at %s: %s", self._store.place, error)
             self._warned = True
+
+    def _captured(self, outputs: CwlObject, place: CallPlace, inputs: list[CwlObject]) -> Captured:
+        """Put the files of a call into the store, and tell what is to be known of its outputs."""
+        captured = capture(outputs, place.outdir, inputs, self._checksums, home=place.home)
+        for file in captured.files.values():
+            if file.content is None:
+                self._store.put(file, place.outdir / file.path)
+        return captured if place.home is None else flattened(captured)
 
     def _learn(self, outputs: CwlObject) -> None:
         """Remember the checksums of large outputs that are not kept, so that later calls need not read them."""

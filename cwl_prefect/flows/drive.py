@@ -9,18 +9,18 @@ from prefect import State
 
 from cwl_prefect.cwl.inputs import prepare_inputs
 from cwl_prefect.engine.dataflow import Dataflow
-from cwl_prefect.engine.scatter import expand, gather
+from cwl_prefect.engine.lone_scatter import lone_scatter
+from cwl_prefect.engine.scatter import Expansion, expand, gather
 from cwl_prefect.errors import CwlPrefectError
-from cwl_prefect.flows.cache import CallPlace
 from cwl_prefect.flows.evaluated import condition_holds, evaluated, next_inputs
 from cwl_prefect.flows.failures import IncompleteError, first_failure, note
 from cwl_prefect.flows.halt import Breaker, Gate, NotStartedError, any_closed
 from cwl_prefect.flows.nested import run_nested
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.step import Call, CallWork, only_declared
-from cwl_prefect.flows.subworkflow_cache import FoundSubworkflow, SubworkflowCache, SubworkflowCall
 from cwl_prefect.flows.tasks import StepTasks, Tasks, tell_group
-from cwl_prefect.flows.wide import WideScatter, run_groups
+from cwl_prefect.flows.whole_cache import FoundWhole, Whole, WholeCache, WholeCall
+from cwl_prefect.flows.wide import WideScatter, group_label, run_groups
 from cwl_prefect.model.events import StepEvent, StepEventKind
 from cwl_prefect.model.job import StepResult
 from cwl_prefect.model.names import call_name
@@ -41,7 +41,7 @@ class Scope:
     nested: bool = False  # whether subworkflows here are flow runs of their own
     after: States = ()  # states that its first steps come after, for the graph
     gates: tuple[Gate, ...] = ()  # nothing begins here once one of them is closed
-    around: tuple[SubworkflowCall, ...] = ()  # subworkflows that it is a part of and that may be cached
+    around: tuple[WholeCall, ...] = ()  # subworkflows and scatters that it is a part of and that may be cached
 
 
 class Driver:
@@ -58,7 +58,7 @@ class Driver:
         self._stop = run.settings.on_error is OnError.STOP
         self._finish = run.settings.on_error is OnError.FINISH
         self._gate = Gate()
-        self._wholes = SubworkflowCache(run)
+        self._wholes = WholeCache(run)
 
     async def workflow(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> CwlObject:
         """Run a workflow to its outputs.
@@ -143,8 +143,34 @@ class Driver:
         expansion = expand(step.scatter, values)
         count = len(expansion.elements)
         self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=count))
-        grouped = scope.recorded and count > self._run.settings.group_threshold
-        breaker = Breaker(name, most=self._run.settings.circuit_breaker, count=count)
+        if not scope.recorded or count <= self._run.settings.group_threshold:
+            return await self._elements(step, expansion, name, scope, states, grouped=False)
+        alone = None if self._closed(scope) else lone_scatter(step)
+        whole = None if alone is None else Whole(plan=alone, step=name, inside=scope.path, calls=count)
+        call = None if whole is None else await self._wholes.look_up(whole, values)
+        if call is not None and call.lookup.outputs is not None:
+            names = [call_name(name, element.index) for element in expansion.elements]
+            found = FoundWhole(self._run, call, call.lookup.outputs, names)
+            outputs, giving = await self._found(found, name, group_label(name, 0, count), scope)
+            states.extend(giving)
+            return outputs
+        inner = scope if call is None else replace(scope, around=(*scope.around, call))
+        outputs = await self._elements(step, expansion, name, inner, states, grouped=True)
+        if call is not None:
+            await self._wholes.keep(call, outputs)
+        return outputs
+
+    async def _elements(
+        self,
+        step: StepPlan,
+        expansion: Expansion,
+        name: str,
+        scope: Scope,
+        states: list[State[Any]],
+        *,
+        grouped: bool,
+    ) -> CwlObject:
+        breaker = Breaker(name, most=self._run.settings.circuit_breaker, count=len(expansion.elements))
         inner = replace(scope, nested=False, recorded=scope.recorded and not grouped, gates=(*scope.gates, breaker))
         calls = [
             lambda element=element: self._watched(
@@ -241,9 +267,9 @@ class Driver:
         self, plan: WorkflowPlan, values: CwlObject, name: str, index: tuple[int, ...], scope: Scope
     ) -> tuple[CwlObject, States]:
         called = call_name(name, index)
-        call = None if self._closed(scope) else await self._wholes.look_up(plan, values, name, index)
+        call = None if self._closed(scope) else await self._wholes.look_up(Whole.subworkflow(plan, name, index), values)
         if call is not None and call.lookup.outputs is not None:
-            return await self._found(FoundSubworkflow(self._run, call, call.lookup.outputs), call.place, scope)
+            return await self._found(FoundWhole(self._run, call, call.lookup.outputs, [called]), name, called, scope)
         around = scope.around if call is None else (*scope.around, call)
         inner = replace(scope, path=f"{called}.", around=around)
         if scope.nested and scope.recorded:
@@ -255,14 +281,14 @@ class Driver:
             await self._wholes.keep(call, outputs)
         return outputs, giving
 
-    async def _found(self, work: FoundSubworkflow, place: CallPlace, scope: Scope) -> tuple[CwlObject, States]:
-        """Show a subworkflow that was found as one call."""
+    async def _found(self, work: FoundWhole, step: str, label: str, scope: Scope) -> tuple[CwlObject, States]:
+        """Show a whole that was found as one task run."""
         if not scope.recorded:
             tell_group(cached=True)
-            return (await work.attempt()).outputs, ()
-        result, state = await self._tasks.run(place.step, place.name, work, scope.after)
+            return _noted(await work.attempt(), scope), ()
+        result, state = await self._tasks.run(step, label, work, scope.after)
         assert isinstance(result, StepResult)  # noqa: S101
-        return result.outputs, (state,)
+        return _noted(result, scope), (state,)
 
     async def _told(
         self, subworkflow: Awaitable[tuple[CwlObject, States]], name: str, called: str
@@ -287,13 +313,13 @@ class Driver:
                 if not scope.recorded:
                     done = await work.attempt()
                     tell_group(cached=done.cached)
-                    return _noted(done, call, scope)
+                    return _noted(done, scope, call)
                 result, state = await self._tasks.run(call.step, call.name, work, scope.after)
             finally:
                 await work.release()
         states.append(state)
         assert isinstance(result, StepResult)  # noqa: S101
-        return _noted(result, call, scope)
+        return _noted(result, scope, call)
 
     async def _skipped(self, name: str, index: tuple[int, ...], scope: Scope, states: list[State[Any]]) -> None:
         called = call_name(name, index)
@@ -345,11 +371,11 @@ async def _cancel(tasks: Any) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _noted(result: StepResult, call: Call, scope: Scope) -> CwlObject:
-    """Give the outputs of a call; one that cannot be cached keeps the subworkflows around it from being cached."""
-    if scope.around and result.cache_key is None and call.tool.process_class is ProcessClass.COMMAND_LINE_TOOL:
-        for subworkflow in scope.around:
-            subworkflow.spoilt = True
+def _noted(result: StepResult, scope: Scope, call: Call | None = None) -> CwlObject:
+    """Give the outputs of what ended well, which the wholes around it note."""
+    if call is None or call.tool.process_class is ProcessClass.COMMAND_LINE_TOOL:
+        for whole in scope.around:
+            whole.note(result.cache_key)
     return result.outputs
 
 

@@ -50,7 +50,7 @@ async def run_groups(
                 break
             part = calls[start : start + size]
             group = GroupWork(part, stop=stop, ended=window.ended)
-            label = f"{step}[{start}-{start + len(part) - 1}]"
+            label = group_label(step, start, len(part))
             window.begun(len(part))
             groups.append(group)
             running.append(asyncio.create_task(window.watch(group, partial(tasks.run, step, label, group, after))))
@@ -64,6 +64,11 @@ async def run_groups(
         groups.append(_never_begun(step))
     _raise_first(groups, [result for result in results if isinstance(result, BaseException)], run)
     return [group.results[number] for group in groups for number in sorted(group.results)]
+
+
+def group_label(step: str, start: int, count: int) -> str:
+    """Name the task run of several calls of a scatter, as ``align[0-49]``."""
+    return f"{step}[{start}-{start + count - 1}]"
 
 
 def _never_begun(step: str) -> GroupWork[Any]:

@@ -149,6 +149,25 @@ class TestExplain:
         journal.close()
         assert "was found as a whole" in run("explain", "last", step)
 
+    @pytest.mark.parametrize("step", ["sub.say", "sub[2].say", "sub[2].say[17]"])
+    def test_a_scatter_that_was_found_as_a_whole(self, store: LocalStore, journal: Journal, step: str):
+        journal.missed("sub[2].say", "sub[2].say[17]", CallKey(digest="before", parts={}))
+        journal.found("sub[2].say", "sub[2].say", keep(store, "whole", tool={"step say": "a"}), calls=100)
+        journal.close()
+        told = run("explain", "last", step)
+        assert "100 cached, 0 not cached" in told
+        assert "sub[2].say was found, with all 100 calls of the scatter: whole" in told
+        assert "looked up no step" in run("explain", "last", "sub[3].say[17]", code=2)
+
+    def test_a_scatter_whose_calls_ran_later(self, store: LocalStore, journal: Journal):
+        journal.found("say", "say", keep(store, "whole", step="say", tool={"step say": "a"}), calls=2)
+        journal.found("say", "say[0]", keep(store, "one", step="say[0]"))
+        journal.missed("say", "say[1]", CallKey(digest="new", parts={"inputs": {}}))
+        journal.close()
+        told = run("explain", "last", "say")
+        assert "1 cached, 1 not cached" in told
+        assert "nearest earlier call (one," in told
+
     @pytest.mark.parametrize("step", ["pair.nope", "pair.fir", "align.first"])
     def test_a_step_that_nothing_found_has(self, store: LocalStore, journal: Journal, step: str):
         journal.found("pair", "pair[1]", keep_subworkflow(store))

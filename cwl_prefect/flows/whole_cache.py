@@ -1,11 +1,12 @@
-"""Subworkflows in the call cache: one whose every call must give the same again is found as a whole.
+"""Subworkflows and wide scatters in the call cache: one whose every call must give the same again is found as a whole.
 
-The calls inside are then neither looked up nor shown one by one. A subworkflow that is not found costs one look-up, and
-each of its calls is still looked up by itself.
+The calls inside are then not looked up one by one. A whole that is not found costs one look-up, and each of its calls
+is still looked up by itself.
 """
 
 import asyncio
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,11 +20,12 @@ from cwl_prefect.cwl.reuse_inside import (
     varying_tool,
 )
 from cwl_prefect.engine import workspace as workspaces
+from cwl_prefect.engine.cache_entry import SMALL_FILE
 from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError, digest, local_path
 from cwl_prefect.engine.overrides import tool_steps
 from cwl_prefect.engine.subworkflow_key import Inside, for_people, structure
 from cwl_prefect.errors import CwlPrefectError
-from cwl_prefect.flows.cache import CallCache, CallPlace, Lookup
+from cwl_prefect.flows.cache import FEW_FILES, CallCache, CallPlace, Lookup
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.step import SMALL_OUTPUT
 from cwl_prefect.model.cache import CallKey, ToolIdentity
@@ -34,29 +36,62 @@ from cwl_prefect.model.plan import ProcessClass, StepId, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects, is_file_object
 from cwl_prefect.settings import Keep
 
+MOST_BYTES = 32 * 1024 * 1024
+"""Size of an entry beyond which no whole is kept; its calls are found one by one."""
+
 _WORTH_CALLS = 2  # of one call the whole would save next to nothing
+_OF_A_FILE = 1024  # bytes that describe one file
 # An output may be an input as it stands, with all its fields.
 _VISIBLE = frozenset({"checksum", "contents", "format", "listing", "size"})
 _OF_PLACES = frozenset({"dirname", "location", "path"})
 
 
-@dataclass(slots=True, kw_only=True)
-class SubworkflowCall:
-    """One call of a subworkflow that was looked up.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """What is looked up as a whole.
 
     Attributes:
         plan: The subworkflow.
+        step: Path of its step.
         index: Place in its step's own scatter or loop.
+        inside: What the paths of its own steps begin with.
+        calls: How many calls it is made of, where it is a scatter.
+    """
+
+    plan: WorkflowPlan
+    step: str
+    index: tuple[int, ...] = ()
+    inside: str
+    calls: int = 1
+
+    @classmethod
+    def subworkflow(cls, plan: WorkflowPlan, step: str, index: tuple[int, ...]) -> "Whole":
+        """Give one call of a subworkflow."""
+        return cls(plan=plan, step=step, index=index, inside=f"{call_name(step, index)}.")
+
+
+@dataclass(slots=True, kw_only=True)
+class WholeCall:
+    """A whole that was looked up.
+
+    Attributes:
+        whole: What it is.
         place: Which call it is, and where its outputs go if they are found.
         lookup: What came of it.
         spoilt: Whether a call inside could not be cached, so that the whole cannot either.
     """
 
-    plan: WorkflowPlan
-    index: tuple[int, ...]
+    whole: Whole
     place: CallPlace
     lookup: Lookup
     spoilt: bool = False
+
+    def note(self, cache_key: str | None) -> None:
+        """Note that a call inside ended well; without a key of its own the whole has none either."""
+        if cache_key is None:
+            self.spoilt = True
+        else:
+            self.lookup.calls.append(cache_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,29 +111,38 @@ class _Known:
     described: _Described | None  # None: it names files, which may change while the run goes on
 
 
-class FoundSubworkflow:
-    """A subworkflow that was found, as the work of a task run."""
+class FoundWhole:
+    """A whole that was found, as the work of a task run.
 
-    def __init__(self, run: Run, call: SubworkflowCall, outputs: CwlObject) -> None:
+    Args:
+        run: The run.
+        call: The whole.
+        outputs: What was found.
+        names: Names of the calls that it is told as.
+    """
+
+    def __init__(self, run: Run, call: WholeCall, outputs: CwlObject, names: Iterable[str]) -> None:
         self._run = run
         self._call = call
         self._outputs = outputs
+        self._names = names
 
     async def attempt(self) -> StepResult:
         """Tell that it was found."""
-        place, key = self._call.place, self._call.lookup.key
-        self._run.tell_call(StepEventKind.CACHED, place.step, place.name)
+        whole, key = self._call.whole, self._call.lookup.key
+        for name in self._names:
+            self._run.tell_call(StepEventKind.CACHED, whole.step, name)
         return StepResult(
-            step=place.step,
-            index=self._call.index,
+            step=whole.step,
+            index=whole.index,
             status=CallStatus.CACHED,
             outputs=self._outputs,
             cache_key=None if key is None else key.digest,
         )
 
 
-class SubworkflowCache:
-    """The call cache as the subworkflows of one run see it.
+class WholeCache:
+    """The call cache as the subworkflows and wide scatters of one run see it.
 
     Args:
         run: The run.
@@ -106,44 +150,40 @@ class SubworkflowCache:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._known: dict[str, _Known | str | None] = {}  # by path; a text says why there is no key
+        self._known: dict[tuple[str, str], _Known | str | None] = {}  # a text says why there is no key
         self._learning = asyncio.Lock()
 
-    async def look_up(
-        self, plan: WorkflowPlan, values: CwlObject, step: str, index: tuple[int, ...]
-    ) -> SubworkflowCall | None:
-        """Look a call of a subworkflow up; None where it has no key, or is not worth one.
+    async def look_up(self, whole: Whole, values: CwlObject) -> WholeCall | None:
+        """Look a whole up; None where it has no key, or is not worth one.
 
         Args:
-            plan: The subworkflow.
+            whole: What it is.
             values: Its inputs, without defaults.
-            step: Path of its step.
-            index: Place in the step's own scatter or loop.
         """
         cache, settings = self._run.cache, self._run.settings
         if cache is None or settings.cache_expiration_s is not None:  # calls inside may be older than the whole
             return None
-        known = await self._learnt(cache, plan, without_indices(step))
+        known = await self._learnt(cache, whole)
         if known is None:
             return None
-        space = workspaces.locate(self._run.runs, self._run.run_id, step, index)
+        space = workspaces.locate(self._run.runs, self._run.run_id, whole.step, whole.index)
         outdir = space.out if settings.keep is Keep.ALWAYS else space.root
-        place = CallPlace(step=step, name=call_name(step, index), outdir=outdir)
+        place = CallPlace(step=whole.step, name=call_name(whole.step, whole.index), outdir=outdir, calls=whole.calls)
         if isinstance(known, str):
             cache.refuse(place, known)
             return None
         place = replace(place, inside=known.tools)
         try:
-            fingerprints, key = await _key(cache, plan, known, values)
+            fingerprints, key = await _key(cache, whole.plan, known, values)
         except NotReusableError as error:
             cache.refuse(place, str(error))
             return None
-        return SubworkflowCall(plan=plan, index=index, place=place, lookup=await cache.find(key, fingerprints, place))
+        return WholeCall(whole=whole, place=place, lookup=await cache.find(key, fingerprints, place))
 
-    async def keep(self, call: SubworkflowCall, outputs: CwlObject) -> None:
-        """Keep the outputs of a subworkflow whose calls all ended well."""
+    async def keep(self, call: WholeCall, outputs: CwlObject) -> None:
+        """Keep the outputs of a whole whose calls all ended well."""
         cache, fingerprints = self._run.cache, call.lookup.fingerprints
-        if cache is None or fingerprints is None or call.spoilt:
+        if cache is None or fingerprints is None or call.spoilt or _takes_bytes(outputs) > MOST_BYTES:
             return
         home = workspaces.run_directory(self._run.runs, self._run.run_id)
         try:
@@ -152,43 +192,50 @@ class SubworkflowCache:
             cache.refuse(call.place, str(error))
             return
         place = replace(call.place, outdir=outdir, home=home)
-        await cache.keep(call.lookup, outputs, place, call.plan.name, quickly=_is_small(outputs))
+        await cache.keep(call.lookup, outputs, place, call.whole.plan.name, quickly=_is_small(outputs))
 
-    async def _learnt(self, cache: CallCache, plan: WorkflowPlan, path: str) -> _Known | str | None:
-        if path not in self._known:
+    async def _learnt(self, cache: CallCache, whole: Whole) -> _Known | str | None:
+        name = without_indices(whole.step), without_indices(whole.inside)
+        if name not in self._known:
             async with self._learning:
-                if path not in self._known:
-                    self._known[path] = await self._learn(cache, plan, path)
-        return self._known[path]
+                if name not in self._known:
+                    self._known[name] = await self._learn(cache, whole.plan, name[1])
+        return self._known[name]
 
-    async def _learn(self, cache: CallCache, plan: WorkflowPlan, path: str) -> _Known | str | None:
+    async def _learn(self, cache: CallCache, plan: WorkflowPlan, inside: str) -> _Known | str | None:
         if _count_calls(plan) < _WORTH_CALLS:
             return None
         try:
-            inside = replace(await self._inside(cache, plan, path, optional=False), defaults={})
-            files, described = await _describe(cache, plan, inside)
+            parts = replace(await self._inside(cache, plan, inside, optional=False), defaults={})
+            files, described = await _describe(cache, plan, parts)
         except NotReusableError as error:
             return str(error)
         except CwlPrefectError as error:  # the call that needs it will say so
             return f"what is inside cannot be told: {error.message.splitlines()[0]}"
-        tools = tuple(name for name, _ in tool_steps(plan, f"{path}."))
-        return _Known(inside=inside, tools=tools, described=None if files.objects else described)
+        tools = tuple(name for name, _ in tool_steps(plan, inside))
+        return _Known(inside=parts, tools=tools, described=None if files.objects else described)
 
-    async def _inside(self, cache: CallCache, plan: WorkflowPlan, path: str, *, optional: bool) -> Inside:
-        """Gather what a subworkflow is made of; ``optional`` tells whether it may be skipped.
+    async def _inside(self, cache: CallCache, plan: WorkflowPlan, inside: str, *, optional: bool) -> Inside:
+        """Gather what a subworkflow is made of.
+
+        Args:
+            cache: The cache.
+            plan: The subworkflow.
+            inside: What the paths of its steps begin with.
+            optional: Whether it may be skipped.
 
         Raises:
             NotReusableError: Something inside may differ each time, or cannot be told.
             CwlPrefectError: An image cannot be had.
         """
-        _refuse(path, varying_inputs(plan))
+        _refuse(inside.rstrip("."), varying_inputs(plan))
         processes: dict[StepId, CwlObject | Inside] = {}
         for step in plan.steps:
-            name = f"{path}.{step.id}"
+            name = f"{inside}{step.id}"
             _refuse(name, varying_step(step))
             skipped = optional or step.when is not None
             if isinstance(step.run, WorkflowPlan):
-                processes[step.id] = await self._inside(cache, step.run, name, optional=skipped)
+                processes[step.id] = await self._inside(cache, step.run, f"{name}.", optional=skipped)
             else:
                 processes[step.id] = await self._tool(cache, step.run, name, optional=skipped)
         return Inside(
@@ -309,10 +356,12 @@ def _mentions(value: CwlValue, text: str) -> bool:
 
 def _is_small(outputs: CwlObject) -> bool:
     """Tell whether reading all outputs takes no longer than a hop to a thread."""
-    total = 0
-    for found in file_objects(outputs):
-        size = found.get("size")
-        if not isinstance(size, int):
-            return False
-        total += size
-    return total <= SMALL_OUTPUT
+    sizes = [found.get("size") for found in file_objects(outputs)]
+    known = [size for size in sizes if isinstance(size, int)]
+    return len(known) == len(sizes) <= FEW_FILES and sum(known) <= SMALL_OUTPUT
+
+
+def _takes_bytes(outputs: CwlObject) -> int:
+    """Tell about how many bytes an entry of these outputs would have: small files lie in it."""
+    sizes = (found.get("size") for found in file_objects(outputs))
+    return sum(_OF_A_FILE + (size if isinstance(size, int) and size <= SMALL_FILE else 0) for size in sizes)

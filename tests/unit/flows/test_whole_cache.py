@@ -1,4 +1,4 @@
-"""A subworkflow whose calls must give the same again is found as a whole, and no other is."""
+"""A subworkflow or wide scatter whose calls must give the same again is found as a whole, and no other is."""
 
 import json
 from collections.abc import Callable
@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.backends.fake import FakeBackend
+from cwl_prefect.engine.cache_care import read_entries
+from cwl_prefect.engine.cache_store import LocalStore
+from cwl_prefect.engine.checksums import Checksums
 from cwl_prefect.engine.fingerprint import NotReusableError
+from cwl_prefect.flows import whole_cache
 from cwl_prefect.flows.cache_keys import CallKeys
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.model.job import DockerImage
-from cwl_prefect.settings import OnError
+from cwl_prefect.settings import Keep, OnError
 from tests.unit.flows.driving import Drive, drive, graph, subworkflow
 
 MAIN = """
@@ -46,7 +50,7 @@ class Lab:
         self.main = MAIN
         self.inner = {"greet": GREET}
         self.settings: dict = {}
-        self.names = ["ann", "bob"]
+        self.names: list = ["ann", "bob"]
         self.runs = 0
 
     async def run(self, change: Callable[[str], str] = lambda text: text) -> Drive:
@@ -369,3 +373,259 @@ async def test_a_subworkflow_inside_another_is_found_when_the_outer_one_changed(
     third = await lab.run()
     assert third.told("greet[0].inner") == [StepEventKind.CACHED]
     assert sorted(command[1:] for command in third.player.commands) == [("ann !", "ann"), ("bob !", "bob")]
+
+
+class TestWideScatter:
+    """With group_threshold 1, so that two calls are many."""
+
+    MAIN = """
+    inputs: {names: "string[]", mark: {type: string, default: '!'}}
+    outputs: {o: {type: "string[]", outputSource: greet/o}}
+    steps:
+      greet: {run: '#join', scatter: x, in: {x: names, y: mark}, out: [o]}
+    """
+    BOTH = """
+    inputs: {names: "string[]"}
+    outputs: {o: {type: Any, outputSource: two/o}}
+    steps:
+      one: {run: '#say', scatter: x, in: {x: names}, out: [o]}
+      two: {run: '#say', scatter: x, in: {x: one/o}, out: [o]}
+    """
+
+    @pytest.fixture
+    def wide(self, lab: Lab) -> Lab:
+        lab.main, lab.inner, lab.settings = self.MAIN, {}, {"group_threshold": 1, "group_size": 2}
+        lab.names = ["ann", "bob", "carl"]
+        return lab
+
+    async def test_is_found_by_one_look_up(self, wide: Lab):
+        first = await wide.run()
+        before = wide.outputs
+        second = await wide.run()
+        assert sorted(command[1:] for command in first.player.commands) == [("ann", "!"), ("bob", "!"), ("carl", "!")]
+        assert first.tasks.labels == ["greet[0-1]", "greet[2-2]"]
+        assert second.player.commands == []
+        assert second.tasks.labels == ["greet[0-2]"]
+        assert wide.outputs == before == {"o": ["ann !", "bob !", "carl !"]}
+        assert [second.told(f"greet[{number}]") for number in range(3)] == [[StepEventKind.CACHED]] * 3
+        assert [(line["call"], line["hit"], line.get("calls")) for line in wide.journal[-1:]] == [("greet", True, 3)]
+
+    async def test_is_not_noted_where_its_calls_are_looked_up(self, wide: Lab):
+        await wide.run()
+        assert sorted(line["call"] for line in wide.journal if "call" in line) == ["greet[0]", "greet[1]", "greet[2]"]
+
+    async def test_runs_only_what_is_new(self, wide: Lab):
+        await wide.run()
+        wide.names = ["ann", "dora", "carl"]
+        second = await wide.run()
+        assert [command[1:] for command in second.player.commands] == [("dora", "!")]
+        assert second.told("greet[0]") == second.told("greet[2]") == [StepEventKind.CACHED]
+        assert (await wide.run()).tasks.labels == ["greet[0-2]"]
+        assert wide.outputs == {"o": ["ann !", "dora !", "carl !"]}
+
+    async def test_that_is_narrow_is_found_call_by_call(self, wide: Lab):
+        wide.settings = {"group_threshold": 3}
+        await wide.run()
+        assert (await wide.run()).tasks.labels == ["greet[0]", "greet[1]", "greet[2]"]
+
+    async def test_beside_another_is_not_taken_for_it(self, wide: Lab):
+        wide.main = self.BOTH.replace("two: {run: '#say'", "two: {run: '#join'").replace(
+            "in: {x: one/o}", "in: {x: one/o, y: {default: '?'}}"
+        )
+        await wide.run()
+        before = wide.outputs
+        assert (await wide.run()).tasks.labels == ["one[0-2]", "two[0-2]"]
+        assert wide.outputs == before == {"o": ["ann ?", "bob ?", "carl ?"]}
+
+    async def test_of_the_same_tool_and_inputs_is_found_in_the_same_run(self, wide: Lab):
+        wide.main = self.BOTH  # what the first gives is what it is given
+        first = await wide.run()
+        assert len(first.player.commands) == 3
+        assert first.tasks.labels[-1] == "two[0-2]"
+
+    async def test_in_a_subworkflow_is_found_when_that_changed(self, wide: Lab):
+        wide.main = MAIN.replace("scatter: name, in: {name: names}", "in: {names: names}").replace("string[]", "Any")
+        body = """
+        inputs: {names: "string[]"}
+        outputs: {o: {type: Any, outputSource: all/o}}
+        steps:
+          say: {run: '#say', scatter: x, in: {x: names}, out: [o]}
+          all: {run: '#all', in: {x: say/o}, out: [o]}
+        """
+        wide.inner = {"greet": body}
+        await wide.run()
+        wide.inner = {"greet": body.replace("all: {run", "every: {run").replace("all/o", "every/o")}
+        assert (await wide.run()).tasks.labels == ["greet"]
+        wide.inner = {"greet": body.replace("source: say/o", "say/o").replace("{x: say/o}", "{x: say/o, y: names}")}
+        third = await wide.run()
+        assert third.tasks.labels == ["greet.say[0-2]", "greet.all"]
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("greet", "welcome"),
+            ("x: names, y: mark", "y: mark, x: names"),
+            ("y: mark}", "y: {source: mark}}"),
+            ("y: mark}", "y: {default: '!'}}"),
+            ("y: mark}", "y: {source: [mark], pickValue: first_non_null}}"),
+            ("scatter: x", "label: greets, doc: it greets, scatter: [x]"),
+            ("scatter: x", "hints: {ResourceRequirement: {coresMin: 1}}, scatter: x"),
+        ],
+    )
+    async def test_what_cannot_change_a_result_does_not_count(self, wide: Lab, old: str, new: str):
+        await wide.run()
+        assert (await wide.run(replacing(old, new))).tasks.labels in (["greet[0-2]"], ["welcome[0-2]"])
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("y: mark}", "y: {source: mark, valueFrom: $(self)}}"),
+            ("y: mark}", "y: {default: '?'}}"),
+            ("y: mark}", "y: mark, z: {default: 1}}"),
+            ("- class: CommandLineTool\n  id: join", "- class: CommandLineTool\n  arguments: [more]\n  id: join"),
+            ("scatter: x", "scatter: x, when: $(true)"),
+        ],
+    )
+    async def test_what_can_change_a_result_counts(self, wide: Lab, old: str, new: str):
+        await wide.run()
+        assert (await wide.run(replacing(old, new))).tasks.labels == ["greet[0-1]", "greet[2-2]"]
+
+    async def test_the_method_counts(self, wide: Lab):
+        wide.main = self.MAIN.replace("scatter: x", "scatter: [x, y], scatterMethod: dotproduct").replace(
+            "y: mark", "y: names"
+        )
+        await wide.run()
+        wide.main = wide.main.replace("dotproduct", "flat_crossproduct")
+        assert len((await wide.run()).player.commands) == 6
+        wide.main = wide.main.replace("flat", "nested").replace('"string[]", outputSource', "Any, outputSource")
+        third = await wide.run()
+        assert (third.player.commands, third.tasks.labels[-1]) == ([], "greet[8-8]")
+        before = wide.outputs
+        assert (await wide.run()).tasks.labels == ["greet[0-8]"]
+        assert wide.outputs == before
+        assert before["o"][1] == ["bob ann", "bob bob", "bob carl"]
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("id: join", "hints: {WorkReuse: {enableReuse: false}}\n  id: join"),
+            ("id: join", "hints: {WorkReuse: {enableReuse: $(inputs.x == 'a')}}\n  id: join"),
+            ("y: mark", "y: {source: mark, valueFrom: $(Math.random() + '')}"),
+            ("scatter: x", "scatter: x, when: $(inputs.x != 'bob')"),
+        ],
+        ids=["no reuse", "no reuse by expression", "chance", "when"],
+    )
+    async def test_is_never_offered_where_a_call_may_differ_or_be_skipped(self, wide: Lab, old: str, new: str):
+        if "when" in new:
+            wide.main = wide.main.replace('"string[]", outputSource', "Any, outputSource")
+        await wide.run(replacing(old, new))
+        second = await wide.run(replacing(old, new))
+        assert second.tasks.labels == ["greet[0-1]", "greet[2-2]"]
+        assert all(line.get("step") != line.get("call") for line in wide.journal if "call" in line)
+
+    @pytest.mark.parametrize("pattern", ["greet", "gr*", "*"])
+    async def test_is_refreshed(self, wide: Lab, pattern: str):
+        await wide.run()
+        wide.settings = {**wide.settings, "refresh": (pattern,)}
+        second = await wide.run()
+        assert len(second.player.commands) == 3
+        wide.settings.pop("refresh")
+        assert (await wide.run()).player.commands == []
+
+    async def test_is_not_offered_where_entries_expire(self, wide: Lab):
+        wide.settings["cache_expiration_s"] = 1000
+        await wide.run()
+        second = await wide.run()
+        assert (second.player.commands, second.tasks.labels) == ([], ["greet[0-1]", "greet[2-2]"])
+
+    async def test_is_not_kept_where_a_call_failed(self, wide: Lab):
+        wide.names, wide.settings["on_error"] = ["ann", "fail", "carl"], OnError.CONTINUE
+        await wide.run()
+        second = await wide.run()
+        assert [command[1:] for command in second.player.commands] == [("fail", "!")]
+        assert second.told("greet[0]") == [StepEventKind.CACHED]
+
+    async def test_is_not_kept_where_it_would_take_too_much(self, wide: Lab, monkeypatch):
+        monkeypatch.setattr(whole_cache, "MOST_BYTES", -1)
+        await wide.run()
+        second = await wide.run()
+        assert (second.player.commands, second.tasks.labels) == ([], ["greet[0-1]", "greet[2-2]"])
+
+    async def test_knows_the_keys_of_its_calls(self, wide: Lab):
+        await wide.run()
+        keys = {line["key"] for line in wide.journal if "key" in line}
+        assert len(keys) == 3
+        store = LocalStore(wide.directory / "home" / "cache", Checksums(None))
+        (whole,) = [entry for _, entry in read_entries(store) if entry.calls]
+        assert set(whole.calls) == keys
+
+    @pytest.mark.parametrize("keep", list(Keep))
+    @pytest.mark.parametrize("name", ["$(inputs.x).txt", "said.txt"], ids=["different names", "one name"])
+    async def test_files_are_put_in_place(self, wide: Lab, name: str, keep: Keep):
+        wide.settings["keep"] = keep
+        wide.main = self.MAIN.replace('"string[]", outputSource', '"File[]", outputSource').replace("#join", "#file")
+        tool = f"""
+- class: CommandLineTool
+  id: file
+  baseCommand: say
+  inputs: {{x: {{type: string, inputBinding: {{}}}}, y: string}}
+  outputs: {{o: stdout}}
+  stdout: {name}
+"""
+
+        def files() -> list[tuple[str, str]]:
+            places = [Path(found["location"].removeprefix("file://")) for found in wide.outputs["o"]]
+            assert len({*places}) == 3
+            return [(place.name, place.read_text()) for place in places]
+
+        await wide.run(lambda text: text + tool)
+        before = files()
+        assert [content for _, content in before] == wide.names
+        for _ in range(2):
+            assert (await wide.run(lambda text: text + tool)).tasks.labels == ["greet[0-2]"]
+            assert files() == before
+
+    async def test_a_whole_output_directory_comes_back_alone(self, wide: Lab):
+        wide.main = self.MAIN.replace('"string[]", outputSource', '"Directory[]", outputSource').replace(
+            "#join", "#directory"
+        )
+        tool = """
+- class: CommandLineTool
+  id: directory
+  baseCommand: say
+  inputs: {x: {type: string, inputBinding: {}}, y: string}
+  outputs: {o: {type: Directory, outputBinding: {glob: .}}}
+  stdout: $(inputs.x).txt
+"""
+        for _ in range(2):
+            await wide.run(lambda text: text + tool)
+            places = [Path(found["location"].removeprefix("file://")) for found in wide.outputs["o"]]
+            assert [[file.name for file in place.iterdir()] for place in places] == [
+                ["ann.txt"],
+                ["bob.txt"],
+                ["carl.txt"],
+            ]
+
+    async def test_an_input_file_that_changed_counts(self, wide: Lab, tmp_path: Path):
+        wide.main = """
+        inputs: {names: "File[]"}
+        outputs: {o: {type: "string[]", outputSource: greet/o}}
+        steps:
+          greet: {run: '#read', scatter: x, in: {x: names}, out: [o]}
+        """
+        tool = """
+- class: CommandLineTool
+  id: read
+  baseCommand: say
+  inputs: {x: {type: File, inputBinding: {valueFrom: $(self.basename)}}}
+  outputs: {o: {type: string, outputBinding: {glob: out, loadContents: true, outputEval: '$(self[0].contents)'}}}
+  stdout: out
+"""
+        for name in ("ann", "bob"):
+            (tmp_path / name).write_text(name)
+        wide.names = [{"class": "File", "location": (tmp_path / name).as_uri()} for name in ("ann", "bob")]
+        await wide.run(lambda text: text + tool)
+        assert (await wide.run(lambda text: text + tool)).tasks.labels == ["greet[0-1]"]
+        (tmp_path / "bob").write_text("bert")
+        third = await wide.run(lambda text: text + tool)
+        assert [command[1:] for command in third.player.commands] == [("bob",)]

@@ -1,62 +1,165 @@
-"""A long history on the local server and in a home: ended runs as they are kept, without the work of running them."""
+"""A long history on the local server and in a home: real runs, multiplied without the work of running each."""
 
-import time
-import urllib.error
-from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
+import json
+import re
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
-from cwl_prefect.engine import manifest
-from cwl_prefect.engine.manifest import Outcome, RunManifest
-from cwl_prefect.flows.tagging import MARK
+from cwl_prefect.engine.manifest import MANIFEST
+from cwl_prefect.errors import StepError
+from cwl_prefect.flows.server import server_files
 from cwl_prefect.settings import Settings
-from tests.bench.catch_up import local_api, post
+from tests.bench import workloads
+from tests.bench.catch_up import local_api, post, seconds_to_catch_up
 from tests.bench.processes import BenchError
+from tests.bench.runners import Runners
 
-_AT_ONCE = 2
-_TRIES = 20  # the server of a home answers 503 while its database is busy
-_PAUSE_S = 0.5
+NAMES = "history-"
+"""How the names of the copies begin."""
+
+_APART = timedelta(seconds=1)
+_CACHE_KIB = 500_000  # new identifiers fall anywhere into the indices
+_MOMENT = re.compile(r"20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
+
+Row = tuple[object, ...]  # begins with its id
+Rows = dict[str, list[Row]]  # by table
+Pieces = tuple[str, ...]  # of a text: each is the same in every copy, or changes as a whole
 
 
-def fill(home: Path, runs: int) -> None:
-    """Give a home, whose server runs, this many runs that failed just now, so that nothing of them is to be removed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """All that a run left behind.
+
+    Attributes:
+        run_id: Its id.
+        name: Its name.
+        ids: Its own, and those of its rows.
+        moments: When anything happened.
+        rows: Its rows in the server's database, as JSON.
+        files: Its directory's contents by path; None: a directory.
+    """
+
+    run_id: str
+    name: str
+    ids: frozenset[str]
+    moments: frozenset[str]
+    rows: Pieces
+    files: Mapping[str, Pieces | None]
+
+    def words(self, name: str, age: timedelta) -> dict[str, str]:
+        """Give what stands in a copy that is older, for each piece that changes."""
+        moments = {was: (datetime.fromisoformat(was) - age).isoformat(sep=was[10]) for was in self.moments}
+        return {self.name: name, **{was: str(uuid4()) for was in self.ids}, **moments}
+
+
+def fill(runners: Runners, home: Path, documents: Path, runs: int) -> None:
+    """Give a home, and its server, this many runs; half of them failed, and the workspaces of all are kept.
 
     Raises:
-        BenchError: The server does not take them.
+        BenchError: A run did not end as it should have, or the server does not know of it.
     """
-    api = local_api(home)
-    flow = post(api, "flows/", {"name": "history"})
-    if not isinstance(flow, dict):
-        raise BenchError(f"the server gave no flow: {flow!r}")
+    kinds = (workloads.failing(documents), StepError.exit_code), (workloads.echo(documents), 0)
+    for workload, exit_code in kinds:
+        command = ["run", "--no-container", "--keep", "always", str(workload.document), str(workload.job_order)]
+        runners.command(command, home=home, exit_code=exit_code)
+    seconds_to_catch_up(home)
+    runners.server("stop", home=home)
+    multiply(home, runs)
+    runners.server("start", home=home)
+    known = post(local_api(home), "flow_runs/count", {})
+    if known != runs:
+        raise BenchError(f"the server knows of {known!r} runs instead of {runs}")
+
+
+def multiply(home: Path, runs: int) -> None:
+    """Make the runs of a home, whose server is stopped, into this many; each is a second older than the one before.
+
+    Whatever a run left is copied, with other ids, names and moments: its row in the server's database, those of its
+    states, task runs, logs and events, and its workspaces.
+
+    Raises:
+        BenchError: There is no run in the home.
+    """
     settings = Settings(home=home / ".cache" / "cwl-prefect")
+    with closing(sqlite3.connect(server_files(settings).database)) as database, database:
+        templates = [_template(database, manifest.parent) for manifest in settings.runs.glob(f"*/{MANIFEST}")]
+        if not templates:
+            raise BenchError("there is no run that could be multiplied")
+        database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        columns = {table: _columns(database, table) for table in _tables(database)}
+        for number in range(len(templates), runs):
+            template = templates[number % len(templates)]
+            words = template.words(f"{NAMES}{number}", number * _APART)
+            for table, rows in json.loads(_copy(template.rows, words)).items():
+                _insert(database, table, columns[table], rows)
+            _write(settings.runs / words[template.run_id], template, words)
 
-    def add(number: int) -> None:
-        run = {"flow_id": flow["id"], "name": f"history-{number}", "tags": [MARK], "state": {"type": "FAILED"}}
-        _note(settings, _made(api, run), number)
 
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for _ in threads.map(add, range(runs)):
-            pass
+def _template(database: sqlite3.Connection, directory: Path) -> Template:
+    name = json.loads((directory / MANIFEST).read_text())["name"]
+    found = _mentioning(database, directory.name)
+    ids = frozenset(str(row[0]) for of_table in found.values() for row in of_table)
+    changing = re.compile(f"({'|'.join([*ids, re.escape(name), _MOMENT.pattern])})")
+    rows = tuple(changing.split(json.dumps(found)))
+    files = {
+        str(path.relative_to(directory)): None if path.is_dir() else tuple(changing.split(path.read_text()))
+        for path in sorted(directory.rglob("*"))
+    }
+    pieces = {*rows, *(piece for of_file in files.values() for piece in of_file or ())}
+    moments = frozenset(filter(_MOMENT.fullmatch, pieces))
+    return Template(run_id=directory.name, name=name, ids=ids, moments=moments, rows=rows, files=files)
 
 
-def _made(api: str, run: dict[str, object]) -> str:
-    for _ in range(_TRIES):
-        try:
-            made = post(api, "flow_runs/", run)
-        except urllib.error.HTTPError as error:
-            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
-                raise
-            time.sleep(_PAUSE_S)
+def _mentioning(database: sqlite3.Connection, run_id: str) -> Rows:
+    """Give the rows that mention a run, those that mention one of these, and so on."""
+    left = [(table, row, json.dumps(row)) for table in _tables(database) for row in _all(database, table)]
+    found: Rows = {}
+    new = {run_id}
+    while new:
+        mentioned, new = re.compile("|".join(new)), set()
+        for one in left[:]:
+            table, row, text = one
+            if mentioned.search(text):
+                found.setdefault(table, []).append(row)
+                new.add(str(row[0]))
+                left.remove(one)
+    return found
+
+
+def _tables(database: sqlite3.Connection) -> list[str]:
+    """Name the tables whose rows have ids."""
+    tables = [table for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return [table for table in tables if '"id"' in _columns(database, table)]
+
+
+def _columns(database: sqlite3.Connection, table: str) -> list[str]:
+    """Name the columns of a table as SQL does, the id first."""
+    names = [f'"{name}"' for (name,) in database.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+    return sorted(names, key=lambda name: name != '"id"')
+
+
+def _all(database: sqlite3.Connection, table: str) -> list[Row]:
+    return database.execute(f'SELECT {", ".join(_columns(database, table))} FROM "{table}"').fetchall()
+
+
+def _insert(database: sqlite3.Connection, table: str, columns: list[str], rows: list[Row]) -> None:
+    places = ", ".join("?" * len(columns))
+    database.executemany(f'INSERT INTO "{table}" ({", ".join(columns)}) VALUES ({places})', rows)
+
+
+def _write(directory: Path, template: Template, words: Mapping[str, str]) -> None:
+    directory.mkdir()
+    for path, pieces in template.files.items():
+        if pieces is None:
+            (directory / path).mkdir()
         else:
-            if isinstance(made, dict):
-                return str(made["id"])
-    raise BenchError("the server takes no more runs")
+            (directory / path).write_text(_copy(pieces, words))
 
 
-def _note(settings: Settings, run_id: str, number: int) -> None:
-    directory = settings.runs / run_id
-    directory.mkdir(parents=True)
-    known = RunManifest(
-        run_id=run_id, name=f"history-{number}", workflow="history", plan="0" * 64, job_order={"number": number}
-    )
-    manifest.write(directory, known.ended_as(Outcome.FAILED, "it failed"))
+def _copy(pieces: Pieces, words: Mapping[str, str]) -> str:
+    return "".join([words.get(piece, piece) for piece in pieces])

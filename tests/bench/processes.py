@@ -24,11 +24,13 @@ class Run:
     stdout: bytes
 
 
-def run(command: Sequence[str], *, env: Mapping[str, str], logs: Path, timeout_s: float = 1800.0) -> Run:
+def run(
+    command: Sequence[str], *, env: Mapping[str, str], logs: Path, timeout_s: float = 1800.0, exit_code: int = 0
+) -> Run:
     """Run a command with its standard streams in files, so that nothing waits for a reader.
 
     Raises:
-        BenchError: It exited with anything but 0, or took too long.
+        BenchError: It exited with another code, or took too long.
     """
     out, err = logs / "stdout", logs / "stderr"
     with out.open("wb") as stdout, err.open("wb") as stderr:
@@ -47,7 +49,7 @@ def run(command: Sequence[str], *, env: Mapping[str, str], logs: Path, timeout_s
             signal.setitimer(signal.ITIMER_REAL, 0)
         wall_s = perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    if process.returncode != exit_code:
         last = "\n".join(err.read_text("utf-8", "replace").splitlines()[-STDERR_LINES:])
         raise BenchError(
             f"{' '.join(map(str, command))}\nexited with {process.returncode} after {wall_s:.1f} s:\n{last}"

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from tests.bench import workloads
+from tests.bench import history, workloads
 from tests.bench.catch_up import seconds_to_catch_up
-from tests.bench.history import fill
 from tests.bench.processes import BenchError, Run
 from tests.bench.runners import Runners
 from tests.bench.workloads import Workload
@@ -201,12 +200,11 @@ def scatter_10000(bench: Bench) -> Iterator[Check]:
 def history_10000(bench: Bench) -> Iterator[Check]:
     """What answers about runs, with 10,000 of them on the server and in the home."""
     with bench.runners.fresh_home() as home:
-        bench.runners.server("start", home=home)
-        fill(home, 10_000)
+        history.fill(bench.runners, home, bench.documents, 10_000)
         for name in ("runs ls", "workspace gc"):
             runs = [bench.runners.command(name.split(), home=home) for _ in range(bench.repeat)]
             walls = _walls(runs)
-            if name == "runs ls" and b"history-" not in runs[0].stdout:
+            if name == "runs ls" and history.NAMES.encode() not in runs[0].stdout:
                 raise BenchError(f"{name} lists nothing")
             what = f"{name} with 10,000 runs of history"
             yield Check(row="history-10000", what=what, figure=median(walls), bar=2.0, unit="s", ours=walls)

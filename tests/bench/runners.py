@@ -92,9 +92,10 @@ class Runners:
         """Give a directory for a call cache that was never used."""
         return self._directory() / "cache"
 
-    def command(self, arguments: list[str], *, home: Path) -> Run:
-        """Run another command of cwl-prefect in a home."""
-        return run([str(BIN / OURS), *arguments], env=home_environment(home), logs=self._directory())
+    def command(self, arguments: list[str], *, home: Path, exit_code: int = 0) -> Run:
+        """Run another command of cwl-prefect, by itself, in a home."""
+        environment = home_environment(home) | ALONE
+        return run([str(BIN / OURS), *arguments], env=environment, logs=self._directory(), exit_code=exit_code)
 
     def server(self, action: str, *, home: Path | None = None) -> None:
         """Start or stop the local server of a home."""

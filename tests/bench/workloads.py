@@ -59,6 +59,18 @@ def echo(directory: Path) -> Workload:
     )
 
 
+def failing(directory: Path) -> Workload:
+    """One call that fails."""
+    document: Json = {
+        "cwlVersion": "v1.2",
+        "class": "CommandLineTool",
+        "baseCommand": ["sh", "-c", "echo it cannot be >&2; exit 1"],
+        "inputs": {},
+        "outputs": {},
+    }
+    return _write(directory, "failing", document, {}, lambda _: None)
+
+
 def scatter(directory: Path, width: int, *, javascript: bool = False, image: str | None = None) -> Workload:
     """A scatter of echo over messages, each call with an output file of its own."""
     tool: Json = {

@@ -28,18 +28,18 @@ def list_runs(
     json: Json = False,
 ) -> None:
     """List runs, the latest first."""
-    from cwl_prefect.cli import runs
+    from cwl_prefect.cli import run_list
 
-    chosen = runs.filter_of(name, tag, newer_than, older_than)
-    runs.list_runs(chosen, limit=limit, as_json=json)
+    chosen = run_list.filter_of(name, tag, newer_than, older_than)
+    run_list.list_runs(chosen, limit=limit, as_json=json)
 
 
 @runs_app.command()
 def show(run: RunName, json: Json = False) -> None:
     """Show what is known of a run."""
-    from cwl_prefect.cli import runs
+    from cwl_prefect.cli import run_list
 
-    runs.show(run, as_json=json)
+    run_list.show(run, as_json=json)
 
 
 @runs_app.command()
@@ -67,13 +67,13 @@ def resume(  # noqa: PLR0917 - one parameter for each option
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more: every call, and logs.")] = False,
 ) -> None:
     """Run again what a run did not finish, as the same flow run; the output object is printed as JSON."""
-    from cwl_prefect.cli import runs
+    from cwl_prefect.cli import run_list, runs
 
     if all_unfinished == (run is not None):
         raise typer.BadParameter("give a RUN, or --all-unfinished")
     if run is not None:
         raise typer.Exit(runs.resume(run, quiet=quiet, verbose=verbose))
-    chosen = runs.filter_of(name, tag, newer_than, older_than)
+    chosen = run_list.filter_of(name, tag, newer_than, older_than)
     raise typer.Exit(runs.resume_all(chosen, failed=failed, at_once=at_once, stagger_s=stagger))
 
 

@@ -138,7 +138,7 @@ def _with_files(plan: WorkflowPlan, carried: Carried) -> WorkflowPlan:
 
 def _wanted(request: DeploymentRequest, deployed: Deployed, before: "DeploymentResponse | None") -> dict[str, Any]:
     """Give what the deployment is to be, in the words of Prefect's client."""
-    from cwl_prefect.flows.tagging import MARK, without_mark
+    from cwl_prefect.flows.mark import MARK, without_mark
 
     plan = request.plan
     return {

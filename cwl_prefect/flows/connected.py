@@ -12,9 +12,10 @@ from prefect.context import FlowRunContext, SettingsContext, get_settings_contex
 from prefect.settings import PREFECT_API_URL
 
 from cwl_prefect.flows.endings import told_again
+from cwl_prefect.flows.mark import MARK
 from cwl_prefect.flows.server import ApiEndpoint, lease
 from cwl_prefect.flows.server_keeping import kept
-from cwl_prefect.flows.tagging import MARK, tagged
+from cwl_prefect.flows.tagging import tagged
 from cwl_prefect.settings import EVERY_STEP, Settings
 
 

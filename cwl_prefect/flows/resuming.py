@@ -6,7 +6,6 @@ What finished is found in the call cache, what still runs or ended meanwhile is 
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -23,33 +22,15 @@ from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.choose import Backends
-from cwl_prefect.flows.claim import is_driven
 from cwl_prefect.flows.connected import connected
 from cwl_prefect.flows.endings import open_task_runs
 from cwl_prefect.flows.invoke import call
+from cwl_prefect.flows.known_run import SHORTEST_ID, KnownRun
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.model.events import Observer
 from cwl_prefect.settings import Settings
 
-SHORTEST_ID = 4  # characters of an id that may stand for it
 _OWN = frozenset({"home", "workdir"})  # where the manifest was found, whatever it says
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownRun:
-    """A run of this machine, and where its workspaces are."""
-
-    directory: Path
-    manifest: RunManifest
-
-    @property
-    def refusal(self) -> str | None:
-        """Why it cannot be resumed, or None where it can."""
-        if is_driven(self.directory):
-            return "it is running"
-        if self.manifest.outcome is Outcome.COMPLETED:
-            return "it is complete"
-        return None
 
 
 def find(run: str, settings: Settings) -> KnownRun:

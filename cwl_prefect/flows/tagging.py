@@ -11,8 +11,7 @@ from contextvars import ContextVar
 from prefect.client.orchestration import PrefectClient
 from prefect.context import FlowRunContext, TagsContext
 
-MARK = "cwl-prefect"
-"""Tag of every run of a workflow, by which the API finds them among those of other flows."""
+from cwl_prefect.flows.mark import MARK
 
 _OUTSIDE: ContextVar[frozenset[str] | None] = ContextVar("cwl_prefect_tags_outside", default=None)
 _logger = logging.getLogger(__name__)
@@ -58,8 +57,3 @@ async def marked() -> None:
         await context.client.update_flow_run(flow_run.id, tags=[*flow_run.tags, MARK])
     except Exception as error:  # noqa: BLE001 - the run is no worse without it
         _logger.debug("the flow run cannot be marked: %s", error)
-
-
-def without_mark(tags: Iterable[str]) -> list[str]:
-    """Give the tags that somebody chose."""
-    return [tag for tag in tags if tag != MARK]

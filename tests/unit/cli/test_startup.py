@@ -43,6 +43,33 @@ def test_collecting_what_is_left_needs_no_prefect(arguments, tmp_path):
     assert process.stderr.strip() == "[]"
 
 
+@pytest.mark.parametrize("arguments", [["runs", "ls"], ["runs", "ls", "--json"]], ids=" ".join)
+def test_runs_of_the_local_server_are_listed_without_prefect(arguments, tmp_path):
+    script = (
+        f"import sys; sys.argv = ['cwl-prefect', *{arguments!r}]\n"
+        "from cwl_prefect.flows import local_records, server\n"
+        "async def start(settings):\n"
+        "    return server.ApiEndpoint(url='http://127.0.0.1:1/api', ui_url=None, started=False, ours=True)\n"
+        "server.start = start\n"
+        'run = b\'[{"id": "00000000-0000-0000-0000-000000000007", "name": "brave-otter"}]\'\n'
+        "local_records._post = lambda *_: (200, run)\n"
+        "from cwl_prefect.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as exc:\n    assert not exc.code, exc.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "CWL_PREFECT_HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": ""},
+    )
+
+    assert "brave-otter" in process.stdout
+    assert process.stderr.strip() == "[]"
+
+
 def test_a_call_that_is_handed_over_imports_python_alone():
     script = (
         "import sys\n"

@@ -12,7 +12,8 @@ from cwl_prefect.engine.workspace import run_directory
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows import audit, history, resuming
 from cwl_prefect.flows.claim import claim
-from cwl_prefect.flows.history import Filter, Line
+from cwl_prefect.flows.run_lines import KILLED, Filter, Line
+from cwl_prefect.flows.run_records import RunRecord, StateRecord
 from cwl_prefect.settings import OnError, Settings
 
 BEGAN = datetime.now(UTC) - timedelta(hours=2)
@@ -116,29 +117,14 @@ def test_a_run_goes_on_with_its_own_settings_where_it_is_found(tmp_path):
     assert settings.runs == tmp_path / "runs"
 
 
-@pytest.mark.parametrize("tags", [(), ("night",)], ids=repr)
-def test_the_server_is_asked_for_our_runs_alone(tags):
-    assert history._outermost(Filter(tags=tags)).tags.all_ == ["cwl-prefect", *tags]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "part"),
-    [(None, None), ("*", None), ("brave-otter", "brave-otter"), ("br*-otter?", "-otter"), ("[abc]*-x", "-x")],
-)
-def test_the_server_is_asked_for_the_longest_part_of_a_pattern(pattern, part):
-    name = history._outermost(Filter(name=pattern)).name
-    assert (None if name is None else name.like_) == part
-
-
 class TestRescheduling:
     @staticmethod
     def line(state_type, *, deployed: bool) -> Line:
-        run = FlowRun(
+        run = RunRecord(
             id=uuid4(),
-            flow_id=uuid4(),
             name="brave-otter",
             deployment_id=uuid4() if deployed else None,
-            state=State(type=state_type),
+            state=StateRecord(type=state_type.value),
         )
         return Line(flow_run=run, local=None, state=state_type.value.title())
 
@@ -214,7 +200,7 @@ class TestRescheduling:
                 states.append(state.type)
 
             async def read_flow_run(self, run_id):
-                return line.flow_run
+                return FlowRun(id=run_id, flow_id=uuid4(), state=State(type=StateType.RUNNING))
 
         async def reaped(run_id):
             return 0
@@ -261,7 +247,7 @@ class TestRescheduling:
                 states.append(state.type)
 
         line = self.line(StateType.RUNNING, deployed=True)
-        await history.reschedule(Client(), replace(line, state=history.KILLED))
+        await history.reschedule(Client(), replace(line, state=KILLED))
         assert states == [StateType.SCHEDULED]
 
 

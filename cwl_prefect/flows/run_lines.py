@@ -1,0 +1,174 @@
+"""Runs as the Prefect API and the manifests of this machine tell of them: which there are, and how each one is.
+
+Everything goes through the API, so that it works from any machine; only what lies on a disk needs the machine that it
+lies on.
+"""
+
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from cwl_prefect.engine import manifest
+from cwl_prefect.engine.manifest import RunManifest
+from cwl_prefect.engine.workspace import run_directory
+from cwl_prefect.errors import InputError
+from cwl_prefect.flows.claim import is_driven
+from cwl_prefect.flows.known_run import SHORTEST_ID, KnownRun
+from cwl_prefect.flows.mark import MARK, without_mark
+from cwl_prefect.flows.run_records import Ask, RunRecord
+from cwl_prefect.settings import Settings
+
+PAGE = 200
+KILLED = "Killed"
+"""What is said of a run that Prefect takes for running, and that nobody drives."""
+
+ENDED = frozenset(("COMPLETED", "FAILED", "CANCELLED", "CRASHED"))
+"""Types of the states that a run ends in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which runs are meant.
+
+    Attributes:
+        name: Pattern of their names, with ``*`` and ``?``.
+        tags: Tags that each of them has.
+        newer_than: At most so old.
+        older_than: At least so old.
+    """
+
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    newer_than: timedelta | None = None
+    older_than: timedelta | None = None
+
+    def admits(self, name: str, tags: Iterable[str], began: datetime | None) -> bool:
+        """Tell whether a run is meant."""
+        age = datetime.now(UTC) - (began or datetime.now(UTC))
+        return (
+            (self.name is None or fnmatch.fnmatchcase(name, self.name))
+            and set(self.tags) <= set(tags)
+            and (self.newer_than is None or age <= self.newer_than)
+            and (self.older_than is None or age >= self.older_than)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A run in a list."""
+
+    flow_run: RunRecord
+    local: RunManifest | None  # None: its workspaces are not on this machine, or not kept
+    state: str
+
+
+async def lines(ask: Ask, settings: Settings, wanted: Filter, limit: int) -> list[Line]:
+    """List runs of workflows, the latest first; subworkflows are no runs of their own."""
+    found: list[Line] = []
+    most = min(PAGE, limit) if wanted == Filter() else PAGE
+    for offset in range(0, 1_000_000, PAGE):
+        page = await ask(_question(_outermost(wanted), limit=most, offset=offset))
+        found += [_line(one, settings) for one in page if wanted.admits(one.name, one.tags, _began(one))]
+        if len(page) < PAGE or len(found) >= limit:
+            break
+    return found[:limit]
+
+
+async def find(ask: Ask, run: str, settings: Settings) -> Line:
+    """Find a run by its name, its flow run id, or the beginning of the id.
+
+    Raises:
+        InputError: There is none, or more than one.
+    """
+    found = await _with_id(ask, run) or await ask(_question({"name": {"any_": [run]}, "tags": {"all_": [MARK]}}))
+    if not found and len(run) >= SHORTEST_ID:
+        found = [one for one in await ask(_question(_outermost(Filter()))) if str(one.id).startswith(run)]
+    if not found:
+        raise InputError(f"Prefect knows no run {run}.", hint="`cwl-prefect runs ls` lists them.")
+    if len(found) > 1:
+        known = ", ".join(sorted(str(one.id) for one in found))
+        raise InputError(f"{run} may be any of the runs {known}.", hint="give the whole id.")
+    return _line(found[0], settings)
+
+
+def has_ended(line: Line) -> bool:
+    """Tell whether Prefect knows how a run ended."""
+    return line.flow_run.state is not None and line.flow_run.state.type in ENDED
+
+
+def is_killed(line: Line, settings: Settings) -> bool:
+    """Tell whether Prefect takes a run of this machine for running that nobody drives."""
+    state = line.flow_run.state
+    if state is None or state.type not in ("RUNNING", "CANCELLING"):
+        return False
+    directory = run_directory(settings.runs, str(line.flow_run.id))  # made before its manifest is written
+    return directory.is_dir() and not is_driven(directory)
+
+
+def details(line: Line, settings: Settings) -> Mapping[str, object]:
+    """Describe a run: what Prefect knows, and what its manifest on this machine adds."""
+    run, local = line.flow_run, line.local
+    described: dict[str, object] = {
+        "id": str(run.id),
+        "name": run.name,
+        "state": line.state,
+        "message": None if run.state is None else run.state.message,
+        "tags": without_mark(run.tags),
+        "began": None if run.start_time is None else run.start_time.isoformat(),
+        "ended": None if run.end_time is None else run.end_time.isoformat(),
+        "drivers": run.run_count,
+    }
+    if local is None:
+        return described
+    known = KnownRun(directory=run_directory(settings.runs, local.run_id), manifest=local)
+    return described | {
+        "workflow": local.workflow,
+        "host": local.host,
+        "outdir": local.outdir,
+        "settings": dict(local.settings),
+        "error": local.error,
+        "workspaces": str(known.directory),
+        "resumable": known.refusal is None,
+    }
+
+
+async def _with_id(ask: Ask, run: str) -> list[RunRecord]:
+    try:
+        run_id = UUID(run)
+    except ValueError:
+        return []
+    return await ask(_question({"id": {"any_": [str(run_id)]}}))
+
+
+def _question(conditions: Mapping[str, object], *, limit: int = PAGE, offset: int = 0) -> Mapping[str, object]:
+    return {"flow_runs": conditions, "sort": "EXPECTED_START_TIME_DESC", "limit": limit, "offset": offset}
+
+
+def _outermost(wanted: Filter) -> Mapping[str, object]:
+    conditions: dict[str, object] = {
+        "parent_task_run_id": {"is_null_": True},
+        "tags": {"all_": [MARK, *without_mark(wanted.tags)]},
+    }
+    # Prefect knows no patterns; it finds what holds the longest part of one, and the pattern chooses among those.
+    part = max(re.split(r"\[.*\]|[*?]", wanted.name or ""), key=len)
+    if part:
+        conditions["name"] = {"like_": part}
+    return conditions
+
+
+def _began(run: RunRecord) -> datetime | None:
+    return run.start_time or run.expected_start_time
+
+
+def _line(run: RunRecord, settings: Settings) -> Line:
+    line = Line(
+        flow_run=run,
+        local=manifest.read(run_directory(settings.runs, str(run.id))),
+        state="" if run.state is None else run.state.name or run.state.type.title(),
+    )
+    if not is_killed(line, settings):
+        return line
+    return Line(flow_run=run, local=line.local, state=KILLED)

@@ -1,0 +1,147 @@
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from cwl_prefect.engine import manifest
+from cwl_prefect.engine.manifest import RunManifest
+from cwl_prefect.engine.workspace import run_directory
+from cwl_prefect.errors import InputError
+from cwl_prefect.flows import run_lines
+from cwl_prefect.flows.claim import claim
+from cwl_prefect.flows.run_lines import PAGE, Filter
+from cwl_prefect.flows.run_records import RunRecord, StateRecord
+from cwl_prefect.settings import Settings
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+def record(name: str = "brave-otter", state: str = "COMPLETED", **more) -> RunRecord:
+    return RunRecord(id=uuid4(), name=name, state=StateRecord(type=state, name=state.title()), **more)
+
+
+class Api:
+    """Stands in for an API that knows some runs, the latest first."""
+
+    def __init__(self, *runs: RunRecord) -> None:
+        self.runs = runs
+        self.asked = []
+
+    async def __call__(self, question):
+        self.asked.append(question)
+        wanted = question["flow_runs"]
+        ids, names = (wanted.get(key, {}).get("any_") for key in ("id", "name"))
+        found = [one for one in self.runs if ids is None or str(one.id) in ids]
+        found = [one for one in found if names is None or one.name in names]
+        return found[question["offset"] :][: question["limit"]]
+
+
+async def names(api, settings, wanted=None, limit=20) -> list[str]:
+    return [line.flow_run.name for line in await run_lines.lines(api, settings, wanted or Filter(), limit)]
+
+
+@pytest.mark.parametrize("tags", [(), ("night",)], ids=repr)
+async def test_the_server_is_asked_for_our_outermost_runs_alone(settings, tags):
+    api = Api()
+    await names(api, settings, Filter(tags=tags))
+    assert api.asked[0]["flow_runs"] == {
+        "parent_task_run_id": {"is_null_": True},
+        "tags": {"all_": ["cwl-prefect", *tags]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [(None, None), ("*", None), ("brave-otter", "brave-otter"), ("br*-otter?", "-otter"), ("[abc]*-x", "-x")],
+)
+async def test_the_server_is_asked_for_the_longest_part_of_a_pattern(settings, pattern, part):
+    api = Api()
+    await names(api, settings, Filter(name=pattern))
+    assert api.asked[0]["flow_runs"].get("name") == (None if part is None else {"like_": part})
+
+
+async def test_no_more_is_asked_for_than_is_shown(settings):
+    api = Api(*(record(f"run-{number}") for number in range(30)))
+    assert await names(api, settings) == [f"run-{number}" for number in range(20)]
+    assert [(one["limit"], one["offset"]) for one in api.asked] == [(20, 0)]
+
+
+async def test_a_filter_is_followed_through_all_pages(settings):
+    api = Api(*(record(f"run-{number}") for number in range(2 * PAGE + 1)))
+    assert await names(api, settings, Filter(name="run-*99")) == ["run-99", "run-199", "run-299", "run-399"]
+    assert [one["offset"] for one in api.asked] == [0, PAGE, 2 * PAGE]
+
+
+async def test_age_counts_from_when_a_run_began_or_was_to_begin(settings):
+    young, old = NOW - timedelta(minutes=5), NOW - timedelta(hours=5)
+    api = Api(record("young", start_time=young, expected_start_time=old), record("old", expected_start_time=old))
+    assert await names(api, settings, Filter(newer_than=timedelta(hours=1))) == ["young"]
+    assert await names(api, settings, Filter(older_than=timedelta(hours=1))) == ["old"]
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "CANCELLING"])
+async def test_what_seems_to_run_on_this_machine_and_is_not_driven_was_killed(settings, state):
+    run = record(state=state)
+
+    async def shown():
+        (line,) = await run_lines.lines(Api(run), settings, Filter(), 20)
+        return line.state
+
+    assert await shown() == state.title()
+    run_directory(settings.runs, str(run.id)).mkdir(parents=True)
+    assert await shown() == "Killed"
+    with claim(settings.runs, str(run.id)):
+        assert await shown() == state.title()
+
+
+async def test_a_run_is_found_by_id_name_and_beginning_of_the_id(settings):
+    one, other = record("one"), record("other")
+    api = Api(one, other)
+    for text in (str(one.id), str(one.id).upper(), "one", str(one.id)[:8]):
+        assert (await run_lines.find(api, text, settings)).flow_run == one
+    for text in ("nobody", str(uuid4()), str(one.id)[:3]):
+        with pytest.raises(InputError, match="knows no run"):
+            await run_lines.find(api, text, settings)
+
+
+async def test_what_may_be_several_runs_is_refused_with_their_ids(settings):
+    runs = [record("same"), record("same")]
+    with pytest.raises(InputError) as caught:
+        await run_lines.find(Api(*runs), "same", settings)
+    assert all(str(one.id) in str(caught.value) for one in runs)
+
+
+async def test_details_are_what_the_api_and_the_manifest_say(settings):
+    began = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+    run = RunRecord(
+        id=UUID(int=1),
+        name="brave-otter",
+        tags=("cwl-prefect", "night"),
+        state=StateRecord(type="FAILED", name="Failed", message="why"),
+        start_time=began,
+        run_count=2,
+    )
+    (line,) = await run_lines.lines(Api(run), settings, Filter(), 20)
+    known = {
+        "id": str(run.id),
+        "name": "brave-otter",
+        "state": "Failed",
+        "message": "why",
+        "tags": ["night"],
+        "began": "2026-01-02T03:04:05.000006+00:00",
+        "ended": None,
+        "drivers": 2,
+    }
+    assert run_lines.details(line, settings) == known
+    directory = run_directory(settings.runs, str(run.id))
+    directory.mkdir(parents=True)
+    manifest.write(directory, RunManifest(run_id=str(run.id), name="n", workflow="main", plan="0", job_order={}))
+    (line,) = await run_lines.lines(Api(run), settings, Filter(), 20)
+    described = run_lines.details(line, settings)
+    assert described.items() >= known.items()
+    assert (described["workflow"], described["workspaces"], described["resumable"]) == ("main", str(directory), True)

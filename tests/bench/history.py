@@ -1,6 +1,7 @@
 """A long history on the local server and in a home: real runs, multiplied without the work of running each."""
 
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Mapping
@@ -70,6 +71,7 @@ def fill(runners: Runners, home: Path, documents: Path, runs: int) -> None:
     seconds_to_catch_up(home)
     runners.server("stop", home=home)
     multiply(home, runs)
+    os.sync()  # a history that is old is on the disk
     runners.server("start", home=home)
     known = post(local_api(home), "flow_runs/count", {})
     if known != runs:

@@ -22,6 +22,7 @@ from cwl_prefect.flows.run_records import Ask, RunRecord
 from cwl_prefect.settings import Settings
 
 PAGE = 200
+AGES_AGO = timedelta(weeks=52_000)  # no run is so old, and calendars end
 KILLED = "Killed"
 """What is said of a run that Prefect takes for running, and that nobody drives."""
 
@@ -156,6 +157,10 @@ def _outermost(wanted: Filter) -> Mapping[str, object]:
     part = max(re.split(r"\[.*\]|[*?]", wanted.name or ""), key=len)
     if part:
         conditions["name"] = {"like_": part}
+    ages = {"after_": wanted.newer_than, "before_": wanted.older_than}
+    began = {key: (datetime.now(UTC) - min(age, AGES_AGO)).isoformat() for key, age in ages.items() if age is not None}
+    if began:
+        conditions["start_time"] = began  # or when a run is to begin, where it has not
     return conditions
 
 

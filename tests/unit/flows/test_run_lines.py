@@ -65,6 +65,25 @@ async def test_the_server_is_asked_for_the_longest_part_of_a_pattern(settings, p
     assert api.asked[0]["flow_runs"].get("name") == (None if part is None else {"like_": part})
 
 
+@pytest.mark.parametrize(
+    ("wanted", "key"),
+    [(Filter(newer_than=timedelta(hours=1)), "after_"), (Filter(older_than=timedelta(hours=1)), "before_")],
+    ids=["newer", "older"],
+)
+async def test_the_server_is_asked_for_runs_of_that_age(settings, wanted, key):
+    api = Api()
+    await names(api, settings, wanted)
+    ((asked_key, moment),) = api.asked[0]["flow_runs"]["start_time"].items()
+    assert asked_key == key
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(moment) - timedelta(hours=1)) < timedelta(minutes=1)
+
+
+async def test_an_age_from_before_the_calendar_is_an_age(settings):
+    api = Api(record("young", start_time=NOW))
+    assert await names(api, settings, Filter(newer_than=timedelta(weeks=10**6))) == ["young"]
+    assert await names(api, settings, Filter(older_than=timedelta(weeks=10**6))) == []
+
+
 async def test_no_more_is_asked_for_than_is_shown(settings):
     api = Api(*(record(f"run-{number}") for number in range(30)))
     assert await names(api, settings) == [f"run-{number}" for number in range(20)]

@@ -44,7 +44,7 @@ def show_list(place: str | None, *, step: str | None, limit: int, as_json: bool)
     for entry in entries[:limit]:
         typer.echo(
             f"{entry.key.digest[:SHORT_KEY]}  {_when(entry.created_at)}  {_size(entry.size):>9}  "
-            f"{entry.duration_s:8.1f} s  {entry.tool}  ({entry.step} of {entry.run_id[:8]})"
+            f"{entry.duration_s:8.1f} s  {entry.tool}  ({_named(entry)} of {entry.run_id[:8]})"
         )
     more = f", of {len(entries)}" if len(entries) > limit else ""
     typer.echo(
@@ -232,7 +232,11 @@ def _is_whole(parts: CwlObject) -> bool:
 
 
 def _origin(entry: CacheEntry) -> str:
-    return f"{entry.key.digest[:SHORT_KEY]}, {_when(entry.created_at)}, {entry.step} of run {entry.run_id[:8]}"
+    return f"{entry.key.digest[:SHORT_KEY]}, {_when(entry.created_at)}, {_named(entry)} of run {entry.run_id[:8]}"
+
+
+def _named(entry: CacheEntry) -> str:
+    return f"{entry.step} with its {len(entry.calls)} calls" if entry.calls else entry.step
 
 
 def _summary(entry: CacheEntry) -> dict[str, object]:
@@ -245,6 +249,7 @@ def _summary(entry: CacheEntry) -> dict[str, object]:
         "duration_s": entry.duration_s,
         "size": entry.size,
         "files": len(entry.files),
+        "calls": len(entry.calls),
     }
 
 

@@ -25,7 +25,7 @@ from cwl_prefect.engine.journal import Journal
 from cwl_prefect.engine.key_locks import KeyLocks
 from cwl_prefect.engine.overrides import tool_steps
 from cwl_prefect.errors import UsageError
-from cwl_prefect.flows.cache_keys import CallKeys
+from cwl_prefect.flows.cache_keys import FEW_FILES, CallKeys
 from cwl_prefect.flows.cached_outputs import CachedOutputs
 from cwl_prefect.model.cache import CacheEntry, CallKey
 from cwl_prefect.model.names import without_indices
@@ -37,9 +37,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
-
-FEW_FILES = 16
-"""Small files that are read or written in no more time than a hop to a thread takes."""
 
 _POLL_INTERVAL_S = 0.1  # where another process runs an identical call
 

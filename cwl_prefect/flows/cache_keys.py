@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -19,6 +20,9 @@ from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
 from cwl_prefect.settings import CacheMode, Settings, search_path
+
+FEW_FILES = 16
+"""Small files that are read or written in no more time than a hop to a thread takes."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,7 +85,7 @@ class CallKeys:
             NotReusableError: It has none; the text says why.
         """
         take = partial(call_key, identity, values, runner)
-        return await self.fingerprinted(take, visible=identity.visible, walks=_has_directories(values))
+        return await self.fingerprinted(take, visible=identity.visible, walks=_takes_long(values))
 
     async def fingerprinted(
         self, take: Callable[[Fingerprints], T | None], *, visible: frozenset[str], walks: bool
@@ -156,8 +160,10 @@ async def _identified(backend: Backend, image: DockerImage | None, step: str) ->
     return named
 
 
-def _has_directories(values: CwlObject) -> bool:
-    return any(found["class"] == "Directory" for found in file_objects(values))
+def _takes_long(values: CwlObject) -> bool:
+    """Tell whether there are more files to look at than the event loop should wait for."""
+    found = list(islice(file_objects(values), FEW_FILES + 1))
+    return len(found) > FEW_FILES or any(value["class"] == "Directory" for value in found)
 
 
 def _command_checksum(command: str | None, checksums: Checksums) -> str | None:

@@ -25,7 +25,8 @@ from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError, diges
 from cwl_prefect.engine.overrides import tool_steps
 from cwl_prefect.engine.subworkflow_key import Inside, for_people, structure
 from cwl_prefect.errors import CwlPrefectError
-from cwl_prefect.flows.cache import FEW_FILES, CallCache, CallPlace, Lookup
+from cwl_prefect.flows.cache import CallCache, CallPlace, Lookup
+from cwl_prefect.flows.cache_keys import FEW_FILES
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.step import SMALL_OUTPUT
 from cwl_prefect.model.cache import CallKey, ToolIdentity

@@ -37,6 +37,7 @@ def keep(
     step: str = "prepare[1].align",
     created_at: float = 1e9,
     tool: CwlObject | None = None,
+    calls: tuple[str, ...] = (),
     **inputs,
 ) -> CallKey:
     key = CallKey(digest=digest, parts={"inputs": inputs} if tool is None else {"inputs": inputs, "tool": tool})
@@ -48,6 +49,7 @@ def keep(
         created_at=created_at,
         duration_s=2.5,
         outputs={"o": 1},
+        calls=calls,
     )
     store.write_entry(digest, encode_entry(entry))
     return key
@@ -80,6 +82,15 @@ def test_ls_shows_the_latest_first(store: LocalStore):
     assert shown.index("key-2") < shown.index("key-1")
     assert "key-0" not in shown
     assert "2 calls, of 3" in shown
+
+
+def test_ls_tells_a_whole_from_a_call(store: LocalStore):
+    keep(store, "key-0", step="align", calls=("a", "b"))
+    keep(store, "key-1", step="align[0]")
+    shown = run("ls")
+    assert "bwa  (align with its 2 calls of earlier-)" in shown
+    assert "bwa  (align[0] of earlier-)" in shown
+    assert [entry["calls"] for entry in json.loads(run("ls", "--json"))] == [2, 0]
 
 
 @pytest.mark.parametrize(("pattern", "count"), [("prepare.align", 1), ("bwa", 1), ("*align", 1), ("align", 0)])

@@ -18,6 +18,12 @@ NAME_LABEL = f"{LABEL_PREFIX}name"
 FLOW_RUN_LABEL = f"{LABEL_PREFIX}flow-run-id"
 """Label that holds the flow run a job belongs to; a caller puts it into ``ContainerJob.labels``."""
 
+STEP_LABEL = f"{LABEL_PREFIX}step"
+"""Label that holds the name of the call that a job runs, as ``align[3]``; a caller puts it there too."""
+
+CALL_LABEL = f"{LABEL_PREFIX}call"
+"""Label that holds what the call runs on what (see `cwl_prefect.engine.identity`); a caller puts it there too."""
+
 _FOREIGN_LABELS = ("prefect.io/", "io.prefect.")
 
 

@@ -17,6 +17,7 @@ from cwl_prefect.backends.job_variables import (
     packaged_template,
     template_environment,
 )
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL, STEP_LABEL
 from cwl_prefect.backends.provenance import FieldPath, origins, whole_blocks, without_blocks, without_secrets
 from cwl_prefect.cwl.bind import Binder, Place, docker_requirement
 from cwl_prefect.engine import workspace as workspaces
@@ -35,7 +36,6 @@ from cwl_prefect.flows.pool import (
     on_kubernetes,
     with_overrides,
 )
-from cwl_prefect.flows.reaping import LABEL_RUN, LABEL_STEP
 from cwl_prefect.model.job import BoundCall, ContainerJob, EntryKind, Resources, StagedEntry
 from cwl_prefect.model.names import call_name
 from cwl_prefect.model.overrides import ToolOverride
@@ -215,7 +215,7 @@ class _Explaining:
             job_id=f"{FLOW_RUN}-{name}-1",
             name=name,
             mounts=contained,
-            labels={LABEL_RUN: FLOW_RUN, LABEL_STEP: name},
+            labels={FLOW_RUN_LABEL: FLOW_RUN, STEP_LABEL: name},
         )
         return _placed(staged, {space.root: self.there, self.directory: self.there.parents[1]})
 

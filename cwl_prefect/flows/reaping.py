@@ -6,12 +6,9 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 from cwl_prefect.backends import kubernetes_marks
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.settings import Settings, own_pod
-
-LABEL_RUN = "cwl-prefect.io/flow-run-id"
-LABEL_STEP = "cwl-prefect.io/step"
-LABEL_CALL = "cwl-prefect.io/call"  # what the call runs on what (see `cwl_prefect.engine.identity`)
 
 REAP_TIMEOUT_S = 20
 
@@ -42,7 +39,7 @@ async def _remove_containers(flow_run_id: str) -> int:
 
     backend = DockerBackend()
     try:
-        return await backend.reap({LABEL_RUN: flow_run_id})
+        return await backend.reap({FLOW_RUN_LABEL: flow_run_id})
     finally:
         await backend.close()
 
@@ -52,7 +49,7 @@ async def _remove_jobs(flow_run_id: str, home: Path) -> int:
 
     own, named = own_pod(), kubernetes_marks.noted(home, flow_run_id)
     namespaces = {*([] if own is None else [own[0]]), *([] if named is None else [named])}
-    removed = await kubernetes_jobs.reap({LABEL_RUN: flow_run_id}, namespaces)
+    removed = await kubernetes_jobs.reap({FLOW_RUN_LABEL: flow_run_id}, namespaces)
     kubernetes_marks.forget(home, flow_run_id)
     return removed
 
@@ -104,8 +101,8 @@ async def _remove_abandoned_containers(settings: Settings) -> int:
         return 0
     backend = DockerBackend()
     try:
-        marked = await backend.values_of(LABEL_RUN)
+        marked = await backend.values_of(FLOW_RUN_LABEL)
         left = [run_id for run_id in marked if await asyncio.to_thread(is_abandoned, settings, run_id)]
-        return sum([await backend.reap({LABEL_RUN: run_id}) for run_id in left])
+        return sum([await backend.reap({FLOW_RUN_LABEL: run_id}) for run_id in left])
     finally:
         await backend.close()

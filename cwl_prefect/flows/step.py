@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cwl_prefect.backends.base import Backend, Confirming, JobHandle, execute, finish
+from cwl_prefect.backends.naming import CALL_LABEL, FLOW_RUN_LABEL, STEP_LABEL
 from cwl_prefect.cwl.bind import Bound, Place, collects_quickly
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.diagnose import explain
@@ -26,7 +27,6 @@ from cwl_prefect.errors import (
 )
 from cwl_prefect.flows.adopt import adopted
 from cwl_prefect.flows.cache import CallCache, CallPlace, Lookup
-from cwl_prefect.flows.reaping import LABEL_CALL, LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.tool_log import followed
 from cwl_prefect.model.events import StepEventKind
@@ -298,9 +298,9 @@ def _job_id(run: Run, call: Call, tries: int) -> str:
 
 
 def _labels(run: Run, call: Call, prepared: _Prepared) -> dict[str, str]:
-    labels = {LABEL_RUN: run.run_id, LABEL_STEP: call.name}
+    labels = {FLOW_RUN_LABEL: run.run_id, STEP_LABEL: call.name}
     if prepared.backend.capabilities.outlives_driver:
-        labels[LABEL_CALL] = identity(prepared.bound.call)
+        labels[CALL_LABEL] = identity(prepared.bound.call)
     return labels
 
 

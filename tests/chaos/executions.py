@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-RUN_LABEL = "cwl-prefect.io/flow-run-id"
-NAME_LABEL = "cwl-prefect.io/name"
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL, NAME_LABEL
+
 _NANO = 1e-9
 
 
@@ -60,10 +60,10 @@ class ContainerEvents:
         with contextlib.suppress(Exception):  # the stream is closed under its reader
             for event in self._stream:
                 labels = event["Actor"]["Attributes"]
-                if RUN_LABEL not in labels:
+                if FLOW_RUN_LABEL not in labels:
                     continue
                 what = "start" if event["Action"] == "start" else f"die {labels.get('exitCode')}"
-                self._found[labels[RUN_LABEL]].append((what, labels[NAME_LABEL], event["timeNano"] * _NANO))
+                self._found[labels[FLOW_RUN_LABEL]].append((what, labels[NAME_LABEL], event["timeNano"] * _NANO))
 
 
 def logged(log: Path) -> Executions:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.chaos.executions import RUN_LABEL
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from tests.chaos.runs import Run
 from tests.deployments.site import ENDED
 from tests.prefect_api import matching
@@ -88,6 +88,6 @@ def _containers(run: Run) -> list[str]:
     client = docker.from_env()
     found = []
     for run_id in run.run_ids:
-        found += [one["Id"] for one in client.api.containers(all=True, filters={"label": f"{RUN_LABEL}={run_id}"})]
+        found += [one["Id"] for one in client.api.containers(all=True, filters={"label": f"{FLOW_RUN_LABEL}={run_id}"})]
     client.close()
     return found

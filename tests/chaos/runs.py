@@ -9,8 +9,8 @@ from contextlib import ExitStack
 
 import psutil
 
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from tests.chaos.case import Case, Target
-from tests.chaos.executions import RUN_LABEL
 from tests.chaos.lane import POOL, Place
 from tests.chaos.workflow import WORKFLOW, write_tools
 from tests.commandline.driving import Started
@@ -125,7 +125,7 @@ class Commanded(Run):
 
             client = docker.from_env()
             for run_id in self.place.run_ids():
-                for one in client.api.containers(filters={"label": f"{RUN_LABEL}={run_id}"})[:1]:
+                for one in client.api.containers(filters={"label": f"{FLOW_RUN_LABEL}={run_id}"})[:1]:
                     with contextlib.suppress(docker.errors.APIError):  # it has ended meanwhile
                         client.api.kill(one["Id"])
             client.close()

@@ -13,6 +13,7 @@ from cwl_prefect.backends.base import execute
 from cwl_prefect.backends.kubernetes import KubernetesBackend
 from cwl_prefect.backends.kubernetes_client import KubernetesApi
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, part, text
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.model.job import ContainerJob, Reason
 from tests.commandline.driving import CommandLine
 from tests.contract.backend_contract import BackendCase, JobMaker
@@ -103,7 +104,7 @@ async def test_a_call_that_makes_room_for_something_urgent_is_run_again(
 
     assert ended.outputs["log"] == "devices 1\n"
     assert "retrying: it had to make room for something of higher priority" in ended.stderr
-    pods, _ = await api.pods("default", f"cwl-prefect.io/flow-run-id={run_id}")
+    pods, _ = await api.pods("default", f"{FLOW_RUN_LABEL}={run_id}")
     assert pods == []
 
 

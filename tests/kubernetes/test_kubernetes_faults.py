@@ -16,6 +16,7 @@ from cwl_prefect.backends.base import execute
 from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin
 from cwl_prefect.backends.kubernetes import KubernetesBackend
 from cwl_prefect.backends.kubernetes_client import KubernetesApi
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.flows.reaping import reap_abandoned
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason, Resources
 from cwl_prefect.settings import Settings
@@ -128,7 +129,7 @@ class TestFaults(BackendCase):
         job = make_job(("sh", "-c", "echo started; sleep 120"))  # lives until the end of its grace
         running = asyncio.create_task(self.run(backend, job))
         await wrote(job, b"started\n", running)
-        pods, _ = await api.pods("default", f"cwl-prefect.io/flow-run-id={job.labels['flow-run-id']}")
+        pods, _ = await api.pods("default", f"{FLOW_RUN_LABEL}={job.labels['flow-run-id']}")
         await api.delete_pod("default", str(pods[0]["metadata"]["name"]))  # type: ignore[index,call-overload]
         assert (await running).reason is Reason.LOST
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cwl_prefect.backends.kubernetes_client import connect
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from tests.commandline.driving import CommandLine
 from tests.waiting import until
 
@@ -37,7 +38,7 @@ WORKFLOW = """
 async def pods_of(run_id: str) -> set[str]:
     api = await connect()
     try:
-        pods, _ = await api.pods("default", f"cwl-prefect.io/flow-run-id={run_id}")
+        pods, _ = await api.pods("default", f"{FLOW_RUN_LABEL}={run_id}")
     finally:
         await api.close()
     return {str(pod["metadata"]["name"]) for pod in pods}  # type: ignore[index,call-overload]

@@ -10,7 +10,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from cwl_prefect.flows.reaping import LABEL_RUN
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from tests.commandline.driving import CommandLine
 from tests.waiting import until
 
@@ -51,12 +51,12 @@ def client() -> Iterator[docker.DockerClient]:
 def starts(client: docker.DockerClient) -> Iterator[list[tuple[str, str]]]:
     """Collect the run and the name of every container that is started meanwhile."""
     seen: list[tuple[str, str]] = []
-    stream = client.events(decode=True, filters={"type": "container", "event": "start", "label": LABEL_RUN})
+    stream = client.events(decode=True, filters={"type": "container", "event": "start", "label": FLOW_RUN_LABEL})
 
     def watch() -> None:
         for event in stream:
             attributes = event["Actor"]["Attributes"]
-            seen.append((attributes[LABEL_RUN], attributes["name"]))
+            seen.append((attributes[FLOW_RUN_LABEL], attributes["name"]))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -67,7 +67,7 @@ def starts(client: docker.DockerClient) -> Iterator[list[tuple[str, str]]]:
 
 
 def containers(client: docker.DockerClient, run_id: str) -> int:
-    return len(client.api.containers(all=True, filters={"label": f"{LABEL_RUN}={run_id}"}))
+    return len(client.api.containers(all=True, filters={"label": f"{FLOW_RUN_LABEL}={run_id}"}))
 
 
 def runs_of(home: Path) -> list[str]:

@@ -7,10 +7,10 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Crashed, State
 
 from cwl_prefect.backends import choice, docker, kubernetes_jobs, kubernetes_marks
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.engine.audit import Act
 from cwl_prefect.flows import hooks, reaping
 from cwl_prefect.flows.hooks import reap
-from cwl_prefect.flows.reaping import LABEL_RUN
 
 
 class Reaper:
@@ -78,7 +78,7 @@ async def test_only_containers_of_the_flow_run_are_removed(engine, flow_run):
     reaper = Reaper()
     engine(reaper)
     await end(flow_run)
-    assert reaper.selected == [{LABEL_RUN: str(flow_run.id)}]
+    assert reaper.selected == [{FLOW_RUN_LABEL: str(flow_run.id)}]
     assert reaper.closed == 1
 
 
@@ -128,5 +128,5 @@ async def test_jobs_of_the_flow_run_are_removed_too(engine, flow_run, caplog, mo
     with caplog.at_level(logging.WARNING, logger=reaping.__name__):
         await end(flow_run)
         await end(flow_run)
-    assert asked == [({LABEL_RUN: str(flow_run.id)}, {"lab"})]
+    assert asked == [({FLOW_RUN_LABEL: str(flow_run.id)}, {"lab"})]
     assert f"removed 3 Jobs that the flow run {flow_run.id} had left" in caplog.text

@@ -10,6 +10,7 @@ import pytest
 
 from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.backends.local import LocalBackend
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL, STEP_LABEL
 from cwl_prefect.cwl import javascript
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
@@ -26,7 +27,6 @@ from cwl_prefect.errors import (
     UnsupportedError,
 )
 from cwl_prefect.flows.choose import Backends
-from cwl_prefect.flows.reaping import LABEL_RUN, LABEL_STEP
 from cwl_prefect.flows.run import Caller, Run, open_run
 from cwl_prefect.flows.step import Call, CallWork, is_remote, is_small, only_declared
 from cwl_prefect.model.events import StepEvent, StepEventKind
@@ -375,7 +375,7 @@ class TestJobs:
         await played(self.TOOL)
         assert jobs[0].name == "align[3]"
         assert jobs[0].job_id.startswith("run-align[3]-")
-        assert (jobs[0].labels[LABEL_RUN], jobs[0].labels[LABEL_STEP]) == ("run", "align[3]")
+        assert (jobs[0].labels[FLOW_RUN_LABEL], jobs[0].labels[STEP_LABEL]) == ("run", "align[3]")
 
     async def test_the_settings_limit_its_time(self, played, jobs):
         await played(self.TOOL)

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from cwl_prefect.backends import kubernetes_marks
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
 from cwl_prefect.flows import reaping, sweeping
@@ -66,7 +67,7 @@ async def test_only_what_is_abandoned_is_reaped(tmp_path, monkeypatch):
 
     class Engine:
         async def values_of(self, label):
-            assert label == reaping.LABEL_RUN
+            assert label == FLOW_RUN_LABEL
             return frozenset(("gone", "driven"))
 
         async def reap(self, labels):
@@ -80,7 +81,7 @@ async def test_only_what_is_abandoned_is_reaped(tmp_path, monkeypatch):
     monkeypatch.setattr("cwl_prefect.backends.docker.DockerBackend", Engine)
     monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, run_id: run_id == "gone")
     assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 3
-    assert asked == [{reaping.LABEL_RUN: "gone"}, "closed"]
+    assert asked == [{FLOW_RUN_LABEL: "gone"}, "closed"]
 
 
 async def test_a_failing_engine_stops_nobody(tmp_path, monkeypatch, caplog):
@@ -106,7 +107,7 @@ async def test_jobs_of_abandoned_runs_are_reaped_too(tmp_path, monkeypatch):
     monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, run_id: run_id == "gone")
     assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 2
     assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 0
-    assert asked == [({reaping.LABEL_RUN: "gone"}, {"lab"})]
+    assert asked == [({FLOW_RUN_LABEL: "gone"}, {"lab"})]
     assert kubernetes_marks.noted_runs(tmp_path) == ["driven"]
 
 

@@ -32,9 +32,6 @@ class RunLogHandler(APILogHandler):
         elif current is None and sum(isinstance(each, RunLogHandler) for each in _PACKAGE.handlers) == 1:
             self._context.copy().run(super().emit, record)
 
-    def flush(self) -> None:
-        """Do nothing: Prefect sends what is left of all logs at the end of a flow run, and waits for it."""
-
 
 _CURRENT: ContextVar[RunLogHandler | None] = ContextVar("cwl_prefect_run_log", default=None)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from cwl_prefect.backends import kubernetes_marks
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.flows.collecting import is_abandoned
 from cwl_prefect.settings import Settings, own_pod
 
 REAP_TIMEOUT_S = 20
@@ -85,8 +86,6 @@ async def _bounded(what: str, removal: Awaitable[int]) -> int:
 
 
 async def _remove_abandoned_jobs(settings: Settings) -> int:
-    from cwl_prefect.flows.collecting import is_abandoned
-
     marked = await asyncio.to_thread(kubernetes_marks.noted_runs, settings.home)
     left = [run_id for run_id in marked if await asyncio.to_thread(is_abandoned, settings, run_id)]
     return sum([await _remove_jobs(run_id, settings.home) for run_id in left])
@@ -95,7 +94,6 @@ async def _remove_abandoned_jobs(settings: Settings) -> int:
 async def _remove_abandoned_containers(settings: Settings) -> int:
     from cwl_prefect.backends.choice import docker_available
     from cwl_prefect.backends.docker import DockerBackend
-    from cwl_prefect.flows.collecting import is_abandoned
 
     if not await asyncio.to_thread(docker_available):
         return 0

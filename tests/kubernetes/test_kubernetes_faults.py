@@ -75,9 +75,9 @@ class TestFaults(BackendCase):
         run_id = str(uuid.uuid4())
         job = replace(make_job(("sleep", "60")), resources=SMALL, labels={"flow-run-id": run_id})
         handle = await backend.start(job)
-        monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, found: False)
+        monkeypatch.setattr("cwl_prefect.flows.reaping.is_abandoned", lambda _, found: False)
         assert await reap_abandoned(settings) == 0
-        monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, found: found == run_id)
+        monkeypatch.setattr("cwl_prefect.flows.reaping.is_abandoned", lambda _, found: found == run_id)
         assert await reap_abandoned(settings) == 1
         assert (await backend.wait(handle)).reason is Reason.LOST
 

@@ -79,7 +79,7 @@ async def test_only_what_is_abandoned_is_reaped(tmp_path, monkeypatch):
 
     monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: True)
     monkeypatch.setattr("cwl_prefect.backends.docker.DockerBackend", Engine)
-    monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, run_id: run_id == "gone")
+    monkeypatch.setattr(reaping, "is_abandoned", lambda _, run_id: run_id == "gone")
     assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 3
     assert asked == [{FLOW_RUN_LABEL: "gone"}, "closed"]
 
@@ -104,7 +104,7 @@ async def test_jobs_of_abandoned_runs_are_reaped_too(tmp_path, monkeypatch):
         kubernetes_marks.note(tmp_path, run_id, "lab")
     monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: False)
     monkeypatch.setattr("cwl_prefect.backends.kubernetes_jobs.reap", reap)
-    monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda _, run_id: run_id == "gone")
+    monkeypatch.setattr(reaping, "is_abandoned", lambda _, run_id: run_id == "gone")
     assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 2
     assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 0
     assert asked == [({FLOW_RUN_LABEL: "gone"}, {"lab"})]
@@ -119,7 +119,7 @@ async def test_a_cluster_that_does_not_answer_stops_nobody_and_is_asked_again(tm
     monkeypatch.setattr(reaping, "REAP_TIMEOUT_S", 0.05)
     monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: False)
     monkeypatch.setattr("cwl_prefect.backends.kubernetes_jobs.reap", reap)
-    monkeypatch.setattr("cwl_prefect.flows.collecting.is_abandoned", lambda *_: True)
+    monkeypatch.setattr(reaping, "is_abandoned", lambda *_: True)
     assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 0
     assert "Jobs that other runs left could not be removed: no answer in time" in caplog.text
     assert "Traceback" not in caplog.text

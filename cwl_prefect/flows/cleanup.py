@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from cwl_prefect.backends.base import shielded
+from cwl_prefect.errors import CwlPrefectError
 
 T = TypeVar("T")
 
@@ -15,19 +16,18 @@ CLEANUP_TIMEOUT_S = 20.0
 _logger = logging.getLogger(__name__)
 
 
-async def attempted(what: str, work: Awaitable[T], *, limit_s: float | None = None) -> T | None:
+async def attempted(what: str, work: Awaitable[T]) -> T | None:
     """Clean something up; where that fails or takes too long, tell the log and give None.
 
     Args:
-        what: What is to be done, as ``containers could not be removed`` says it.
+        what: What is not done then, as ``containers could not be removed`` says it.
         work: Does it.
-        limit_s: Seconds that it may take.
     """
     try:
-        async with asyncio.timeout(CLEANUP_TIMEOUT_S if limit_s is None else limit_s):
+        async with asyncio.timeout(CLEANUP_TIMEOUT_S):
             return await work
-    except TimeoutError:
-        _logger.error("%s: it took too long", what)  # noqa: TRY400 - where it stood says nothing
+    except (CwlPrefectError, TimeoutError) as error:
+        _logger.warning("%s: %s", what, str(error) or "it took too long")
     except Exception:
         _logger.exception("%s", what)
     return None

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from cwl_prefect.backends import kubernetes_marks
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
-from cwl_prefect.errors import CwlPrefectError
+from cwl_prefect.flows.cleanup import attempted
 from cwl_prefect.flows.collecting import is_abandoned
 from cwl_prefect.settings import Settings, own_pod
-
-REAP_TIMEOUT_S = 20
 
 _logger = logging.getLogger(__name__)
 
@@ -29,10 +27,10 @@ async def reap_run(flow_run_id: str) -> int:
 
 
 async def _attempt(what: str, flow_run_id: str, removal: Awaitable[int]) -> int:
-    removed = await _bounded(f"{what} of the flow run {flow_run_id}", removal)
+    removed = await attempted(f"{what} of the flow run {flow_run_id} could not be removed", removal)
     if removed:
         _logger.warning("removed %d %s that the flow run %s had left", removed, what, flow_run_id)
-    return removed
+    return removed or 0
 
 
 async def _remove_containers(flow_run_id: str) -> int:
@@ -65,24 +63,11 @@ async def reap_abandoned(settings: Settings) -> int:
     Those of a driver that was killed are left for a while, so that `runs resume` can take them over. A cluster is asked
     only about runs that noted Jobs there. Bounded in time; a failure is told to the log.
     """
-    return sum(
-        await asyncio.gather(
-            _bounded("containers that other runs left", _remove_abandoned_containers(settings)),
-            _bounded("Jobs that other runs left", _remove_abandoned_jobs(settings)),
-        )
+    containers, jobs = await asyncio.gather(
+        attempted("containers that other runs left could not be removed", _remove_abandoned_containers(settings)),
+        attempted("Jobs that other runs left could not be removed", _remove_abandoned_jobs(settings)),
     )
-
-
-async def _bounded(what: str, removal: Awaitable[int]) -> int:
-    """Give how many were removed within the time limit; what kept them from being removed is told to the log."""
-    try:
-        async with asyncio.timeout(REAP_TIMEOUT_S):
-            return await removal
-    except (CwlPrefectError, TimeoutError) as error:
-        _logger.warning("%s could not be removed: %s", what, str(error) or "no answer in time")
-    except Exception:
-        _logger.exception("%s could not be removed", what)
-    return 0
+    return (containers or 0) + (jobs or 0)
 
 
 async def _remove_abandoned_jobs(settings: Settings) -> int:

@@ -9,7 +9,7 @@ from prefect.states import Cancelled, Crashed, State
 from cwl_prefect.backends import choice, docker, kubernetes_jobs, kubernetes_marks
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.engine.audit import Act
-from cwl_prefect.flows import hooks, reaping
+from cwl_prefect.flows import cleanup, hooks, reaping
 from cwl_prefect.flows.hooks import reap
 
 
@@ -104,7 +104,7 @@ async def test_a_failure_is_told_and_not_raised(engine, flow_run, caplog):
 
 
 async def test_an_engine_that_hangs_does_not_hold_up_the_end(engine, flow_run, caplog, monkeypatch):
-    monkeypatch.setattr(reaping, "REAP_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(cleanup, "CLEANUP_TIMEOUT_S", 0.05)
     engine(Reaper(hangs=True))
     async with asyncio.timeout(5):
         await end(flow_run)

@@ -6,7 +6,7 @@ from cwl_prefect.backends import kubernetes_marks
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
-from cwl_prefect.flows import reaping, sweeping
+from cwl_prefect.flows import cleanup, reaping, sweeping
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.flows.sweeping import names_images, swept
@@ -116,11 +116,11 @@ async def test_a_cluster_that_does_not_answer_stops_nobody_and_is_asked_again(tm
         await asyncio.sleep(60)
 
     kubernetes_marks.note(tmp_path, "gone", "lab")
-    monkeypatch.setattr(reaping, "REAP_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(cleanup, "CLEANUP_TIMEOUT_S", 0.05)
     monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: False)
     monkeypatch.setattr("cwl_prefect.backends.kubernetes_jobs.reap", reap)
     monkeypatch.setattr(reaping, "is_abandoned", lambda *_: True)
     assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 0
-    assert "Jobs that other runs left could not be removed: no answer in time" in caplog.text
+    assert "Jobs that other runs left could not be removed: it took too long" in caplog.text
     assert "Traceback" not in caplog.text
     assert kubernetes_marks.noted_runs(tmp_path) == ["gone"]

@@ -25,11 +25,8 @@ def received_job_order() -> CwlObject:
     Raises:
         InputError: It cannot be read or is not a mapping.
     """
-    try:
-        text = sys.stdin.buffer.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError("standard input: the job order is not a text in UTF-8.") from error
-    return _order(text, f"{Path.cwd().as_uri()}/", "standard input")
+    name = "standard input"
+    return _order(_decoded(sys.stdin.buffer.read(), name), f"{Path.cwd().as_uri()}/", name)
 
 
 def _order(text: str, base: str, name: str) -> CwlObject:
@@ -55,11 +52,17 @@ def read_text(source: str | Path) -> tuple[str, str]:
         return _fetched(name), urllib.parse.urljoin(name, ".")
     path = Path(urllib.parse.unquote(urllib.parse.urlsplit(name).path)) if name.startswith("file://") else Path(source)
     try:
-        return path.read_text("utf-8"), f"{path.absolute().parent.as_uri()}/"
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source}: the job order is not a text in UTF-8.") from error
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{source}: {error.strerror}.", hint="Check the path of the job order.") from error
+    return _decoded(content, name), f"{path.absolute().parent.as_uri()}/"
+
+
+def _decoded(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: the job order is not a text in UTF-8.") from error
 
 
 def _fetched(url: str) -> str:

@@ -30,7 +30,7 @@ def check(document: str, job_order: str | None) -> None:
         DocumentError: The document is not valid CWL.
         InputError: The job order cannot be read, or a value does not fit its input.
     """
-    from cwl_prefect.cli.run import warn_of_unknown
+    from cwl_prefect.cli.run import job_order_name, warn_of_unknown
     from cwl_prefect.flows.build import prepared
 
     settings = settings_with({})
@@ -45,7 +45,7 @@ def check(document: str, job_order: str | None) -> None:
         values = api.read_job_order(plan, job_order)
         prepared(plan, values, settings)
         warn_of_unknown(plan, values, job_order)
-        typer.echo(f"{job_order} fits it.")
+        typer.echo(f"{job_order_name(job_order)} fits it.")
 
 
 def draw(document: str, format_name: str, output: Path | None) -> None:

@@ -136,11 +136,16 @@ def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None) -
     )
 
 
+def job_order_name(source: str) -> str:
+    """Give what people are told of where a job order was read: ``-`` says nothing to them."""
+    return "standard input" if source == "-" else source
+
+
 def warn_of_unknown(plan: WorkflowPlan, job_order: CwlObject, source: str) -> None:
     """Tell which keys of a job order name no input: they are ignored."""
     for key, near in api.unknown_inputs(plan, job_order).items():
         meant = "" if near is None else f" Did you mean {near!r}?"
-        complain(f"Warning: {source}: there is no input {key!r}; it is ignored.{meant}")
+        complain(f"Warning: {job_order_name(source)}: there is no input {key!r}; it is ignored.{meant}")
 
 
 def _warn_of_taken(work: Work, request: RunRequest) -> None:

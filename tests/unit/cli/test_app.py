@@ -315,6 +315,26 @@ def test_validate_checks_each_process_of_a_graph_without_main(tmp_path):
     ]
 
 
+def test_a_job_order_from_the_standard_input_is_told_by_name(tmp_path):
+    tool = tmp_path / "tool.cwl"
+    tool.write_text("{cwlVersion: v1.2, class: CommandLineTool, baseCommand: echo, inputs: {n: int?}, outputs: {}}")
+
+    result = CliRunner().invoke(app, ["validate", str(tool), "-"], input="unrelated: 1")
+
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[1:] == ["standard input fits it."]
+    assert result.stderr == "Warning: standard input: there is no input 'unrelated'; it is ignored.\n"
+
+
+def test_a_warning_of_a_run_names_the_standard_input(fake):
+    fake.job_order = {"message": "hi", "mesage": "hello"}
+
+    result = invoke("run", "--quiet", "greet.cwl", "-")
+
+    assert result.exit_code == 0, result.stderr
+    assert "Warning: standard input: there is no input 'mesage'; it is ignored." in result.stderr
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

@@ -1,12 +1,11 @@
 """What a step costs on Kubernetes beside a bare Job of the same image, requests and limits, both in this process.
 
-A node looks once a second for containers that ended, so that each measurement ends at one of these looks. The pause
-before it is partly random, and the same for both of a pair: after a fixed pause all would begin equally long after a
-look, and a tenth of a second more would then count either as nothing or as a whole second.
+A node looks once a second for containers that ended, so that each measurement ends at one of these looks. The pauses
+before the pairs are spread over a second, and the same for both of a pair: after equal pauses all would begin equally
+long after a look, and a tenth of a second more would then count either as nothing or as a whole second.
 """
 
 import asyncio
-import random
 import time
 import uuid
 from dataclasses import dataclass
@@ -50,9 +49,8 @@ async def _measure(volume: Path, width: int, repeat: int) -> Times:
     ours, bare = [], []
     try:
         await execute(backend, _job(volume, "first"))  # connects, and brings the launcher
-        chance = random.Random(0)
         for number in range(repeat):
-            pause_s = 1 + width / 10 + chance.random()  # the node clears away what ended
+            pause_s = 1 + width / 10 + number / repeat  # the node clears away what ended
             await asyncio.sleep(pause_s)
             began = time.monotonic()
             await _bare(api, f"{number}-{uuid.uuid4().hex[:6]}", width)

@@ -38,7 +38,7 @@ _POD_MEMBERS = {"node_selector": "nodeSelector", "tolerations": "tolerations"}
 
 _DEFAULT_TTL_S = 3600
 _LEAST_CORES = 0.001
-_LEAST_CPU_LIMIT = 0.1  # what starts a container runs under its limit too: with a hundredth of a core, for seconds
+_LEAST_CPU_LIMIT = 0.2  # what starts a container runs under its limit too: with a hundredth of a core, for seconds
 _KILL_GRACE_S = 1
 _PREFECT_LABELS = ("prefect.io/", "app.kubernetes.io/managed-by")
 

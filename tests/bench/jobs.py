@@ -105,7 +105,7 @@ def _manifest(name: str, run: str) -> KubernetesObject:
         "name": "true",
         "image": IMAGE,
         "command": ["true"],
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "16Mi"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "16Mi"}},
     }
     return {
         "apiVersion": "batch/v1",

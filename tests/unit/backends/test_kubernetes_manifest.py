@@ -203,7 +203,7 @@ def test_resources_become_requests_and_limits() -> None:
 
 def test_a_sliver_of_a_core_does_not_throttle_the_start_of_the_container() -> None:
     found = tool_of(manifest(job(resources=Resources(cores=0.01, ram_mib=16))))["resources"]
-    assert (found["requests"]["cpu"], found["limits"]["cpu"]) == ("10m", "100m")
+    assert (found["requests"]["cpu"], found["limits"]["cpu"]) == ("10m", "200m")
     assert found["limits"]["memory"] == "16Mi"
 
 

@@ -31,6 +31,7 @@ class Case:
     at_work: bool  # whether a call has begun by then
     moment: float  # when, as a share of the time that this part of an undisturbed run takes
     again: bool  # whether the first resume is killed too
+    wide: bool  # whether the scatter is wide: its calls share task runs, and are kept as a whole too
 
     @classmethod
     def of(cls, seed: int) -> "Case":
@@ -43,6 +44,7 @@ class Case:
             at_work=chance.random() < AT_WORK,
             moment=chance.random(),
             again=chance.random() < 0.3,
+            wide=chance.random() < 0.5,
         )
 
     @property
@@ -52,4 +54,5 @@ class Case:
 
     def __str__(self) -> str:
         part = "work" if self.at_work else "start"
-        return f"{self.seed}-{self.backend}-{self.target}-{part}-{self.moment:.2f}{'-again' if self.again else ''}"
+        more = f"{'-again' if self.again else ''}{'-wide' if self.wide else ''}"
+        return f"{self.seed}-{self.backend}-{self.target}-{part}-{self.moment:.2f}{more}"

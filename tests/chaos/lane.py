@@ -14,6 +14,7 @@ from tests.commandline.driving import CommandLine
 from tests.deployments.site import Site
 
 POOL = "mortal"
+GROUPS = {"CWL_PREFECT_GROUP_THRESHOLD": "2", "CWL_PREFECT_GROUP_SIZE": "3"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +55,12 @@ class Lane:
             return int((self.home / "server" / "server.pid").read_text())
         return None
 
-    def place(self, name: str) -> "Place":
-        """Make a directory for a run."""
+    def place(self, name: str, *, wide: bool = False) -> "Place":
+        """Make a directory for a run; ``wide`` tells whether its scatter is."""
         directory = self.directory / name
         directory.mkdir()
         (directory / "tmp").mkdir()
-        place = Place(lane=self, directory=directory)
+        place = Place(lane=self, directory=directory, wide=wide)
         place.log.touch()
         write_text(directory / "text.txt")
         return place
@@ -71,6 +72,7 @@ class Place:
 
     lane: Lane
     directory: Path
+    wide: bool = False
 
     @property
     def log(self) -> Path:
@@ -94,6 +96,7 @@ class Place:
             "CWL_PREFECT_WORKDIR": str(self.runs),
             "CWL_PREFECT_CACHE_URL": str(self.cache),
             "TMPDIR": str(self.directory / "tmp"),
+            **(GROUPS if self.wide else {}),
         }
 
     @property

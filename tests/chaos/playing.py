@@ -103,7 +103,7 @@ class Player:
 
     def play(self, case: Case, expected: Undisturbed) -> Ending:
         """Kill once or twice, and resume until the run is complete."""
-        run = run_of(case, self.lane.place(f"chaos-{case.seed}"))
+        run = run_of(case, self.lane.place(f"chaos-{case.seed}", wide=case.wide))
         kills: list[Kill] = []
         try:
             run.start()

@@ -14,7 +14,7 @@ from cwl_prefect.engine.scatter import Expansion, expand, gather
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.evaluated import condition_holds, evaluated, next_inputs
 from cwl_prefect.flows.failures import IncompleteError, first_failure, note
-from cwl_prefect.flows.halt import Breaker, Gate, NotStartedError, any_closed
+from cwl_prefect.flows.halt import Breaker, Gate, NotStartedError, Stop, any_closed
 from cwl_prefect.flows.nested import run_nested
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.step import Call, CallWork, only_declared
@@ -58,6 +58,7 @@ class Driver:
         self._stop = run.settings.on_error is OnError.STOP
         self._finish = run.settings.on_error is OnError.FINISH
         self._gate = Gate()
+        self._stopped = Stop()
         self._wholes = WholeCache(run)
 
     async def workflow(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> CwlObject:
@@ -304,7 +305,7 @@ class Driver:
         return found
 
     async def _call(self, call: Call, scope: Scope, states: list[State[Any]]) -> CwlObject:
-        work = CallWork(self._run, call)
+        work = CallWork(self._run, call, stop=self._stopped if self._stop else None)
         async with self._run.places.turn(self._run.priorities.rank(call.step, call.tool)):
             try:
                 self._check(scope, call.name, step=call.step)

@@ -1,5 +1,6 @@
 """What must not be started any more: after a failure with on_error=finish, or when a scatter fails again and again."""
 
+import asyncio
 from collections.abc import Iterable
 
 from cwl_prefect.errors import CwlPrefectError, StepError
@@ -18,6 +19,15 @@ class Gate:
     def close(self) -> None:
         """Let nothing more begin."""
         self.closed = True
+
+
+class Stop(Gate):
+    """Closed by the failure that ends the run with on_error=stop, before what the failed call held goes to others."""
+
+    async def hold(self) -> None:
+        """Let who would begin now wait until it is cancelled, which it is as soon as the failure is told."""
+        if self.closed:
+            await asyncio.get_running_loop().create_future()
 
 
 class Breaker(Gate):

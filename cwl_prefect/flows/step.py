@@ -27,6 +27,7 @@ from cwl_prefect.errors import (
 )
 from cwl_prefect.flows.adopt import adopted
 from cwl_prefect.flows.cache import CallCache, CallPlace, Lookup
+from cwl_prefect.flows.halt import Stop
 from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.tool_log import followed
 from cwl_prefect.model.events import StepEventKind
@@ -76,11 +77,17 @@ class CallWork:
 
     ``prepare`` is awaited before the task run starts, so that a call waiting for resources does not look as if it ran;
     what fails there is raised by ``attempt``, where it belongs to the call.
+
+    Args:
+        run: The run.
+        call: The call.
+        stop: Closed by a failure that is final; no try begins once it is. None: others go on.
     """
 
-    def __init__(self, run: Run, call: Call) -> None:
+    def __init__(self, run: Run, call: Call, *, stop: Stop | None = None) -> None:
         self._run = run
         self._call = call
+        self._stop = stop
         self._lease = AsyncExitStack()
         self._prepared: _Prepared | None = None
         self._error: CwlPrefectError | None = None
@@ -105,6 +112,8 @@ class CallWork:
                 await self._lease.enter_async_context(pool.reserve(resources, priority=rank.priority))
         except CwlPrefectError as error:
             self._error = error
+        if self._stop is not None:
+            await self._stop.hold()
 
     async def attempt(self) -> StepResult:
         """Run the call once.
@@ -155,6 +164,8 @@ class CallWork:
         run, call = self._run, self._call
         ram_mib = self._prepared.bound.call.resources.ram_mib if self._prepared is not None else None
         error.try_again = run.retries.another(call.name, error, ram_mib=ram_mib)
+        if self._stop is not None and not error.try_again:
+            self._stop.close()
         more_mib = run.retries.ram_mib(call.name)
         if error.try_again and isinstance(error, MemoryStepError) and more_mib is not None:
             run.memory.remember(call.tool, call.values, more_mib)

@@ -1,12 +1,13 @@
 import asyncio
 
 import pytest
+from prefect import State
 
 from cwl_prefect.engine.scheduler import ResourcePool
-from cwl_prefect.errors import ExpressionError, InputError, ResourceError, StepError
+from cwl_prefect.errors import CwlPrefectError, ExpressionError, InputError, ResourceError, StepError
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.settings import OnError
-from tests.unit.flows.driving import drive, graph, subworkflow
+from tests.unit.flows.driving import PlainTasks, drive, graph, subworkflow
 
 PLANNED, STARTED, SUCCEEDED, SKIPPED, FAILED, RETRYING = (
     StepEventKind.PLANNED,
@@ -513,6 +514,23 @@ class TestStopping:
         with pytest.raises(asyncio.CancelledError):
             await running
         assert run.player.running == 0
+
+    @pytest.mark.parametrize("threshold", [1, 100], ids=["in groups", "alone"])
+    async def test_what_a_failed_call_held_starts_nothing_before_the_failure_is_told(self, tmp_path, threshold):
+        class TellingLate(PlainTasks):
+            async def run(self, *given) -> tuple[object, State]:
+                try:
+                    return await super().run(*given)
+                except CwlPrefectError:
+                    await asyncio.sleep(0.05)  # Prefect tells its API first
+                    raise
+
+        pool = ResourcePool(cores=1, ram_mib=10_000_000)
+        run = drive(tmp_path, scattered(tool="say"), pool=pool, group_threshold=threshold)
+        run.tasks = TellingLate()
+        with pytest.raises(StepError, match="it went wrong"):
+            await run(xs=["fail"] * 3)
+        assert len(run.player.commands) == 1
 
 
 class TestContinuing:

@@ -24,13 +24,19 @@ _PROGRAM = "busybox"
 _POLL_S = 0.05
 _PATIENCE_S = 60.0
 
+NOT_SHARED = "the pod does not see what the run wrote to the shared volume"
+"""What the launcher says where the files are not there that the run made for the output of the call."""
+
 # Its variables have names that no tool's environment has, and none of them is left to the tool.
 _SCRIPT = r"""
 _cwl_fail() { printf '%s: %s' "$1" "$2" > /dev/termination-log; exit "$3"; }
 _cwl_in=$1 _cwl_out=$2 _cwl_err=$3
 shift 3
+[ -f "$_cwl_out" ] && [ -f "$_cwl_err" ] ||
+  _cwl_fail StartFailed "the pod does not see what the run wrote to the shared volume" 125
 [ -r "$_cwl_in" ] || _cwl_fail StartFailed "its stdin cannot be read" 125
-{ true > "$_cwl_out"; } 2>/dev/null || _cwl_fail StartFailed "stdout cannot be written" 125
+{ true > "$_cwl_out"; } 2>/dev/null ||
+  _cwl_fail StartFailed "stdout cannot be written by the user that the pod runs as" 125
 exec < "$_cwl_in" > "$_cwl_out" 2>&1
 [ "$_cwl_out" = "$_cwl_err" ] || exec 2> "$_cwl_err"
 _cwl_name=$1

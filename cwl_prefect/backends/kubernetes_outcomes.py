@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from cwl_prefect.backends.kubernetes_launcher import LAUNCHER_NAME
+from cwl_prefect.backends.kubernetes_launcher import LAUNCHER_NAME, MOUNT_PATH, NOT_SHARED
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, conditions, moment, number, part, parts, text
 from cwl_prefect.backends.outcomes import signal_of
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
@@ -31,6 +31,11 @@ _DISRUPTIONS = {
     "EvictionByEvictionAPI": Reason.EVICTED,
     "TerminationByKubelet": Reason.EVICTED,
 }
+_NOT_BEGUN = ("ContainerCannotRun", "StartError")
+_SHARE = (
+    "let the directory for workspaces (--workdir, or CWL_PREFECT_HOME) lie on the volume that the pods mount; "
+    "`cwl-prefect doctor --pool` tells what each side sees."
+)
 _LAUNCHER_WORDS = (Reason.NOT_FOUND, Reason.NOT_EXECUTABLE, Reason.START_FAILED)
 _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ErrInvalidImage",
                        "ImageInspectError", "RegistryUnavailable"})  # fmt: skip
@@ -220,9 +225,11 @@ def _init_failure(pod: KubernetesObject) -> str | None:
 def _judged(job: ContainerJob, ended: KubernetesObject) -> JobOutcome:
     said, reason = text(ended, "message"), text(ended, "reason")
     word, _, explained = said.partition(": ")
+    if NOT_SHARED in said or (reason in _NOT_BEGUN and MOUNT_PATH in said):
+        return replace(_outcome(job, {**ended, "exitCode": None}, Reason.START_FAILED, message=NOT_SHARED), hint=_SHARE)
     if word in _LAUNCHER_WORDS and number(ended, "exitCode") in (125, 126, 127):
         return _outcome(job, {**ended, "exitCode": None}, Reason(word), message=explained)
-    if reason in ("ContainerCannotRun", "StartError"):
+    if reason in _NOT_BEGUN:
         return _outcome(job, {**ended, "exitCode": None}, Reason.START_FAILED, message=said or reason)
     if reason == "ContainerStatusUnknown":
         return _outcome(job, {**ended, "exitCode": None}, Reason.NODE_LOST, message=said or reason)

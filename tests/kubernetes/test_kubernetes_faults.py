@@ -16,6 +16,7 @@ from cwl_prefect.backends.base import execute
 from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin
 from cwl_prefect.backends.kubernetes import KubernetesBackend
 from cwl_prefect.backends.kubernetes_client import KubernetesApi
+from cwl_prefect.backends.kubernetes_launcher import NOT_SHARED
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.flows.reaping import reap_abandoned
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason, Resources
@@ -86,6 +87,26 @@ class TestFaults(BackendCase):
         outcome = await self.run(backend, make_job(("true",)), image=image)
         assert outcome.reason is Reason.NO_IMAGE
         assert "127.0.0.1:1/no-such-image:1" in str(outcome.message)
+
+    @pytest.mark.parametrize("seen_before", [False, True], ids=["never shared", "once shared"])
+    async def test_a_directory_that_is_not_the_volume_of_the_pods(
+        self,
+        other_backend: Callable[..., KubernetesBackend],
+        backend: KubernetesBackend,
+        make_job: JobMaker,
+        volume: Path,
+        tmp_path: Path,
+        seen_before: bool,
+    ) -> None:
+        if seen_before:  # so that the launcher is there
+            assert (await self.run(backend, make_job(("true",)))).exit_code == 0
+        other = tmp_path / "elsewhere"
+        other.mkdir()
+        elsewhere = other_backend(kubernetes_volume=f"hostPath:{other}", kubernetes_volume_path=volume)
+        outcome = await self.run(elsewhere, make_job(("true",)))
+        assert outcome.reason is Reason.START_FAILED
+        assert str(outcome.message).startswith(NOT_SHARED)
+        assert "doctor" in str(outcome.hint)
 
     async def test_a_container_that_cannot_be_made(
         self, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker

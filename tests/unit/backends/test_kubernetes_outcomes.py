@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cwl_prefect.backends.kubernetes_launcher import NOT_SHARED, Streams, launched
 from cwl_prefect.backends.kubernetes_objects import job_name, label_value, selector
 from cwl_prefect.backends.kubernetes_outcomes import (
     Obstacle,
@@ -49,6 +50,26 @@ def test_how_a_container_ended(ended: dict[str, Any], reason: Reason, exit_code:
     outcome = outcome_of(pod("Failed", terminated=ended), JOB)
     assert outcome is not None
     assert (outcome.reason, outcome.exit_code) == (reason, exit_code)
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        {"exitCode": 125, "reason": "Error", "message": f"StartFailed: {NOT_SHARED}"},
+        {"exitCode": 128, "reason": "StartError", "message": 'exec: "/.cwl-prefect/busybox": no such file'},
+    ],
+    ids=["no files", "no launcher"],
+)
+def test_a_volume_that_is_not_the_run_s(ended: dict[str, Any]) -> None:
+    outcome = outcome_of(pod("Failed", terminated=ended), JOB)
+    assert outcome is not None
+    assert (outcome.reason, outcome.exit_code, outcome.message) == (Reason.START_FAILED, None, NOT_SHARED)
+    assert "--workdir" in str(outcome.hint)
+
+
+def test_the_launcher_says_that_the_volume_is_not_the_run_s() -> None:
+    streams = Streams(stdin="/dev/null", stdout="/o", stderr="/e")
+    assert NOT_SHARED in " ".join(launched(["true"], streams))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT_S = 30.0
 PATIENCE_S = 600.0
+FIRST_PATIENCE_S = 60.0
+"""Seconds after which a server is given up that never answered: its address is more likely wrong than it is away."""
+TOLD_AFTER_S = 10.0
+
 WATCH_S = 300
 """Seconds after which the server ends a watch, to be opened again."""
 
@@ -28,6 +33,8 @@ _LONGEST_PAUSE_S = 5.0
 _MOMENTARY = frozenset({408, 429, 500, 502, 503, 504})
 _GONE = 410
 _KILL_GRACE_S = 1
+
+_logger = logging.getLogger(__name__)
 
 Query: TypeAlias = Mapping[str, str | int | bool]
 
@@ -100,6 +107,8 @@ class KubernetesApi:
     def __init__(self, client: "ApiClient", *, patience_s: float = PATIENCE_S) -> None:
         self._client = client
         self._patience_s = patience_s
+        self._answered = False
+        self._told = False
 
     async def close(self) -> None:
         """Give back connections."""
@@ -199,19 +208,31 @@ class KubernetesApi:
             RefusedError: The server refuses it.
             BackendError: It did not answer for as long as the patience lasts.
         """
-        deadline = time.monotonic() + self._patience_s
+        began = time.monotonic()
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
                 return await self._once(method, path, query or {}, body)
             except RefusedError as error:
-                if not _passes(error) or time.monotonic() > deadline:
+                if not _passes(error) or time.monotonic() - began > self._patience_s:
                     raise
-            except BackendError:
-                if time.monotonic() > deadline:
-                    raise
+            except BackendError as error:
+                self._keep_patience(error, time.monotonic() - began)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads requests, hides nothing
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+    def _keep_patience(self, error: BackendError, waited_s: float) -> None:
+        """Tell once that the server does not answer, and give it up where it is time for that.
+
+        Raises:
+            BackendError: It is.
+        """
+        patience_s = self._patience_s if self._answered else min(self._patience_s, FIRST_PATIENCE_S)
+        if waited_s > patience_s:
+            raise BackendError(error.message, hint=error.hint, passing=self._answered) from error
+        if waited_s > TOLD_AFTER_S and not self._told:
+            self._told = True
+            _logger.warning("%s; asking it again for up to %g s", error.message, patience_s)
 
     async def _found(self, method: str, path: str, *, body: KubernetesObject | None = None) -> KubernetesObject | None:
         try:
@@ -253,6 +274,7 @@ class KubernetesApi:
                 _preload_content=False,
                 _request_timeout=watch if silence_s else REQUEST_TIMEOUT_S,
             )
+            self._answered, self._told = True, False
             async with answer:
                 yield answer
         except (ClientError, TimeoutError, OSError) as exc:

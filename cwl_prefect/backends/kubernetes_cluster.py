@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cwl_prefect.backends.job_variables import JobVariables
-from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
+from cwl_prefect.backends.kubernetes_client import KubernetesApi, RefusedError, connect
 from cwl_prefect.backends.kubernetes_digests import ImageDigests
 from cwl_prefect.backends.kubernetes_images import StepImages, inspect_here, logins, registry_lookup
 from cwl_prefect.backends.kubernetes_launcher import Launcher
@@ -106,7 +106,7 @@ async def _own_pod(api: KubernetesApi) -> KubernetesObject | None:
     place = own_pod()
     if place is None:
         return None
-    with suppress(BackendError):
+    with suppress(RefusedError):
         return await api.pod(*place)
     return None
 

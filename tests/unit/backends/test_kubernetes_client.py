@@ -95,10 +95,24 @@ async def test_a_refusal_for_good_is_told_with_a_way_out() -> None:
     assert found.value.hint is not None
 
 
-async def test_patience_ends() -> None:
+async def test_patience_ends(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(kubernetes_client, "TOLD_AFTER_S", 0.0)
+    api = KubernetesApi(Server(Answer(200, {}), ClientError("refused")), patience_s=0.01)
+    assert await api.job("lab", "x") == {}
     with pytest.raises(BackendError, match="does not answer") as found:
-        await KubernetesApi(Server(ClientError("refused")), patience_s=0.01).job("lab", "x")
+        await api.job("lab", "x")
     assert found.value.passing
+    assert [record.message for record in caplog.records] == [
+        "the Kubernetes API server does not answer: refused; asking it again for up to 0.01 s"
+    ]
+
+
+async def test_a_server_that_never_answered_is_given_up_soon_and_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_client, "FIRST_PATIENCE_S", 0.01)
+    with pytest.raises(BackendError, match="does not answer") as found:
+        await KubernetesApi(Server(ClientError("refused"))).job("lab", "x")
+    assert not found.value.passing
+    assert "kubectl" in str(found.value.hint)
 
 
 async def test_what_is_not_there_is_nothing() -> None:

@@ -107,6 +107,7 @@ class KubernetesApi:
     def __init__(self, client: "ApiClient", *, patience_s: float = PATIENCE_S) -> None:
         self._client = client
         self._patience_s = patience_s
+        self._asked_at: float | None = None  # the first time
         self._answered = False
         self._told = False
 
@@ -208,26 +209,27 @@ class KubernetesApi:
             RefusedError: The server refuses it.
             BackendError: It did not answer for as long as the patience lasts.
         """
-        began = time.monotonic()
-        pause_s = _FIRST_PAUSE_S
+        asked_at, pause_s = time.monotonic(), _FIRST_PAUSE_S
+        self._asked_at = self._asked_at or asked_at
         while True:
             try:
                 return await self._once(method, path, query or {}, body)
             except RefusedError as error:
-                if not _passes(error) or time.monotonic() - began > self._patience_s:
+                if not _passes(error) or time.monotonic() - asked_at > self._patience_s:
                     raise
             except BackendError as error:
-                self._keep_patience(error, time.monotonic() - began)
+                self._keep_patience(error, asked_at if self._answered else self._asked_at)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads requests, hides nothing
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
 
-    def _keep_patience(self, error: BackendError, waited_s: float) -> None:
+    def _keep_patience(self, error: BackendError, since: float) -> None:
         """Tell once that the server does not answer, and give it up where it is time for that.
 
         Raises:
             BackendError: It is.
         """
         patience_s = self._patience_s if self._answered else min(self._patience_s, FIRST_PATIENCE_S)
+        waited_s = time.monotonic() - since
         if waited_s > patience_s:
             raise BackendError(error.message, hint=error.hint, passing=self._answered) from error
         if waited_s > TOLD_AFTER_S and not self._told:

@@ -109,10 +109,16 @@ async def test_patience_ends(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Log
 
 async def test_a_server_that_never_answered_is_given_up_soon_and_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kubernetes_client, "FIRST_PATIENCE_S", 0.01)
+    server = Server(ClientError("refused"))
+    api = KubernetesApi(server)
     with pytest.raises(BackendError, match="does not answer") as found:
-        await KubernetesApi(Server(ClientError("refused"))).job("lab", "x")
+        await api.job("lab", "x")
     assert not found.value.passing
     assert "kubectl" in str(found.value.hint)
+    asked = len(server.asked)
+    with pytest.raises(BackendError, match="does not answer"):
+        await api.delete_job("lab", "x")
+    assert len(server.asked) == asked + 1
 
 
 async def test_what_is_not_there_is_nothing() -> None:

@@ -124,7 +124,7 @@ class Callbacks:
             self._fails(callback, happening, f"it took longer than {callback.timeout_s:g} s")
         except asyncio.CancelledError:
             self._fails(callback, happening, "it was not done in time")
-        except Exception as error:  # noqa: BLE001 - whatever users do must not touch the run
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever users do must not touch the run
             self._fails(callback, happening, f"{type(error).__name__}: {error}")
 
     def _fails(self, callback: Callback, happening: Happening, why: str) -> None:
@@ -176,17 +176,18 @@ async def _in_daemon_thread(function: Callable[[], object]) -> object:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[object] = loop.create_future()
 
-    def settle(result: object, error: Exception | None) -> None:
+    def settle(result: object, error: BaseException | None) -> None:
         """Hand over how the function ended, unless nobody waits any more."""
         if not ended.done():
             ended.set_exception(error) if error is not None else ended.set_result(result)
 
     def work() -> None:
         """Call the function and send its result or failure to the loop."""
-        result, failure = None, None
+        result: object = None
+        failure: BaseException | None = None
         try:
             result = function()
-        except Exception as error:  # noqa: BLE001 - handed over
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - handed over
             failure = error
         with suppress(RuntimeError):  # the loop may have ended
             loop.call_soon_threadsafe(settle, result, failure)

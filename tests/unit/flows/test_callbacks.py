@@ -124,6 +124,20 @@ class TestIsolation:
         assert seen.told == [("main", "success")]
         assert "ZeroDivisionError: ours" in caplog.text
 
+    @pytest.mark.parametrize("kind", ["asynchronous", "function"])
+    async def test_what_exits_has_failed_at_once(self, tmp_path, caplog, kind):
+        async def exits(_: Happening) -> None:
+            sys.exit(3)
+
+        actions = {"asynchronous": exits, "function": lambda _: sys.exit(3)}
+        began = time.monotonic()
+        with caplog.at_level(logging.WARNING):
+            run = await play(tmp_path, Callback(action=actions[kind], timeout_s=30), xs=["a"])
+        assert time.monotonic() - began < 20
+        assert run.caller.callback_failures == 1
+        assert run.caller.outputs == {"r": ["a"]}
+        assert "SystemExit: 3" in caplog.text
+
     @pytest.mark.parametrize("kind", ["asynchronous", "function", "command"])
     async def test_what_takes_too_long_is_given_up(self, tmp_path, kind):
         async def forever(_: Happening) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -85,7 +86,7 @@ class Callbacks:
 
     def run_ended(self, moment: Moment, *, message: str | None, outputs: CwlObject) -> None:
         """Tell that the workflow ended."""
-        self._happen(replace(self._about, moment=moment, message=message, outputs=outputs or None))
+        self._happen(replace(self._about, moment=moment, message=message, outputs=deepcopy(outputs) or None))
 
     async def drain(self, limit_s: float) -> None:
         """Wait until all were called, but no longer than this; what is late is cancelled and counts as failed."""

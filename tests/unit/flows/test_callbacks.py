@@ -124,6 +124,15 @@ class TestIsolation:
         assert seen.told == [("main", "success")]
         assert "ZeroDivisionError: ours" in caplog.text
 
+    async def test_the_outputs_that_it_is_told_are_its_own(self, tmp_path):
+        def spoil(happening: Happening) -> None:
+            happening.outputs["r"][0] = "evil"
+            happening.outputs["more"] = 1
+
+        run = await play(tmp_path, Callback(action=spoil), xs=["a"])
+        assert run.caller.callback_failures == 0
+        assert run.caller.outputs == {"r": ["a"]}
+
     @pytest.mark.parametrize("kind", ["asynchronous", "function"])
     async def test_what_exits_has_failed_at_once(self, tmp_path, caplog, kind):
         async def exits(_: Happening) -> None:

@@ -99,6 +99,15 @@ def entries(directory: Path) -> Iterator[AuditEntry]:
             continue
 
 
+def last_act(directory: Path, run_id: str) -> Act | None:
+    """Give what was done last to a run, as the trail in a directory tells it."""
+    last = None
+    for entry in entries(directory):
+        if entry.run_id == run_id:
+            last = entry.act
+    return last
+
+
 @cache
 def _adapter() -> TypeAdapter[AuditEntry]:
     return TypeAdapter(AuditEntry)

@@ -52,11 +52,12 @@ def record(runs: Path, act: Act, run_id: str | None, **details: JsonValue) -> Au
 async def audited(run: "Run") -> AsyncIterator[None]:
     """Record the beginning and the end of a run."""
     tell = partial(record, run.runs, run_id=run.run_id)
-    tell(Act.STARTED, workflow=run.plan.name, digest=run.plan.digest)
+    tell(Act.RESUMED if run.again else Act.STARTED, workflow=run.plan.name, digest=run.plan.digest)
     try:
         yield
     except asyncio.CancelledError:
-        tell(Act.CANCELLED)
+        if not _end_is_told(run):
+            tell(Act.INTERRUPTED if run.caller.interrupted else Act.CANCELLED)
         raise
     except Exception as error:
         tell(Act.FAILED, error=type(error).__name__)
@@ -66,6 +67,11 @@ async def audited(run: "Run") -> AsyncIterator[None]:
         return
     partly = run.settings.on_error is OnError.CONTINUE
     tell(Act.PARTIAL if partly else Act.FAILED, failures=len(run.caller.errors))
+
+
+def _end_is_told(run: "Run") -> bool:
+    """Tell whether the command that ended a run has recorded it on this machine."""
+    return audit.last_act(run.runs, run.run_id) in (Act.INTERRUPTED, Act.CANCELLED)
 
 
 def _emit(entry: AuditEntry) -> None:

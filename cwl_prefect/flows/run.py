@@ -59,6 +59,7 @@ class Caller:
     called: "Callbacks | None" = None  # calls them while the run is open
     callback_failures: int = 0
     cancelled: bool = False  # somebody asked Prefect to end it for good
+    interrupted: bool = False  # or for now
     name: str | None = None  # of the flow run; Prefect makes one up where none is given
     tags: tuple[str, ...] = ()  # of the flow run
 

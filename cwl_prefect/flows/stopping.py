@@ -29,7 +29,7 @@ async def stoppable(work: Coroutine[Any, Any, T], caller: Caller) -> T:
 
     Args:
         work: What to await.
-        caller: Told if the run is ended for good.
+        caller: Told whether the run is ended for good or for now.
 
     Raises:
         InterruptedRunError: It was ended; everything that it started is gone.
@@ -39,7 +39,8 @@ async def stoppable(work: Coroutine[Any, Any, T], caller: Caller) -> T:
         await asyncio.wait({working, asking}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        caller.cancelled = asking.result().name != INTERRUPTING
+        caller.interrupted = asking.result().name == INTERRUPTING
+        caller.cancelled = not caller.interrupted
     finally:
         for task in (working, asking):
             task.cancel()

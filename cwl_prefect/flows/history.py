@@ -24,7 +24,7 @@ from cwl_prefect.flows.reaping import reap_run
 from cwl_prefect.flows.results import remove_undelivered
 from cwl_prefect.flows.run_lines import ENDED, KILLED, PAGE, Line, has_ended, is_killed
 from cwl_prefect.flows.server import configured_api
-from cwl_prefect.flows.stopping import INTERRUPTED, INTERRUPTING
+from cwl_prefect.flows.stopping import FOREVER, INTERRUPTED, INTERRUPTING
 from cwl_prefect.settings import Settings
 
 ANSWER_S = 20.0  # a driver that has not answered by then is gone
@@ -36,7 +36,15 @@ _MAY_RUN = (
 )
 
 
-async def stop(client: PrefectClient, line: Line, settings: Settings, *, for_now: bool, force: bool = False) -> str:
+async def stop(
+    client: PrefectClient,
+    line: Line,
+    settings: Settings,
+    *,
+    for_now: bool,
+    force: bool = False,
+    delete: bool = False,
+) -> str:
     """End a run, and give the name of the state that it came to.
 
     What it started is killed by its driver; where that is gone, by this process as far as it can.
@@ -47,6 +55,7 @@ async def stop(client: PrefectClient, line: Line, settings: Settings, *, for_now
         settings: Say where workspaces are.
         for_now: Whether it is to be resumed later.
         force: Whether a driver that does not answer, and may be on another machine, is taken for gone.
+        delete: Whether the caller removes its workspaces then, which its driver is told.
 
     Raises:
         InputError: It has ended already, its driver is on this machine and does not answer, or may be on another one.
@@ -55,7 +64,7 @@ async def stop(client: PrefectClient, line: Line, settings: Settings, *, for_now
     if has_ended(line):
         raise InputError(f"the run {line.flow_run.name} has ended: it is {line.state}.")
     record(settings.runs, Act.INTERRUPTED if for_now else Act.CANCELLED, str(run_id))
-    message = f"by {actor()}"
+    message = f"by {actor()}{FOREVER if delete else ''}"
     name = INTERRUPTING if for_now else "Cancelling"
     await client.set_flow_run_state(run_id, State(type=StateType.CANCELLING, name=name, message=message), force=True)
     if not is_killed(line, settings) and not _was_never_begun(line):

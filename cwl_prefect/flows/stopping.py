@@ -20,6 +20,10 @@ T = TypeVar("T")
 POLL_INTERVAL_S = 2.0
 INTERRUPTING, INTERRUPTED = "Interrupting", "Interrupted"
 """Names of the states of a run that is to be resumed later; Prefect takes them for Cancelling and Cancelled."""
+FOREVER = ", who removes its workspaces"
+"""How the message of a state ends where the run cannot be resumed."""
+
+_RESUMABLE = "`cwl-prefect runs resume` goes on with it, where its workspaces are kept."
 
 _logger = logging.getLogger(__name__)
 
@@ -45,11 +49,9 @@ async def stoppable(work: Coroutine[Any, Any, T], caller: Caller) -> T:
         for task in (working, asking):
             task.cancel()
         await asyncio.gather(working, asking, return_exceptions=True)
+    message = asking.result().message or "through Prefect"
     done = "cancelled" if caller.cancelled else "interrupted"
-    raise InterruptedRunError(
-        f"The run was {done} {asking.result().message or 'through Prefect'}.",
-        hint="`cwl-prefect runs resume` goes on with it, where its workspaces are kept.",
-    )
+    raise InterruptedRunError(f"The run was {done} {message}.", hint=None if message.endswith(FOREVER) else _RESUMABLE)
 
 
 def ended_state(error: InterruptedRunError, caller: Caller) -> State[Any]:

@@ -14,6 +14,7 @@ from cwl_prefect.flows import audit, history, resuming
 from cwl_prefect.flows.claim import claim
 from cwl_prefect.flows.run_lines import KILLED, Filter, Line
 from cwl_prefect.flows.run_records import RunRecord, StateRecord
+from cwl_prefect.flows.stopping import FOREVER
 from cwl_prefect.settings import OnError, Settings
 
 BEGAN = datetime.now(UTC) - timedelta(hours=2)
@@ -227,7 +228,7 @@ class TestRescheduling:
 
         class Client:
             async def set_flow_run_state(self, run_id, state, *, force):
-                states.append(state.type)
+                states.append(state)
 
         async def reaped(run_id):
             return 0
@@ -236,8 +237,9 @@ class TestRescheduling:
         monkeypatch.setattr(audit, "_emit", lambda _: None)
         settings, line = Settings(home=tmp_path), self.line(StateType.RUNNING, deployed=False)
         run_directory(settings.runs, str(line.flow_run.id)).mkdir(parents=True)
-        await history.stop(Client(), line, settings, for_now=False)
-        assert states == [StateType.CANCELLING, StateType.CANCELLED]
+        await history.stop(Client(), line, settings, for_now=False, delete=True)
+        assert [state.type for state in states] == [StateType.CANCELLING, StateType.CANCELLED]
+        assert states[0].message.endswith(FOREVER)
 
     async def test_a_worker_goes_on_with_what_was_killed(self):
         states = []

@@ -11,7 +11,7 @@ from prefect.context import FlowRunContext
 from cwl_prefect.errors import InterruptedRunError, StepError
 from cwl_prefect.flows import stopping
 from cwl_prefect.flows.run import Caller
-from cwl_prefect.flows.stopping import ended_state, stoppable
+from cwl_prefect.flows.stopping import FOREVER, ended_state, stoppable
 from cwl_prefect.settings import Settings
 
 
@@ -97,6 +97,14 @@ async def test_work_is_ended_with_its_cleanup_when_somebody_asks(api, caller, na
     assert (caller.cancelled, caller.interrupted) == (cancelled, not cancelled)
     state = ended_state(raised.value, caller)
     assert (state.type, state.name) == (StateType.CANCELLED, ending)
+
+
+@pytest.mark.parametrize(("message", "resumable"), [("by ada", True), (f"by ada{FOREVER}", False)])
+async def test_a_run_whose_workspaces_are_removed_is_not_said_to_be_resumable(api, caller, message, resumable):
+    api.states = [State(type=StateType.CANCELLING, name="Cancelling", message=message)]
+    with pytest.raises(InterruptedRunError) as raised:
+        await stoppable(Endless().work(), caller)
+    assert ("runs resume" in (raised.value.hint or "")) is resumable
 
 
 async def test_a_cancelled_caller_waits_for_the_cleanup(api, caller):

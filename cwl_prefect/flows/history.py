@@ -20,9 +20,10 @@ from cwl_prefect.engine.workspace import remove_run, run_directory
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.audit import record
 from cwl_prefect.flows.claim import is_driven
+from cwl_prefect.flows.known_run import KILLED
 from cwl_prefect.flows.reaping import reap_run
 from cwl_prefect.flows.results import remove_undelivered
-from cwl_prefect.flows.run_lines import ENDED, KILLED, PAGE, Line, has_ended, is_killed
+from cwl_prefect.flows.run_lines import ENDED, PAGE, Line, has_ended, is_killed
 from cwl_prefect.flows.server import configured_api
 from cwl_prefect.flows.stopping import FOREVER, INTERRUPTED, INTERRUPTING
 from cwl_prefect.settings import Settings

@@ -25,7 +25,7 @@ from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.connected import connected
 from cwl_prefect.flows.endings import open_task_runs
 from cwl_prefect.flows.invoke import call
-from cwl_prefect.flows.known_run import SHORTEST_ID, KnownRun
+from cwl_prefect.flows.known_run import SHORTEST_ID, KnownRun, several
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.model.events import Observer
 from cwl_prefect.settings import Settings
@@ -51,8 +51,7 @@ def find(run: str, settings: Settings) -> KnownRun:
             "workspaces of runs that succeeded are not kept.",
         )
     if len(found) > 1:
-        names = ", ".join(sorted(one.manifest.run_id for one in found))
-        raise InputError(f"{run} may be any of the runs {names}.", hint="give the whole id.")
+        raise several(run, [(one.manifest.run_id, one.state, one.manifest.began) for one in found])
     return found[0]
 
 

@@ -16,15 +16,13 @@ from cwl_prefect.engine.manifest import RunManifest
 from cwl_prefect.engine.workspace import run_directory
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.claim import is_driven
-from cwl_prefect.flows.known_run import SHORTEST_ID, KnownRun
+from cwl_prefect.flows.known_run import KILLED, SHORTEST_ID, KnownRun, several
 from cwl_prefect.flows.mark import MARK, without_mark
 from cwl_prefect.flows.run_records import Ask, RunRecord
 from cwl_prefect.settings import Settings
 
 PAGE = 200
 AGES_AGO = timedelta(weeks=52_000)  # no run is so old, and calendars end
-KILLED = "Killed"
-"""What is said of a run that Prefect takes for running, and that nobody drives."""
 
 ENDED = frozenset(("COMPLETED", "FAILED", "CANCELLED", "CRASHED"))
 """Types of the states that a run ends in."""
@@ -90,8 +88,8 @@ async def find(ask: Ask, run: str, settings: Settings) -> Line:
     if not found:
         raise InputError(f"Prefect knows no run {run}.", hint="`cwl-prefect runs ls` lists them.")
     if len(found) > 1:
-        known = ", ".join(sorted(str(one.id) for one in found))
-        raise InputError(f"{run} may be any of the runs {known}.", hint="give the whole id.")
+        every = [_line(one, settings) for one in found]
+        raise several(run, [(str(one.flow_run.id), one.state, _began(one.flow_run)) for one in every])
     return _line(found[0], settings)
 
 

@@ -128,11 +128,21 @@ async def test_a_run_is_found_by_id_name_and_beginning_of_the_id(settings):
             await run_lines.find(api, text, settings)
 
 
-async def test_what_may_be_several_runs_is_refused_with_their_ids(settings):
-    runs = [record("same"), record("same")]
+async def test_what_may_be_several_runs_is_shown_with_id_state_and_beginning(settings):
+    runs = [record("same", start_time=NOW), record("same", "FAILED", start_time=NOW - timedelta(hours=1))]
     with pytest.raises(InputError) as caught:
+        await run_lines.find(Api(*reversed(runs)), "same", settings)
+    shown = caught.value.message.splitlines()[1:]
+    times = [f"{one.start_time.astimezone():%Y-%m-%d %H:%M:%S}" for one in runs]
+    assert [line.split(maxsplit=2) for line in shown] == [
+        [str(one.id), state, time] for one, state, time in zip(runs, ("Completed", "Failed"), times, strict=True)
+    ]
+
+
+async def test_of_very_many_runs_the_latest_are_shown(settings):
+    runs = [record("same") for _ in range(12)]
+    with pytest.raises(InputError, match=r"any of 12 runs(.|\n)*and 2 more"):
         await run_lines.find(Api(*runs), "same", settings)
-    assert all(str(one.id) in str(caught.value) for one in runs)
 
 
 async def test_details_are_what_the_api_and_the_manifest_say(settings):

@@ -71,6 +71,8 @@ def _reschedule(run: str) -> None:
 def resume_all(chosen: Filter, *, failed: bool, at_once: int, stagger_s: float) -> int:
     """Resume every unfinished run of this machine that is meant, each in a process of its own, and report on each."""
     due, skipped = resuming.due(settings_with({}), chosen.admits, failed=failed)
+    if not due and not skipped:
+        typer.echo("There is no such run on this machine.")
     for known, why in skipped:
         typer.echo(f"skipped  {known.manifest.name}  {known.manifest.run_id}  {why}")
     codes = asyncio.run(_resume_each([known.manifest.run_id for known in due], at_once=at_once, stagger_s=stagger_s))

@@ -69,6 +69,8 @@ def due(
 ) -> tuple[list[KnownRun], list[tuple[KnownRun, str]]]:
     """Give the unfinished runs of this machine, the oldest first, and those that are left alone, each with the reason.
 
+    Runs that are not meant are in neither.
+
     Args:
         settings: Say where workspaces are.
         admits: Tells from name, tags and beginning whether a run is meant.
@@ -78,9 +80,9 @@ def due(
     skipped: list[tuple[KnownRun, str]] = []
     for path, found in manifest.read_all(settings.runs.resolve()):
         known = KnownRun(directory=path, manifest=found)
+        if not admits(found.name, found.tags, found.began):
+            continue
         why = known.refusal or _unwanted(found, failed=failed)
-        if why is None and not admits(found.name, found.tags, found.began):
-            why = "it is not among those that were asked for"
         if why is None:
             chosen.append(known)
         else:

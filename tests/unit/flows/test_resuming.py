@@ -90,7 +90,8 @@ def test_the_oldest_is_first(settings, known):
 )
 def test_filters(settings, known, wanted, admitted):
     known("one", Outcome.RUNNING, tags=("night",))
-    assert due(settings, wanted)[0] == (["one"] if admitted else [])
+    known("done", Outcome.COMPLETED, tags=("night",))
+    assert due(settings, wanted) == ((["one"], {"done": "it is complete"}) if admitted else ([], {}))
 
 
 def test_a_run_is_found_by_id_name_and_beginning_of_the_id(settings, known):

@@ -198,8 +198,7 @@ async def _run_all(items: Sequence[Item], batch: Batch, record: Record, tell: Ca
         """Run one item once there is a place for it; record and tell how it ended."""
         async with places:
             ended = await _run_one(item, batch)
-        done = Done(key=item.key, name=item.name, status=ended.status, run_id=ended.run_id, outputs=ended.outputs)
-        record.add(done)
+        record.add(_done(ended))
         tell(ended)
         return ended
 
@@ -231,8 +230,19 @@ async def _run_one(item: Item, batch: Batch) -> Ended:
     )
 
 
+def _done(ended: Ended) -> Done:
+    return Done(
+        key=ended.item.key,
+        name=ended.item.name,
+        status=ended.status,
+        run_id=ended.run_id,
+        url=ended.url,
+        outputs=ended.outputs,
+    )
+
+
 def _done_before(item: Item, done: Done) -> Ended:
-    return Ended(item=item, status=done.status, outputs=done.outputs, run_id=done.run_id, before=True)
+    return Ended(item=item, status=done.status, outputs=done.outputs, run_id=done.run_id, url=done.url, before=True)
 
 
 def _teller(count: int, before: int, *, quiet: bool) -> Callable[[Ended], None]:

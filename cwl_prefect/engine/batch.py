@@ -48,6 +48,7 @@ class Done:
     name: str
     status: str
     run_id: str | None = None
+    url: str | None = None
     outputs: dict[str, JsonValue] = field(default_factory=dict)
 
 

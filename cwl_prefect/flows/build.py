@@ -165,7 +165,7 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
     outlive_readers()
     flow_run = _flow_run()
     run_id, settings = str(flow_run.id), caller.settings
-    caller.flow_run_id = run_id
+    caller.flow_run_id, caller.url = run_id, _url(run_id)
     succeeded = False
     async with (
         open_run(plan, caller, run_id) as run,
@@ -176,7 +176,7 @@ async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller)
     ):
         if run.cache is not None:
             run.cache.begin(flow_run.name, plan.name)
-        run.tell(RunStarted(flow_run_id=run_id, name=flow_run.name, url=_url(run_id)))
+        run.tell(RunStarted(flow_run_id=run_id, name=flow_run.name, url=caller.url))
         try:
             outputs = await _driven(run, order)
             if not caller.errors or settings.on_error is OnError.CONTINUE:

@@ -38,13 +38,18 @@ def runs(monkeypatch) -> list[dict]:
         failed = job_order["n"] % 2 == 1
         errors = (StepError("it went wrong"),) if failed else ()
         status = RunStatus.FAILED if failed else RunStatus.COMPLETED
-        return RunResult(status=status, outputs={}, flow_run_id="1", url=None, errors=errors)
+        return RunResult(status=status, outputs={}, flow_run_id="1", url="http://ui/1", errors=errors)
 
     monkeypatch.setattr(api, "run", run)
     return found
 
 
 def play(directory: Path, load, *numbers: int, **more) -> tuple[int, dict]:
+    code, found = told(directory, load, *numbers, **more)
+    return code, {name: each["status"] for name, each in found.items()}
+
+
+def told(directory: Path, load, *numbers: int, **more) -> tuple[int, dict]:
     table = directory / "t.csv"
     table.write_text("name,n\n" + "".join(f"run{number},{number}\n" for number in numbers))
     settings = Settings(home=directory / "home")
@@ -52,7 +57,7 @@ def play(directory: Path, load, *numbers: int, **more) -> tuple[int, dict]:
     results = io.StringIO()
     batch = Batch(items=items, settings=settings, outdir=directory / "out", quiet=True, **more)
     code = run_batch(batch, results)
-    return code, {name: each["status"] for name, each in json.loads(results.getvalue()).items()}
+    return code, json.loads(results.getvalue())
 
 
 @pytest.mark.parametrize(("numbers", "code"), [((2, 4), 0), ((1, 2), 24), ((1, 3), 13)])
@@ -72,6 +77,12 @@ def test_only_what_is_missing_or_new_runs_again(tmp_path, load, runs):
     runs.clear()
     play(tmp_path, load, 1, 2, 4, 6)
     assert sorted(each["outdir"] for each in runs) == ["run1", "run6"]
+
+
+def test_each_run_has_its_page_also_where_it_is_complete_already(tmp_path, load, runs):
+    for _ in range(2):
+        assert told(tmp_path, load, 2)[1]["run2"]["url"] == "http://ui/1"
+    assert len(runs) == 1
 
 
 def test_wrong_inputs_are_all_named_before_anything_starts(tmp_path, load, runs):

@@ -276,6 +276,14 @@ class TestWorkspaces:
         assert found.outcome is Outcome.RUNNING
 
 
+class TestPage:
+    async def test_the_caller_is_told_the_page_of_its_run(self, plan, settings):
+        told = caller(settings)
+        with flow_run() as run, temporary_settings({PREFECT_UI_URL: "http://ui.example"}):
+            await run_plan(plan, {"name": "Ada", "times": 2}, told)
+        assert told.url == f"http://ui.example/runs/flow-run/{run.id}"
+
+
 class TestTrail:
     @pytest.mark.parametrize(
         ("name", "on_error", "acts"),

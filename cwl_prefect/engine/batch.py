@@ -151,6 +151,12 @@ def _state(location: str) -> list[int] | None:
     return None
 
 
+def _is_there(outputs: CwlObject) -> bool:
+    """Tell whether the results of a run exist, as far as they are on a disk."""
+    locations = (str(found.get("location") or "") for found in file_objects(outputs))
+    return all(_state(location) is not None for location in locations if urlsplit(location).scheme == "file")
+
+
 class Record:
     """Which runs of a batch have ended, and how: an append-only file."""
 
@@ -158,7 +164,7 @@ class Record:
         self._path = directory / RECORD
 
     def completed(self) -> dict[str, Done]:
-        """Give the runs that are complete, by key; a line that was cut short is left out."""
+        """Give the runs that are complete and whose results are there, by key; a line cut short is left out."""
         found: dict[str, Done] = {}
         adapter = TypeAdapter(Done)
         with contextlib.suppress(FileNotFoundError):
@@ -166,7 +172,7 @@ class Record:
                 with contextlib.suppress(ValidationError):
                     done = adapter.validate_json(line)
                     found[done.key] = done
-        return {key: done for key, done in found.items() if done.status == "completed"}
+        return {key: done for key, done in found.items() if done.status == "completed" and _is_there(done.outputs)}
 
     def add(self, done: Done) -> None:
         """Record a run that ended."""

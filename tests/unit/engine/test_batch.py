@@ -113,6 +113,19 @@ class TestRecord:
             "2": {"n": 1},
         }
 
+    def test_a_run_whose_results_were_removed_is_not_complete(self, tmp_path):
+        record, kept, removed = Record(tmp_path / "out"), tmp_path / "kept #1.txt", tmp_path / "removed"
+        kept.touch()
+        removed.mkdir()
+        elsewhere = {"class": "File", "location": "s3://bucket/x"}
+        for key, result in (("1", kept), ("2", removed)):
+            kind = "Directory" if result.is_dir() else "File"
+            outputs = {"all": [elsewhere, {"class": kind, "location": result.as_uri()}], "n": 1}
+            record.add(Done(key=key, name=key, status="completed", outputs=outputs))
+        assert list(record.completed()) == ["1", "2"]
+        removed.rmdir()
+        assert list(record.completed()) == ["1"]
+
     def test_a_line_cut_short_is_left_out(self, tmp_path):
         record = Record(tmp_path)
         record.add(Done(key="1", name="a", status="completed"))

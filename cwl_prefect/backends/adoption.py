@@ -16,6 +16,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from cwl_prefect.backends.containers import Launch, Output, Threads, judged, outcome_of
+from cwl_prefect.backends.docker_end import KILLED
 from cwl_prefect.backends.docker_engine import DockerEngine
 from cwl_prefect.backends.docker_errors import ContainerGoneError
 from cwl_prefect.backends.naming import JOB_LABEL, job_labels, resource_name
@@ -34,6 +35,9 @@ NO_LOG: Mapping[str, JsonValue] = {"type": "none"}
 _MOST_WHOLE = KEPT_MIB * (1 << 20)  # bytes
 _BYTES_PER_PIECE = 128  # more than the engine writes beside each piece
 
+_STOPPED = frozenset({KILLED, 143, 255})
+"""Exit codes of containers that end with their engine: by its signals, or lost where it could send none."""
+
 
 class _Unconnected:
     """Stands for the connection of a driver to a container that it only waits for."""
@@ -45,7 +49,8 @@ class _Unconnected:
 def adopt(engine: DockerEngine, threads: Threads, job: ContainerJob) -> Launch | None:
     """Wait for the container that another driver started for a job, and take its output when it has ended.
 
-    It is removed, and None is given, where it cannot be adopted; None is also given where there is none.
+    It is removed, and None is given, where it cannot be adopted or was stopped from outside while nobody watched it;
+    None is also given where there is none.
 
     Args:
         engine: Where it runs.
@@ -60,7 +65,7 @@ def adopt(engine: DockerEngine, threads: Threads, job: ContainerJob) -> Launch |
         return None
     identifier = str(found["Id"])
     try:
-        adoptable = _is_same(found, job) and _is_whole(engine, identifier)
+        adoptable = _is_same(found, job) and not _was_stopped(engine, found) and _is_whole(engine, identifier)
     except ContainerGoneError:
         adoptable = False
     if not adoptable:
@@ -131,6 +136,14 @@ def _is_same(found: Mapping[str, object], job: ContainerJob) -> bool:
         and state.get("Status") in ("running", "exited")
         and not str(state.get("StartedAt", "0001")).startswith("0001")
     )
+
+
+def _was_stopped(engine: DockerEngine, found: Mapping[str, object]) -> bool:
+    """Tell whether a container ended unwatched as it does when its machine or its engine stops."""
+    state = _state(found)
+    if state.get("Status") != "exited" or state.get("ExitCode") not in _STOPPED:
+        return False
+    return not engine.end_of(str(found["Id"])).out_of_memory
 
 
 def _is_whole(engine: DockerEngine, identifier: str) -> bool:

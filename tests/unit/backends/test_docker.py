@@ -500,6 +500,54 @@ class TestAdoption(DockerCase):
         assert await DockerBackend().adopt(job) is None
         assert not engine.containers
 
+    @pytest.mark.parametrize("exit_code", [137, 143, 255], ids=["killed", "terminated", "crashed"])
+    async def test_a_container_that_was_stopped_unwatched_is_removed(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker, exit_code: int
+    ) -> None:
+        engine.play = lambda _: exit_code
+        job = make_job(commands.SILENT)
+        await docker.wait(await docker.start(job))
+        assert await DockerBackend().adopt(job) is None
+        assert not engine.containers
+
+    @pytest.mark.parametrize(
+        ("exit_code", "out_of_memory", "reason"),
+        [(1, False, Reason.EXITED), (139, False, Reason.SIGNALED), (137, True, Reason.OUT_OF_MEMORY)],
+        ids=["failure", "crash of the tool", "out of memory"],
+    )
+    async def test_a_container_that_failed_by_itself_is_adopted(
+        self,
+        docker: DockerBackend,
+        engine: StubEngine,
+        make_job: JobMaker,
+        exit_code: int,
+        out_of_memory: bool,
+        reason: Reason,
+    ) -> None:
+        engine.play = lambda _: exit_code
+        job = make_job(commands.SILENT)
+        await docker.wait(await docker.start(job))
+        (container,) = engine.containers.values()
+        container.state["OOMKilled"] = out_of_memory
+        following = DockerBackend()
+        handle = await following.adopt(job)
+        assert handle is not None
+        outcome = await finish(following, handle)
+        assert (outcome.reason, outcome.exit_code) == (reason, exit_code)
+
+    async def test_an_adopted_container_that_is_killed_later_is_judged(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
+    ) -> None:
+        job = make_job(commands.SLEEP)
+        await docker.start(job)
+        following = DockerBackend()
+        handle = await following.adopt(job)
+        assert handle is not None
+        (container,) = engine.containers.values()
+        container.killed.set()
+        outcome = await finish(following, handle)
+        assert (outcome.reason, outcome.exit_code) == (Reason.SIGNALED, 137)
+
     async def test_an_engine_without_a_byte_exact_log_keeps_none(
         self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
     ) -> None:

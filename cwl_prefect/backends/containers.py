@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
@@ -165,7 +165,8 @@ def judged(job: ContainerJob, started_at: datetime, end: ContainerEnd) -> JobOut
     reason = Reason.EXITED if number is None else Reason.SIGNALED
     if end.out_of_memory:
         reason = Reason.OUT_OF_MEMORY
-    return outcome_of(job, started_at, reason, exit_code=end.exit_code, number=number, message=message)
+    outcome = outcome_of(job, started_at, reason, exit_code=end.exit_code, number=number, message=message)
+    return replace(outcome, memory_sufficed=not end.out_of_memory)
 
 
 def outcome_of(

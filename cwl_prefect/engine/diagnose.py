@@ -135,7 +135,13 @@ def _hint(evidence: _Evidence) -> str | None:
 
 
 def _out_of_memory(evidence: _Evidence) -> bool:
-    return evidence.outcome.reason is Reason.OUT_OF_MEMORY or evidence.killed or evidence.says(_MEMORY_WORDS)
+    if evidence.outcome.reason is Reason.OUT_OF_MEMORY or evidence.says(_MEMORY_WORDS):
+        return True
+    return evidence.killed and not evidence.outcome.memory_sufficed
+
+
+def _stopped(evidence: _Evidence) -> bool:
+    return evidence.killed and evidence.outcome.memory_sufficed
 
 
 _MEMORY_WORDS = r"out of memory|cannot allocate memory|std::bad_alloc|\bMemoryError\b|java\.lang\.OutOfMemoryError"
@@ -185,6 +191,13 @@ _ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], .
         lambda evidence: (
             f"raise ramMin of the tool's ResourceRequirement, which is {evidence.job.resources.ram_mib:g} MiB now, "
             "or run fewer calls at once by --max-ram"
+        ),
+    ),
+    (
+        _stopped,
+        lambda _: (
+            "the engine saw no want of memory, so that something stopped it: `docker kill` or `docker stop`, the end "
+            "of the engine, or the kernel of this machine; `cwl-prefect runs resume` goes on with the run"
         ),
     ),
     (

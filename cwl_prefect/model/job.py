@@ -149,6 +149,7 @@ class JobOutcome:
     finished_at: datetime
     message: str | None = None  # the engine's own words, where there are any
     signal: int | None = None
+    memory_sufficed: bool = False  # the engine tells that it was not killed for want of memory
     max_rss_mib: float | None = None
     hint: str | None = None  # what may help, where the backend knows better than the reason tells
     image: str | None = None  # digest of the image that ran, where the engine chose it and tells

@@ -164,6 +164,14 @@ class TestContainers(DockerCase):
         engine.play = play
         outcome = await execute(docker, make_job(commands.SILENT))
         assert (outcome.reason, outcome.exit_code, outcome.signal) == (Reason.OUT_OF_MEMORY, 137, 9)
+        assert not outcome.memory_sufficed
+
+    async def test_a_kill_that_the_engine_knows_of_is_no_want_of_memory(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
+    ) -> None:
+        engine.play = lambda _: 137
+        outcome = await execute(docker, make_job(commands.SILENT))
+        assert (outcome.reason, outcome.signal, outcome.memory_sufficed) == (Reason.SIGNALED, 9, True)
 
     async def test_a_command_that_an_engine_refuses_late_is_named_too(
         self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker

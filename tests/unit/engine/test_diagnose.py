@@ -128,6 +128,16 @@ def test_hints(job, outcome, stderr, words):
     assert words in told(outcome, job, tail_lines=0)[1]
 
 
+def test_a_kill_that_was_not_for_want_of_memory_names_what_may_have_been(job):
+    killed = ended(Reason.SIGNALED, 137, signal=signal.SIGKILL, memory_sufficed=True)
+    hint = told(killed, job)[1]
+    assert "ramMin" not in hint
+    assert "docker kill" in hint
+    assert "cwl-prefect runs resume" in hint
+    job.stderr.write_text("std::bad_alloc")
+    assert "ramMin" in told(killed, job)[1]
+
+
 def test_a_network_that_was_allowed_is_not_advised(job):
     job.stderr.write_text("Temporary failure in name resolution")
     assert told(ended(exit_code=1), replace(job, network=True))[1] == "check the name and the network"

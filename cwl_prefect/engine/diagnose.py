@@ -22,7 +22,20 @@ _MEANINGS = {
 }
 
 
-def explain(outcome: JobOutcome, job: ContainerJob, *, tail_lines: int, workspace: Path) -> tuple[str, str | None]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLimits:
+    """Which limits of a failed call came from the run's settings, so that these are what to raise."""
+
+    time: bool = False  # step_timeout_s, as the tool has no limit of its own
+    memory: bool = False  # memory_most_mib, at which further tries cannot have more
+
+
+_NO_LIMITS = RunLimits()
+
+
+def explain(
+    outcome: JobOutcome, job: ContainerJob, *, tail_lines: int, workspace: Path, limits: RunLimits = _NO_LIMITS
+) -> tuple[str, str | None]:
     """Tell what a failed call was, how it ended, what it said last and where its files are; and what may help.
 
     Args:
@@ -30,6 +43,7 @@ def explain(outcome: JobOutcome, job: ContainerJob, *, tail_lines: int, workspac
         job: What was run.
         tail_lines: How many of the last lines of its stderr are shown.
         workspace: Where its files are.
+        limits: What the run's settings limited.
 
     Returns:
         A message of several lines, and a hint or None where nothing is known.
@@ -52,7 +66,7 @@ def explain(outcome: JobOutcome, job: ContainerJob, *, tail_lines: int, workspac
     elif tail_lines:
         lines.append("  stderr:    empty")
     said = "\n".join([*last_lines(job.stderr, max(tail_lines, 20)), outcome.message or ""])
-    return "\n".join(lines), _hint(_Evidence(outcome=outcome, job=job, said=said, full=full))
+    return "\n".join(lines), _hint(_Evidence(outcome=outcome, job=job, said=said, full=full, limits=limits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +75,7 @@ class _Evidence:
     job: ContainerJob
     said: str
     full: bool = False
+    limits: RunLimits = _NO_LIMITS
 
     def says(self, pattern: str) -> bool:
         """Tell whether something in stderr or in the backend's message matches a pattern."""
@@ -144,6 +159,19 @@ def _stopped(evidence: _Evidence) -> bool:
     return evidence.killed and evidence.outcome.memory_sufficed
 
 
+def _time_limit(evidence: _Evidence) -> str:
+    if evidence.limits.time:
+        return "the time limit of steps, --step-timeout or CWL_PREFECT_STEP_TIMEOUT_S"
+    return "the tool's ToolTimeLimit"
+
+
+def _memory_limit(evidence: _Evidence) -> str:
+    ram_mib = f"{evidence.job.resources.ram_mib:g} MiB"
+    if evidence.limits.memory:
+        return f"CWL_PREFECT_MEMORY_MOST_MIB, to which its memory had grown in further tries ({ram_mib})"
+    return f"ramMin of the tool's ResourceRequirement, which is {ram_mib} now"
+
+
 _MEMORY_WORDS = r"out of memory|cannot allocate memory|std::bad_alloc|\bMemoryError\b|java\.lang\.OutOfMemoryError"
 _IMAGE_WORDS = r"no such image|pull access denied|manifest (for .* )?(unknown|not found)|repository does not exist"
 _NETWORK_WORDS = (
@@ -164,7 +192,6 @@ _BY_REASON: Mapping[Reason, str] = {
     Reason.NODE_LOST: (
         "run again; CWL_PREFECT_INFRASTRUCTURE_RETRIES says how often that is done without being told to"
     ),
-    Reason.TIMED_OUT: "raise the tool's ToolTimeLimit, or give it more cores or less data",
     Reason.UNSCHEDULABLE: (
         "ask for less by ResourceRequirement, add a node, or check the work pool's node selector and tolerations; "
         "CWL_PREFECT_KUBERNETES_START_TIMEOUT_S says how long a call waits for a node"
@@ -177,6 +204,10 @@ _BY_REASON: Mapping[Reason, str] = {
 
 _ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], ...] = (
     (
+        lambda evidence: evidence.outcome.reason is Reason.TIMED_OUT,
+        lambda evidence: f"raise {_time_limit(evidence)}, or give it more cores or less data",
+    ),
+    (
         lambda evidence: evidence.outcome.reason is Reason.NO_IMAGE,
         lambda evidence: (
             f"check the name and tag of {evidence.place} in DockerRequirement, and the work pool's pull secrets"
@@ -188,10 +219,7 @@ _ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], .
     ),
     (
         _out_of_memory,
-        lambda evidence: (
-            f"raise ramMin of the tool's ResourceRequirement, which is {evidence.job.resources.ram_mib:g} MiB now, "
-            "or run fewer calls at once by --max-ram"
-        ),
+        lambda evidence: f"raise {_memory_limit(evidence)}, or run fewer calls at once by --max-ram",
     ),
     (
         _stopped,

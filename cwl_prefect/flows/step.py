@@ -10,7 +10,7 @@ from cwl_prefect.backends.base import Backend, Confirming, JobHandle, execute, f
 from cwl_prefect.backends.naming import CALL_LABEL, FLOW_RUN_LABEL, STEP_LABEL
 from cwl_prefect.cwl.bind import Bound, Place, collects_quickly
 from cwl_prefect.engine import workspace as workspaces
-from cwl_prefect.engine.diagnose import explain
+from cwl_prefect.engine.diagnose import RunLimits, explain
 from cwl_prefect.engine.disk import demand_room
 from cwl_prefect.engine.identity import identity
 from cwl_prefect.engine.scheduler import ResourcePool
@@ -359,8 +359,15 @@ def _check(outcome: JobOutcome, call: BoundCall, job: ContainerJob, name: str, r
     settled = workspaces.settle(space)
     if job.stderr.parent == space.logs:
         job = replace(job, stderr=settled.logs / job.stderr.name)
-    message, hint = explain(outcome, job, tail_lines=run.settings.log_tail_lines, workspace=space.root)
+    limits = RunLimits(time=call.timeout_s is None, memory=_at_memory_cap(run, name, job))
+    message, hint = explain(outcome, job, tail_lines=run.settings.log_tail_lines, workspace=space.root, limits=limits)
     raise _kind(outcome, call)(message, step=name, exit_status=code, hint=hint)
+
+
+def _at_memory_cap(run: Run, name: str, job: ContainerJob) -> bool:
+    """Tell whether the memory of a call had grown to the most that the settings let it have."""
+    most_mib = run.settings.memory_most_mib
+    return most_mib is not None and run.retries.ram_mib(name) is not None and job.resources.ram_mib >= most_mib
 
 
 def _kind(outcome: JobOutcome, call: BoundCall) -> type[StepError]:

@@ -213,8 +213,16 @@ class TestProcesses:
 
     async def test_a_time_limit_of_the_tool_ends_it(self, calls):
         text = "requirements: {ToolTimeLimit: {timelimit: 1}}\ninputs: {}\noutputs: {}\nbaseCommand: [sleep, '60']\n"
-        with pytest.raises(StepError, match=r"1 s|time"):
+        with pytest.raises(StepError, match=r"1 s|time") as found:
             await calls(text)
+        assert "the tool's ToolTimeLimit" in (found.value.hint or "")
+
+    @pytest.mark.parametrize("limits", [{"step_timeout_s": 0.2}])
+    async def test_a_time_limit_of_the_run_is_named_as_that(self, calls):
+        with pytest.raises(StepError, match=r"time limit of 0\.2 s") as found:
+            await calls("inputs: {}\noutputs: {}\nbaseCommand: [sleep, '60']\n")
+        assert "CWL_PREFECT_STEP_TIMEOUT_S" in (found.value.hint or "")
+        assert "ToolTimeLimit" not in (found.value.hint or "")
 
     async def test_outputs_that_are_not_there_are_an_error_of_the_step(self, calls):
         text = "inputs: {}\noutputs: {o: {type: File, outputBinding: {glob: '*.bam'}}}\nbaseCommand: 'true'\n"

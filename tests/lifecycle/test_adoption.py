@@ -39,6 +39,18 @@ SCATTER = """
           stdout: out.txt
     """
 
+SLOW = """
+    cwlVersion: v1.2
+    class: CommandLineTool
+    requirements:
+      DockerRequirement: {dockerPull: "busybox:1.35"}
+      ResourceRequirement: {coresMin: 0.05, ramMin: 8}
+    baseCommand: [sh, -c, 'echo begun; sleep 8; echo ended']
+    inputs: {}
+    outputs: {o: {type: stdout}}
+    stdout: out.txt
+    """
+
 
 @pytest.fixture
 def client() -> Iterator[docker.DockerClient]:
@@ -95,3 +107,21 @@ def test_containers_of_a_killed_driver_are_adopted_and_none_runs_twice(
     again = command("runs", "resume", run_id)
     assert again.code == 11
     assert "cannot be resumed: it is Completed" in again.stderr
+
+
+def test_a_container_that_was_stopped_after_its_driver_runs_again(
+    command: CommandLine, client: docker.DockerClient
+) -> None:
+    driver = command.start("run", "--backend", "docker", "--outdir", command.outdir, command.write("slow.cwl", SLOW))
+    until(lambda: runs_of(command.home), 120)
+    (run_id,) = runs_of(command.home)
+    label = f"{FLOW_RUN_LABEL}={run_id}"
+    until(lambda: client.containers.list(filters={"label": label}), 60, pause_s=0.1)
+    driver.kill()
+    (container,) = client.containers.list(filters={"label": label})
+    container.stop(timeout=1)
+    container.reload()
+    assert container.attrs["State"]["ExitCode"] == 137
+    resumed = command("runs", "resume", run_id[:8])
+    assert Path(resumed.outputs["o"]["path"]).read_text() == "begun\nended\n"
+    assert containers(client, run_id) == 0

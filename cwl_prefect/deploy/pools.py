@@ -1,5 +1,6 @@
 """Work pools made from the job templates of this package."""
 
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -52,7 +53,8 @@ async def create_pool(
 
     Raises:
         ServerError: No Prefect API can be reached or started.
-        UsageError: There is a pool of this name, and it is neither to be overwritten nor to be kept.
+        UsageError: There is a pool of this name, and it is of another type, or neither to
+            be overwritten nor to be kept.
     """
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
@@ -61,19 +63,31 @@ async def create_pool(
     async with connected(settings) as connection:
         pool = WorkPoolCreate(name=name, type=pool_type.value, base_job_template=packaged_template(pool_type.value))
         try:
-            await connection.client.create_work_pool(pool, overwrite=overwrite)
+            await connection.client.create_work_pool(pool)
         except ObjectAlreadyExists as error:
-            kept = keep and (await read_pool(connection, name)).type == pool_type.value
-            if not kept:
+            _demand_type(await read_pool(connection, name), pool_type)
+            if not (overwrite or keep):
                 raise UsageError(
-                    f"There is a work pool {name} already{', of another type' if keep else ''}.",
+                    f"There is a work pool {name} already.",
                     hint="choose another name, or give it the packaged job template with --overwrite.",
                 ) from error
+            if overwrite:
+                await connection.client.create_work_pool(pool, overwrite=True)
+            kept = not overwrite
         return PoolResult(
             kept=kept,
             name=name,
             url=connection.page(f"work-pools/work-pool/{name}"),
             worker_command=f"{connection.worker_prefix}prefect worker start --pool {name}",
+        )
+
+
+def _demand_type(pool: "WorkPool", wanted: PoolType) -> None:
+    """Refuse a pool of another type, which no template can make fit: Prefect never changes the type of a pool."""
+    if pool.type != wanted.value:
+        raise UsageError(
+            f"There is a work pool {pool.name} already, of type {pool.type}.",
+            hint=f"choose another name, or delete it with `prefect work-pool delete {shlex.quote(pool.name)}`.",
         )
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import JsonValue, ValidationError
 
 from cwl_prefect.deploy.connection import Connection, connected
+from cwl_prefect.deploy.names import demand_name
 from cwl_prefect.deploy.pools import read_pool
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.flows.carried import Carried
@@ -91,7 +92,8 @@ async def deploy(request: DeploymentRequest, settings: Settings) -> DeploymentRe
     Raises:
         InputError: A parameter names no input, or the job order cannot be read by the path that it is given by.
         ServerError: No Prefect API can be reached or started.
-        UsageError: There is no such pool, it needs an image, or the server refuses what is asked.
+        UsageError: There is no such pool, it needs an image, Prefect forbids the name, or the server refuses what is
+            asked.
     """
     async with connected(settings) as connection:
         return await register(request, connection)
@@ -102,10 +104,12 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
 
     Raises:
         InputError: A parameter names no input.
-        UsageError: There is no such pool, it needs an image, or the server refuses what is asked.
+        UsageError: There is no such pool, it needs an image, Prefect forbids the name, or the server refuses what is
+            asked.
     """
     from cwl_prefect.flows.nested import flow_name
 
+    demand_name(request.name, of="deployment")
     carried = await asyncio.to_thread(Carried.read, request.plan)
     request = replace(request, plan=_with_files(request.plan, carried))
     deployed = await asyncio.to_thread(Deployed.read, request.plan, request.inputs_file)

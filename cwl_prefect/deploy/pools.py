@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cwl_prefect.backends.job_variables import packaged_template
 from cwl_prefect.deploy.connection import Connection, connected
+from cwl_prefect.deploy.names import demand_name
 from cwl_prefect.errors import UsageError
 from cwl_prefect.settings import Settings
 
@@ -53,12 +54,13 @@ async def create_pool(
 
     Raises:
         ServerError: No Prefect API can be reached or started.
-        UsageError: There is a pool of this name, and it is of another type, or neither to
+        UsageError: Prefect forbids the name; or there is a pool of this name, and it is of another type, or neither to
             be overwritten nor to be kept.
     """
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
 
+    demand_name(name, of="work pool")
     kept = False
     async with connected(settings) as connection:
         pool = WorkPoolCreate(name=name, type=pool_type.value, base_job_template=packaged_template(pool_type.value))

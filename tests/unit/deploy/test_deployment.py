@@ -123,3 +123,10 @@ def test_the_server_s_own_words_are_told(status: int, answer: dict, kind: type, 
     error = connection._answered(httpx.HTTPStatusError("x", request=response.request, response=response), "http://x")
     assert isinstance(error, kind)
     assert message in error.message
+
+
+@pytest.mark.parametrize("name", ["x/y", "100%", ""])
+async def test_a_name_that_prefect_forbids_is_refused_before_the_server_is_asked(name: str) -> None:
+    nobody = SimpleNamespace()
+    with pytest.raises(UsageError, match="name of a deployment"):
+        await deployment.register(request(name=name), nobody)  # type: ignore[arg-type]

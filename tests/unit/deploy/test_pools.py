@@ -69,3 +69,10 @@ async def test_a_pool_of_another_type_stays_as_it_is(server: Server, options: di
     assert "prefect work-pool delete here" in str(told.value)
     assert "--overwrite" not in str(told.value)
     assert server.pools["here"].template == "its own"
+
+
+@pytest.mark.parametrize("name", ["x/y", "100%", "a&b", "<a", "a>", "", " "])
+async def test_a_name_that_prefect_forbids_is_refused(server: Server, name: str) -> None:
+    with pytest.raises(UsageError, match="work pool"):
+        await create_pool(name, PoolType.PROCESS, Settings())
+    assert list(server.pools) == ["here"]

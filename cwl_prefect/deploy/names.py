@@ -1,0 +1,24 @@
+"""Names of work pools and deployments, as Prefect takes them."""
+
+from cwl_prefect.errors import UsageError
+
+_FORBIDDEN = "/%&<>"
+
+
+def demand_name(name: str, *, of: str) -> None:
+    """Refuse a name that Prefect would refuse.
+
+    Args:
+        name: The name.
+        of: What it is the name of, as ``work pool``.
+
+    Raises:
+        UsageError: It is empty, or has a character that Prefect forbids.
+    """
+    if not name.strip("' \""):
+        raise UsageError(f"The name of a {of} cannot be empty.", hint="give it a name.")
+    if set(name) & set(_FORBIDDEN):
+        raise UsageError(
+            f"{name!r} cannot be the name of a {of}.",
+            hint=f"choose one without the characters {' '.join(_FORBIDDEN)}, which Prefect forbids.",
+        )

@@ -67,9 +67,10 @@ async def connect(cluster: ClusterConfig | None = None) -> "KubernetesApi":
     No file with a key or certificate of a kubeconfig is left behind, whatever becomes of this process.
 
     Raises:
-        BackendError: Kubernetes support is not installed, or no cluster is configured.
+        BackendError: Kubernetes support is not installed, or no cluster is configured, or its kubeconfig is malformed.
     """
     try:
+        import yaml  # type: ignore[import-untyped]
         from kubernetes_asyncio import config
         from kubernetes_asyncio.client import ApiClient
     except ImportError as exc:
@@ -89,8 +90,19 @@ async def connect(cluster: ClusterConfig | None = None) -> "KubernetesApi":
         raise BackendError(
             f"no Kubernetes cluster is configured: {exc}", hint="set KUBECONFIG and try `kubectl get pods`"
         ) from exc
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as exc:
+        raise _malformed(exc, config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION if cluster is None else None) from exc
     finally:
         config.kube_config._cleanup_temp_files()  # noqa: SLF001 - else only at an exit that a killed process never has
+
+
+def _malformed(error: Exception, path: str | None) -> BackendError:
+    """Give the error for a kubeconfig that is a file at a path, or a block of Prefect, and is none."""
+    where = "of the work pool's cluster block" if path is None else path
+    return BackendError(
+        f"the kubeconfig {where} is malformed: {' '.join(str(error).split())}",
+        hint="mend it, or set KUBECONFIG to another one; `kubectl config view` reads it too",
+    )
 
 
 class KubernetesApi:

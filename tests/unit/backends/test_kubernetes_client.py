@@ -230,3 +230,31 @@ async def test_connecting_leaves_no_file_with_what_a_kubeconfig_holds(tmp_path: 
     for _ in range(2):  # the second finds nothing that it could use again
         await (await connect(SimpleNamespace(config=config, context_name="x"))).close()
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"clusters: [c\n", id="no-yaml"),
+        pytest.param(b"- a\n", id="a-list"),
+        pytest.param(b"hello", id="a-text"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\xff\xfe\x00", id="binary"),
+    ],
+)
+async def test_a_malformed_kubeconfig_is_named(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kubernetes_asyncio.config import kube_config
+
+    path = tmp_path / "kubeconfig"
+    path.write_bytes(content)
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    with pytest.raises(BackendError, match="is malformed") as told:
+        await connect()
+    assert str(path) in told.value.message
+    assert "\n" not in told.value.message
+    assert told.value.hint
+
+
+async def test_a_malformed_kubeconfig_of_a_block_is_told() -> None:
+    with pytest.raises(BackendError, match="cluster block"):
+        await connect(SimpleNamespace(config={"clusters": 3, "contexts": 3}, context_name="x"))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from prefect import State
 from prefect.states import Failed
 
-from cwl_prefect.errors import CwlPrefectError, StepError
+from cwl_prefect.errors import CwlPrefectError, ImageError, StepError
 from cwl_prefect.flows.halt import NotStartedError
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.model.values import CwlObject
@@ -39,7 +39,7 @@ async def told_by_state(ending: Awaitable[CwlObject], settings: Settings) -> Cwl
     """
     try:
         return await ending
-    except StepError as error:
+    except (StepError, ImageError) as error:
         if settings.on_error is OnError.STOP:
             raise
         message = f"{error.message.splitlines()[0]} ({_WORDS[settings.on_error]})"

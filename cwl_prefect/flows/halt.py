@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
-from cwl_prefect.errors import CwlPrefectError, StepError
+from cwl_prefect.errors import CwlPrefectError, ImageError, StepError
 
 
 class NotStartedError(StepError):
@@ -33,7 +33,7 @@ class Stop(Gate):
 class Breaker(Gate):
     """Closes when the calls of a scatter that end first all fail alike, since the others would fail too.
 
-    Alike are failures of the same kind with the same exit status.
+    Alike are failures of the same kind with the same exit status; images that cannot be had have none.
 
     Args:
         step: Name of the step, for the error.
@@ -46,7 +46,7 @@ class Breaker(Gate):
         self._step = step
         self._most = most
         self._count = count
-        self._failures: list[StepError] | None = []  # None: decided
+        self._failures: list[StepError | ImageError] | None = []  # None: decided
 
     @property
     def error(self) -> StepError | None:
@@ -68,7 +68,7 @@ class Breaker(Gate):
         """Count a failure that is final."""
         if self._most is None or self._failures is None:
             return
-        if not isinstance(error, StepError) or (self._failures and not _alike(self._failures[0], error)):
+        if not isinstance(error, StepError | ImageError) or (self._failures and not _alike(self._failures[0], error)):
             self._failures = None
             return
         self._failures.append(error)
@@ -82,5 +82,9 @@ def any_closed(gates: Iterable[Gate]) -> bool:
     return any(gate.closed for gate in gates)
 
 
-def _alike(one: StepError, other: StepError) -> bool:
-    return type(one) is type(other) and one.exit_status == other.exit_status
+def _alike(one: StepError | ImageError, other: StepError | ImageError) -> bool:
+    return type(one) is type(other) and _exit_status(one) == _exit_status(other)
+
+
+def _exit_status(error: StepError | ImageError) -> int | None:
+    return error.exit_status if isinstance(error, StepError) else None

@@ -20,6 +20,7 @@ from cwl_prefect.engine.workspace import Workspace
 from cwl_prefect.errors import (
     BackendError,
     CwlPrefectError,
+    ImageError,
     LostStepError,
     MemoryStepError,
     StepError,
@@ -361,6 +362,8 @@ def _check(outcome: JobOutcome, call: BoundCall, job: ContainerJob, name: str, r
         job = replace(job, stderr=settled.logs / job.stderr.name)
     limits = RunLimits(time=call.timeout_s is None, memory=_at_memory_cap(run, name, job))
     message, hint = explain(outcome, job, tail_lines=run.settings.log_tail_lines, workspace=space.root, limits=limits)
+    if outcome.reason is Reason.NO_IMAGE:
+        raise ImageError(message, hint=hint)
     raise _kind(outcome, call)(message, step=name, exit_status=code, hint=hint)
 
 

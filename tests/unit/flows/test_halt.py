@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cwl_prefect.errors import ResourceError, StepError
+from cwl_prefect.errors import CwlPrefectError, ImageError, ResourceError, StepError
+from cwl_prefect.flows.failures import told_by_state
 from cwl_prefect.flows.halt import Breaker
 from cwl_prefect.model.events import StepEventKind
-from cwl_prefect.settings import OnError
+from cwl_prefect.model.values import CwlObject
+from cwl_prefect.settings import OnError, Settings
 from tests.unit.flows.driving import drive, graph, subworkflow
 
 BESIDE = graph(
@@ -156,3 +158,25 @@ async def test_finishing_can_still_be_cancelled(tmp_path):
     with pytest.raises(asyncio.CancelledError):
         await running
     assert run.player.running == 0
+
+
+@pytest.mark.parametrize(
+    ("errors", "closed"),
+    [
+        pytest.param([ImageError("none"), ImageError("none")], True, id="images"),
+        pytest.param([ImageError("none"), StepError("failed", exit_status=1)], False, id="image-and-exit"),
+    ],
+)
+def test_images_that_cannot_be_had_count_as_failures_that_are_alike(errors: list[CwlPrefectError], closed: bool):
+    breaker = Breaker("align", most=2, count=9)
+    for error in errors:
+        breaker.failed(error)
+    assert breaker.closed is closed
+
+
+async def test_the_state_of_a_run_without_an_image_tells_what_was_done(tmp_path):
+    async def missing() -> CwlObject:
+        raise ImageError("there is no such image")
+
+    state = await told_by_state(missing(), Settings(home=tmp_path, on_error=OnError.FINISH))
+    assert getattr(state, "name", None) == "Unfinished"

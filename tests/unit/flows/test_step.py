@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 
@@ -19,6 +20,7 @@ from cwl_prefect.errors import (
     BackendError,
     CwlPrefectError,
     ExpressionError,
+    ImageError,
     InputError,
     OutputError,
     ResourceError,
@@ -30,7 +32,7 @@ from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.run import Caller, Run, open_run
 from cwl_prefect.flows.step import Call, CallWork, is_remote, is_small, only_declared
 from cwl_prefect.model.events import StepEvent, StepEventKind
-from cwl_prefect.model.job import CallStatus, ContainerJob, StepResult
+from cwl_prefect.model.job import CallStatus, ContainerJob, JobOutcome, Reason, StepResult
 from cwl_prefect.model.names import call_name
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.settings import Keep, Settings
@@ -401,6 +403,21 @@ class TestJobs:
         result = await played(self.TOOL)
         assert result.workspace.is_relative_to(played.settings.runs)
         assert jobs[0].stderr.is_relative_to(played.settings.runs)
+
+
+async def test_an_image_that_a_cluster_cannot_pull_is_an_error_of_images_as_on_docker(tmp_path):
+    def play(job: ContainerJob) -> JobOutcome:
+        now = datetime.now(UTC)
+        said = "ErrImagePull: not found"
+        return JobOutcome(
+            job_id=job.job_id, reason=Reason.NO_IMAGE, exit_code=None, started_at=now, finished_at=now, message=said
+        )
+
+    async with Opened(Calls(tmp_path), FakeBackend, lambda: FakeBackend(play)) as calls:
+        with pytest.raises(ImageError, match=r"align\[3\] failed: .*cannot pull its image") as told:
+            await calls("hints: {DockerRequirement: {dockerPull: nothing}}\n" + TestJobs.TOOL)
+    assert "ErrImagePull" in told.value.message
+    assert "nothing" in str(told.value.hint)
 
 
 class TestCancelling:

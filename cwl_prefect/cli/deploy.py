@@ -154,3 +154,7 @@ def _tell(result: DeploymentResult) -> None:
         typer.echo(f"  start a worker  {result.worker_command}")
     for location in result.left:
         typer.echo(f"  not carried     {location}: workers need it there")
+    if result.unseen:
+        typer.echo(
+            f"  not looked at   {result.unseen}: it is not here, so the form requires no input; workers need it there"
+        )

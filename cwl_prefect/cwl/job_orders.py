@@ -1,5 +1,6 @@
 """Job orders where they lie: files of this machine, URLs and the standard input."""
 
+import os
 import sys
 import urllib.parse
 from pathlib import Path
@@ -29,6 +30,12 @@ def received_job_order() -> CwlObject:
     return _order(_decoded(sys.stdin.buffer.read(), name), f"{Path.cwd().as_uri()}/", name)
 
 
+def is_elsewhere(source: str | Path) -> bool:
+    """Tell whether a job order is a file that is not on this machine; URLs are for every machine."""
+    path = _path(source)
+    return path is not None and not os.path.exists(path)  # noqa: PTH110 - Path.exists fails below what is forbidden
+
+
 def _order(text: str, base: str, name: str) -> CwlObject:
     parsed = parse_job_order(text, source=name)
     namespaces = parsed.get("$namespaces")
@@ -48,14 +55,22 @@ def read_text(source: str | Path) -> tuple[str, str]:
         InputError: It cannot be read.
     """
     name = str(source)
-    if urllib.parse.urlsplit(name).scheme in ("http", "https"):
+    path = _path(source)
+    if path is None:
         return _fetched(name), urllib.parse.urljoin(name, ".")
-    path = Path(urllib.parse.unquote(urllib.parse.urlsplit(name).path)) if name.startswith("file://") else Path(source)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{source}: {error.strerror}.", hint="Check the path of the job order.") from error
     return _decoded(content, name), f"{path.absolute().parent.as_uri()}/"
+
+
+def _path(source: str | Path) -> Path | None:
+    """Give the path of a job order, or None where it is fetched."""
+    parts = urllib.parse.urlsplit(str(source))
+    if parts.scheme in ("http", "https"):
+        return None
+    return Path(urllib.parse.unquote(parts.path)) if str(source).startswith("file://") else Path(source)
 
 
 def _decoded(content: bytes, name: str) -> str:

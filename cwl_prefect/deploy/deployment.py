@@ -75,6 +75,7 @@ class DeploymentResult:
         form_url: Page of the UI where a run is started.
         worker_command: What starts a worker for it.
         left: Locations of files that the workflow names and the deployment does not carry.
+        unseen: Job order that is not on this machine, so that nobody has looked at it.
     """
 
     deployment_id: UUID
@@ -84,13 +85,14 @@ class DeploymentResult:
     form_url: str | None
     worker_command: str | None
     left: tuple[str, ...] = ()
+    unseen: str | None = None
 
 
 async def deploy(request: DeploymentRequest, settings: Settings) -> DeploymentResult:
     """Make a deployment, or update the one of the same name.
 
     Raises:
-        InputError: A parameter names no input, or the job order cannot be read by the path that it is given by.
+        InputError: A parameter names no input, or the job order is here or a URL and cannot be read.
         ServerError: No Prefect API can be reached or started.
         UsageError: There is no such pool, it needs an image, Prefect forbids the name, or the server refuses what is
             asked.
@@ -103,7 +105,7 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
     """Make or update a deployment over a connection that is there already.
 
     Raises:
-        InputError: A parameter names no input.
+        InputError: A parameter names no input, or the job order cannot be read where it has to be.
         UsageError: There is no such pool, it needs an image, Prefect forbids the name, or the server refuses what is
             asked.
     """
@@ -112,7 +114,8 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
     demand_name(request.name, of="deployment")
     carried = await asyncio.to_thread(Carried.read, request.plan)
     request = replace(request, plan=_with_files(request.plan, carried))
-    deployed = await asyncio.to_thread(Deployed.read, request.plan, request.inputs_file)
+    read = Deployed.read if request.pool is None else Deployed.foreseen
+    deployed = await asyncio.to_thread(read, request.plan, request.inputs_file)
     if request.pool is not None:
         _demand_image(await read_pool(connection, request.pool), request)
     full_name = f"{flow_name(request.plan.name)}/{request.name}"
@@ -129,6 +132,7 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
         form_url=connection.page(f"deployments/deployment/{deployment_id}/run"),
         worker_command=command if request.pool else None,
         left=carried.left if request.pool else (),
+        unseen=request.inputs_file if deployed.unseen else None,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
-from cwl_prefect.cwl.job_orders import load_job_order
+from cwl_prefect.cwl.job_orders import is_elsewhere, load_job_order
 from cwl_prefect.flows.params import job_order
 from cwl_prefect.model.plan import InputPort, WorkflowPlan, decode_plan, encode_plan
 from cwl_prefect.model.values import CwlObject, CwlValue, as_object, map_file_objects
@@ -20,11 +20,24 @@ class Deployed:
         plan: What to run.
         given: Inputs that the job order gives; parameters go over them.
         locations: Where the files lie that were deployed with it, by the locations that the form knows them by.
+        unseen: Whether the job order is on the workers' machines alone, so that it may give any input.
     """
 
     plan: WorkflowPlan
     given: CwlObject = field(default_factory=dict)
     locations: Mapping[str, str] = field(default_factory=dict)
+    unseen: bool = False
+
+    @classmethod
+    def foreseen(cls, plan: WorkflowPlan, inputs_file: str | None) -> "Deployed":
+        """Read the job order for workers on other machines, where it may be although it is not here.
+
+        Raises:
+            InputError: It is here or a URL, and cannot be read.
+        """
+        if inputs_file is not None and is_elsewhere(inputs_file):
+            return cls(plan=plan, unseen=True)
+        return cls.read(plan, inputs_file)
 
     @classmethod
     def read(
@@ -48,8 +61,8 @@ class Deployed:
 
     @property
     def form(self) -> WorkflowPlan:
-        """The plan as its form shows it: what the job order gives is optional and has no default."""
-        return with_optional_inputs(self.plan, self.given)
+        """The plan as its form shows it: what the job order gives, or may give, is optional and has no default."""
+        return with_optional_inputs(self.plan, [port.id for port in self.plan.inputs] if self.unseen else self.given)
 
 
 def with_optional_inputs(plan: WorkflowPlan, names: Iterable[str]) -> WorkflowPlan:

@@ -76,3 +76,21 @@ def test_what_a_job_order_gives_may_be_left_out_of_the_form(tmp_path: Path) -> N
 def test_a_job_order_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match="/nowhere"):
         Deployed.read(PLAN, "/nowhere/order.yml")
+
+
+@pytest.mark.parametrize("name", ["/nowhere/order.yml", "file:///nowhere/order.yml"])
+def test_a_job_order_that_only_workers_have_may_give_every_input(name: str) -> None:
+    deployed = Deployed.foreseen(PLAN, name)
+    assert deployed.unseen
+    schema = openapi_schema(deployed.form)
+    assert schema["required"] == []
+    assert all("default" not in shape for shape in schema["properties"].values())
+
+
+def test_a_job_order_that_is_here_is_read_before_workers_do(tmp_path: Path) -> None:
+    order = tmp_path / "order.yml"
+    order.write_text("message: hello\n")
+    assert Deployed.foreseen(PLAN, str(order)) == Deployed.read(PLAN, str(order))
+    order.write_text("- no mapping\n")
+    with pytest.raises(InputError):
+        Deployed.foreseen(PLAN, str(order))

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cwltool.process import shortname
+from cwltool.update import ORIGINAL_CWLVERSION
 from ruamel.yaml.scalarfloat import ScalarFloat
 
 _IDENTIFIERS = frozenset({"id", "name", "type", "items", "symbols"})
-_TOOL_LEVEL = frozenset({"requirements", "hints", "cwlVersion", "$namespaces", "$schemas", "id", "doc", "label"})
+_TOOL_LEVEL = frozenset(
+    {"requirements", "hints", "cwlVersion", ORIGINAL_CWLVERSION, "$namespaces", "$schemas", "id", "doc", "label"}
+)
 _REFERENCE = re.compile(r"""\$\([A-Za-z_]\w*(?:\.\w+|\[\d+\]|\['(?:[^'\\]|\\.)+'\]|\["(?:[^"\\]|\\.)+"\])*\)""")
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _LOCATED = re.compile(r"^(?:file|https?)://[^#]*/([^/#]+)(#.*)?$")

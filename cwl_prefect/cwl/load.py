@@ -3,7 +3,7 @@
 import logging
 import re
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib.resources import files
@@ -14,6 +14,7 @@ from cwltool.context import LoadingContext
 from cwltool.errors import GraphTargetMissingException, UnsupportedRequirement, WorkflowException
 from cwltool.load_tool import default_loader, fetch_document, make_tool, resolve_and_validate_document
 from cwltool.process import SCHEMA_CACHE, Process, use_custom_schema
+from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.workflow import default_make_tool
 from rdflib import Graph
 from ruamel.yaml.error import YAMLError
@@ -140,9 +141,23 @@ def _fetched(document: str, location: str, context: LoadingContext) -> tuple[Loa
     return context, root, uri
 
 
-def _checked_tool(toolpath_object: Any, loadingContext: LoadingContext) -> Process:  # noqa: N803 - cwltool's names
+def _checked_tool(
+    versions: dict[str, Any],
+    toolpath_object: Any,
+    loadingContext: LoadingContext,  # noqa: N803 - cwltool's names
+) -> Process:
     check_names(toolpath_object)
+    _keep_version(versions, loadingContext.metadata)
     return default_make_tool(toolpath_object, loadingContext)
+
+
+def _keep_version(versions: dict[str, Any], metadata: MutableMapping[str, Any]) -> None:
+    """Give each process of a file the version of the file's first one.
+
+    cwltool upgrades a file when it is first used, and takes what it upgraded to for the author's version later.
+    """
+    if "id" in metadata and ORIGINAL_CWLVERSION in metadata:
+        metadata[ORIGINAL_CWLVERSION] = versions.setdefault(str(metadata["id"]), metadata[ORIGINAL_CWLVERSION])
 
 
 def document_uri(document: str) -> str:
@@ -199,7 +214,7 @@ def quiet_libraries() -> None:
 def _loading_context(read: set[str]) -> LoadingContext:
     context = LoadingContext()
     context.fetcher_constructor = partial(RecordingFetcher, read)
-    context.construct_tool_object = _checked_tool
+    context.construct_tool_object = partial(_checked_tool, {})
     context.enable_dev = True
     context.disable_js_validation = True
     context.relax_path_checks = True

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from cwl_prefect.cwl.bind import Binder
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import document_uri, load_process, load_processes, load_recorded, quiet_libraries
 from cwl_prefect.errors import DocumentError, UnsupportedError
@@ -33,6 +34,52 @@ $graph:
   outputs: {r: {type: File, outputSource: say/o}}
   steps:
     say: {run: '#echo', in: {x: n}, out: [o]}
+"""
+
+ECHO_TWICE = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {SubworkflowFeatureRequirement: {}}
+inputs: {x: string}
+outputs: {}
+steps:
+  a: {run: used.cwl, in: {x: x}, out: []}
+  b: {run: used.cwl, in: {x: x}, out: []}
+"""
+
+OLD_TOOL = """
+cwlVersion: v1.0
+class: CommandLineTool
+baseCommand: echo
+arguments: ['$(inputs.x)\\n$(inputs.x)']
+inputs: {x: string}
+outputs: []
+"""
+
+OLD_WORKFLOW = """
+cwlVersion: v1.0
+class: Workflow
+inputs: {x: string}
+outputs: []
+steps:
+  say: {run: tool.cwl, in: {x: x}, out: []}
+"""
+
+OLD_GRAPH = """
+cwlVersion: v1.0
+$graph:
+- class: CommandLineTool
+  id: echo
+  inputs: {x: string}
+  outputs: []
+  baseCommand: echo
+- class: Workflow
+  id: main
+  inputs: {x: string}
+  outputs: []
+  steps:
+    a: {run: '#echo', in: {x: x}, out: []}
+    b: {run: '#echo', in: {x: x}, out: []}
 """
 
 CHAIN = """
@@ -131,6 +178,29 @@ class TestVersions:
 
     def test_the_author_s_version_stays_in_the_plan(self, compiled):
         assert compiled(ECHO.replace("v1.2", "v1.0")).cwl_version == "v1.0"
+
+    @pytest.mark.parametrize("version", ["v1.0", "v1.1", "v1.2"])
+    def test_a_tool_file_has_its_own_version_in_each_step(self, write, compiled, version):
+        write(OLD_TOOL.replace("v1.0", version), "used.cwl")
+        a, b = (step.run for step in compiled(ECHO_TWICE).steps)
+        assert a.cwl_version == b.cwl_version == version
+        assert a.digest == b.digest
+
+    def test_a_subworkflow_file_has_its_own_version_in_each_step(self, write, compiled):
+        write(OLD_WORKFLOW, "used.cwl")
+        write(OLD_TOOL, "tool.cwl")
+        a, b = (step.run for step in compiled(ECHO_TWICE).steps)
+        assert a.cwl_version == b.cwl_version == a.steps[0].run.cwl_version == b.steps[0].run.cwl_version == "v1.0"
+        assert a.digest == b.digest
+
+    def test_all_of_a_graph_have_its_version(self, compiled):
+        plan = compiled(OLD_GRAPH)
+        assert {plan.cwl_version, *(step.run.cwl_version for step in plan.steps)} == {"v1.0"}
+
+    def test_an_old_tool_is_bound_alike_in_each_step(self, write, compiled, place):
+        write(OLD_TOOL, "used.cwl")
+        bound = [Binder().bind(step.run, {"x": "v"}, place, name="a").call for step in compiled(ECHO_TWICE).steps]
+        assert bound[0].command == bound[1].command == ("echo", "vnv")
 
     def test_an_old_tool_keeps_what_was_its_default(self, compiled):
         run = compiled(ECHO.replace("v1.2", "v1.0")).steps[0].run

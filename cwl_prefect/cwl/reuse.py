@@ -92,6 +92,7 @@ def tool_identity(tool: ToolPlan, ontology: Iterable[tuple[str, ...]], *, contai
         command=_first_word(document),
         obstacle=_obstacle(effective),
         reuse=effective.get("WorkReuse", {}).get("enableReuse", True),
+        ordered=has_javascript([document, requirements]),
     )
 
 

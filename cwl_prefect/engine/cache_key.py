@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError, canonical, digest
+from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError, canonical, digest, in_order
 from cwl_prefect.model.cache import KEY_SCHEME, CallKey, ToolIdentity
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
 
@@ -30,6 +30,8 @@ def call_key(
     if identity.obstacle is not None:
         raise NotReusableError(identity.obstacle)
     effective = {port: _given(values.get(port), identity.defaults.get(port)) for port in sorted(identity.ports)}
+    if identity.ordered:
+        effective = {port: in_order(value) for port, value in effective.items()}
     parts: CwlObject = {
         "scheme": KEY_SCHEME,
         "tool": dict(identity.parts),

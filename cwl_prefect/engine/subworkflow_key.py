@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cwl_prefect.engine.fingerprint import digest
+from cwl_prefect.engine.fingerprint import digest, in_order
 from cwl_prefect.model.plan import Link, Source, StepId, StepPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue
 
@@ -42,7 +42,7 @@ def structure(inside: Inside, settle: Callable[[CwlValue], CwlValue]) -> CwlObje
         names[step.id] = digest(settle(_step(inside, step, names, settle)))
     return {
         "declared": settle(inside.declared),
-        "defaults": settle(inside.defaults),
+        "defaults": settle(_defaults(inside)),
         "steps": [*sorted(names.values())],
         "outputs": {port.id: None if port.link is None else _link(port.link, names) for port in inside.plan.outputs},
     }
@@ -58,7 +58,7 @@ def for_people(inside: Inside, settle: Callable[[CwlValue], CwlValue]) -> CwlObj
         port.id: None if port.link is None else _link(port.link, {step.id: step.id for step in inside.plan.steps})
         for port in inside.plan.outputs
     }
-    return {**found, "inputs": digest([settle(inside.declared), settle(inside.defaults)]), "outputs": digest(outputs)}
+    return {**found, "inputs": digest([settle(inside.declared), settle(_defaults(inside))]), "outputs": digest(outputs)}
 
 
 def _step(
@@ -85,10 +85,14 @@ def _link(link: Link, names: Mapping[StepId, str]) -> CwlObject:
         "merge": None if link.link_merge is None else link.link_merge.value,
         "pick": None if link.pick_value is None else link.pick_value.value,
         "value": link.value_from,
-        "default": link.default,
+        "default": in_order(link.default),
         "contents": link.load_contents,
         "listing": link.load_listing,
     }
+
+
+def _defaults(inside: Inside) -> CwlObject:
+    return {port: in_order(value) for port, value in inside.defaults.items()}
 
 
 def _source(source: Source, names: Mapping[StepId, str]) -> CwlValue:

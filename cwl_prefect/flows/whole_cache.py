@@ -21,7 +21,7 @@ from cwl_prefect.cwl.reuse_inside import (
 )
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.cache_entry import SMALL_FILE
-from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError, digest, local_path
+from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError, digest, in_order, local_path
 from cwl_prefect.engine.overrides import tool_steps
 from cwl_prefect.engine.subworkflow_key import Inside, for_people, structure
 from cwl_prefect.errors import CwlPrefectError
@@ -262,7 +262,7 @@ class WholeCache:
         return {
             "tool": dict(identity.parts),
             "requirements": dict(identity.requirements),
-            "defaults": dict(identity.defaults),
+            "defaults": {port: in_order(value) for port, value in identity.defaults.items()},
             "runner": {part: item for part, item in runner.items() if part != "name"},
         }
 
@@ -294,6 +294,7 @@ def _described(plan: WorkflowPlan, inside: Inside, fingerprints: Fingerprints) -
         defaults=default_inputs(plan),
         ports=tuple(port.id for port in plan.inputs),
         visible=_VISIBLE,
+        ordered=True,
     )
     return _Described(identity=identity, shown=shown)
 

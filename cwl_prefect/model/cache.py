@@ -27,6 +27,7 @@ class ToolIdentity:
         command: First word of its command line, where that is a plain text.
         obstacle: Why its calls can never be reused, or None.
         reuse: WorkReuse: a boolean or an expression.
+        ordered: Whether the order of the keys in a record can be seen, as JavaScript sees it.
     """
 
     parts: Mapping[str, CwlValue]
@@ -38,6 +39,7 @@ class ToolIdentity:
     command: str | None = None
     obstacle: str | None = None
     reuse: bool | str = True
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

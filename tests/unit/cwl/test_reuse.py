@@ -188,6 +188,26 @@ def test_calls_that_must_not_be_kept(tmp_path: Path, requirement: str, obstacle:
     assert updates_in_place(plan) == (obstacle == "in place")
 
 
+@pytest.mark.parametrize(
+    ("new", "ordered"),
+    [
+        ("baseCommand", False),
+        ("arguments: [$(inputs.kind), 'a $(inputs.kind)']\n    baseCommand", False),
+        ("arguments: [$(JSON.stringify(inputs.kind))]\n    baseCommand", True),
+        ("arguments: ['${return Object.keys(inputs.kind)[0];}']\n    baseCommand", True),
+    ],
+    ids=["no expression", "references", "script in parentheses", "script in braces"],
+)
+def test_javascript_sees_the_order_of_keys(tmp_path: Path, new: str, ordered: bool):
+    plan = tool(tmp_path, TOOL.replace("baseCommand", new))
+    assert tool_identity(plan, (), containers=True).ordered is ordered
+
+
+def test_javascript_of_a_requirement_sees_the_order_of_keys(tmp_path: Path):
+    plan = tool(tmp_path, TOOL.replace("LEVEL: high", 'LEVEL: "$(JSON.stringify(inputs.kind))"'))
+    assert tool_identity(plan, (), containers=True).ordered
+
+
 class TestWorkReuse:
     def wanted(self, directory: Path, enable: str, values: dict | None = None) -> bool:
         javascript.install(timeout_s=5, memory_mib=64)

@@ -67,6 +67,25 @@ def test_the_order_of_mapping_keys_does_not_count(first, second, order):
 
 
 @given(VALUES, VALUES)
+def test_the_order_of_mapping_keys_counts_where_it_can_be_seen(first, second):
+    seeing = identity(ordered=True)
+    assert (key({"x": first}, of=seeing) == key({"x": second}, of=seeing)) == (json.dumps(first) == json.dumps(second))
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers(), min_size=2, max_size=3))
+def test_another_order_is_another_key_where_it_can_be_seen(record):
+    seeing, turned = identity(ordered=True), dict(reversed(record.items()))
+    assert key({"x": [{"r": record}]}, of=seeing) != key({"x": [{"r": turned}]}, of=seeing)
+    assert key({"x": [{"r": record}]}) == key({"x": [{"r": turned}]})
+
+
+def test_the_order_of_inputs_and_of_the_fields_of_files_never_counts(tmp_path: Path):
+    seeing, found = identity(ordered=True), file(tmp_path / "x.txt")
+    turned = dict(reversed(found.items()))
+    assert key({"x": found, "y": 1}, of=seeing) == key({"y": 1, "x": turned}, of=seeing)
+
+
+@given(VALUES, VALUES)
 def test_different_values_have_different_keys_and_equal_ones_the_same(first, second):
     assert (key({"x": first}) == key({"x": second})) == (canonical(first) == canonical(second))
 

@@ -375,6 +375,22 @@ async def test_a_subworkflow_inside_another_is_found_when_the_outer_one_changed(
     assert sorted(command[1:] for command in third.player.commands) == [("ann !", "ann"), ("bob !", "bob")]
 
 
+SEEN = "valueFrom: '$(Object.keys(self)[0])'"
+
+
+async def test_the_order_of_the_keys_in_a_record_counts(lab: Lab):
+    lab.main = MAIN.replace('names: "string[]"', "names: 'Any[]'")
+    lab.inner = {
+        "greet": GREET.replace("name: string", "name: Any").replace("x: name}", f"x: {{source: name, {SEEN}}}}}")
+    }
+    lab.names = [{"b": 1, "a": 2}]
+    await lab.run()
+    assert lab.outputs == {"o": ["b !"]}
+    lab.names = [{"a": 2, "b": 1}]
+    await lab.run()
+    assert lab.outputs == {"o": ["a !"]}
+
+
 class TestWideScatter:
     """With group_threshold 1, so that two calls are many."""
 
@@ -409,6 +425,16 @@ class TestWideScatter:
         assert wide.outputs == before == {"o": ["ann !", "bob !", "carl !"]}
         assert [second.told(f"greet[{number}]") for number in range(3)] == [[StepEventKind.CACHED]] * 3
         assert [(line["call"], line["hit"], line.get("calls")) for line in wide.journal[-1:]] == [("greet", True, 3)]
+
+    async def test_is_not_found_for_a_record_in_another_order(self, wide: Lab):
+        wide.main = self.MAIN.replace('names: "string[]"', "names: 'Any[]'").replace(
+            "x: names,", f"x: {{source: names, {SEEN}}},"
+        )
+        wide.names = [{"b": 1, "a": 2}] * 2
+        await wide.run()
+        wide.names = [{"a": 2, "b": 1}] * 2
+        await wide.run()
+        assert wide.outputs == {"o": ["a !", "a !"]}
 
     async def test_is_not_noted_where_its_calls_are_looked_up(self, wide: Lab):
         await wide.run()

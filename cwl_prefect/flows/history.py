@@ -38,13 +38,7 @@ _MAY_RUN = (
 
 
 async def stop(
-    client: PrefectClient,
-    line: Line,
-    settings: Settings,
-    *,
-    for_now: bool,
-    force: bool = False,
-    delete: bool = False,
+    client: PrefectClient, line: Line, settings: Settings, *, for_now: bool, force: bool = False, delete: bool = False
 ) -> str:
     """End a run, and give the name of the state that it came to.
 
@@ -69,25 +63,42 @@ async def stop(
     name = INTERRUPTING if for_now else "Cancelling"
     await client.set_flow_run_state(run_id, State(type=StateType.CANCELLING, name=name, message=message), force=True)
     if not is_killed(line, settings) and not _was_never_begun(line):
-        deadline = monotonic() + ANSWER_S
-        while monotonic() < deadline:
-            await asyncio.sleep(0.3)
-            state = (await client.read_flow_run(run_id)).state
-            if state is not None and state.type in ENDED:
-                return state.name or "Cancelled"
-        elsewhere = line.local is None and configured_api() is not None  # the local server's drivers are all here
-        here = is_driven(run_directory(settings.runs, str(run_id)))
-        if here or (elsewhere and not force):
-            raise InputError(
-                f"the driver of {line.flow_run.name} did not end it in {ANSWER_S:g} s; it is {name} now.",
-                hint="look at its process." if here else "look at its worker; where its machine is gone, add --force.",
-            )
+        reached = await _ended_by_driver(client, line)
+        if reached is not None:
+            return reached
+        _demand_no_driver(line, settings, name, force=force)
     await reap_run(str(run_id))
     ended: State[object] = State(
         type=StateType.CANCELLED, name=INTERRUPTED if for_now else "Cancelled", message=message
     )
     await client.set_flow_run_state(run_id, ended, force=True)
     return str(ended.name)
+
+
+async def _ended_by_driver(client: PrefectClient, line: Line) -> str | None:
+    """Wait for the driver to end a run, and give the name of its last state; None where it does not answer."""
+    deadline = monotonic() + ANSWER_S
+    while monotonic() < deadline:
+        await asyncio.sleep(0.3)
+        state = (await client.read_flow_run(line.flow_run.id)).state
+        if state is not None and state.type in ENDED:
+            return state.name or "Cancelled"
+    return None
+
+
+def _demand_no_driver(line: Line, settings: Settings, state: str, *, force: bool) -> None:
+    """Refuse to end a run for a driver that did not answer and may live.
+
+    Raises:
+        InputError: It is on this machine, or may be on another one.
+    """
+    elsewhere = line.local is None and configured_api() is not None  # the local server's drivers are all here
+    here = is_driven(run_directory(settings.runs, str(line.flow_run.id)))
+    if here or (elsewhere and not force):
+        raise InputError(
+            f"the driver of {line.flow_run.name} did not end it in {ANSWER_S:g} s; it is {state} now.",
+            hint="look at its process." if here else "look at its worker; where its machine is gone, add --force.",
+        )
 
 
 async def reschedule(client: PrefectClient, line: Line) -> None:

@@ -66,13 +66,8 @@ async def create_pool(
         pool = WorkPoolCreate(name=name, type=pool_type.value, base_job_template=packaged_template(pool_type.value))
         try:
             await connection.client.create_work_pool(pool)
-        except ObjectAlreadyExists as error:
-            _demand_type(await read_pool(connection, name), pool_type)
-            if not (overwrite or keep):
-                raise UsageError(
-                    f"There is a work pool {name} already.",
-                    hint="choose another name, or give it the packaged job template with --overwrite.",
-                ) from error
+        except ObjectAlreadyExists:
+            _demand_fitting(await read_pool(connection, name), pool_type, wanted=overwrite or keep)
             if overwrite:
                 await connection.client.create_work_pool(pool, overwrite=True)
             kept = not overwrite
@@ -84,12 +79,21 @@ async def create_pool(
         )
 
 
-def _demand_type(pool: "WorkPool", wanted: PoolType) -> None:
-    """Refuse a pool of another type, which no template can make fit: Prefect never changes the type of a pool."""
-    if pool.type != wanted.value:
+def _demand_fitting(pool: "WorkPool", pool_type: PoolType, *, wanted: bool) -> None:
+    """Refuse a pool that is there already: one of another type, whose type Prefect never changes, or any if unwanted.
+
+    Raises:
+        UsageError: It is of another type, or unwanted.
+    """
+    if pool.type != pool_type.value:
         raise UsageError(
             f"There is a work pool {pool.name} already, of type {pool.type}.",
             hint=f"choose another name, or delete it with `prefect work-pool delete {shlex.quote(pool.name)}`.",
+        )
+    if not wanted:
+        raise UsageError(
+            f"There is a work pool {pool.name} already.",
+            hint="choose another name, or give it the packaged job template with --overwrite.",
         )
 
 

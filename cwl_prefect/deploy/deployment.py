@@ -11,12 +11,12 @@ from uuid import UUID
 from pydantic import JsonValue, ValidationError
 
 from cwl_prefect.deploy.connection import Connection, connected
-from cwl_prefect.deploy.names import demand_name
 from cwl_prefect.deploy.pools import read_pool
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.flows.carried import Carried
 from cwl_prefect.flows.entrypoint import ENTRYPOINT
 from cwl_prefect.flows.params import openapi_schema, parameter_names, plain_value
+from cwl_prefect.flows.prefect_names import demand_name, flow_name
 from cwl_prefect.flows.reference import Deployed
 from cwl_prefect.flows.steps import PULL_STEP, pack
 from cwl_prefect.model.plan import WorkflowPlan
@@ -109,8 +109,6 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
         UsageError: There is no such pool, it needs an image, Prefect forbids the name, or the server refuses what is
             asked.
     """
-    from cwl_prefect.flows.nested import flow_name
-
     demand_name(request.name, of="deployment")
     carried = await asyncio.to_thread(Carried.read, request.plan)
     request = replace(request, plan=_with_files(request.plan, carried))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from cwl_prefect.backends.job_variables import packaged_template
 from cwl_prefect.deploy.connection import Connection, connected
-from cwl_prefect.deploy.names import demand_name
 from cwl_prefect.errors import UsageError
+from cwl_prefect.flows.prefect_names import demand_name
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:

@@ -23,8 +23,9 @@ from cwl_prefect.flows.console import outlive_readers
 from cwl_prefect.flows.drive import Driver, Scope
 from cwl_prefect.flows.failures import told_by_state
 from cwl_prefect.flows.hooks import reap
-from cwl_prefect.flows.nested import count_unscattered, flow_name
+from cwl_prefect.flows.nested import count_unscattered
 from cwl_prefect.flows.params import docstring, signature
+from cwl_prefect.flows.prefect_names import flow_name
 from cwl_prefect.flows.recording import clear, concluded, recorded
 from cwl_prefect.flows.reference import Deployed
 from cwl_prefect.flows.results import destination

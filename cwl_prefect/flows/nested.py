@@ -1,20 +1,19 @@
 """Subworkflows as flow runs of their own, where a person looks at them: unscattered and few."""
 
 import json
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from prefect import Flow, State
 
+from cwl_prefect.flows.prefect_names import flow_name
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 
 if TYPE_CHECKING:
     from cwl_prefect.flows.drive import Scope
 
-_FORBIDDEN = re.compile(r"[/%&<>]")  # in names of flows
 LARGEST_SHOWN = 64 * 1024  # bytes of inputs that are stored with a nested flow run
 
 
@@ -44,11 +43,6 @@ async def run_nested(
     call = cast("Callable[..., Awaitable[State[Any]]]", nested)
     state = await call(inputs=_shown(values), wait_for=list(scope.after), return_state=True)
     return await state.aresult(), (state,)
-
-
-def flow_name(name: str) -> str:
-    """Spell a process name as Prefect allows for flows."""
-    return _FORBIDDEN.sub("_", name)
 
 
 def count_unscattered(plan: WorkflowPlan) -> int:

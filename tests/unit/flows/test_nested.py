@@ -6,7 +6,8 @@ from cwl_prefect.cwl.load import load_process
 from cwl_prefect.errors import StepError
 from cwl_prefect.flows import nested
 from cwl_prefect.flows.drive import Scope
-from cwl_prefect.flows.nested import LARGEST_SHOWN, count_unscattered, flow_name, run_nested
+from cwl_prefect.flows.nested import LARGEST_SHOWN, count_unscattered, run_nested
+from cwl_prefect.flows.prefect_names import flow_name
 from tests.unit.flows.driving import graph, subworkflow
 
 DEEP = subworkflow("deep", "inputs: {t: string}\noutputs: {}\nsteps:\n  say: {run: '#say', in: {x: t}, out: [o]}\n")

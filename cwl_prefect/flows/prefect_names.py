@@ -1,8 +1,14 @@
-"""Names of work pools and deployments, as Prefect takes them."""
+"""Names of flows, work pools and deployments, as Prefect takes them."""
 
 from cwl_prefect.errors import UsageError
 
 _FORBIDDEN = "/%&<>"
+_SPELT = str.maketrans(dict.fromkeys(_FORBIDDEN, "_"))
+
+
+def flow_name(name: str) -> str:
+    """Spell a process name as Prefect allows for flows."""
+    return name.translate(_SPELT)
 
 
 def demand_name(name: str, *, of: str) -> None:

@@ -99,13 +99,10 @@ def entries(directory: Path) -> Iterator[AuditEntry]:
             continue
 
 
-def last_act(directory: Path, run_id: str) -> Act | None:
-    """Give what was done last to a run, as the trail in a directory tells it."""
-    last = None
-    for entry in entries(directory):
-        if entry.run_id == run_id:
-            last = entry.act
-    return last
+def last_act(directory: Path) -> Act | None:
+    """Give what the trail in a directory tells last."""
+    acts = [entry.act for entry in entries(directory)]
+    return acts[-1] if acts else None
 
 
 @cache

@@ -71,7 +71,7 @@ async def audited(run: "Run") -> AsyncIterator[None]:
 
 def _end_is_told(run: "Run") -> bool:
     """Tell whether the command that ended a run has recorded it on this machine."""
-    return audit.last_act(run.runs, run.run_id) in (Act.INTERRUPTED, Act.CANCELLED)
+    return audit.last_act(run_directory(run.runs, run.run_id)) in (Act.INTERRUPTED, Act.CANCELLED)
 
 
 def _emit(entry: AuditEntry) -> None:

@@ -14,6 +14,7 @@ from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
 from cwl_prefect.engine import manifest
+from cwl_prefect.engine.audit import AUDIT_FILE
 from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.engine.workspace import clear_run, remove_run, run_directory
 from cwl_prefect.flows.claim import DRIVER_LOCK, is_driven
@@ -53,10 +54,11 @@ async def recorded(run: Run, plan: WorkflowPlan, order: Mapping[str, Any], flow_
 def clear(run: Run, *, succeeded: bool) -> None:
     """Remove the workspaces of a run that ended, where they are not to be kept.
 
-    Its manifest stays until Prefect knows how the run ended, so that it can be resumed where its driver is killed now.
+    Its manifest and trail stay until Prefect knows how the run ended: so it can be resumed where its driver is killed
+    now, and is known to have been cancelled.
     """
     if not _is_kept(run.settings.keep, succeeded=succeeded):
-        clear_run(run.runs, run.run_id, spared=frozenset({manifest.MANIFEST, DRIVER_LOCK}))
+        clear_run(run.runs, run.run_id, spared=frozenset({manifest.MANIFEST, AUDIT_FILE, DRIVER_LOCK}))
 
 
 def concluded(settings: Settings) -> Callable[[Flow[..., Any], FlowRun, State[Any]], None]:

@@ -41,6 +41,7 @@ def test_the_directory_of_a_run_that_is_gone_is_not_made_again(tmp_path, events)
 def run_of(runs, *, again=False, **caller):
     """Give as much of a run as its trail needs."""
     told = Caller(settings=Settings(home=runs.parent), **caller)
+    run_directory(runs, "r1").mkdir(exist_ok=True)
     plan = SimpleNamespace(name="main", digest="d1")
     return SimpleNamespace(runs=runs, run_id="r1", plan=plan, caller=told, again=again)
 

@@ -1,5 +1,6 @@
 """What stays of a run once Prefect knows how it ended."""
 
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -7,10 +8,11 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from cwl_prefect.engine import manifest
+from cwl_prefect.engine.audit import AUDIT_FILE
 from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.engine.workspace import run_directory
 from cwl_prefect.flows.claim import claim
-from cwl_prefect.flows.recording import concluded
+from cwl_prefect.flows.recording import clear, concluded
 from cwl_prefect.settings import Keep, Settings
 
 ENDINGS = {"completed": Completed(), "failed": Failed(), "cancelled": Cancelled(), "crashed": Crashed()}
@@ -54,6 +56,16 @@ def test_what_is_to_be_kept_stays_and_a_run_is_complete_when_prefect_says_so(end
     found = manifest.read(run_directory(settings.runs, str(flow_run.id)))
     assert (None if found is None else found.outcome) == outcome
     assert run_directory(settings.runs, str(flow_run.id)).exists() == (outcome is not None)
+
+
+def test_a_run_that_ended_keeps_its_trail_until_prefect_knows(tmp_path):
+    settings = Settings(home=tmp_path, keep=Keep.NEVER)
+    directory = run_directory(settings.runs, "r1")
+    (directory / "step").mkdir(parents=True)
+    for name in (manifest.MANIFEST, AUDIT_FILE, "other"):
+        (directory / name).touch()
+    clear(SimpleNamespace(runs=settings.runs, run_id="r1", settings=settings), succeeded=False)
+    assert {left.name for left in directory.iterdir()} == {manifest.MANIFEST, AUDIT_FILE}
 
 
 def test_a_run_that_has_begun_again_is_left_alone(ended, flow_run):

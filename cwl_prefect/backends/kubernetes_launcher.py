@@ -17,10 +17,13 @@ from cwl_prefect.backends.kubernetes_storage import OWN_DIRECTORY, Storage
 
 MOUNT_PATH = "/.cwl-prefect"
 STREAMS_PATH = "/.cwl-prefect-streams"
+_PROGRAM = "busybox"
+PROGRAM_PATH = f"{MOUNT_PATH}/{_PROGRAM}"
+"""Where a step finds the program."""
+
 LAUNCHER_NAME = "cwl-prefect-launcher"
 """Name of the init container that brings the program."""
 
-_PROGRAM = "busybox"
 _POLL_S = 0.05
 _PATIENCE_S = 60.0
 
@@ -81,8 +84,7 @@ class Streams:
 
 def launched(command: Sequence[str], streams: Streams) -> list[str]:
     """Give the command line that runs a command with its streams connected to files."""
-    program = f"{MOUNT_PATH}/{_PROGRAM}"
-    return [program, "sh", "-c", _SCRIPT, "launcher", streams.stdin, streams.stdout, streams.stderr, *command]
+    return [PROGRAM_PATH, "sh", "-c", _SCRIPT, "launcher", streams.stdin, streams.stdout, streams.stderr, *command]
 
 
 def launched_command(words: Sequence[str]) -> list[str]:

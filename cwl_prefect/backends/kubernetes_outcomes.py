@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from cwl_prefect.backends.kubernetes_launcher import LAUNCHER_NAME, MOUNT_PATH, NOT_SHARED
+from cwl_prefect.backends.kubernetes_launcher import LAUNCHER_NAME, NOT_SHARED, PROGRAM_PATH
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, conditions, moment, number, part, parts, text
 from cwl_prefect.backends.outcomes import signal_of
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
@@ -225,7 +225,7 @@ def _init_failure(pod: KubernetesObject) -> str | None:
 def _judged(job: ContainerJob, ended: KubernetesObject) -> JobOutcome:
     said, reason = text(ended, "message"), text(ended, "reason")
     word, _, explained = said.partition(": ")
-    if NOT_SHARED in said or (reason in _NOT_BEGUN and MOUNT_PATH in said):
+    if NOT_SHARED in said or (reason in _NOT_BEGUN and PROGRAM_PATH in said):
         return replace(_outcome(job, {**ended, "exitCode": None}, Reason.START_FAILED, message=NOT_SHARED), hint=_SHARE)
     if word in _LAUNCHER_WORDS and number(ended, "exitCode") in (125, 126, 127):
         return _outcome(job, {**ended, "exitCode": None}, Reason(word), message=explained)

@@ -67,6 +67,13 @@ def test_a_volume_that_is_not_the_run_s(ended: dict[str, Any]) -> None:
     assert "--workdir" in str(outcome.hint)
 
 
+def test_a_mount_that_fails_is_told_as_it_is() -> None:
+    said = 'error mounting "/volume" to rootfs at "/.cwl-prefect": permission denied'
+    outcome = outcome_of(pod("Failed", terminated={"exitCode": 128, "reason": "StartError", "message": said}), JOB)
+    assert outcome is not None
+    assert (outcome.reason, outcome.message, outcome.hint) == (Reason.START_FAILED, said, None)
+
+
 def test_the_launcher_says_that_the_volume_is_not_the_run_s() -> None:
     streams = Streams(stdin="/dev/null", stdout="/o", stderr="/e")
     assert NOT_SHARED in " ".join(launched(["true"], streams))

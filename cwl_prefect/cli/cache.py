@@ -236,7 +236,7 @@ def _origin(entry: CacheEntry) -> str:
 
 
 def _named(entry: CacheEntry) -> str:
-    return f"{entry.step} with its {len(entry.calls)} calls" if entry.calls else entry.step
+    return f"{entry.step} with its {len(entry.call_keys)} calls" if entry.call_keys else entry.step
 
 
 def _summary(entry: CacheEntry) -> dict[str, object]:
@@ -249,7 +249,7 @@ def _summary(entry: CacheEntry) -> dict[str, object]:
         "duration_s": entry.duration_s,
         "size": entry.size,
         "files": len(entry.files),
-        "calls": len(entry.calls),
+        "calls": len(entry.call_keys),
     }
 
 

@@ -113,28 +113,28 @@ class _Found:
     kept: Kept
     readable: bool
     needed: frozenset[str]
-    calls: tuple[str, ...]
+    call_keys: tuple[str, ...]
 
 
 def _by_use(store: Store) -> list[_Found]:
     """Give all entries, those that were used last first; of a whole and its parts the parts."""
     every = {found.kept.name: found for found in map(partial(_found, store), store.entries())}
-    waiting = [found for found in every.values() if found.calls]
+    waiting = [found for found in every.values() if found.call_keys]
     while waiting:
         around = waiting.pop()
-        for name in around.calls:
+        for name in around.call_keys:
             inside = every.get(name)
             if inside is not None and inside.kept.used_at < around.kept.used_at:
                 every[name] = replace(inside, kept=replace(inside.kept, used_at=around.kept.used_at))
                 waiting.append(every[name])
-    return sorted(every.values(), key=lambda found: (-found.kept.used_at, len(found.calls)))
+    return sorted(every.values(), key=lambda found: (-found.kept.used_at, len(found.call_keys)))
 
 
 def _found(store: Store, kept: Kept) -> _Found:
     entry = _read(store, kept.name)
     if entry is None:
-        return _Found(kept=kept, readable=False, needed=frozenset(), calls=())
-    return _Found(kept=kept, readable=True, needed=_needed(entry), calls=entry.calls)
+        return _Found(kept=kept, readable=False, needed=frozenset(), call_keys=())
+    return _Found(kept=kept, readable=True, needed=_needed(entry), call_keys=entry.call_keys)
 
 
 def _read(store: Store, key: str) -> CacheEntry | None:

@@ -136,7 +136,7 @@ def encode_entry(entry: CacheEntry) -> bytes:
         "files": [_encoded(file) for file in entry.files],
         "directories": list(entry.directories),
         "links": [[link.path, link.number, link.below] for link in entry.links],
-        "calls": list(entry.calls),
+        "calls": list(entry.call_keys),
     }
     return json.dumps(found, separators=(",", ":"), ensure_ascii=True).encode()
 
@@ -158,7 +158,7 @@ def decode_entry(key: str, body: bytes) -> CacheEntry | None:
             files=tuple(map(_decoded_file, _items(found["files"]))),
             directories=tuple(map(_text, _items(found["directories"]))),
             links=tuple(map(_decoded_link, _items(found["links"]))),
-            calls=tuple(map(_text, _items(found.get("calls", [])))),
+            call_keys=tuple(map(_text, _items(found.get("calls", [])))),
         )
     except (ValueError, KeyError, TypeError):
         return None

@@ -70,13 +70,13 @@ class Lookup:
     Attributes:
         key: Its key, or None where it has none.
         outputs: What an identical call gave before, or None where the call must run.
-        calls: Keys of the calls inside that ended well, where it is a subworkflow or a scatter.
+        call_keys: Keys of the calls inside that ended well, where it is a subworkflow or a scatter.
     """
 
     key: CallKey | None = None
     outputs: CwlObject | None = None
     fingerprints: Fingerprints | None = None
-    calls: list[str] = field(default_factory=list)
+    call_keys: list[str] = field(default_factory=list)
     began_at: float = field(default_factory=time.time)
     release: Callable[[], None] = lambda: None
 
@@ -286,7 +286,7 @@ class CallCache:
                 files=tuple(captured.files.values()),
                 directories=tuple(captured.directories),
                 links=tuple(captured.links.values()),
-                calls=tuple(dict.fromkeys(lookup.calls)),
+                call_keys=tuple(dict.fromkeys(lookup.call_keys)),
             )
             self._store.write_entry(lookup.key.digest, encode_entry(entry))
             self._stored.add(lookup.key.digest)

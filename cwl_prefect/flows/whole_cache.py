@@ -92,7 +92,7 @@ class WholeCall:
         if cache_key is None:
             self.spoilt = True
         else:
-            self.lookup.calls.append(cache_key)
+            self.lookup.call_keys.append(cache_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,7 +80,7 @@ class CacheEntry:
     """The outputs of one call; locations in them are relative to its output directory, as ``out:path``.
 
     Attributes:
-        calls: Keys of the calls inside, where it is a subworkflow or a scatter.
+        call_keys: Keys of the calls inside, where it is a subworkflow or a scatter.
     """
 
     key: CallKey
@@ -93,7 +93,7 @@ class CacheEntry:
     files: tuple[StoredFile, ...] = ()
     directories: tuple[str, ...] = ()
     links: tuple[StoredLink, ...] = ()
-    calls: tuple[str, ...] = field(default=())
+    call_keys: tuple[str, ...] = field(default=())
 
     @property
     def size(self) -> int:

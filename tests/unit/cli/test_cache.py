@@ -49,7 +49,7 @@ def keep(
         created_at=created_at,
         duration_s=2.5,
         outputs={"o": 1},
-        calls=calls,
+        call_keys=calls,
     )
     store.write_entry(digest, encode_entry(entry))
     return key

@@ -51,7 +51,7 @@ def _keeper(store: Store, tmp_path: Path) -> Callable[..., None]:
             duration_s=1.0,
             outputs={},
             files=tuple(map(stored, contents)),
-            calls=calls,
+            call_keys=calls,
         )
         store.write_entry(key, encode_entry(entry))
 

@@ -582,8 +582,8 @@ class TestWideScatter:
         keys = {line["key"] for line in wide.journal if "key" in line}
         assert len(keys) == 3
         store = LocalStore(wide.directory / "home" / "cache", Checksums(None))
-        (whole,) = [entry for _, entry in read_entries(store) if entry.calls]
-        assert set(whole.calls) == keys
+        (whole,) = [entry for _, entry in read_entries(store) if entry.call_keys]
+        assert set(whole.call_keys) == keys
 
     @pytest.mark.parametrize("keep", list(Keep))
     @pytest.mark.parametrize("name", ["$(inputs.x).txt", "said.txt"], ids=["different names", "one name"])

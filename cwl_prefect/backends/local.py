@@ -193,7 +193,12 @@ def _program(name: str, search_path: str) -> str | None:
     if "/" in name or not all(directory.startswith("/") for directory in directories):
         return None
     candidates = (f"{directory}/{name}" for directory in directories)
-    return next((found for found in candidates if Path(found).is_file() and os.access(found, os.X_OK)), None)
+    return next((found for found in candidates if _is_file(Path(found), os.X_OK)), None)
+
+
+def _is_file(path: Path, access: int) -> bool:
+    """Tell whether there is a file with some access to it; in a directory that may not be searched there is none."""
+    return os.access(path, access) and path.is_file()
 
 
 def _why_not_started(job: ContainerJob, exc: OSError | ValueError) -> tuple[Reason, str]:
@@ -202,11 +207,18 @@ def _why_not_started(job: ContainerJob, exc: OSError | ValueError) -> tuple[Reas
     message = f"{exc.strerror}: {exc.filename}" if exc.filename is not None else str(exc.strerror)
     if not job.command or exc.filename != job.command[0]:
         return Reason.START_FAILED, message
-    match exc.errno:
-        case errno.ENOENT | errno.ENOTDIR if (script := _existing_program(job)) is not None:
-            return Reason.NOT_EXECUTABLE, f"{script} names an interpreter in its first line that does not exist"
+    return _why_not_executed(job, exc.errno, message)
+
+
+def _why_not_executed(job: ContainerJob, number: int | None, message: str) -> tuple[Reason, str]:
+    found = _existing_program(job)
+    match number:
+        case errno.ENOENT | errno.ENOTDIR if found is not None:
+            return Reason.NOT_EXECUTABLE, f"{found} names an interpreter in its first line that does not exist"
         case errno.ENOENT | errno.ENOTDIR:
             return Reason.NOT_FOUND, message
+        case errno.EACCES if found is None and "/" not in job.command[0]:
+            return Reason.NOT_FOUND, f"{os.strerror(errno.ENOENT)}: {job.command[0]}"
         case errno.EACCES | errno.EPERM | errno.ENOEXEC:
             return Reason.NOT_EXECUTABLE, message
         case _:
@@ -214,11 +226,11 @@ def _why_not_started(job: ContainerJob, exc: OSError | ValueError) -> tuple[Reas
 
 
 def _existing_program(job: ContainerJob) -> Path | None:
-    """Find the file that a command names, where the kernel said that there is none."""
+    """Find the file that a command names, which the kernel could not execute."""
     program = job.command[0]
     directories = [""] if "/" in program else job.env.get("PATH", os.defpath).split(os.pathsep)
     candidates = (Path(job.workdir, directory, program) for directory in directories)
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if _is_file(path, os.F_OK)), None)
 
 
 def _call_at_exit(run: _Run, process: subprocess.Popen[bytes]) -> None:

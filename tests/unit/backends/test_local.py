@@ -98,6 +98,20 @@ class TestLocal(BackendCase):
         outcome = await execute(backend, make_job((command,), env={"PATH": "bin"}))
         assert outcome.exit_code == 3
 
+    async def test_a_directory_of_the_path_that_cannot_be_looked_into_is_passed_over(
+        self, backend: LocalBackend, make_job: JobMaker
+    ) -> None:
+        impossible = "/" + 300 * "x"
+        outcome = await execute(backend, make_job(("true",), env={"PATH": f"{impossible}:/usr/bin:/bin"}))
+        assert outcome.exit_code == 0, outcome.message
+
+    async def test_a_command_that_is_nowhere_is_missing_also_where_the_kernel_was_kept_from_looking(
+        self, backend: LocalBackend, make_job: JobMaker, workspace: Path
+    ) -> None:
+        (workspace / "no-such-tool").mkdir()  # executing it is refused, as looking into a foreign directory is
+        outcome = await execute(backend, make_job(("no-such-tool",), env={"PATH": f"{workspace}:/usr/bin"}))
+        assert outcome.reason is Reason.NOT_FOUND, outcome.message
+
     async def test_a_script_whose_interpreter_is_missing_is_told_from_a_missing_command(
         self, backend: LocalBackend, make_job: JobMaker, workspace: Path
     ) -> None:

@@ -19,7 +19,8 @@ _OPEN_FILE_LOCK = getattr(fcntl, "F_OFD_SETLK", None)
 class KeyLocks:
     """Locks on keys among all processes that open the same file.
 
-    A file system without locks, or one that cannot be written, gives every lock at once: calls are then not held back.
+    Who may write beside the file may lock it: it is made with all the rights that the process's umask leaves. A file
+    system without locks, or one that cannot be written, gives every lock at once: calls are then not held back.
 
     Args:
         path: The file; it is made where it does not exist.
@@ -58,7 +59,7 @@ class KeyLocks:
         if self._descriptor is None and not self._broken:
             try:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             except OSError:
                 self._broken = True
         return None if self._broken else self._descriptor

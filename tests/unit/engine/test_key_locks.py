@@ -1,6 +1,8 @@
 """Locks of keys exclude others, and end with whoever holds them."""
 
+import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +42,15 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path):
         holder.send_signal(signal.SIGKILL)
         holder.wait(10)
         assert locks.take("key")
+
+
+def test_a_cache_of_several_users_has_locks_for_all_of_them(tmp_path: Path):
+    umask = os.umask(0o002)
+    try:
+        KeyLocks(tmp_path / "locks").take("key")
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "locks").stat().st_mode) == 0o664
 
 
 def test_where_there_can_be_no_locks_nobody_waits(tmp_path: Path):

@@ -8,6 +8,7 @@ from cwl_prefect import api
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.errors import PublishError
 from cwl_prefect.model.plan import WorkflowPlan, encode_plan
+from cwl_prefect.whole_file import write_whole
 
 
 def write_plan(document: str, output: Path | None) -> None:
@@ -83,10 +84,11 @@ def write_text(text: str, output: Path | None) -> None:
     if output is None:
         typer.echo(ended, nl=False)
         return
-    part = output.with_name(f".{output.name}.part")
     try:
-        part.write_text(ended, encoding="utf-8")
-        part.replace(output)
+        if output.exists() and not output.is_file():  # as /dev/null
+            output.write_text(ended, encoding="utf-8")
+        else:
+            write_whole(output, ended.encode(), mode=0o666)
     except OSError as exc:
         raise PublishError(f"{output}: {exc.strerror}.", hint="give another file with --output.") from exc
 

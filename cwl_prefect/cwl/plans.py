@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import urllib.parse
 from collections.abc import Iterable
 from functools import cache
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import PLAN_FORMAT, WorkflowPlan, decode_plan, encode_plan
+from cwl_prefect.whole_file import write_whole
 
 _COMPILERS = ("cwltool", "schema-salad")
 _PLAN = re.compile(rb'\s*\{\s*"kind"\s*:\s*"workflow"')
@@ -109,10 +109,7 @@ def _write(entry: Path, plan: WorkflowPlan, files: Iterable[Path]) -> None:
             "files": {str(path): _digest(path) for path in sorted(set(files))},
         }
         entry.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(dir=entry.parent, prefix=".", suffix=".part")
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(json.dumps(manifest).encode() + b"\n" + body)
-        Path(part).replace(entry)
+        write_whole(entry, json.dumps(manifest).encode() + b"\n" + body)
     except OSError:
         return
 

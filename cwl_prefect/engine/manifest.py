@@ -8,7 +8,6 @@ import json
 import os
 import re
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import WorkflowPlan, decode_plan, encode_plan
 from cwl_prefect.model.values import CwlObject
+from cwl_prefect.whole_file import write_whole
 
 MANIFEST = "run.json"
 """Name of the file in a run's directory."""
@@ -100,8 +100,8 @@ def write(directory: Path, manifest: RunManifest, plan: WorkflowPlan | None = No
         kept = _plan_file(directory.parent, plan.digest)
         if not kept.exists():
             kept.parent.mkdir(exist_ok=True)
-            _replace(kept, encode_plan(plan))
-    _replace(directory / MANIFEST, json.dumps(asdict(manifest), default=_plain).encode())
+            write_whole(kept, encode_plan(plan), durable=True)
+    write_whole(directory / MANIFEST, json.dumps(asdict(manifest), default=_plain).encode(), durable=True)
 
 
 def read(directory: Path) -> RunManifest | None:
@@ -160,19 +160,6 @@ def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(part).replace(path)
-    except OSError:
-        Path(part).unlink(missing_ok=True)
-        raise
 
 
 @cache

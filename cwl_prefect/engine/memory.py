@@ -4,8 +4,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,6 +12,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.model.values import CwlObject
+from cwl_prefect.whole_file import write_whole
 
 _logger = logging.getLogger(__name__)
 _AMOUNTS: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
@@ -45,10 +44,7 @@ class MemoryRecord:
         self._known[tool.digest] = known
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            descriptor, part = tempfile.mkstemp(dir=self._directory, prefix=".", suffix=".part")
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump(known, stream)
-            Path(part).replace(path)
+            write_whole(path, json.dumps(known).encode())
         except OSError as error:
             _logger.warning("what %s needs cannot be remembered: %s", tool.name, error)
 

@@ -1,11 +1,11 @@
 """What is on disk about the local server: where its files are, and what they say."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cwl_prefect.flows.file_lock import is_locked
+from cwl_prefect.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,7 @@ class ServerState:
 
 def write_state(files: ServerFiles, state: ServerState) -> None:
     """Record a running server; readers see the old or the new record."""
-    part = files.state.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(asdict(state), indent=1))
-    part.replace(files.state)
+    write_whole(files.state, json.dumps(asdict(state), indent=1).encode())
 
 
 def read_state(files: ServerFiles) -> ServerState | None:

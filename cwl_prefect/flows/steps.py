@@ -7,8 +7,6 @@ import base64
 import binascii
 import hashlib
 import json
-import os
-import tempfile
 import zlib
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from cwl_prefect.flows.carried import Carried
 from cwl_prefect.flows.reference import Deployed
 from cwl_prefect.model.plan import WorkflowPlan, decode_plan, encode_plan
 from cwl_prefect.settings import Settings
+from cwl_prefect.whole_file import write_whole
 
 PULL_STEP = "cwl_prefect.flows.steps.unpack"
 """Name of the step in a deployment."""
@@ -55,10 +54,7 @@ def unpack(plan: str, inputs_file: str | None = None, carried: str | None = None
     try:
         directory.mkdir(parents=True, exist_ok=True)
         files.lay(directory)
-        descriptor, part = tempfile.mkstemp(dir=directory, prefix=".", suffix=".part")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(content)
-        Path(part).replace(directory / _FILE)
+        write_whole(directory / _FILE, content.encode())
     except OSError as error:
         raise PublishError(
             f"the workflow cannot be unpacked into {directory}: {error.strerror}.",

@@ -274,3 +274,14 @@ def _mounted_namespace() -> str | None:
 def environment() -> dict[str, str]:
     """A copy of the environment, for child processes of cwl-prefect itself; never for tools."""
     return dict(os.environ)
+
+
+def reach_directly(host: str) -> None:
+    """Let HTTP clients of this process, and of those that it starts, pass by the environment's proxies to a host.
+
+    ``no_proxy`` counts before ``NO_PROXY`` where both are set (urllib.request.getproxies_environment).
+    """
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [found for part in named.split(",") if (found := part.strip())]
+    if host not in hosts and hosts != ["*"]:
+        os.environ["no_proxy"] = ",".join([*hosts, host])

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from importlib.resources import as_file, files
 from typing import Any, Self, cast
+from urllib.parse import urlsplit
 
 from prefect import Flow
 from prefect.context import FlowRunContext, SettingsContext, get_settings_context
@@ -16,7 +17,7 @@ from cwl_prefect.flows.mark import MARK
 from cwl_prefect.flows.server import ApiEndpoint, lease
 from cwl_prefect.flows.server_keeping import kept
 from cwl_prefect.flows.tagging import tagged
-from cwl_prefect.settings import EVERY_STEP, Settings
+from cwl_prefect.settings import EVERY_STEP, Settings, reach_directly
 
 
 @asynccontextmanager
@@ -36,11 +37,13 @@ async def connected(settings: Settings) -> AsyncIterator[ApiEndpoint]:
 def working_with(endpoint: ApiEndpoint) -> Iterator[None]:
     """Let Prefect's clients use the local server; a configured API they find by themselves.
 
-    Prefect's own ``temporary_settings`` would read and check every setting again.
+    No proxy of the environment leads to this machine. Prefect's own ``temporary_settings`` would read and check every
+    setting again.
     """
     if not endpoint.ours:
         yield
         return
+    reach_directly(urlsplit(endpoint.url).hostname or "")
     context = get_settings_context()
     before = context.settings
     with as_file(files("cwl_prefect.flows").joinpath("nobody.pem")) as nobody:

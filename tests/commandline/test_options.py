@@ -59,6 +59,16 @@ def text_of(found: object) -> str:
     return Path(str(found["location"]).removeprefix("file://")).read_text()
 
 
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5h://127.0.0.1:1"])
+def test_the_local_server_is_reached_past_the_proxies_of_the_environment(command: CommandLine, proxy: str) -> None:
+    document = command.write("echo.cwl", ECHO)
+    proxies = {"http_proxy": proxy, "https_proxy": proxy, "ALL_PROXY": proxy, "no_proxy": "", "NO_PROXY": ""}
+    ended = command.run("--backend", "local", document, "--message", "hi", environment=proxies)
+    assert Path(str(ended.outputs["text"]["path"])).read_text() == "hi\n"
+    listed = command("runs", "ls", "--json", environment=proxies)
+    assert json.loads(listed.stdout)[0]["state"] == "Completed"
+
+
 def test_stdout_is_the_output_object_and_nothing_else(command: CommandLine) -> None:
     command.write("tool.cwl", ECHO)
 

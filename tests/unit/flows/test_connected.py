@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import PurePosixPath
+from urllib.request import proxy_bypass
 
 import pytest
 from prefect import Flow
@@ -117,6 +118,12 @@ class TestSettings:
     async def test_nobody_is_trusted_who_could_sign_a_certificate(self, settings):
         (authority,) = ssl.create_default_context(cafile=settings.api.ssl_cert_file).get_ca_certs()
         assert authority["subject"] == ((("commonName", "nobody"),),)
+
+    async def test_no_proxy_leads_to_this_machine(self, monkeypatch, leases, tmp_path):
+        monkeypatch.setenv("http_proxy", "http://proxy.example.org")
+        monkeypatch.setenv("no_proxy", "")
+        async with connecting.connected(Settings(home=tmp_path)):
+            assert proxy_bypass("127.0.0.1")
 
     async def test_they_end_with_the_run(self, leases, tmp_path):
         before = get_current_settings()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,10 +16,15 @@ from pydantic import JsonValue
 from cwl_prefect import api
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.input_flags import parse_input_arguments
+from cwl_prefect.cli.interrupt import run_interruptibly
+from cwl_prefect.cli.terminal import complain
 from cwl_prefect.deploy.deployment import DeploymentRequest, DeploymentResult, deploy
-from cwl_prefect.errors import UsageError
+from cwl_prefect.errors import InterruptedRunError, UsageError
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
+
+SERVE_GRACE_S = 180.0
+"""Seconds that all runs have for being cancelled, one after the other, when serving stops."""
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -64,7 +70,9 @@ def serve_document(options: DeployOptions) -> None:
         _tell(result)
         typer.echo("  stop serving    Ctrl-C")
 
-    asyncio.run(serve(read_options(options), settings_with({}), ready))
+    request, settings = read_options(options), settings_with({})
+    with suppress(InterruptedRunError):  # as it is meant to end
+        run_interruptibly(lambda: serve(request, settings, ready, _tell_end), grace_s=SERVE_GRACE_S)
 
 
 def read_options(options: DeployOptions) -> DeploymentRequest:
@@ -142,6 +150,16 @@ def _json_or_text(value: str) -> JsonValue:
 def _located(source: str) -> str:
     """Give a job order's URL as it is, and its path absolute: workers run elsewhere."""
     return source if urlsplit(source).scheme in ("http", "https", "file") else str(Path(source).absolute())
+
+
+def _tell_end(result: DeploymentResult, paused: bool) -> None:
+    if paused:
+        typer.echo(f"Stopped serving {result.full_name}; it is paused until it is served again.")
+        return
+    complain(
+        f"Warning: {result.full_name} is not served any more, but could not be paused, since the Prefect API does not "
+        "answer: its schedule may go on. Pause it in the Prefect UI."
+    )
 
 
 def _tell(result: DeploymentResult) -> None:

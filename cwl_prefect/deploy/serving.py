@@ -1,15 +1,20 @@
 """Serve a workflow from this process, without any work pool: for development."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
-from cwl_prefect.deploy.connection import connected
+from cwl_prefect.deploy.connection import Connection, connected
 from cwl_prefect.deploy.deployment import DeploymentRequest, DeploymentResult, register
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
+    from prefect.runner import Runner
+
+PAUSE_TIMEOUT_S = 10.0
+"""Seconds that the server has for pausing the deployment at the end."""
 
 
 class _Registered:
@@ -26,13 +31,22 @@ class _Registered:
         return self._deployment_id
 
 
-async def serve(request: DeploymentRequest, settings: Settings, ready: Callable[[DeploymentResult], None]) -> None:
+async def serve(
+    request: DeploymentRequest,
+    settings: Settings,
+    ready: Callable[[DeploymentResult], None],
+    ended: Callable[[DeploymentResult, bool], None],
+) -> None:
     """Deploy a workflow and run what is asked of it as processes of this machine, until cancelled.
+
+    At the end the deployment is paused, so that its schedules plan no runs that nobody would start, and what still runs
+    is cancelled: a runner that is merely cancelled kills its processes and leaves their runs Running, with containers.
 
     Args:
         request: What to serve; it names no pool.
         settings: Settings.
         ready: Told once runs can be started.
+        ended: Told when nothing is served any more, and whether the deployment could be paused.
 
     Raises:
         ServerError: No Prefect API can be reached or started.
@@ -42,7 +56,34 @@ async def serve(request: DeploymentRequest, settings: Settings, ready: Callable[
 
     async with connected(settings) as connection:
         result = await register(request, connection)
+        await connection.client.resume_deployment(result.deployment_id)  # the last who served it left it paused
+        # The runner itself would pause it without a word, and lose its way where no server answers.
         runner = Runner(name=result.full_name.replace("/", " "), pause_on_shutdown=False)
         await runner.aadd_deployment(cast("RunnerDeployment", _Registered(result)))
-        ready(result)
-        await runner.start()
+        running = asyncio.create_task(runner.start())
+        try:
+            ready(result)
+            await asyncio.shield(running)
+        finally:
+            paused = await _paused(result, connection)
+            await _stopped(runner, running)
+            ended(result, paused)
+
+
+async def _paused(result: DeploymentResult, connection: Connection) -> bool:
+    import httpx
+
+    try:
+        async with asyncio.timeout(PAUSE_TIMEOUT_S):
+            await connection.client.pause_deployment(result.deployment_id)
+    except (httpx.HTTPError, TimeoutError):
+        return False
+    return True
+
+
+async def _stopped(runner: "Runner", running: "asyncio.Task[None]") -> None:
+    if runner.started:
+        await runner.astop()
+    else:
+        running.cancel()
+    await asyncio.wait([running])

@@ -54,7 +54,7 @@ class Site:
 
     @contextmanager
     def running(
-        self, command: str, *arguments: str, log: Path, more: Mapping[str, str], end: signal.Signals
+        self, command: str, *arguments: str, log: Path, more: Mapping[str, str], end: signal.Signals = signal.SIGTERM
     ) -> Iterator["subprocess.Popen[bytes]"]:
         """Have a command that runs until a signal ends it."""
         with log.open("wb") as stream:
@@ -78,9 +78,7 @@ class Site:
     def worker(self, pool: str, more: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
         """Have a worker of a pool, perhaps with more in its environment."""
         log, more = self.directory / f"worker-{pool}.log", {"PREFECT_WORKER_QUERY_SECONDS": "1", **(more or {})}
-        with self.running(
-            "prefect", "worker", "start", "--pool", pool, log=log, more=more, end=signal.SIGTERM
-        ) as process:
+        with self.running("prefect", "worker", "start", "--pool", pool, log=log, more=more) as process:
             yield process
 
     def deploy(self, document: str, *options: str, pool: str = "here") -> str:

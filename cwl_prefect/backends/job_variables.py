@@ -47,6 +47,7 @@ MANIFEST_MEMBERS: Mapping[str, frozenset[str]] = {"kubernetes": frozenset({"node
 FLOW_RUN_PREFIXES = ("PREFECT_", "CWL_PREFECT_")
 """Environment variables of the flow run; no tool ever sees one."""
 
+_PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 _NO_STEP_S = frozenset({"command", "image", "name", "auto_remove"})
 _OWNED_PREFIXES = ("env.", "cpu_", "memory_")
 _CREDENTIAL = re.compile(
@@ -169,9 +170,27 @@ def check_job_variables(variables: JobVariables, *, pool_type: str, steps: Colle
     Raises:
         UsageError: A pattern fits no step, or a name is no job variable of the pool; the text says who gave it.
     """
+    check_step_patterns(variables, steps=steps)
     known = (
         frozenset(_properties(variables.template)) - _NO_STEP_S | {"env"} | MANIFEST_MEMBERS.get(pool_type, frozenset())
     )
+    for layer in variables.all_layers:
+        _check_names(layer.for_steps, known - {STEP_VARIABLES} | {STEP_PATTERNS}, f"{layer.origin}: cwl", pool_type)
+    for override in variables.overrides:
+        _check_names(override.variables, known - {STEP_VARIABLES}, _told(override), pool_type)
+
+
+def check_step_patterns(variables: JobVariables, *, steps: Collection[str]) -> None:
+    """Check as much of what is given to steps as does not depend on a pool.
+
+    Args:
+        variables: What is given.
+        steps: Paths of all steps that run a tool.
+
+    Raises:
+        UsageError: The job variable ``cwl`` or a step override is none, or a pattern fits no step; the text says who
+            gave it.
+    """
     for layer in variables.all_layers:
         given = layer.variables.get(STEP_VARIABLES) or {}
         patterns = layer.for_steps.get(STEP_PATTERNS) or {}
@@ -180,12 +199,41 @@ def check_job_variables(variables: JobVariables, *, pool_type: str, steps: Colle
                 f"{layer.origin}: the job variable cwl must be a mapping, and so must its member steps.",
                 hint='write it as {"networks": ["data"], "steps": {"prepare.align": {"image": "bwa:2"}}}.',
             )
-        _check_names(layer.for_steps, known - {STEP_VARIABLES} | {STEP_PATTERNS}, f"{layer.origin}: cwl", pool_type)
     for override in variables.overrides:
-        source = f"{override.source}: the step override {override.pattern!r}"
-        _check_names(override.variables, known - {STEP_VARIABLES}, source, pool_type)
         if override.source != Origin.TEMPLATE and not any(fnmatchcase(step, override.pattern) for step in steps):
-            raise UsageError(f"{source} fits no step of the workflow.", hint=_near(override.pattern, steps))
+            raise UsageError(f"{_told(override)} fits no step of the workflow.", hint=_near(override.pattern, steps))
+
+
+def check_flow_run_variables(
+    given: Mapping[str, JsonValue], template: Mapping[str, JsonValue], *, pool_type: str
+) -> None:
+    """Check the names of a deployment's job variables: what no variable or placeholder takes, Prefect ignores.
+
+    Args:
+        given: Job variables by name; ``env.NAME`` is a member of ``env``.
+        template: Base job template of the pool; nothing is known about one that is empty.
+        pool_type: Type of the pool.
+
+    Raises:
+        UsageError: The pool has no such job variable.
+    """
+    if not template:
+        return
+    filled = {name.partition(".")[0] for name in placeholders(template.get("job_configuration"))} - {"prefect"}
+    known = filled.union(_properties(template), {"env", STEP_VARIABLES})
+    for name in given:
+        if name.partition(".")[0] not in known:
+            raise UsageError(f"{name} is no job variable of this {pool_type} pool.", hint=_near(name, known))
+
+
+def placeholders(configuration: JsonValue) -> set[str]:
+    """Name the variables that some part of a job template is filled with."""
+    if isinstance(configuration, str):
+        return {match[1] for match in _PLACEHOLDER.finditer(configuration)}
+    if not isinstance(configuration, dict | list):
+        return set()
+    parts = configuration.values() if isinstance(configuration, dict) else configuration
+    return set().union(*map(placeholders, parts))
 
 
 def template_layer(template: Mapping[str, JsonValue]) -> Layer:
@@ -271,6 +319,10 @@ def _check_names(given: Mapping[str, JsonValue], known: Collection[str], source:
             raise UsageError(f"{source}: steps decide their {name} themselves.", hint=hint)
         if name not in known:
             raise UsageError(f"{source}: {name} is no job variable of this {pool_type} pool.", hint=_near(name, known))
+
+
+def _told(override: Override) -> str:
+    return f"{override.source}: the step override {override.pattern!r}"
 
 
 def _near(name: str, known: Collection[str]) -> str:

@@ -1,20 +1,17 @@
 """What in a work pool's job template will not do what its author meant."""
 
-import re
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from pathlib import PurePosixPath
 
 from pydantic import JsonValue
 
-from cwl_prefect.backends.job_variables import JobVariables, check_job_variables, looks_secret
+from cwl_prefect.backends.job_variables import JobVariables, check_job_variables, looks_secret, placeholders
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.findings import Finding
 
 CHECK = "pool template"
 WORKDIR, HOME = "CWL_PREFECT_WORKDIR", "CWL_PREFECT_HOME"
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 _EDIT = "edit the pool's base job template: `prefect work-pool update NAME --base-job-template FILE`"
 
 
@@ -43,8 +40,9 @@ def template_findings(pool_type: str, template: Mapping[str, JsonValue]) -> list
 
 
 def _placeholders(configuration: dict[str, JsonValue], properties: Mapping[str, JsonValue]) -> Iterator[Finding]:
-    named = {match[1] for text in _texts(configuration) for match in _PLACEHOLDER.finditer(text)}
-    unknown = sorted(name for name in named - properties.keys() if not name.startswith("prefect."))
+    unknown = sorted(
+        name for name in placeholders(configuration) - properties.keys() if not name.startswith("prefect.")
+    )
     if unknown:
         yield Finding.warning(
             CHECK,
@@ -87,7 +85,7 @@ def _image(pool_type: str, configuration: dict[str, JsonValue]) -> Iterator[Find
             yield Finding.error(
                 CHECK, "it has no image for flow runs.", fix=f'write "image": "{{{{ image }}}}"; {_EDIT}.'
             )
-        elif not _PLACEHOLDER.search(str(image)):
+        elif not placeholders(image):
             yield Finding.warning(
                 CHECK,
                 f"flow runs always use the image {image}: the image of a deployment counts for nothing.",
@@ -155,13 +153,6 @@ def _containers(configuration: dict[str, JsonValue]) -> list[dict[str, JsonValue
     for key in ("job_manifest", "spec", "template", "spec", "containers"):
         place = place.get(key) if isinstance(place, dict) else None
     return [entry for entry in place if isinstance(entry, dict)] if isinstance(place, list) else []
-
-
-def _texts(value: JsonValue) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (dict, list)):
-        yield from chain.from_iterable(map(_texts, value.values() if isinstance(value, dict) else value))
 
 
 def _listed(names: list[str]) -> str:

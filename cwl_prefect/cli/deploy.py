@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from cwl_prefect import api
 from cwl_prefect.cli.failures import settings_with
-from cwl_prefect.cli.input_flags import parse_input_arguments
+from cwl_prefect.cli.input_flags import input_named, read_input
 from cwl_prefect.cli.interrupt import run_interruptibly
 from cwl_prefect.cli.terminal import complain
 from cwl_prefect.deploy.deployment import DeploymentRequest, DeploymentResult, deploy
@@ -26,6 +26,7 @@ from cwl_prefect.model.values import CwlObject
 SERVE_GRACE_S = 180.0
 """Seconds that all runs have for being cancelled, one after the other, when serving stops."""
 
+LEAST_INTERVAL_S, MOST_INTERVAL_S = 1, 3650 * 86400
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -105,8 +106,19 @@ def input_values(plan: WorkflowPlan, texts: Sequence[str]) -> CwlObject:
     Raises:
         UsageError: One has no value, names no input or does not fit its type.
     """
-    flags = [f"--{name}={value}" for name, value in _pairs(texts, "--param")]
-    return parse_input_arguments(plan.inputs, flags).values
+    known = {port.id: port for port in plan.inputs}
+    given: dict[str, list[str]] = {}
+    for name, value in _pairs(texts, "--param"):
+        found = input_named(name, known)
+        if found is None:
+            raise UsageError(
+                f"--param: {plan.name} has no input {name!r}.", hint=f"its inputs are: {', '.join(known) or 'none'}."
+            )
+        given.setdefault(found, []).append(value)
+    hint = "`cwl-prefect inputs` shows what a document takes."
+    return {
+        name: read_input(known[name], values, called=f"--param {name}", hint=hint) for name, values in given.items()
+    }
 
 
 def job_variables(texts: Sequence[str]) -> dict[str, JsonValue]:
@@ -122,12 +134,15 @@ def duration(text: str) -> timedelta:
     """Read seconds, or a number with a unit as ``15m``, ``6h`` or ``1d``.
 
     Raises:
-        UsageError: It is neither, or nothing at all.
+        UsageError: It is neither, or less than a second or more than any schedule can wait.
     """
+    hint = "give seconds, or a unit as in 15m, 6h or 1d."
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", text)
-    seconds = float(match.group(1)) * SECONDS[match.group(2) or "s"] if match else 0
-    if not seconds:
-        raise UsageError(f"--interval: {text!r} is no time.", hint="give seconds, or a unit as in 15m, 6h or 1d.")
+    if match is None:
+        raise UsageError(f"--interval: {text!r} is no time.", hint=hint)
+    seconds = float(match.group(1)) * SECONDS[match.group(2) or "s"]
+    if not LEAST_INTERVAL_S <= seconds <= MOST_INTERVAL_S:
+        raise UsageError(f"--interval: {text!r} is not between a second and ten years.", hint=hint)
     return timedelta(seconds=seconds)
 
 

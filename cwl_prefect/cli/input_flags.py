@@ -19,6 +19,7 @@ INTEGERS = frozenset({"int", "long"})
 FLOATS = frozenset({"float", "double"})
 FILES = frozenset({"File", "Directory"})
 URL_SCHEMES = frozenset({"http", "https", "ftp", "file", "s3", "gs"})
+HELP = "put --help after the document for its inputs."
 WORDS_FOR_TRUTH = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 
 
@@ -51,8 +52,38 @@ def parse_input_arguments(ports: Sequence[InputPort], arguments: Sequence[str]) 
         raise UsageError(
             f"Unexpected argument {positional[1]!r}.", hint="give one job order, and the rest as --input VALUE."
         )
-    values = {name: _input_value(known[name], given) for name, given in texts.items()}
+    values = {
+        name: read_input(known[name], given, called=f"Option --{name}", hint=HELP) for name, given in texts.items()
+    }
     return InputArguments(positional[0] if positional else None, values)
+
+
+def input_named(name: str, known: Iterable[str]) -> str | None:
+    """Find the input that a user means, who may write dashes for underscores; None where there is none."""
+    ids = list(known)
+    by_spelling = {port_id.replace("_", "-"): port_id for port_id in ids}
+    return name if name in ids else by_spelling.get(name.replace("_", "-"))
+
+
+def read_input(port: InputPort, texts: Sequence[str], *, called: str, hint: str) -> JsonValue:
+    """Read what a user wrote as the value of an input; several texts are the items of an array.
+
+    Args:
+        port: The input.
+        texts: What was written; at least one.
+        called: How the user called the input, for errors.
+        hint: What to do about a value that does not fit.
+
+    Raises:
+        UsageError: It is not of the input's type.
+    """
+    alternatives = _alternatives(port.type)
+    array = next((each for each in alternatives if isinstance(each, dict) and each.get("type") == "array"), None)
+    try:
+        return _located(_value_of_texts(alternatives, array, texts))
+    except NoMatchError as exc:
+        shown = texts[0] if len(texts[0]) <= 60 else f"{texts[0][:57]}..."
+        raise UsageError(f"{called}: {shown!r} is not {_article(type_text(port.type))}: {exc}.", hint=hint) from exc
 
 
 def is_boolean(port: InputPort) -> bool:
@@ -71,7 +102,7 @@ def _flags(
             positional.extend([argument] if argument != "--" else [])
             continue
         name, separator, text = argument[2:].partition("=")
-        port_id, negated = _port_named(name, known)
+        port_id, negated = _flag_named(name, known)
         if separator and not negated:
             yield port_id, text
         elif is_boolean(known[port_id]) and not separator:
@@ -85,13 +116,12 @@ def _flags(
             yield port_id, value
 
 
-def _port_named(name: str, known: Mapping[str, InputPort]) -> tuple[str, bool]:
-    by_spelling = {port_id.replace("_", "-"): port_id for port_id in known}
-    found = name if name in known else by_spelling.get(name.replace("_", "-"))
+def _flag_named(name: str, known: Mapping[str, InputPort]) -> tuple[str, bool]:
+    found = input_named(name, known)
     if found is not None:
         return found, False
     positive = name.removeprefix("no-")
-    found = positive if positive in known else by_spelling.get(positive.replace("_", "-"))
+    found = input_named(positive, known)
     if positive != name and found is not None and is_boolean(known[found]):
         return found, True
     raise _unknown(f"--{name}", known)
@@ -101,19 +131,8 @@ def _unknown(flag: str, known: Iterable[str]) -> UsageError:
     from difflib import get_close_matches
 
     near = get_close_matches(flag.lstrip("-"), list(known), n=1)
-    hint = f"did you mean --{near[0]}?" if near else "put --help after the document for its inputs."
+    hint = f"did you mean --{near[0]}?" if near else HELP
     return UsageError(f"The workflow has no input for {flag}.", hint=hint)
-
-
-def _input_value(port: InputPort, texts: Sequence[str]) -> JsonValue:
-    alternatives = _alternatives(port.type)
-    array = next((each for each in alternatives if isinstance(each, dict) and each.get("type") == "array"), None)
-    try:
-        return _located(_value_of_texts(alternatives, array, texts))
-    except NoMatchError as exc:
-        shown = texts[0] if len(texts[0]) <= 60 else f"{texts[0][:57]}..."
-        message = f"Option --{port.id}: {shown!r} is not {_article(type_text(port.type))}: {exc}."
-        raise UsageError(message, hint="put --help after the document for its inputs.") from exc
 
 
 def _value_of_texts(

@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from cwl_prefect.deploy.connection import Connection, connected
+from cwl_prefect.deploy.cron import cron_schedule
 from cwl_prefect.deploy.pools import read_pool
+from cwl_prefect.deploy.variables import demand_job_variables
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.flows.carried import Carried
 from cwl_prefect.flows.entrypoint import ENTRYPOINT
@@ -94,8 +96,8 @@ async def deploy(request: DeploymentRequest, settings: Settings) -> DeploymentRe
     Raises:
         InputError: A parameter names no input, or the job order is here or a URL and cannot be read.
         ServerError: No Prefect API can be reached or started.
-        UsageError: There is no such pool, it needs an image, Prefect forbids the name, or the server refuses what is
-            asked.
+        UsageError: There is no such pool, it needs an image or has no such job variable, Prefect forbids the name,
+            or the server refuses what is asked.
     """
     async with connected(settings) as connection:
         return await register(request, connection)
@@ -106,16 +108,20 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
 
     Raises:
         InputError: A parameter names no input, or the job order cannot be read where it has to be.
-        UsageError: There is no such pool, it needs an image, Prefect forbids the name, or the server refuses what is
-            asked.
+        UsageError: There is no such pool, it needs an image or has no such job variable, Prefect forbids the name,
+            or the server refuses what is asked.
     """
     demand_name(request.name, of="deployment")
+    if request.queue is not None:
+        demand_name(request.queue, of="work queue")
     carried = await asyncio.to_thread(Carried.read, request.plan)
     request = replace(request, plan=_with_files(request.plan, carried))
     read = Deployed.read if request.pool is None else Deployed.foreseen
     deployed = await asyncio.to_thread(read, request.plan, request.inputs_file)
     if request.pool is not None:
-        _demand_image(await read_pool(connection, request.pool), request)
+        pool = await read_pool(connection, request.pool)
+        _demand_image(pool, request)
+        await demand_job_variables(request.job_variables, pool, request.plan, connection)
     full_name = f"{flow_name(request.plan.name)}/{request.name}"
     before = await _existing(connection, full_name)
     wanted = _wanted(request, deployed, before) | {"pull_steps": [{PULL_STEP: _unpack_inputs(request, carried)}]}
@@ -186,19 +192,13 @@ def _job_variables(request: DeploymentRequest) -> dict[str, Any]:
 
 def _schedules(request: DeploymentRequest) -> "list[DeploymentScheduleCreate]":
     from prefect.client.schemas.actions import DeploymentScheduleCreate
-    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+    from prefect.client.schemas.schedules import IntervalSchedule
 
     schedules = []
-    try:
-        if request.cron is not None:
-            schedules.append(DeploymentScheduleCreate(schedule=CronSchedule(cron=request.cron), active=True))
-        if request.interval is not None:
-            schedules.append(
-                DeploymentScheduleCreate(schedule=IntervalSchedule(interval=request.interval), active=True)
-            )
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        raise UsageError(f"This is no schedule: {problem['msg']}, not {problem['input']!r}.") from error
+    if request.cron is not None:
+        schedules.append(DeploymentScheduleCreate(schedule=cron_schedule(request.cron), active=True))
+    if request.interval is not None:
+        schedules.append(DeploymentScheduleCreate(schedule=IntervalSchedule(interval=request.interval), active=True))
     return schedules
 
 

@@ -86,7 +86,7 @@ def read_override(pattern: str, members: object, source: str) -> Override:
         problem = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in (pattern, *problem["loc"]))
         raise UsageError(
-            f"{source}: the step override {where}: {problem['msg']}.",
+            f"{source}: the step override {where}: {problem['msg'].removeprefix('Value error, ')}.",
             hint="resources are cores, ram, tmpdir, outdir (MiB, or a unit as 8G) and gpus; image is a text, env a "
             "mapping of texts.",
         ) from error

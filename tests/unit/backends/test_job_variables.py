@@ -14,6 +14,7 @@ from cwl_prefect.backends.job_variables import (
     JobVariables,
     Layer,
     Origin,
+    check_flow_run_variables,
     check_job_variables,
     looks_secret,
     owned,
@@ -166,7 +167,7 @@ class TestChecks:
             pytest.param({"steps": {"sorte": {}}}, "'sorte' fits no step.*did you mean sort", id="pattern"),
             pytest.param({"steps": {"prepare[0].align": {}}}, "fits no step", id="index"),
             pytest.param(
-                {"steps": {"sort": {"resources": {"ram": "many"}}}}, "sort.resources.ram.*is no size", id="size"
+                {"steps": {"sort": {"resources": {"ram": "many"}}}}, "sort.resources.ram: is no size", id="size"
             ),
             pytest.param({"steps": {"sort": {"resources": {"cpus": 1}}}}, "sort.resources.cpus", id="resource"),
             pytest.param({"steps": {"sort": {"env": {"A": 1}}}}, "sort.env.A", id="env"),
@@ -212,6 +213,35 @@ class TestChecks:
         )
         check_job_variables(found, pool_type="kubernetes", steps=["sort"])
         assert found.for_step("sort").values == override
+
+
+class TestVariablesOfFlowRuns:
+    @pytest.mark.parametrize(
+        ("pool_type", "name", "said"),
+        [
+            pytest.param("docker", "volume", "volume is no .* of this docker pool.*did you mean volumes", id="near"),
+            pytest.param(
+                "process", "zzz", "of this process pool.*there are: command, cwl, env, labels", id="none-near"
+            ),
+            pytest.param("process", "image", "image is no job variable", id="of-another-type"),
+        ],
+    )
+    def test_a_name_that_nothing_takes_is_refused(self, pool_type: str, name: str, said: str) -> None:
+        with pytest.raises(UsageError, match=f"(?s){said}"):
+            check_flow_run_variables({name: 1}, packaged_template(pool_type), pool_type=pool_type)
+
+    @pytest.mark.parametrize("name", ["site", "queue", "env", "env.LICENSE", "cwl"])
+    def test_variables_and_placeholders_of_a_pool_of_any_type_are_accepted(self, name: str) -> None:
+        template: dict[str, Any] = {
+            "job_configuration": {"args": ["--queue={{ queue }}", {"key": "{{ prefect.blocks.secret.key }}"}]},
+            "variables": {"properties": {"site": {"type": "string"}}},
+        }
+        check_flow_run_variables({name: 1}, template, pool_type="own")
+        with pytest.raises(UsageError, match="prefect is no job variable"):
+            check_flow_run_variables({"prefect": 1}, template, pool_type="own")
+
+    def test_nothing_is_known_about_a_pool_without_a_template(self) -> None:
+        check_flow_run_variables({"any": 1}, {}, pool_type="own")
 
 
 @pytest.mark.parametrize(

@@ -84,13 +84,35 @@ def test_schedules_are_cron_and_interval() -> None:
     assert [type(each.schedule).__name__ for each in made] == ["CronSchedule", "IntervalSchedule"]
 
 
-def test_a_cron_text_that_is_none_is_refused() -> None:
-    with pytest.raises(UsageError, match="61"):
-        deployment._schedules(request(cron="61 * * * *"))
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("61 * * * *", "'61' is no minute"),
+        ("0 6 * mai *", "'mai' is no month"),
+        ("0 6 * *", "it has 4 fields, not 5"),
+        ("daily", "it has 1 field, not 5"),
+    ],
+)
+def test_a_cron_text_that_is_none_is_refused_by_its_field(cron: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"(?s){said}.*0 6 "):
+        deployment._schedules(request(cron=cron))
 
 
 def test_values_are_read_by_the_types_of_the_inputs() -> None:
     assert input_values(PLAN, ["a-message=7", "times=7"]) == {"a-message": "7", "times": 7}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("zz=1", "(?s)no input 'zz'.*its inputs are: a-message, times"),
+        ("times=x", "--param times: 'x' is not an int"),
+        ("times", "'times' is no pair"),
+    ],
+)
+def test_a_value_that_fits_no_input_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        input_values(PLAN, [text])
 
 
 def test_job_variables_are_json_where_they_can_be() -> None:
@@ -104,9 +126,19 @@ def test_an_interval_has_a_unit(text: str, seconds: float) -> None:
     assert duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "0", "soon", "5y"])
-def test_an_interval_of_no_time_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="no time"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no time"),
+        ("soon", "no time"),
+        ("5y", "no time"),
+        ("0", "between"),
+        ("0.1", "between"),
+        ("9999999999d", "between"),
+    ],
+)
+def test_an_interval_of_no_time_or_that_no_schedule_can_wait_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
         duration(text)
 
 
@@ -130,3 +162,8 @@ async def test_a_name_that_prefect_forbids_is_refused_before_the_server_is_asked
     nobody = SimpleNamespace()
     with pytest.raises(UsageError, match="name of a deployment"):
         await deployment.register(request(name=name), nobody)  # type: ignore[arg-type]
+
+
+async def test_the_name_of_a_queue_that_prefect_forbids_is_refused() -> None:
+    with pytest.raises(UsageError, match="name of a work queue"):
+        await deployment.register(request(queue="a/b"), SimpleNamespace())  # type: ignore[arg-type]

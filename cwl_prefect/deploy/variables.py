@@ -1,0 +1,58 @@
+"""Job variables of a deployment: what no run could use is refused before any begins."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from cwl_prefect.backends.job_variables import (
+    STEP_VARIABLES,
+    JobVariables,
+    Layer,
+    Origin,
+    check_flow_run_variables,
+    check_job_variables,
+    check_step_patterns,
+    template_environment,
+)
+from cwl_prefect.deploy.connection import Connection
+from cwl_prefect.engine.overrides import tool_steps
+from cwl_prefect.flows.pool import DOCKER, KUBERNETES, read_steps_pool
+from cwl_prefect.model.plan import WorkflowPlan
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import WorkPool
+
+_STEPS_POOL, _BACKEND = "CWL_PREFECT_STEPS_POOL", "CWL_PREFECT_BACKEND"
+
+
+async def demand_job_variables(
+    given: Mapping[str, JsonValue], pool: "WorkPool", plan: WorkflowPlan, connection: Connection
+) -> None:
+    """Refuse job variables that a pool has not, and overrides of steps that cannot be.
+
+    Args:
+        given: The deployment's job variables.
+        pool: Pool whose workers run it.
+        plan: The workflow.
+        connection: Where another pool for its steps is read, if the environment names one.
+
+    Raises:
+        UsageError: The pool or a step's container has no such variable, an override is none or fits no step, or there
+            is no pool for the steps of the name that is given.
+    """
+    check_flow_run_variables(given, pool.base_job_template, pool_type=pool.type)
+    own = given.get("env")
+    environment = template_environment(pool.base_job_template) | (own if isinstance(own, dict) else {})
+    template, pool_type = pool.base_job_template, pool.type
+    if named := environment.get(_STEPS_POOL):
+        other = await read_steps_pool(str(named), (), connection.client)
+        template, pool_type = dict(other.base_job_template), other.type
+    if STEP_VARIABLES not in given:
+        return
+    variables = JobVariables(template=template, layers=(Layer(origin=Origin.DEPLOYMENT, variables=given),))
+    steps = [name for name, _ in tool_steps(plan)]
+    if pool_type in {DOCKER, KUBERNETES} and _BACKEND not in environment:
+        check_job_variables(variables, pool_type=pool_type, steps=steps)
+    else:  # which engine runs the steps, and by which template, is up to the worker's own settings
+        check_step_patterns(variables, steps=steps)

@@ -1,0 +1,68 @@
+"""Job variables of a deployment, judged before there is one."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cwl_prefect.backends.job_variables import packaged_template
+from cwl_prefect.deploy.variables import demand_job_variables
+from cwl_prefect.errors import UsageError
+from tests.plans import step, workflow
+
+PLAN = workflow(step("align"))
+
+
+class Pools:
+    """A client that knows pools by their types."""
+
+    def __init__(self, **types: str) -> None:
+        self.types = types
+
+    async def read_work_pool(self, name: str) -> SimpleNamespace:
+        return pool(self.types[name], name)
+
+
+def pool(pool_type: str, name: str = "p") -> SimpleNamespace:
+    return SimpleNamespace(name=name, type=pool_type, base_job_template=packaged_template(pool_type))
+
+
+async def demand(given: dict[str, Any], pool_type: str, **others: str) -> None:
+    connection: Any = SimpleNamespace(client=Pools(**others))
+    own: Any = pool(pool_type)
+    await demand_job_variables(given, own, PLAN, connection)
+
+
+@pytest.mark.parametrize(
+    ("pool_type", "given", "said"),
+    [
+        pytest.param("docker", {"volume": []}, "volume is no job variable", id="name"),
+        pytest.param("docker", {"cwl": {"volume": []}}, "deployment: cwl: volume is no", id="name-for-steps"),
+        pytest.param("process", {"cwl": {"steps": ["align"]}}, "must be a mapping", id="shape"),
+        pytest.param("process", {"cwl": {"steps": {"sort": {}}}}, "'sort' fits no step", id="pattern"),
+    ],
+)
+async def test_what_no_run_could_use_is_refused(pool_type: str, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        await demand(given, pool_type)
+
+
+@pytest.mark.parametrize(
+    ("pool_type", "given"),
+    [
+        pytest.param("docker", {"cwl": {"steps": {"align": {"networks": ["a"]}}}}, id="of-the-pool"),
+        pytest.param("process", {"cwl": {"steps": {"align": {"own": 1}}}}, id="of-whatever-the-worker-uses"),
+        pytest.param("docker", {"cwl": {"own": 1}, "env": {"CWL_PREFECT_BACKEND": "kubernetes"}}, id="of-a-backend"),
+    ],
+)
+async def test_what_some_run_could_use_is_accepted(pool_type: str, given: dict[str, Any]) -> None:
+    await demand(given, pool_type)
+
+
+async def test_steps_are_judged_by_the_pool_that_the_environment_names() -> None:
+    def given(name: str) -> dict[str, Any]:
+        return {"cwl": {name: ["a"]}, "env": {"CWL_PREFECT_STEPS_POOL": "other"}}
+
+    await demand(given("networks"), "process", other="docker")
+    with pytest.raises(UsageError, match="netwoks is no job variable of this docker pool"):
+        await demand(given("netwoks"), "process", other="docker")

@@ -102,8 +102,8 @@ _PATH_OR_URL: dict[str, JsonValue] = {"type": "string", "title": "Path or URL"}
 _SCHEMAS: Mapping[str, dict[str, JsonValue]] = {
     "null": {"type": "null"},
     "boolean": {"type": "boolean"},
-    "int": {"type": "integer"},
-    "long": {"type": "integer"},
+    "int": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
+    "long": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
     "float": {"type": "number"},
     "double": {"type": "number"},
     "string": {"type": "string"},
@@ -291,6 +291,7 @@ def openapi_schema(plan: WorkflowPlan) -> dict[str, JsonValue]:
         "type": "object",
         "properties": properties,
         "required": [names[port.id] for port in plan.inputs if port.required],
+        "additionalProperties": False,
         "definitions": _FILE_SCHEMAS,
     }
 

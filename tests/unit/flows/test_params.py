@@ -211,7 +211,8 @@ class TestDeploymentForm:
         schema = openapi_schema(
             plan(InputPort(id="a-b", type="int", label="A", doc="Doc"), InputPort(id="c", type=COLOURS))
         )
-        assert schema["properties"]["a_b"] == {"type": "integer", "title": "A", "description": "Doc", "position": 0}
+        found = schema["properties"]["a_b"]
+        assert (found["type"], found["title"], found["description"], found["position"]) == ("integer", "A", "Doc", 0)
         assert schema["properties"]["c"]["enum"] == ["red", "light blue"]
         assert schema["required"] == ["a_b", "c"]
 
@@ -245,6 +246,20 @@ class TestDeploymentForm:
         assert validate_by_schema(good, schema) == []
         assert validate_by_schema({"reads": [1]}, schema)
         assert validate_by_schema({}, schema)
+
+    @pytest.mark.parametrize(
+        ("cwl_type", "most"), [("int", 2**31 - 1), ("long", 2**63 - 1), (["null", "int"], 2**31 - 1)]
+    )
+    def test_an_integer_has_the_bounds_of_its_type(self, cwl_type, most):
+        schema = openapi_schema(one(cwl_type))
+        for good in (most, -most - 1):
+            assert validate_by_schema({"x": good}, schema) == []
+        for wrong in (most + 1, -most - 2):
+            assert validate_by_schema({"x": wrong}, schema)
+
+    def test_a_parameter_that_is_no_input_is_refused_by_its_name(self):
+        (refused,) = validate_by_schema({"x": 1, "zz": 2}, openapi_schema(one("int")))
+        assert "'zz' was unexpected" in refused.message
 
 
 class TestWithPrefect:

@@ -20,6 +20,7 @@ _TIMEOUT_S = 10
 _OF_CONTAINER = re.compile(r"/containers/([0-9a-f]{64})/")
 _OWN_FILES = frozenset({"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
 _MOUNTS = Path("/proc/self/mountinfo")
+_SOCKET = Path("/var/run/docker.sock")
 
 
 def docker_findings(workdir: Path, *, needed: bool, mounts: Path = _MOUNTS) -> list[Finding]:
@@ -44,6 +45,27 @@ def docker_findings(workdir: Path, *, needed: bool, mounts: Path = _MOUNTS) -> l
         return [Finding.error(ENGINE, f"{error.message}.", fix=error.hint or "check `docker info`.")]
     finally:
         client.close()
+
+
+def no_engine(wanted: str, *, mounts: Path = _MOUNTS, engine_socket: Path = _SOCKET) -> BackendError:
+    """Give the error for what needs an engine where none answers: a flow run's own container may lack its socket.
+
+    Args:
+        wanted: What needs it, as ``align: the tool needs the image bwa``.
+        mounts: The kernel's table of this process's mounts.
+        engine_socket: Where an engine of this machine listens.
+    """
+    if engine_socket.exists() or not mounts.exists() or own_container(mounts.read_text("utf-8", "replace")) is None:
+        return BackendError(
+            f"{wanted}, but no Docker engine answers.",
+            hint="Start Docker and check `docker info`; a tool with a mere hint runs with --backend local.",
+        )
+    return BackendError(
+        f"{wanted}, but the flow run is in a container that has no {engine_socket}, so that no Docker engine answers.",
+        hint=f"Add {engine_socket}:{engine_socket} and a directory with the same path on both sides, as "
+        "/var/lib/cwl-prefect:/var/lib/cwl-prefect, to the work pool's variable volumes, and name that directory by "
+        "CWL_PREFECT_HOME in its env. `cwl-prefect pool create NAME --type docker` makes a pool that has all this.",
+    )
 
 
 def own_container(mounts: str) -> str | None:

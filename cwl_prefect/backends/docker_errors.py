@@ -71,7 +71,10 @@ def _hint(explanation: str) -> str | None:
     if "could not select device driver" in explanation:
         return "install the GPU vendor's container toolkit, or run the step without a GPU"
     if "bind source path does not exist" in explanation:
-        return "the engine must run on this machine, and see the workspace at the same path"
+        return (
+            "the engine must run on this machine, and see the workspace at the same path: a flow run's own container "
+            "needs a volume as /var/lib/cwl-prefect:/var/lib/cwl-prefect, named by CWL_PREFECT_HOME"
+        )
     if "no space left" in explanation:
         return "free space on the engine's disk (docker system prune)"
     return None

@@ -7,7 +7,7 @@ from functools import partial
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.backends.job_variables import JobVariables
 from cwl_prefect.cwl.bind import docker_requirement
-from cwl_prefect.errors import BackendError, UnsupportedError
+from cwl_prefect.errors import UnsupportedError
 from cwl_prefect.flows.pool import DOCKER, KUBERNETES, PROCESS, StepsPool, job_variables, on_kubernetes
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.settings import BackendName, Settings
@@ -112,10 +112,9 @@ class Backends:
         if await self._engine_answers():
             return self._backend(containers=True)
         if required or self._wanted is BackendName.DOCKER:
-            raise BackendError(
-                f"{name}: the tool needs the image {image.name}, but no Docker engine answers.",
-                hint="Start Docker and check `docker info`; a tool with a mere hint runs with --backend local.",
-            )
+            from cwl_prefect.backends.docker_checks import no_engine
+
+            raise no_engine(f"{name}: the tool needs the image {image.name}")
         return self._backend(containers=False)
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cwl_prefect.backends.docker_checks import docker_findings, own_container, seen_by_engine
+from cwl_prefect.backends.docker_checks import docker_findings, no_engine, own_container, seen_by_engine
 from cwl_prefect.model.findings import Severity
 from tests.unit.backends.stub_engine import StubEngine
 
@@ -39,6 +39,19 @@ def test_a_container_is_known_by_what_docker_mounts_into_it() -> None:
     line = f"1 2 8:1 /var/lib/docker/containers/{identifier}/resolv.conf /etc/resolv.conf rw - ext4 /dev/sda rw\n"
     assert own_container("1 2 0:1 / / rw - overlay overlay rw\n" + line) == identifier
     assert own_container("1 2 0:1 / / rw - overlay overlay rw\n\n") is None
+
+
+def test_a_flow_run_in_a_container_without_the_socket_is_told_what_its_pool_lacks(tmp_path: Path) -> None:
+    line = f"1 2 8:1 /var/lib/docker/containers/{'0' * 64}/hosts /etc/hosts rw - ext4 /dev/sda rw\n"
+    inside, outside, engine_socket = tmp_path / "inside", tmp_path / "outside", tmp_path / "docker.sock"
+    inside.write_text(line)
+    outside.write_text("1 2 0:1 / / rw - overlay overlay rw\n")
+
+    assert f"{engine_socket}:{engine_socket} and" in str(no_engine("x", mounts=inside, engine_socket=engine_socket))
+    for mounts in (outside, tmp_path / "none"):
+        assert "Start Docker" in str(no_engine("x", mounts=mounts, engine_socket=engine_socket))
+    engine_socket.touch()
+    assert "Start Docker" in str(no_engine("x", mounts=inside, engine_socket=engine_socket))
 
 
 def test_a_host_that_has_mounts_of_its_containers_is_none() -> None:

@@ -61,7 +61,9 @@ Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of the standard output.")
 ]
 DeploymentName = Annotated[str, typer.Option("--name", "-n", help="Name beside other deployments of this workflow.")]
-Cron = Annotated[str | None, typer.Option(metavar="CRON", help="Start a run whenever this fits, as '0 6 * * *'.")]
+Cron = Annotated[
+    str | None, typer.Option(metavar="CRON", help="Start a run whenever this fits in UTC, as '0 6 * * *'.")
+]
 Interval = Annotated[
     str | None, typer.Option(metavar="TIME", help="Start a run so often: seconds, or a unit as 15m, 6h, 1d.")
 ]

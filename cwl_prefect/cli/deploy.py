@@ -187,6 +187,12 @@ def _tell(result: DeploymentResult) -> None:
         typer.echo(f"  start a worker  {result.worker_command}")
     for location in result.left:
         typer.echo(f"  not carried     {location}: workers need it there")
+    if result.ignored:
+        typer.echo(f"  ignored         {', '.join(result.ignored)}: no input of the workflow, though in the job order")
+    if result.kept_schedules:
+        typer.echo(f"  schedules       {result.kept_schedules} kept as before; --cron or --interval replaces them")
+    if result.paused and result.worker_command:
+        typer.echo("  paused          its schedules start nothing until it is resumed in the Prefect UI")
     if result.unseen:
         typer.echo(
             f"  not looked at   {result.unseen}: it is not here, so the form requires no input; workers need it there"

@@ -10,9 +10,10 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
+from cwl_prefect.cwl.inputs import unknown_inputs
 from cwl_prefect.deploy.connection import Connection, connected
-from cwl_prefect.deploy.cron import cron_schedule
 from cwl_prefect.deploy.pools import read_pool
+from cwl_prefect.deploy.schedules import demand_inputs, kept_schedules, new_schedules
 from cwl_prefect.deploy.variables import demand_job_variables
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.flows.carried import Carried
@@ -25,7 +26,6 @@ from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.objects import WorkPool
     from prefect.client.schemas.responses import DeploymentResponse
 
@@ -78,6 +78,9 @@ class DeploymentResult:
         worker_command: What starts a worker for it.
         left: Locations of files that the workflow names and the deployment does not carry.
         unseen: Job order that is not on this machine, so that nobody has looked at it.
+        ignored: Names in the job order that are no inputs.
+        paused: Whether its schedules start nothing until somebody resumes it.
+        kept_schedules: How many active schedules it has from before.
     """
 
     deployment_id: UUID
@@ -88,13 +91,17 @@ class DeploymentResult:
     worker_command: str | None
     left: tuple[str, ...] = ()
     unseen: str | None = None
+    ignored: tuple[str, ...] = ()
+    paused: bool = False
+    kept_schedules: int = 0
 
 
 async def deploy(request: DeploymentRequest, settings: Settings) -> DeploymentResult:
     """Make a deployment, or update the one of the same name.
 
     Raises:
-        InputError: A parameter names no input, or the job order is here or a URL and cannot be read.
+        InputError: A parameter names no input, a scheduled run would lack one, or the job order is here or a URL and
+            cannot be read.
         ServerError: No Prefect API can be reached or started.
         UsageError: There is no such pool, it needs an image or has no such job variable, Prefect forbids the name,
             or the server refuses what is asked.
@@ -107,26 +114,22 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
     """Make or update a deployment over a connection that is there already.
 
     Raises:
-        InputError: A parameter names no input, or the job order cannot be read where it has to be.
+        InputError: A parameter names no input, a scheduled run would lack one, or the job order cannot be read where it
+            has to be.
         UsageError: There is no such pool, it needs an image or has no such job variable, Prefect forbids the name,
             or the server refuses what is asked.
     """
-    demand_name(request.name, of="deployment")
-    if request.queue is not None:
-        demand_name(request.queue, of="work queue")
     carried = await asyncio.to_thread(Carried.read, request.plan)
     request = replace(request, plan=_with_files(request.plan, carried))
     read = Deployed.read if request.pool is None else Deployed.foreseen
     deployed = await asyncio.to_thread(read, request.plan, request.inputs_file)
-    if request.pool is not None:
-        pool = await read_pool(connection, request.pool)
-        _demand_image(pool, request)
-        await demand_job_variables(request.job_variables, pool, request.plan, connection)
+    await _demand_runnable(request, connection)
     full_name = f"{flow_name(request.plan.name)}/{request.name}"
     before = await _existing(connection, full_name)
     wanted = _wanted(request, deployed, before) | {"pull_steps": [{PULL_STEP: _unpack_inputs(request, carried)}]}
     flow_id = await connection.client.create_flow_from_name(flow_name(request.plan.name))
     deployment_id = await connection.client.create_deployment(flow_id=flow_id, **wanted)
+    asked = request.cron is not None or request.interval is not None
     command = f"{connection.worker_prefix}prefect worker start --pool {request.pool}"
     return DeploymentResult(
         deployment_id=deployment_id,
@@ -137,7 +140,21 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
         worker_command=command if request.pool else None,
         left=carried.left if request.pool else (),
         unseen=request.inputs_file if deployed.unseen else None,
+        ignored=tuple(unknown_inputs(request.plan, deployed.given)),
+        paused=before is not None and before.paused,
+        kept_schedules=0 if asked else sum(each.active is not False for each in wanted["schedules"]),
     )
+
+
+async def _demand_runnable(request: DeploymentRequest, connection: Connection) -> None:
+    """Refuse what Prefect would not take, or no worker of the pool could run."""
+    demand_name(request.name, of="deployment")
+    if request.queue is not None:
+        demand_name(request.queue, of="work queue")
+    if request.pool is not None:
+        pool = await read_pool(connection, request.pool)
+        _demand_image(pool, request)
+        await demand_job_variables(request.job_variables, pool, request.plan, connection)
 
 
 def _with_files(plan: WorkflowPlan, carried: Carried) -> WorkflowPlan:
@@ -152,13 +169,15 @@ def _wanted(request: DeploymentRequest, deployed: Deployed, before: "DeploymentR
     """Give what the deployment is to be, in the words of Prefect's client."""
     from cwl_prefect.flows.mark import MARK, without_mark
 
-    plan = request.plan
+    plan, parameters = request.plan, _parameters(request)
+    schedules = new_schedules(request.cron, request.interval) or kept_schedules(before)
+    demand_inputs(schedules, deployed.form, parameters)
     return {
         "name": request.name,
         "version": plan.digest[:12],
-        "schedules": _schedules(request) or _kept_schedules(before),
+        "schedules": schedules,
         "concurrency_limit": request.concurrency_limit,
-        "parameters": _parameters(request),
+        "parameters": parameters,
         "description": plan.doc or plan.label,
         "work_pool_name": request.pool,
         "work_queue_name": request.queue,
@@ -188,34 +207,6 @@ def _parameters(request: DeploymentRequest) -> dict[str, Any]:
 
 def _job_variables(request: DeploymentRequest) -> dict[str, Any]:
     return dict(request.job_variables) | ({"image": request.image} if request.image else {})
-
-
-def _schedules(request: DeploymentRequest) -> "list[DeploymentScheduleCreate]":
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-    from prefect.client.schemas.schedules import IntervalSchedule
-
-    schedules = []
-    if request.cron is not None:
-        schedules.append(DeploymentScheduleCreate(schedule=cron_schedule(request.cron), active=True))
-    if request.interval is not None:
-        schedules.append(DeploymentScheduleCreate(schedule=IntervalSchedule(interval=request.interval), active=True))
-    return schedules
-
-
-def _kept_schedules(before: "DeploymentResponse | None") -> "list[DeploymentScheduleCreate]":
-    """Keep the schedules that were made in the UI or earlier; the server drops what it is not given."""
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-
-    return [
-        DeploymentScheduleCreate(
-            schedule=each.schedule,
-            active=each.active,
-            max_scheduled_runs=each.max_scheduled_runs,
-            parameters=each.parameters,
-            slug=each.slug,
-        )
-        for each in (before.schedules if before is not None else ())
-    ]
 
 
 async def _existing(connection: Connection, full_name: str) -> "DeploymentResponse | None":

@@ -62,16 +62,26 @@ def test_a_wrong_parameter_is_refused_with_its_name(site: Site) -> None:
 
 
 def test_deploying_again_updates_it_and_keeps_its_schedule(site: Site) -> None:
-    first = site.deploy(WORKFLOW, "--cron", "0 6 * * *")
+    value = ("--param", "message=Morning")
+    first = site.deploy(WORKFLOW, "--cron", "0 6 * * *", *value)
     before = site.get(f"deployments/{first}")
 
-    second = site.deploy(WORKFLOW.replace("'%s %s'", "'%s-%s'"), "--tag", "new")
+    second = site.deploy(WORKFLOW.replace("'%s %s'", "'%s-%s'"), "--tag", "new", *value)
 
     after = site.get(f"deployments/{second}")
     assert first == second
     assert before["version"] != after["version"]
     assert after["tags"] == ["new", "cwl-prefect"]
     assert [each["schedule"]["cron"] for each in after["schedules"]] == ["0 6 * * *"]
+
+
+def test_a_schedule_is_refused_whose_runs_would_lack_an_input(site: Site) -> None:
+    (site.directory / "workflow.cwl").write_text(WORKFLOW)
+    options = ("workflow.cwl", "--pool", "here", "--name", "lacking")
+
+    said = site.run("cwl-prefect", "deploy", *options, "--interval", "1h", code=11)
+
+    assert "runs that a schedule starts have no value for message" in said
 
 
 def test_inputs_by_reference_are_read_by_the_worker(site: Site) -> None:

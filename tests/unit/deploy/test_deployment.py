@@ -10,6 +10,7 @@ from cwl_prefect.backends.job_variables import packaged_template
 from cwl_prefect.cli.deploy import duration, input_values, job_variables
 from cwl_prefect.deploy import connection, deployment
 from cwl_prefect.deploy.deployment import DeploymentRequest
+from cwl_prefect.deploy.schedules import demand_inputs, kept_schedules, new_schedules
 from cwl_prefect.errors import InputError, ServerError, UsageError
 from cwl_prefect.model.plan import InputPort
 from tests.plans import workflow
@@ -80,7 +81,7 @@ def test_the_image_is_a_job_variable() -> None:
 
 
 def test_schedules_are_cron_and_interval() -> None:
-    made = deployment._schedules(request(cron="0 6 * * *", interval=timedelta(minutes=5)))
+    made = new_schedules("0 6 * * *", timedelta(minutes=5))
     assert [type(each.schedule).__name__ for each in made] == ["CronSchedule", "IntervalSchedule"]
 
 
@@ -95,7 +96,27 @@ def test_schedules_are_cron_and_interval() -> None:
 )
 def test_a_cron_text_that_is_none_is_refused_by_its_field(cron: str, said: str) -> None:
     with pytest.raises(UsageError, match=f"(?s){said}.*0 6 "):
-        deployment._schedules(request(cron=cron))
+        new_schedules(cron, None)
+
+
+def test_a_schedule_is_refused_whose_runs_would_lack_an_input() -> None:
+    schedules = new_schedules("0 6 * * *", None)
+    with pytest.raises(InputError, match=r"(?s)no value for a-message\..*--param"):
+        demand_inputs(schedules, PLAN, {"times": 1})
+    demand_inputs(schedules, PLAN, {"a_message": "hi"})
+    demand_inputs([], PLAN, {})
+
+
+def test_a_kept_schedule_may_give_inputs_itself_and_none_that_is_no_input_any_more() -> None:
+    def kept(active: bool, **parameters: object) -> list:
+        (schedule,) = new_schedules("0 6 * * *", None)
+        was = schedule.model_copy(update={"active": active, "parameters": parameters})
+        return kept_schedules(SimpleNamespace(schedules=[was]))  # type: ignore[arg-type]
+
+    demand_inputs(kept(True, a_message="hi"), PLAN, {})
+    demand_inputs(kept(False), PLAN, {})
+    with pytest.raises(InputError, match="gives nope, which is no input any more"):
+        demand_inputs(kept(True, a_message="hi", nope=1), PLAN, {})
 
 
 def test_values_are_read_by_the_types_of_the_inputs() -> None:

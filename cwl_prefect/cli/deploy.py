@@ -17,6 +17,7 @@ from cwl_prefect import api
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.input_flags import input_named, read_input
 from cwl_prefect.cli.interrupt import run_interruptibly
+from cwl_prefect.cli.run import check_naming
 from cwl_prefect.cli.terminal import complain
 from cwl_prefect.deploy.deployment import DeploymentRequest, DeploymentResult, deploy
 from cwl_prefect.errors import InterruptedRunError, UsageError
@@ -83,6 +84,7 @@ def read_options(options: DeployOptions) -> DeploymentRequest:
         DocumentError: The document is not valid CWL.
         UsageError: An option is wrong.
     """
+    check_naming(options.name, options.tags)
     plan = api.load_plan(options.document, settings=settings_with({}))
     return DeploymentRequest(
         plan=plan,

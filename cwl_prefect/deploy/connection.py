@@ -1,5 +1,6 @@
 """A client of the Prefect API that runs use, and its errors in words of this package."""
 
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,10 +24,10 @@ class Connection:
     client: "PrefectClient"
     endpoint: ApiEndpoint
 
-    @property
-    def worker_prefix(self) -> str:
-        """What a shell needs before ``prefect`` to reach this API; nothing where the user configured it."""
-        return f"PREFECT_API_URL={self.endpoint.url} " if self.endpoint.ours else ""
+    def worker_command(self, pool: str) -> str:
+        """Give what starts a worker of a pool in a shell, which may know nothing of this API."""
+        before = f"PREFECT_API_URL={self.endpoint.url} " if self.endpoint.ours else ""
+        return f"{before}prefect worker start --pool {shlex.quote(pool)}"
 
     def page(self, path: str) -> str | None:
         """Give the address of a page of the Prefect UI, if there is one."""

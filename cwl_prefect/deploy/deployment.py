@@ -130,14 +130,13 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
     flow_id = await connection.client.create_flow_from_name(flow_name(request.plan.name))
     deployment_id = await connection.client.create_deployment(flow_id=flow_id, **wanted)
     asked = request.cron is not None or request.interval is not None
-    command = f"{connection.worker_prefix}prefect worker start --pool {request.pool}"
     return DeploymentResult(
         deployment_id=deployment_id,
         full_name=full_name,
         version=wanted["version"],
         replaced=before.version if before is not None else None,
         form_url=connection.page(f"deployments/deployment/{deployment_id}/run"),
-        worker_command=command if request.pool else None,
+        worker_command=None if request.pool is None else connection.worker_command(request.pool),
         left=carried.left if request.pool else (),
         unseen=request.inputs_file if deployed.unseen else None,
         ignored=tuple(unknown_inputs(request.plan, deployed.given)),

@@ -98,7 +98,7 @@ def _use(pool: "WorkPool", connection: Connection) -> Finding:
         fix = f"prefect work-pool resume {pool.name}"
         return Finding.warning(POOL, f"{told}, and paused: no flow run starts on it.", fix=fix)
     if pool.status is not None and pool.status.value != _ONLINE:
-        fix = f"{connection.worker_prefix}prefect worker start --pool {pool.name}; not needed for --steps-pool."
+        fix = f"{connection.worker_command(pool.name)}; not needed for --steps-pool."
         return Finding.warning(POOL, f"{told} without a worker: flow runs on it wait.", fix=fix)
     return Finding.ok(POOL, f"{told}, and has a worker.")
 

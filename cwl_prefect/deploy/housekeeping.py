@@ -41,4 +41,4 @@ async def deploy_collection(pool: str, cron: str, settings: Settings) -> tuple[s
             entrypoint=ENTRYPOINT,
             concurrency_limit=1,
         )
-        return f"{collect_workspaces.name}/{NAME}", f"{connection.worker_prefix}prefect worker start --pool {pool}"
+        return f"{collect_workspaces.name}/{NAME}", connection.worker_command(pool)

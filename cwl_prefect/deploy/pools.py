@@ -4,6 +4,7 @@ import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from cwl_prefect.backends.job_variables import packaged_template
 from cwl_prefect.deploy.connection import Connection, connected
@@ -74,8 +75,8 @@ async def create_pool(
         return PoolResult(
             kept=kept,
             name=name,
-            url=connection.page(f"work-pools/work-pool/{name}"),
-            worker_command=f"{connection.worker_prefix}prefect worker start --pool {name}",
+            url=connection.page(f"work-pools/work-pool/{quote(name)}"),
+            worker_command=connection.worker_command(name),
         )
 
 

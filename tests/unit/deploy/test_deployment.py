@@ -2,16 +2,18 @@
 
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 
 from cwl_prefect.backends.job_variables import packaged_template
-from cwl_prefect.cli.deploy import duration, input_values, job_variables
+from cwl_prefect.cli.deploy import DeployOptions, duration, input_values, job_variables, read_options
 from cwl_prefect.deploy import connection, deployment
 from cwl_prefect.deploy.deployment import DeploymentRequest
 from cwl_prefect.deploy.schedules import demand_inputs, kept_schedules, new_schedules
 from cwl_prefect.errors import InputError, ServerError, UsageError
+from cwl_prefect.flows.server import ApiEndpoint
 from cwl_prefect.model.plan import InputPort
 from tests.plans import workflow
 
@@ -176,6 +178,19 @@ def test_the_server_s_own_words_are_told(status: int, answer: dict, kind: type, 
     error = connection._answered(httpx.HTTPStatusError("x", request=response.request, response=response), "http://x")
     assert isinstance(error, kind)
     assert message in error.message
+
+
+@pytest.mark.parametrize("tags", [[""], ["a", "two\nlines"]])
+def test_a_tag_that_nobody_could_find_is_refused(tags: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"--tag: .* is no name"):
+        read_options(DeployOptions(document="not-read.cwl", name="cwl", tags=tags))
+
+
+def test_the_command_that_starts_a_worker_names_the_pool_in_a_shell_s_words() -> None:
+    endpoint = ApiEndpoint(url="http://x/api", ui_url=None, started=False, ours=True)
+    nobody: Any = None
+    command = connection.Connection(client=nobody, endpoint=endpoint).worker_command("a pool")
+    assert command == "PREFECT_API_URL=http://x/api prefect worker start --pool 'a pool'"
 
 
 @pytest.mark.parametrize("name", ["x/y", "100%", ""])

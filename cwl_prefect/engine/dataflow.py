@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from cwl_prefect.engine.links import merge
+from cwl_prefect.engine.links import merge, merge_incomplete
 from cwl_prefect.errors import InputError
 from cwl_prefect.model.plan import Link, Source, StepId, StepPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject
@@ -125,8 +125,8 @@ class Dataflow:
         """Give the workflow's outputs.
 
         Args:
-            partial: Whatever there is, instead of an error: null for an output whose source has failed or not ended,
-                but what a failed step could still give.
+            partial: Whatever there is, instead of an error: of a step that failed or has not ended only what it could
+                still give, else null.
 
         Raises:
             InputError: A ``pickValue`` cannot be met.
@@ -141,15 +141,16 @@ class Dataflow:
     def _output(self, link: Link | None, *, partial: bool) -> JsonValue:
         if link is None:
             return None
-        if partial and any(source.step is not None and source.step not in self._outputs for source in link.sources):
-            return self._remains(link)
-        return self._value(link)
+        whole = [source.step is None or source.step in self._outputs for source in link.sources]
+        if not partial or all(whole):
+            return self._value(link)
+        return merge_incomplete(link, [self._remains(source) for source in link.sources], whole)
 
-    def _remains(self, link: Link) -> JsonValue:
-        """Give what a failed step could still give to an output that has no other source."""
-        if len(link.sources) != 1 or link.sources[0].step is None:
-            return None
-        return self._partial.get(link.sources[0].step, {}).get(link.sources[0].port)
+    def _remains(self, source: Source) -> JsonValue:
+        """Give the value of a source, or what its step could still give."""
+        if source.step is None or source.step in self._outputs:
+            return self._source(source)
+        return self._partial.get(source.step, {}).get(source.port)
 
     def _value(self, link: Link) -> JsonValue:
         return merge(link, [self._source(source) for source in link.sources])

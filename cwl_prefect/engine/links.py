@@ -30,6 +30,25 @@ def merge(link: Link, values: Sequence[JsonValue]) -> JsonValue:
     return link.default if value is None else value
 
 
+def merge_incomplete(link: Link, values: Sequence[JsonValue], whole: Sequence[bool]) -> JsonValue:
+    """Value an output of the workflow as far as it can be told where some of its sources failed.
+
+    What they did not give is null in its place. Where one value is to be picked, it is only picked if the sources that
+    failed could not have been picked in its stead.
+
+    Args:
+        link: The link.
+        values: One value for each source of the link, in the same order: for one that failed what it could still give.
+        whole: For each source, whether it did not fail.
+    """
+    if link.pick_value is PickValue.THE_ONLY_NON_NULL and not all(whole):
+        return None
+    if link.pick_value is PickValue.FIRST_NON_NULL and not all(whole):
+        sure = list(whole).index(False)
+        values = [*values[:sure], *(None for _ in values[sure:])]
+    return None if all(value is None for value in values) else merge(link, values)
+
+
 def _combine(link: Link, values: Sequence[JsonValue]) -> JsonValue:
     if not values:
         return None

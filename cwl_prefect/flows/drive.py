@@ -13,7 +13,7 @@ from cwl_prefect.engine.lone_scatter import lone_scatter
 from cwl_prefect.engine.scatter import Expansion, expand, gather
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.evaluated import condition_holds, evaluated, next_inputs
-from cwl_prefect.flows.failures import IncompleteError, first_failure, note
+from cwl_prefect.flows.failures import IncompleteError, in_order, keep_failures, remains
 from cwl_prefect.flows.halt import Breaker, Gate, NotStartedError, Stop, any_closed
 from cwl_prefect.flows.nested import run_nested
 from cwl_prefect.flows.run import Run
@@ -78,6 +78,7 @@ class Driver:
         flow = Dataflow(plan, await self._inputs(plan, values, scope))
         states: dict[StepId, States] = {}
         running: dict[asyncio.Task[tuple[CwlObject, States]], StepPlan] = {}
+        failures: list[CwlPrefectError] = []
         try:
             while True:
                 for step in flow.ready():
@@ -91,9 +92,10 @@ class Driver:
                     break
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    self._settle(flow, states, running.pop(task), task)
+                    failures += self._settle(flow, states, running.pop(task), task)
         finally:
             await _cancel(running)
+        keep_failures(self._run.caller, failures, recorded=scope.recorded)
         sources = {source.step for port in plan.outputs if port.link for source in port.link.sources}
         giving = tuple(state for name in states if name in sources for state in states[name])
         outputs = flow.outputs(partial=not self._stop)
@@ -179,15 +181,18 @@ class Driver:
             )
             for element in expansion.elements
         ]
-        try:
-            if grouped:
-                wide = WideScatter(step=name, calls=calls, gates=(self._gate, *inner.gates))
-                found = await run_groups(self._tasks, self._run, wide, scope.after, states)
-            else:
-                found = await self._all(calls)
-        finally:
-            note(self._run.caller, [] if breaker.error is None else [breaker.error])
-        return gather(expansion, found, step.outputs)
+        if grouped:
+            wide = WideScatter(step=name, calls=calls, gates=(self._gate, *inner.gates))
+            ends = await run_groups(self._tasks, self._run, wide, scope.after, states)
+        else:
+            ends = await self._all(calls)
+        outputs = gather(expansion, [remains(end) for end in ends], step.outputs)
+        failures = in_order(end for end in ends if isinstance(end, CwlPrefectError))
+        keep_failures(self._run.caller, [*failures, *breaker.errors], recorded=scope.recorded)
+        if failures:
+            why = f"{len(failures)} of {len(ends)} calls failed or were not started; the first: {failures[0]}"
+            raise IncompleteError(name, outputs=outputs, why=why)
+        return outputs
 
     async def _watched(self, call: Awaitable[Outputs], breaker: Breaker) -> Outputs:
         try:
@@ -199,18 +204,18 @@ class Driver:
         breaker.passed()
         return found
 
-    async def _all(self, calls: Sequence[Any]) -> list[Outputs]:
+    async def _all(self, calls: Sequence[Any]) -> list[Outputs | CwlPrefectError]:
         tasks = [asyncio.create_task(call()) for call in calls]
         try:
             found = await asyncio.gather(*tasks, return_exceptions=not self._stop)
         finally:
             await _cancel(tasks)
-        failures = [result for result in found if isinstance(result, BaseException)]
-        if failures:
-            first = first_failure(failures)
-            note(self._run.caller, [error for error in failures if error is not first])
-            raise first
-        return [result for result in found if not isinstance(result, BaseException)]
+        ends: list[Outputs | CwlPrefectError] = []
+        for end in found:
+            if isinstance(end, BaseException) and not isinstance(end, CwlPrefectError):
+                raise end
+            ends.append(end)
+        return ends
 
     async def _loop(
         self, step: StepPlan, loop: Loop, values: CwlObject, name: str, scope: Scope, states: list[State[Any]]
@@ -350,19 +355,19 @@ class Driver:
         states: dict[StepId, States],
         step: StepPlan,
         task: asyncio.Task[tuple[CwlObject, States]],
-    ) -> None:
+    ) -> tuple[CwlPrefectError, ...]:
+        """Note how a step ended; gives its failure, if any, where others go on."""
         error = task.exception()
         if isinstance(error, CwlPrefectError):
             self._halt(error)
         if error is None:
             outputs, states[step.id] = task.result()
             flow.complete(step.id, outputs)
-            return
+            return ()
         if self._stop or not isinstance(error, CwlPrefectError):
             raise error
-        note(self._run.caller, [error])
-        once = step.scatter is None and step.loop is None
-        flow.fail(step.id, error.outputs if once and isinstance(error, IncompleteError) else None)
+        flow.fail(step.id, None if step.loop is not None else remains(error))
+        return (error,)
 
 
 async def _cancel(tasks: Any) -> None:

@@ -13,14 +13,14 @@ from cwl_prefect.settings import OnError, Settings
 
 
 class IncompleteError(StepError):
-    """Steps of a subworkflow failed, which were noted one by one; its other steps were done.
+    """Steps of a subworkflow, or calls of a scatter, failed, which were noted one by one; the others were done.
 
     Attributes:
-        outputs: Its outputs; what comes from a failed step is null.
+        outputs: Its outputs; what comes from a failure is null.
     """
 
-    def __init__(self, step: str, *, outputs: CwlObject) -> None:
-        super().__init__(f"{step}: some of its steps failed.", step=step)
+    def __init__(self, step: str, *, outputs: CwlObject, why: str = "some of its steps failed.") -> None:
+        super().__init__(f"{step}: {why}", step=step)
         self.outputs = outputs
 
 
@@ -49,6 +49,35 @@ async def told_by_state(ending: Awaitable[CwlObject], settings: Settings) -> Cwl
 def first_failure(errors: Sequence[BaseException]) -> BaseException:
     """Give the first error that is a failure of its own, or the first where there is none."""
     return next((error for error in errors if not isinstance(error, NotStartedError)), errors[0])
+
+
+def in_order(errors: Iterable[CwlPrefectError]) -> list[CwlPrefectError]:
+    """Put failures of their own before calls that only were not started."""
+    return sorted(errors, key=lambda error: isinstance(error, NotStartedError))
+
+
+def remains(end: CwlObject | CwlPrefectError | None) -> CwlObject | None:
+    """Give the outputs of what ended well, and what could still be given by what failed."""
+    if isinstance(end, IncompleteError):
+        return end.outputs
+    return None if isinstance(end, CwlPrefectError) else end
+
+
+def keep_failures(caller: Caller, errors: Sequence[CwlPrefectError], *, recorded: bool) -> None:
+    """Keep the failures of a part of a run for its caller, unless that part is to be tried again.
+
+    Args:
+        caller: The caller.
+        errors: The failures.
+        recorded: Whether the calls of that part are task runs of their own, which had all their tries by themselves.
+
+    Raises:
+        CwlPrefectError: Another try is due for one of them, which is a try of the whole part.
+    """
+    again = None if recorded else next((error for error in errors if error.try_again), None)
+    if again is not None:
+        raise again
+    note(caller, errors)
 
 
 def note(caller: Caller, errors: Iterable[BaseException]) -> None:

@@ -47,18 +47,20 @@ class Breaker(Gate):
         self._most = most
         self._count = count
         self._failures: list[StepError | ImageError] | None = []  # None: decided
+        self._alike: StepError | ImageError | None = None
 
     @property
-    def error(self) -> StepError | None:
+    def errors(self) -> tuple[StepError, ...]:
         """What to tell where it closed."""
-        if not self.closed:
-            return None
-        return StepError(
+        if self._alike is None:
+            return ()
+        error = StepError(
             f"{self._step}: the first {self._most} calls to end failed alike, so no more of its {self._count} calls "
-            "were started.",
+            f"were started. The first was: {self._alike.message.splitlines()[0]}",
             step=self._step,
-            hint="see the first failure; raise or unset CWL_PREFECT_CIRCUIT_BREAKER to try them all.",
+            hint="mend what that call says; raise or unset CWL_PREFECT_CIRCUIT_BREAKER to try all calls.",
         )
+        return (error,)
 
     def passed(self) -> None:
         """Count a call that ended well."""
@@ -73,7 +75,7 @@ class Breaker(Gate):
             return
         self._failures.append(error)
         if len(self._failures) >= self._most:
-            self._failures = None
+            self._alike, self._failures = self._failures[0], None
             self.close()
 
 

@@ -167,6 +167,12 @@ class GroupWork(Generic[T]):
         """Whether all its calls were cached."""
         return bool(self._cached) and all(self._cached)
 
+    @property
+    def ends(self) -> "list[T | CwlPrefectError]":
+        """What each call that ended gave, or its failure, in the order of the calls."""
+        numbers = sorted(self.results.keys() | self.errors.keys())
+        return [self.results[number] if number in self.results else self.errors[number] for number in numbers]
+
     async def attempt(self) -> "GroupWork[T]":
         """Try every call that has no result yet and may still have one.
 

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from prefect import State
 
+from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.failures import first_failure, note
 from cwl_prefect.flows.halt import Gate, NotStartedError, any_closed
 from cwl_prefect.flows.run import Run
@@ -28,15 +29,17 @@ class WideScatter(Generic[T]):
 
 async def run_groups(
     tasks: Tasks, run: Run, scatter: WideScatter[T], after: Sequence[State[Any]], states: list[State[Any]]
-) -> list[T]:
+) -> list[T | CwlPrefectError]:
     """Run calls in groups, a task run for each, named after the places of its calls, as ``align[0-49]``.
 
     The next group starts as soon as fewer calls than one group are unfinished, so that machines never wait for a
     straggler while few task runs stand open. None begins once a gate is closed.
 
+    Returns:
+        What each call gave, or its failure, which with on_error=stop is raised instead.
+
     Raises:
-        CwlPrefectError: A call failed; with on_error=continue, only once every group has ended, and the failures of
-            other calls are kept with the caller.
+        CwlPrefectError: A task run could not begin, or a call failed and on_error is stop.
     """
     size = run.settings.group_size
     stop = run.settings.on_error is OnError.STOP
@@ -60,10 +63,10 @@ async def run_groups(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
     states.extend(result for result in results if not isinstance(result, BaseException))
-    if sum(len(group.results) + len(group.errors) for group in groups) < len(calls):
-        groups.append(_never_begun(step))
-    _raise_first(groups, [result for result in results if isinstance(result, BaseException)], run)
-    return [group.results[number] for group in groups for number in sorted(group.results)]
+    ends = [end for group in groups for end in group.ends]
+    ends += [NotStartedError(f"{step}: some of its calls were not started.", step=step)] * (len(calls) - len(ends))
+    _raise_first(ends, [result for result in results if isinstance(result, BaseException)], run)
+    return ends
 
 
 def group_label(step: str, start: int, count: int) -> str:
@@ -71,17 +74,11 @@ def group_label(step: str, start: int, count: int) -> str:
     return f"{step}[{start}-{start + count - 1}]"
 
 
-def _never_begun(step: str) -> GroupWork[Any]:
-    group: GroupWork[Any] = GroupWork((), stop=False, ended=lambda: None)
-    group.errors[0] = NotStartedError(f"{step}: some of its calls were not started.", step=step)
-    return group
-
-
-def _raise_first(groups: Sequence[GroupWork[T]], raised: Sequence[BaseException], run: Run) -> None:
-    """Raise the first failure, if any, and keep those of other calls for the caller."""
-    failures = [group.errors[number] for group in groups for number in sorted(group.errors)]
+def _raise_first(ends: Sequence[T | CwlPrefectError], raised: Sequence[BaseException], run: Run) -> None:
+    """Raise what went wrong beside the calls, or else the first failure of a call where that stops the others."""
+    failures = [end for end in ends if isinstance(end, CwlPrefectError)]
     unexpected = [error for error in raised if error not in failures]
-    if unexpected or failures:
+    if unexpected or (failures and run.settings.on_error is OnError.STOP):
         first = first_failure([*unexpected, *failures])
         note(run.caller, [error for error in failures if error is not first])
         raise first

@@ -261,6 +261,64 @@ def test_continue_publishes_what_there_is(command: CommandLine) -> None:
     assert (command.outdir / "good.txt").is_file()
 
 
+@pytest.mark.parametrize("threshold", [100, 1], ids=["apart", "grouped"])
+def test_continue_publishes_what_a_scatter_gave_and_resuming_adds_the_rest(
+    command: CommandLine, threshold: int
+) -> None:
+    mark, ran = command.directory / "mended", command.directory / "ran"
+    script = f"echo $0 >> {ran}; test $0 != b || test -e {mark} || exit 7; echo $0"
+    command.write(
+        "scatter.cwl",
+        f"""
+        cwlVersion: v1.2
+        class: Workflow
+        requirements: {{ScatterFeatureRequirement: {{}}}}
+        inputs: {{}}
+        outputs: {{each: {{type: "File[]", outputSource: each/text}}, all: {{type: File, outputSource: all/text}}}}
+        steps:
+          each:
+            run:
+              class: CommandLineTool
+              baseCommand: [sh, -c, "{script}"]
+              inputs: {{word: {{type: string, inputBinding: {{}}}}}}
+              outputs: {{text: stdout}}
+              stdout: $(inputs.word).txt
+            scatter: word
+            in: {{word: {{default: [a, b, c]}}}}
+            out: [text]
+          all:
+            run:
+              class: CommandLineTool
+              baseCommand: cat
+              inputs: {{data: {{type: "File[]", inputBinding: {{}}}}}}
+              outputs: {{text: stdout}}
+              stdout: all.txt
+            in: {{data: each/text}}
+            out: [text]
+        """,
+    )
+    name = f"partial-{threshold}"
+
+    ended = command.run(
+        *("--on-error", "continue", "--name", name, "scatter.cwl"),
+        environment={"CWL_PREFECT_GROUP_THRESHOLD": str(threshold)},
+    )
+
+    assert ended.code == 24, ended.stderr
+    outputs = json.loads(ended.stdout)
+    assert outputs["all"] is None
+    assert [found and text_of(found) for found in outputs["each"]] == ["a\n", None, "c\n"]
+    assert {path.name for path in command.outdir.glob("*.txt")} == {"a.txt", "c.txt"}
+    assert ended.stderr.count("Error: ") == 1
+
+    mark.touch()
+    ran.unlink()
+    resumed = command("runs", "resume", name).outputs
+    assert [text_of(found) for found in resumed["each"]] == ["a\n", "b\n", "c\n"]
+    assert text_of(resumed["all"]) == "a\nb\nc\n"
+    assert ran.read_text() == "b\n"
+
+
 def test_finish_lets_what_runs_end_and_publishes_nothing(command: CommandLine) -> None:
     mark = command.directory / "mark"
     command.write("workflow.cwl", TWO_BRANCHES.replace("echo fine", f"echo fine; touch {mark}"))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cwl_prefect.engine.links import merge
+from cwl_prefect.engine.links import merge, merge_incomplete
 from cwl_prefect.errors import InputError
 from cwl_prefect.model.plan import Link, LinkMerge, PickValue, Source, StepId
 
@@ -88,3 +88,27 @@ def test_picks_agree_with_each_other(values):
         assert merge(link(len(values), pick_value=PickValue.FIRST_NON_NULL), values) == present[0]
     if len(present) == 1:
         assert merge(link(len(values), pick_value=PickValue.THE_ONLY_NON_NULL), values) == present[0]
+
+
+FLAT = LinkMerge.FLATTENED
+ALL, FIRST, ONLY = PickValue.ALL_NON_NULL, PickValue.FIRST_NON_NULL, PickValue.THE_ONLY_NON_NULL
+
+
+@pytest.mark.parametrize(
+    ("given_link", "values", "whole", "expected"),
+    [
+        pytest.param(link(1), [None], [False], None, id="nothing-of-one"),
+        pytest.param(link(1), [[1, None]], [False], [1, None], id="some-of-one-scatter"),
+        pytest.param(link(2), [1, None], [True, False], [1, None], id="null-in-its-place"),
+        pytest.param(link(2), [None, None], [False, False], None, id="nothing-of-all"),
+        pytest.param(link(2, link_merge=FLAT), [[1, None], 2], [False, True], [1, None, 2], id="flattened"),
+        pytest.param(link(2, pick_value=ALL), [None, 2], [False, True], [2], id="all-that-there-are"),
+        pytest.param(link(1, pick_value=ALL), [[1, None]], [False], [1], id="all-that-a-scatter-gave"),
+        pytest.param(link(3, pick_value=FIRST), [None, 2, None], [True, True, False], 2, id="the-first-is-sure"),
+        pytest.param(link(2, pick_value=FIRST), [None, 2], [False, True], None, id="the-first-is-not-sure"),
+        pytest.param(link(1, pick_value=FIRST), [[None, 2]], [False], None, id="the-first-of-a-scatter-is-not-sure"),
+        pytest.param(link(2, pick_value=ONLY), [1, None], [True, False], None, id="the-only-is-not-sure"),
+    ],
+)
+def test_what_is_left_of_an_output_of_which_sources_failed(given_link, values, whole, expected):
+    assert merge_incomplete(given_link, values, whole) == expected

@@ -78,6 +78,13 @@ class TestMoments:
         await play(tmp_path, Callback(action=seen, level=Level.STEP), xs=["a", "b"], go=False)
         assert sorted(seen.told) == [("each", "success"), ("maybe", "skip")]
 
+    async def test_a_scatter_of_which_calls_failed(self, tmp_path):
+        told: list[Happening] = []
+        step = Callback(action=told.append, level=Level.STEP, name="each")
+        await play(tmp_path, step, settings={"on_error": "continue"}, xs=["a", "fail", "fail"])
+        assert [happening.moment for happening in told] == [Moment.FAILURE]
+        assert told[0].message.startswith("each: 2 of 3 calls failed or were not started; the first: each[1] failed")
+
     async def test_each_call(self, tmp_path):
         seen = Seen()
         await play(tmp_path, Callback(action=seen, level=Level.CALL, name="each"), xs=["a", "b"])

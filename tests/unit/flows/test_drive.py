@@ -542,14 +542,14 @@ class TestContinuing:
 
     async def test_every_failure_is_kept(self, tmp_path):
         run = drive(tmp_path, scattered(tool="say"), on_error=OnError.CONTINUE)
-        assert await run(xs=["a", "fail", "b", "fail"]) == {"r": None}
-        assert sorted(run.errors) == ["each[1]", "each[3]"]
+        assert await run(xs=["a", "fail", "b", "fail"]) == {"r": ["a", None, "b", None]}
+        assert run.errors == ["each[1]", "each[3]"]
         assert len(run.player.commands) == 4
 
     async def test_every_failure_of_a_wide_scatter_is_kept(self, tmp_path):
         run = drive(tmp_path, scattered(tool="say"), on_error=OnError.CONTINUE, group_threshold=2, group_size=2)
-        assert await run(xs=["a", "fail", "b", "fail", "fail"]) == {"r": None}
-        assert sorted(run.errors) == ["each[1]", "each[3]", "each[4]"]
+        assert await run(xs=["a", "fail", "b", "fail", "fail"]) == {"r": ["a", None, "b", None, None]}
+        assert run.errors == ["each[1]", "each[3]", "each[4]"]
 
     async def test_a_failure_within_a_subworkflow_stops_what_depends_on_it(self, tmp_path):
         run = drive(
@@ -605,15 +605,106 @@ class TestContinuing:
         document = graph(
             """
             inputs: {ns: 'string[]'}
-            outputs: {r: {type: Any, outputSource: parts/good}}
+            outputs: {r: {type: Any, outputSource: parts/good}, s: {type: Any, outputSource: parts/bad}}
             steps:
-              parts: {run: '#parts', scatter: t, in: {t: ns}, out: [good]}
+              parts: {run: '#parts', scatter: t, in: {t: ns}, out: [good, bad]}
             """,
             self.PARTS,
         )
         run = drive(tmp_path, document, on_error=OnError.CONTINUE, group_threshold=threshold)
-        assert await run(ns=["a", "b"]) == {"r": None}
+        assert await run(ns=["a", "b"]) == {"r": ["a", "b"], "s": [None, None]}
         assert sorted(run.errors) == ["parts[0].two", "parts[1].two"]
+
+    async def test_a_nested_crossproduct_keeps_its_shape(self, tmp_path):
+        document = graph(
+            """
+            inputs: {xs: 'string[]', ys: 'string[]'}
+            outputs: {r: {type: Any, outputSource: each/o}}
+            steps:
+              each: {run: '#join', scatter: [x, y], scatterMethod: nested_crossproduct, in: {x: xs, y: ys}, out: [o]}
+            """
+        )
+        run = drive(tmp_path, document, on_error=OnError.CONTINUE)
+        assert await run(xs=["a", "fail"], ys=["1", "2", "3"]) == {"r": [["a 1", "a 2", "a 3"], [None] * 3]}
+
+    @pytest.mark.parametrize("threshold", [1, 100], ids=["grouped", "one-by-one"])
+    async def test_a_scatter_within_a_subworkflow_gives_what_there_is(self, tmp_path, threshold):
+        inner = subworkflow(
+            "inner",
+            """
+            inputs: {ts: 'string[]'}
+            outputs: {r: {type: 'string[]', outputSource: one/o}}
+            steps:
+              one: {run: '#say', scatter: x, in: {x: ts}, out: [o]}
+            """,
+        )
+        document = graph(
+            """
+            inputs: {ns: 'string[]', ms: {type: {type: array, items: {type: array, items: string}}}}
+            outputs: {r: {type: Any, outputSource: alone/r}, s: {type: Any, outputSource: many/r}}
+            steps:
+              alone: {run: '#inner', in: {ts: ns}, out: [r]}
+              many: {run: '#inner', scatter: ts, in: {ts: ms}, out: [r]}
+            """,
+            inner,
+        )
+        run = drive(tmp_path, document, on_error=OnError.CONTINUE, group_threshold=threshold)
+        found = await run(ns=["a", "fail"], ms=[["b"], ["fail", "c"]])
+        assert found == {"r": ["a", None], "s": [["b"], [None, "c"]]}
+        assert sorted(run.errors) == ["alone.one[1]", "many[1].one[0]"]
+
+    async def test_what_depends_on_a_scatter_with_a_failure_does_not_run(self, tmp_path):
+        document = graph(
+            """
+            inputs: {xs: 'string[]'}
+            outputs: {r: {type: Any, outputSource: each/o}, s: {type: Any, outputSource: all/o}}
+            steps:
+              each: {run: '#say', scatter: x, in: {x: xs}, out: [o]}
+              all: {run: '#all', in: {x: each/o}, out: [o]}
+            """
+        )
+        run = drive(tmp_path, document, on_error=OnError.CONTINUE)
+        assert await run(xs=["a", "fail"]) == {"r": ["a", None], "s": None}
+        assert "all" not in run.tasks.labels
+
+    async def test_elements_that_are_skipped_and_that_fail_are_null_alike(self, tmp_path):
+        document = graph(
+            """
+            inputs: {xs: 'string[]'}
+            outputs:
+              r: {type: Any, outputSource: each/o}
+              s: {type: Any, outputSource: each/o, pickValue: all_non_null}
+            steps:
+              each: {run: '#say', scatter: x, when: $(inputs.x != 'no'), in: {x: xs}, out: [o]}
+            """
+        )
+        run = drive(tmp_path, document, on_error=OnError.CONTINUE)
+        assert await run(xs=["a", "no", "fail", "b"]) == {"r": ["a", None, None, "b"], "s": ["a", "b"]}
+
+    @pytest.mark.parametrize("scattered", [False, True], ids=["call", "scatter"])
+    async def test_temporary_failures_within_grouped_subworkflows_are_tried_again(self, tmp_path, scattered):
+        inner = subworkflow(
+            "inner",
+            f"""
+            inputs: {{t: {"'string[]'" if scattered else "string"}}}
+            outputs: {{r: {{type: Any, outputSource: one/o}}}}
+            steps:
+              one: {{run: '#say', {"scatter: x," if scattered else ""} in: {{x: t}}, out: [o]}}
+            """,
+        )
+        document = graph(
+            """
+            inputs: {ns: Any}
+            outputs: {r: {type: Any, outputSource: each/r}}
+            steps:
+              each: {run: '#inner', scatter: t, in: {t: ns}, out: [r]}
+            """,
+            inner,
+        )
+        given = [["a"], ["b", "temp"], ["fail"]] if scattered else ["a", "temp", "fail"]
+        run = drive(tmp_path, document, on_error=OnError.CONTINUE, group_threshold=1, tries=3, temporary=2)
+        assert await run(ns=given) == {"r": [*given[:2], [None] if scattered else None]}
+        assert run.errors == ["each[2].one[0]" if scattered else "each[2].one"]
 
     async def test_a_step_whose_inputs_cannot_be_picked_fails_alone(self, tmp_path):
         document = graph("""

@@ -22,6 +22,7 @@ from cwl_prefect.engine.batch import (
     Done,
     Record,
     Row,
+    Unreadable,
     is_table,
     rows,
     run_key,
@@ -145,6 +146,9 @@ def _orders(files: Sequence[Path], plan: WorkflowPlan) -> Iterator[tuple[str, st
             yield path.stem, str(path), partial(api.read_job_order, plan, path)
             continue
         for row in rows(path):
+            if isinstance(row, Unreadable):
+                yield path.stem, row.place, row.refuse
+                continue
             named = {port.id for port in plan.inputs}
             name = row.cells.get(NAME_COLUMN) if NAME_COLUMN not in named else None
             yield str(name or f"{path.stem}-{row.number}"), row.place, partial(_of_row, row, plan)

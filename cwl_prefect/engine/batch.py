@@ -4,12 +4,14 @@ import contextlib
 import csv
 import glob
 import hashlib
+import itertools
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -37,7 +39,23 @@ class Row:
     @property
     def place(self) -> str:
         """Where it stands, for messages."""
-        return f"{self.table}, row {self.number}"
+        return _place(self.table, self.number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A row, or a whole table, that cannot be read."""
+
+    place: str
+    problem: str
+
+    def refuse(self) -> NoReturn:
+        """Raise what is wrong with it.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(self.problem)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +74,19 @@ def sources(given: Sequence[str]) -> list[Path]:
     """Give the files of a batch in order; patterns that the shell did not expand are expanded.
 
     Raises:
-        UsageError: A file does not exist, or a pattern fits none.
+        UsageError: A file does not exist, or a pattern fits none; all of them are named.
     """
     found: list[Path] = []
+    missing: list[str] = []
     for text in given:
         path = Path(text)
         matching = [path] if path.is_file() else [Path(each) for each in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207
-        if not matching:
-            raise UsageError(
-                f"--batch: there is no file {text}.", hint="give job orders, or a CSV, TSV or JSONL table."
-            )
         found.extend(matching)
+        missing += [] if matching else [text]
+    if missing:
+        raise UsageError(
+            f"--batch: there is no file {', '.join(missing)}.", hint="give job orders, or a CSV, TSV or JSONL table."
+        )
     return found
 
 
@@ -75,45 +95,60 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in _TABLES
 
 
-def rows(path: Path) -> Iterator[Row]:
+def rows(path: Path) -> Iterator[Row | Unreadable]:
     """Read the rows of a table, whose columns are inputs; empty cells are left out.
 
-    Raises:
-        InputError: It cannot be read, or a row does not fit its heading.
+    A row that cannot be read keeps no other from being read.
     """
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+        yield Unreadable(place=str(path), problem=f"it cannot be read: {error}")
+        return
     yield from _json_rows(path, text) if path.suffix.lower() == ".jsonl" else _text_rows(path, text)
 
 
-def _json_rows(path: Path, text: str) -> Iterator[Row]:
+def _json_rows(path: Path, text: str) -> Iterator[Row | Unreadable]:
     lines = [line for line in text.splitlines() if line.strip()]
     for number, line in enumerate(lines, 1):
         try:
             found = json.loads(line)
         except ValueError as error:
-            raise InputError(f"{path}, row {number}: no JSON: {error}") from error
-        if not isinstance(found, dict):
-            raise InputError(f"{path}, row {number}: not an object.", hint="each line is an object of inputs.")
-        yield Row(table=path, number=number, cells=found)
+            yield Unreadable(place=_place(path, number), problem=f"no JSON: {error}")
+            continue
+        if isinstance(found, dict):
+            yield Row(table=path, number=number, cells=found)
+        else:
+            yield Unreadable(place=_place(path, number), problem="not an object; each line is an object of inputs.")
 
 
-def _text_rows(path: Path, text: str) -> Iterator[Row]:
+def _text_rows(path: Path, text: str) -> Iterator[Row | Unreadable]:
     reader = csv.DictReader(text.splitlines(), delimiter=_DELIMITERS[path.suffix.lower()], strict=True)
-    names = list(reader.fieldnames or ())
-    if len(set(names)) < len(names) or not all(names):
-        raise InputError(
-            f"{path}: two columns have one name, or one has none.", hint="name each column after an input."
-        )
     try:
-        for number, cells in enumerate(reader, 1):
-            if None in cells:
-                raise InputError(f"{path}, row {number}: it has more cells than there are columns.")
-            yield Row(table=path, number=number, cells={name: cell for name, cell in cells.items() if cell})
+        names = list(reader.fieldnames or ())
     except csv.Error as error:
-        raise InputError(f"{path}: {error}") from error
+        yield Unreadable(place=str(path), problem=f"its heading cannot be read: {error}")
+        return
+    if len(set(names)) < len(names) or not all(names):
+        problem = "two columns have one name, or one has none; name each column after an input."
+        yield Unreadable(place=str(path), problem=problem)
+        return
+    for number in itertools.count(1):
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Unreadable(place=_place(path, number), problem=str(error))
+            continue
+        if None in cells:
+            yield Unreadable(place=_place(path, number), problem="it has more cells than there are columns.")
+        else:
+            yield Row(table=path, number=number, cells={name: cell for name, cell in cells.items() if cell})
+
+
+def _place(path: Path, number: int) -> str:
+    return f"{path}, row {number}"
 
 
 def unique_names(wanted: Sequence[str], keys: Sequence[str]) -> list[str]:

@@ -58,7 +58,7 @@ class Breaker(Gate):
             f"{self._step}: the first {self._most} calls to end failed alike, so no more of its {self._count} calls "
             f"were started. The first was: {self._alike.message.splitlines()[0]}",
             step=self._step,
-            hint="mend what that call says; raise or unset CWL_PREFECT_CIRCUIT_BREAKER to try all calls.",
+            hint="mend the cause of that failure; raise or unset CWL_PREFECT_CIRCUIT_BREAKER to try all calls.",
         )
         return (error,)
 

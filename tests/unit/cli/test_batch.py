@@ -92,6 +92,15 @@ def test_wrong_inputs_are_all_named_before_anything_starts(tmp_path, load, runs)
     assert runs == []
 
 
+def test_rows_that_cannot_be_read_hide_no_wrong_inputs(tmp_path, load, runs):
+    (tmp_path / "t.csv").write_text("n\n1,2\nx\n3\n")
+    (tmp_path / "u.csv").write_text("n,n\n1,2\n")
+    given = [str(tmp_path / name) for name in ("t.csv", "u.csv")]
+    with pytest.raises(InputError, match=r"3 of 4 runs are wrong(.|\n)*row 1: it has(.|\n)*row 2: (.|\n)*u.csv: two"):
+        prepare_items(given, [], load, Settings(home=tmp_path))
+    assert runs == []
+
+
 def test_flags_go_over_the_inputs_of_all_runs(tmp_path, load):
     (tmp_path / "t.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
     items = prepare_items([str(tmp_path / "t.jsonl")], ["--n", "7"], load, Settings(home=tmp_path))

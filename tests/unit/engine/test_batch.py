@@ -4,7 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from cwl_prefect.engine.batch import RECORD, Done, Record, is_table, rows, run_key, sources, unique_keys, unique_names
+from cwl_prefect.engine.batch import (
+    RECORD,
+    Done,
+    Record,
+    Row,
+    Unreadable,
+    is_table,
+    rows,
+    run_key,
+    sources,
+    unique_keys,
+    unique_names,
+)
 from cwl_prefect.errors import InputError, UsageError
 
 
@@ -25,9 +37,9 @@ class TestSources:
         (tmp_path / "a[1].yml").touch()
         assert sources([str(tmp_path / "a[1].yml")]) == [tmp_path / "a[1].yml"]
 
-    def test_one_that_is_not_there_is_named(self, tmp_path):
-        with pytest.raises(UsageError, match=r"no file .*x\.yml"):
-            sources([str(tmp_path / "x.yml")])
+    def test_all_that_are_not_there_are_named(self, tmp_path):
+        with pytest.raises(UsageError, match=r"no file .*x\.yml, .*y\*\.yml\."):
+            sources([str(tmp_path / "x.yml"), str(tmp_path / "y*.yml")])
 
 
 class TestTables:
@@ -56,13 +68,29 @@ class TestTables:
             ("t.csv", "a,a\n1,2\n", "two columns"),
             ("t.csv", "a,\n1,2\n", "two columns"),
             ("t.csv", "a\n1,2\n", "row 1: it has more cells"),
+            ("t.csv", '"a"b\n1\n', "t.csv: its heading cannot be read"),
+            ("t.csv", 'a\n"1"2\n', "row 1: ',' expected"),
+            ("t.csv", 'a\n"1\n', "row 1: unexpected end"),
             ("t.jsonl", "{\n", "row 1: no JSON"),
             ("t.jsonl", "[1]\n", "row 1: not an object"),
+            ("missing.csv", None, "missing.csv: it cannot be read"),
         ],
     )
     def test_what_is_wrong_is_said(self, tmp_path, name, text, said):
-        with pytest.raises(InputError, match=said):
-            list(rows(written(tmp_path, name, text)))
+        [found] = rows(tmp_path / name if text is None else written(tmp_path, name, text))
+        assert isinstance(found, Unreadable)
+        assert said in f"{found.place}: {found.problem}"
+        with pytest.raises(InputError):
+            found.refuse()
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [("t.csv", 'n,m\n1,2\n1,2,3\n4,5\n"6"7,8\n9,0\n'), ("t.jsonl", '{"n": 1}\n[]\n{"n": 4}\n{\n{"n": 9}\n')],
+    )
+    def test_a_row_that_cannot_be_read_hides_no_other(self, tmp_path, name, text):
+        found = list(rows(written(tmp_path, name, text)))
+        assert [row.place.rpartition(" ")[2] for row in found if isinstance(row, Unreadable)] == ["2", "4"]
+        assert [str(row.cells["n"]) for row in found if isinstance(row, Row)] == ["1", "4", "9"]
 
     def test_job_orders_are_none(self):
         assert not is_table(Path("a.yml"))

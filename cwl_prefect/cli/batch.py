@@ -5,7 +5,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -46,6 +46,7 @@ class Item:
     key: str
     plan: WorkflowPlan
     job_order: CwlObject
+    begun: str | None = None  # flow run to go on with, which was killed or interrupted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +89,9 @@ def run_batch(batch: Batch, results: TextIO) -> int:
     record = Record(batch.outdir)
     before = record.completed()
     done = [_done_before(item, before[item.key]) for item in batch.items if item.key in before]
-    waiting = [item for item in batch.items if item.key not in before]
-    tell = _teller(len(batch.items), len(done), quiet=batch.quiet)
+    waiting = _with_begun([item for item in batch.items if item.key not in before], batch)
+    begun = sum(item.begun is not None for item in waiting)
+    tell = _teller(len(batch.items), len(done), begun, quiet=batch.quiet)
     ended = run_interruptibly(lambda: _run_all(waiting, batch, record, tell)) if waiting else []
     by_name = {each.item.name: each for each in [*done, *ended]}
     ordered = [by_name[item.name] for item in batch.items]
@@ -193,6 +195,24 @@ def _refuse(problems: Sequence[str], count: int) -> None:
     )
 
 
+def _with_begun(items: Sequence[Item], batch: Batch) -> list[Item]:
+    """Let items go on with flow runs that the same command began and that were killed or interrupted."""
+    from cwl_prefect.flows.build import prepared
+    from cwl_prefect.flows.resuming import does, unfinished
+
+    settings = batch.settings
+    runs = {one.manifest.outdir: one.manifest for one in unfinished(settings)} if items else {}
+
+    def with_begun(item: Item) -> Item:
+        """Give an item with its flow run, if there is one."""
+        run = runs.get(str((batch.outdir / item.name).absolute()))
+        if run is None or not does(run, item.plan, prepared(item.plan, item.job_order, settings), settings):
+            return item
+        return replace(item, begun=run.run_id)
+
+    return [with_begun(item) for item in items]
+
+
 async def _run_all(items: Sequence[Item], batch: Batch, record: Record, tell: Callable[[Ended], None]) -> list[Ended]:
     from cwl_prefect.flows.run import one_machine
 
@@ -214,14 +234,7 @@ async def _run_all(items: Sequence[Item], batch: Batch, record: Record, tell: Ca
 
 async def _run_one(item: Item, batch: Batch) -> Ended:
     try:
-        result = await api.run(
-            item.plan,
-            item.job_order,
-            settings=batch.settings,
-            outdir=batch.outdir / item.name,
-            name=None if batch.name is None else f"{batch.name}-{item.name}",
-            tags=batch.tags,
-        )
+        result = await _begin(item, batch) if item.begun is None else await _go_on(item.begun, batch)
     except CwlPrefectError as error:
         return Ended(item=item, status="failed", outputs={}, errors=(error,))
     return Ended(
@@ -232,6 +245,21 @@ async def _run_one(item: Item, batch: Batch) -> Ended:
         url=result.url,
         errors=result.errors,
     )
+
+
+async def _begin(item: Item, batch: Batch) -> api.RunResult:
+    return await api.run(
+        item.plan,
+        item.job_order,
+        settings=batch.settings,
+        outdir=batch.outdir / item.name,
+        name=None if batch.name is None else f"{batch.name}-{item.name}",
+        tags=batch.tags,
+    )
+
+
+async def _go_on(run_id: str, batch: Batch) -> api.RunResult:
+    return await api.resume(run_id, settings=batch.settings)
 
 
 def _done(ended: Ended) -> Done:
@@ -249,10 +277,12 @@ def _done_before(item: Item, done: Done) -> Ended:
     return Ended(item=item, status=done.status, outputs=done.outputs, run_id=done.run_id, url=done.url, before=True)
 
 
-def _teller(count: int, before: int, *, quiet: bool) -> Callable[[Ended], None]:
+def _teller(count: int, before: int, begun: int, *, quiet: bool) -> Callable[[Ended], None]:
     began, number = monotonic(), before
     if before and not quiet:
         _say(f"{before} of {count} runs are complete already")
+    if begun and not quiet:
+        _say(f"{begun} of {count} runs were killed or interrupted and go on")
 
     def tell(ended: Ended) -> None:
         """Print one line about an item that ended."""

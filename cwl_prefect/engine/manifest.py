@@ -20,6 +20,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import WorkflowPlan, decode_plan, encode_plan
 from cwl_prefect.model.values import CwlObject
+from cwl_prefect.settings import Settings
 from cwl_prefect.whole_file import write_whole
 
 MANIFEST = "run.json"
@@ -147,9 +148,10 @@ def unused_plans(runs: Path, used: set[str]) -> list[Path]:
         return []
 
 
-def without_credentials(settings: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Leave out what holds a user name or password, as a URL may."""
-    return {name: value for name, value in settings.items() if not _CREDENTIALS.search(str(value))}
+def kept_settings(settings: Settings) -> dict[str, JsonValue]:
+    """Give what a run was told to do otherwise than by default, but nothing with a user name or password in it."""
+    given = settings.model_dump(mode="json", exclude_unset=True, exclude={"home"})
+    return {name: value for name, value in given.items() if not _CREDENTIALS.search(str(value))}
 
 
 def _plan_file(runs: Path, digest: str) -> Path:

@@ -90,7 +90,6 @@ def _is_kept(keep: Keep, *, succeeded: bool) -> bool:
 
 
 def _manifest(run: Run, plan: WorkflowPlan, order: Mapping[str, Any], flow_run: FlowRun) -> RunManifest:
-    settings = run.settings.model_dump(mode="json", exclude_unset=True, exclude={"home"})
     found = RunManifest(
         run_id=run.run_id,
         name=flow_run.name,
@@ -98,7 +97,7 @@ def _manifest(run: Run, plan: WorkflowPlan, order: Mapping[str, Any], flow_run: 
         plan=plan.digest,
         job_order=as_object(order),
         outdir=None if run.caller.outdir is None else str(run.caller.outdir.absolute()),
-        settings=manifest.without_credentials(settings),
+        settings=manifest.kept_settings(run.settings),
         tags=tuple(flow_run.tags),
     )
     before = manifest.read(run_directory(run.runs, run.run_id)) if run.again else None

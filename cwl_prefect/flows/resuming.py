@@ -19,6 +19,7 @@ from prefect.states import Crashed, Pending
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.cwl import javascript
 from cwl_prefect.engine import manifest
+from cwl_prefect.engine.fingerprint import local_path
 from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.choose import Backends
@@ -28,8 +29,11 @@ from cwl_prefect.flows.invoke import call
 from cwl_prefect.flows.known_run import SHORTEST_ID, KnownRun, several
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.model.events import Observer
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.values import CwlObject, file_objects
 from cwl_prefect.settings import Settings
 
+_UNFINISHED = frozenset({Outcome.RUNNING, Outcome.INTERRUPTED})
 _OWN = frozenset({"home", "workdir"})  # where the manifest was found, whatever it says
 
 
@@ -96,6 +100,35 @@ def _unwanted(found: RunManifest, *, failed: bool) -> str | None:
     if found.outcome in (Outcome.FAILED, Outcome.PARTIAL) and not failed:
         return "it failed; --failed resumes it"
     return None
+
+
+def unfinished(settings: Settings) -> list[KnownRun]:
+    """Give the runs of this machine that were killed or interrupted, the oldest first."""
+    every = (KnownRun(directory=path, manifest=found) for path, found in manifest.read_all(settings.runs.resolve()))
+    found = [one for one in every if one.manifest.outcome in _UNFINISHED and one.refusal is None]
+    return sorted(found, key=lambda known: known.manifest.began)
+
+
+def does(found: RunManifest, plan: WorkflowPlan, order: CwlObject, settings: Settings) -> bool:
+    """Tell whether a run does what a new one would do, on files that have not changed since it began.
+
+    Args:
+        found: The run.
+        plan: What the new one would run.
+        order: Its prepared inputs.
+        settings: Its settings.
+    """
+    same = (found.plan, found.job_order, found.settings) == (plan.digest, order, manifest.kept_settings(settings))
+    return same and all(_is_older(str(file.get("location") or ""), found.began) for file in file_objects(order))
+
+
+def _is_older(location: str, moment: datetime) -> bool:
+    if not location.startswith("file:"):
+        return True
+    try:
+        return local_path(location).stat().st_mtime <= moment.timestamp()
+    except OSError:
+        return False
 
 
 def settings_of(found: RunManifest, settings: Settings) -> Settings:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.commandline.driving import CommandLine, Ended, assert_refused
+from tests.waiting import until
 
 pytestmark = pytest.mark.server
 
@@ -78,3 +79,33 @@ def test_nothing_starts_where_some_inputs_are_wrong(prepared: CommandLine) -> No
     ended = prepared("run", "--outdir", prepared.outdir, "tool.cwl", "--batch", "data/samples.jsonl")
 
     assert_refused(ended, 11, "2 of 3 runs are wrong", "row 2", "row 3", "no input 'txt'", outdir=prepared.outdir)
+
+
+def test_a_batch_that_was_killed_goes_on_with_the_runs_that_it_had_begun(command: CommandLine) -> None:
+    began, go = command.directory / "began", command.directory / "go"
+    command.write(
+        "tool.cwl",
+        f"""
+        cwlVersion: v1.2
+        class: CommandLineTool
+        baseCommand: [sh, -c, "echo >> {began}; test -e {go} || sleep 60"]
+        inputs: {{n: int}}
+        outputs: []
+        """,
+    )
+    command.write("rows.csv", "n\n1\n")
+    given = ("run", "--outdir", command.outdir, "tool.cwl", "--batch", "rows.csv")
+    killed = command.start(*given)
+    until(began.exists, timeout_s=120)
+    killed.kill()
+    go.touch()
+
+    ended = command(*given)
+
+    assert ended.code == 0, ended.stderr
+    assert "1 of 1 runs were killed or interrupted and go on" in ended.stderr
+    assert began.read_text() == "\n\n"
+    (found,) = json.loads(ended.stdout).values()
+    audit = (command.home / "runs" / "audit.jsonl").read_text().splitlines()
+    acts = [act["act"] for act in map(json.loads, audit) if act["run_id"] == found["run_id"]]
+    assert acts[:2] == ["started", "resumed"]

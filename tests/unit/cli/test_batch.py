@@ -8,7 +8,11 @@ import pytest
 from cwl_prefect import api
 from cwl_prefect.api import RunResult, RunStatus
 from cwl_prefect.cli.batch import Batch, prepare_items, run_batch
+from cwl_prefect.engine import manifest
+from cwl_prefect.engine.manifest import Outcome, RunManifest
+from cwl_prefect.engine.workspace import run_directory
 from cwl_prefect.errors import InputError, StepError, UsageError
+from cwl_prefect.flows.build import prepared
 from cwl_prefect.settings import Settings
 
 TOOL = """\
@@ -77,6 +81,33 @@ def test_only_what_is_missing_or_new_runs_again(tmp_path, load, runs):
     runs.clear()
     play(tmp_path, load, 1, 2, 4, 6)
     assert sorted(each["outdir"] for each in runs) == ["run1", "run6"]
+
+
+@pytest.mark.parametrize(("outcome", "goes_on"), [(Outcome.RUNNING, True), (Outcome.FAILED, False)])
+def test_a_run_that_was_killed_goes_on(tmp_path, load, runs, monkeypatch, outcome, goes_on):
+    directory = run_directory(tmp_path / "home" / "runs", "killed")
+    directory.mkdir(parents=True)
+    begun = RunManifest(
+        run_id="killed",
+        name="killed",
+        workflow="tool",
+        plan=load({}).digest,
+        job_order=prepared(load({}), {"n": 4}, Settings()),
+        outdir=str(tmp_path / "out" / "run4"),
+        settings=manifest.kept_settings(Settings()),
+        outcome=outcome,
+    )
+    manifest.write(directory, begun)
+    resumed = []
+
+    async def resume(run, *, settings):
+        resumed.append(run)
+        return RunResult(status=RunStatus.COMPLETED, outputs={}, flow_run_id=run, url=None, errors=())
+
+    monkeypatch.setattr(api, "resume", resume)
+    _, found = told(tmp_path, load, 2, 4)
+    assert (resumed, found["run4"]["run_id"]) == ((["killed"], "killed") if goes_on else ([], "1"))
+    assert [each["n"] for each in runs] == ([2] if goes_on else [2, 4])
 
 
 def test_each_run_has_its_page_also_where_it_is_complete_already(tmp_path, load, runs):

@@ -1,11 +1,13 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.errors import DocumentError
+from cwl_prefect.settings import Settings
 from tests.plans import workflow
 
 FOUND = RunManifest(
@@ -72,5 +74,7 @@ def test_a_plan_is_kept_once_and_read_again(directory):
 
 
 def test_credentials_are_left_out():
-    settings = {"cache": "s3://key:secret@host/bucket", "outdir": "/a@b", "retries": 2}
-    assert manifest.without_credentials(settings) == {"outdir": "/a@b", "retries": 2}
+    settings = Settings(home=Path("/home"), cache_url="s3://key:secret@host/bucket", outdir=Path("/a@b"), retries=2)
+    kept = manifest.kept_settings(settings)
+    assert (kept["outdir"], kept["retries"]) == ("/a@b", 2)
+    assert not {"cache_url", "home"} & kept.keys()

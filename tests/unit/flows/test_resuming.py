@@ -1,5 +1,7 @@
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -17,6 +19,7 @@ from cwl_prefect.flows.run_lines import Filter, Line
 from cwl_prefect.flows.run_records import RunRecord, StateRecord
 from cwl_prefect.flows.stopping import FOREVER
 from cwl_prefect.settings import OnError, Settings
+from tests.plans import workflow
 
 BEGAN = datetime.now(UTC) - timedelta(hours=2)
 
@@ -58,6 +61,49 @@ def test_what_was_killed_or_interrupted_is_due_and_the_rest_is_left_with_a_reaso
         "partial": "it failed; --failed resumes it",
     }
     assert sorted(due(settings, failed=True)[0]) == ["failed", "interrupted", "partial", "running"]
+
+
+def test_unfinished_runs_are_those_that_were_killed_or_interrupted(settings, known):
+    for outcome in Outcome:
+        known(outcome.value, outcome)
+    known("driven", Outcome.RUNNING)
+    with claim(settings.runs, "driven"):
+        assert sorted(one.manifest.run_id for one in resuming.unfinished(settings)) == ["interrupted", "running"]
+
+
+class TestDoing:
+    @pytest.fixture
+    def reads(self, tmp_path) -> dict:
+        path = tmp_path / "reads.txt"
+        path.touch()
+        os.utime(path, (BEGAN.timestamp() - 1,) * 2)
+        return {"class": "File", "location": path.as_uri()}
+
+    @pytest.fixture
+    def found(self, settings, reads) -> RunManifest:
+        order = {"reads": reads, "web": {"class": "File", "location": "http://host/x"}}
+        given = manifest.kept_settings(settings)
+        return RunManifest(
+            run_id="r", name="r", workflow="w", plan="digest", job_order=order, settings=given, began=BEGAN
+        )
+
+    def test_the_same(self, found, settings):
+        assert resuming.does(found, workflow(digest="digest"), found.job_order, settings)
+
+    def test_another_plan(self, found, settings):
+        assert not resuming.does(found, workflow(digest="other"), found.job_order, settings)
+
+    def test_other_inputs(self, found, settings):
+        assert not resuming.does(found, workflow(digest="digest"), {**found.job_order, "more": 1}, settings)
+
+    def test_other_settings(self, found, settings):
+        changed = Settings(home=settings.home, retries=7)
+        assert not resuming.does(found, workflow(digest="digest"), found.job_order, changed)
+
+    @pytest.mark.parametrize("change", [Path.touch, Path.unlink])
+    def test_other_files(self, found, settings, reads, change):
+        change(Path(reads["location"].removeprefix("file://")))
+        assert not resuming.does(found, workflow(digest="digest"), found.job_order, settings)
 
 
 def test_a_run_that_is_driven_is_left_alone(settings, known):

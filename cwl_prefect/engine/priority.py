@@ -1,6 +1,6 @@
 """How urgent the calls of a step are."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from cwl_prefect.engine.turns import Rank
 from cwl_prefect.errors import DocumentError
@@ -34,6 +34,10 @@ class Priorities:
         if found is None:
             found = self._known[name, tool.digest] = Rank(step=name, priority=self._priority(name, tool))
         return found
+
+    def unused(self, steps: Collection[str]) -> list[str]:
+        """Give the patterns that fit none of a workflow's steps, which are given by their paths."""
+        return [pattern for pattern in self._patterns if not any(matches(pattern, step) for step in steps)]
 
     def _priority(self, name: str, tool: ToolPlan) -> int:
         fitting = [priority for pattern, priority in self._patterns.items() if matches(pattern, name)]

@@ -1,6 +1,7 @@
 """What one flow run works with, and what it leaves behind for its caller."""
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from cwl_prefect.cwl.bind import Binder
 from cwl_prefect.engine.memory import MemoryRecord
+from cwl_prefect.engine.overrides import tool_steps
 from cwl_prefect.engine.priority import Priorities
 from cwl_prefect.engine.retry import Retries, RetryPolicy
 from cwl_prefect.engine.scheduler import ResourcePool
@@ -40,6 +42,9 @@ T = TypeVar("T")
 
 CALLS_AHEAD = 4  # enough that no core waits; more would be bound in bursts, while nothing is started
 WORKER_THREADS = 2
+_SHOWN_STEPS = 20
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -132,6 +137,16 @@ class Run:
             self.tell(StepEvent(kind=kind, step=step, call=call, message=message))
 
 
+def _priorities(plan: WorkflowPlan, settings: Settings) -> Priorities:
+    """Give the priorities of the settings, and warn of those that no step has: they may be another workflow's."""
+    priorities = Priorities(settings.priorities)
+    steps = [name for name, _ in tool_steps(plan)] if settings.priorities else []
+    for pattern in priorities.unused(steps):
+        shown = ", ".join(steps[:_SHOWN_STEPS]) + (", …" if len(steps) > _SHOWN_STEPS else "")
+        _logger.warning("priorities: %r fits no step of %s; its steps are: %s", pattern, plan.name, shown)
+    return priorities
+
+
 @asynccontextmanager
 async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIterator[Run]:
     """Open what a run needs, and give it back at the end.
@@ -169,7 +184,7 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
             cluster=ResourcePool.of_cluster(settings),
             backends=backends,
             threads=threads,
-            priorities=Priorities(settings.priorities),
+            priorities=_priorities(plan, settings),
             places=places,
             ahead=Turns(CALLS_AHEAD, shares=places),
             scratch=ScratchPool(settings.runs, run_id),

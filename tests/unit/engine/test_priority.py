@@ -35,6 +35,11 @@ def test_a_pattern_of_the_settings_wins(patterns, step, priority):
     assert Priorities(patterns).rank(step, tool(hint(7))).priority == priority
 
 
+def test_patterns_that_fit_no_step_are_known():
+    priorities = Priorities({"*": 1, "prepare.*": 2, "prepare": 3, "sort?": 4, "sort": 5})
+    assert priorities.unused(["prepare.align", "sort"]) == ["prepare", "sort?"]
+
+
 def test_a_step_is_one_in_all_elements_of_a_scatter():
     priorities = Priorities({})
     assert priorities.rank("prepare[1].align", tool()) is priorities.rank("prepare[2].align", tool())

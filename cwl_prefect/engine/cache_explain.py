@@ -24,8 +24,11 @@ def differences(now: CwlObject, before: CwlObject) -> list[str]:
     found: list[str] = []
     if now.get("scheme") != before.get("scheme"):
         found.append("the rules of the key changed with the version of cwl-prefect")
-    for name, new, old in _changed(now, before, "tool"):
-        found.extend(_tool(name, new, old))
+    tool = list(_changed(now, before, "tool"))
+    names = [name for name, _, _ in tool]
+    for name, new, old in tool:
+        if not any(other.startswith(f"{name}.") for other in names):  # a step inside that one says more
+            found.extend(_tool(name, new, old))
     for name, new, old in _changed(now, before, "requirements"):
         found.append(_presence(name, new, old, f"the requirement {name}") or f"the requirement {name} differs")
     for name, new, old in _changed(now, before, "inputs"):

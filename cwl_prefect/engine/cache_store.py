@@ -133,7 +133,7 @@ class LocalStore:
         return body
 
     def write_entry(self, key: str, body: bytes) -> None:
-        """Keep an entry in place of any other of its key.
+        """Keep an entry in place of any other of its key, or of whatever is there.
 
         Raises:
             OSError: It cannot be written.
@@ -148,7 +148,11 @@ class LocalStore:
                 write_all(descriptor, sealed(body))
             finally:
                 os.close(descriptor)
-            os.replace(part, f"{directory}/{key}")  # noqa: PTH105
+            try:
+                os.replace(part, f"{directory}/{key}")  # noqa: PTH105
+            except IsADirectoryError:
+                self.remove_entry(key)
+                os.replace(part, f"{directory}/{key}")  # noqa: PTH105
         except BaseException:
             Path(part).unlink(missing_ok=True)
             raise
@@ -203,15 +207,12 @@ class LocalStore:
         return self._kept("objects")
 
     def remove_entry(self, key: str) -> None:
-        """Remove an entry, if it is there."""
-        with contextlib.suppress(OSError):
-            self._path("entries", key).unlink()
+        """Remove an entry, or whatever is in its place."""
+        _remove(self._path("entries", key))
 
     def remove_object(self, name: str) -> None:
         """Remove an object, or whatever is in its place."""
-        path = self._path("objects", name)
-        with contextlib.suppress(OSError):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        _remove(self._path("objects", name))
 
     def check_object(self, name: str) -> bool:
         """Read an object and tell whether it is what its name says."""
@@ -290,6 +291,11 @@ class LocalStore:
                 status = path.stat()
                 used_at = status.st_mtime if kind == "entries" else max(status.st_mtime, status.st_ctime)
                 yield Kept(name=path.name, size=status.st_size, used_at=used_at)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _is_abandoned(part: "os.DirEntry[str]") -> bool:

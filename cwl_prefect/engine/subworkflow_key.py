@@ -7,6 +7,9 @@ from cwl_prefect.engine.fingerprint import digest, in_order
 from cwl_prefect.model.plan import Link, Source, StepId, StepPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue
 
+STEP = "step "
+"""What the name of a part begins with that is a step."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inside:
@@ -49,11 +52,19 @@ def structure(inside: Inside, settle: Callable[[CwlValue], CwlValue]) -> CwlObje
 
 
 def for_people(inside: Inside, settle: Callable[[CwlValue], CwlValue]) -> CwlObject:
-    """Give the digests of the parts of a subworkflow, by which a person sees what changed."""
+    """Give the digests of the parts of a subworkflow, by which a person sees what changed.
+
+    Steps of its own subworkflows are called by their paths, as ``step prepare.align``.
+    """
     found: CwlObject = {}
     for step in inside.plan.steps:
         described = settle(_step(inside, step, {other.id: other.id for other in inside.plan.steps}, settle))
-        found[f"step {step.id}"] = digest(described)
+        found[f"{STEP}{step.id}"] = digest(described)
+        process = inside.processes[step.id]
+        deeper = for_people(process, settle) if isinstance(process, Inside) else {}
+        for name, part in deeper.items():
+            if name.startswith(STEP):
+                found[f"{STEP}{step.id}.{name.removeprefix(STEP)}"] = part
     outputs: CwlObject = {
         port.id: None if port.link is None else _link(port.link, {step.id: step.id for step in inside.plan.steps})
         for port in inside.plan.outputs

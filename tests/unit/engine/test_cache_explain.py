@@ -106,3 +106,9 @@ KEYS = st.dictionaries(st.sampled_from(["scheme", "tool", "inputs", "requirement
 def test_any_two_keys_can_be_compared(one: dict, other: dict):
     assert differences(one, one) == []
     assert all(isinstance(text, str) for text in differences(one, other))
+
+
+def test_of_steps_within_steps_the_innermost_are_told():
+    before = {"tool": {"step a": "1", "step a.b": "2", "step a.b.c": "3", "step ab": "4", "step d": "5"}}
+    now = {"tool": {"step a": "x", "step a.b": "x", "step a.b.c": "x", "step ab": "4", "step d": "x"}}
+    assert differences(now, before) == ["what the step `a.b.c` does differs", "what the step `d` does differs"]

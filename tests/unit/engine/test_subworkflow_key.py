@@ -152,3 +152,8 @@ def test_people_see_which_step_changed(inside: Inside):
     changed = replace(inside, processes={**inside.processes, first: {"tool": "another"}})
     before, now = (for_people(each, lambda value: value) for each in (inside, changed))
     assert [name for name in before if before[name] != now[name]] == [f"step {first}"]
+    outer, outer_now = (
+        for_people(replace(inside, processes={**inside.processes, first: each}), lambda value: value)
+        for each in (inside, changed)
+    )
+    assert [name for name in outer if outer[name] != outer_now[name]] == [f"step {first}", f"step {first}.{first}"]

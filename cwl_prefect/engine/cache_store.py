@@ -148,11 +148,7 @@ class LocalStore:
                 write_all(descriptor, sealed(body))
             finally:
                 os.close(descriptor)
-            try:
-                os.replace(part, f"{directory}/{key}")  # noqa: PTH105
-            except IsADirectoryError:
-                self.remove_entry(key)
-                os.replace(part, f"{directory}/{key}")  # noqa: PTH105
+            _replace(part, f"{directory}/{key}")
         except BaseException:
             Path(part).unlink(missing_ok=True)
             raise
@@ -170,9 +166,9 @@ class LocalStore:
         with self._aside() as part:
             if self._take(source, part, executable=file.executable):
                 self._checksums.remember(path, part.stat(), file.checksum, lasting=True)
-                part.replace(path)
+                _replace(part, path)
             else:
-                part.replace(path)
+                _replace(part, path)
                 if not self._is_whole(path, file):
                     raise OSError(f"{source} changed while it was copied")
 
@@ -291,6 +287,15 @@ class LocalStore:
                 status = path.stat()
                 used_at = status.st_mtime if kind == "entries" else max(status.st_mtime, status.st_ctime)
                 yield Kept(name=path.name, size=status.st_size, used_at=used_at)
+
+
+def _replace(part: str | Path, path: str | Path) -> None:
+    """Put a file in place of another, or of a directory that somebody put there."""
+    try:
+        os.replace(part, path)  # noqa: PTH105
+    except IsADirectoryError:
+        _remove(Path(path))
+        os.replace(part, path)  # noqa: PTH105
 
 
 def _remove(path: Path) -> None:

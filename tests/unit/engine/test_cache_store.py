@@ -55,6 +55,17 @@ class TestEntries:
         assert store.read_entry("abcd") is None
         assert list(store.entries()) == []
 
+    def test_a_directory_in_place_of_an_entry_is_replaced_or_removed(self, store: LocalStore, tmp_path: Path):
+        place = tmp_path / "cache" / "entries" / "ab" / "abcd"
+        (place / "inside").mkdir(parents=True)
+        assert store.read_entry("abcd") is None
+        store.write_entry("abcd", b"{}")
+        assert store.read_entry("abcd") == b"{}"
+        place.unlink()
+        (place / "inside").mkdir(parents=True)
+        store.remove_entry("abcd")
+        assert list(store.entries()) == []
+
     def test_a_failed_write_leaves_nothing(self, store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         def full(*_arguments: object) -> None:
             raise OSError(28, "No space left on device")
@@ -159,6 +170,18 @@ class TestObjects:
         checksums = Checksums(tmp_path / "sums")
         LocalStore(tmp_path / "cache", checksums).get(stored(content), tmp_path / "back")
         assert checksums.bytes_read == 0
+
+    def test_a_directory_in_place_of_an_object_is_replaced(self, store: LocalStore, source: Path, tmp_path: Path):
+        file = stored(b"content")
+        store.put(file, source)
+        place = only_object(tmp_path)
+        place.unlink()
+        (place / "inside").mkdir(parents=True)
+        source.unlink()
+        source.write_bytes(b"content")
+        store.put(file, source)
+        store.get(file, tmp_path / "again")
+        assert (tmp_path / "again").read_bytes() == b"content"
 
     @pytest.mark.parametrize("damage", ["truncated", "deleted", "changed", "swapped", "directory", "link"])
     def test_a_damaged_object_is_never_given_and_is_repaired(self, store: LocalStore, tmp_path: Path, damage: str):

@@ -11,6 +11,7 @@ from typing import IO, Any, cast
 
 from cwltool.errors import WorkflowException
 from cwltool.stdfsaccess import StdFsAccess
+from pydantic import JsonValue
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.ref_resolver import file_uri, uri_file_path
 
@@ -19,12 +20,14 @@ from cwl_prefect.cwl.live import DescribedJob, call_errors, expression_error
 from cwl_prefect.cwl.messages import call_message
 from cwl_prefect.errors import CwlPrefectError, OutputError
 from cwl_prefect.model.job import BoundCall, EntryKind
+from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.model.values import CwlObject, as_object
 
 Collect = Callable[[Path, int], CwlObject]
 
 CUSTOM_OUTPUT = "cwl.output.json"
 MOST_NAMES = 10
+_WHOLE = (".", "./", "$(runtime.outdir)")  # globs that give the output directory itself
 _FILE_KINDS = (EntryKind.FILE, EntryKind.WRITABLE_FILE, EntryKind.DIRECTORY, EntryKind.WRITABLE_DIRECTORY)
 _OF_PORT = re.compile(r"Error collecting output for parameter '(?P<port>.*?)':\s*(?P<text>.*)", re.DOTALL)
 _NO_MATCH = re.compile(r"Did not find output file with glob pattern: \[(?P<globs>.*)\]\.?", re.DOTALL)
@@ -47,8 +50,8 @@ class OutputFiles(StdFsAccess):
 
     def glob(self, pattern: str) -> list[str]:
         """Give the URIs of what matches a pattern, or else has just that name; the directory's own is no pattern."""
-        if pattern == self.basedir:
-            return [file_uri(pattern)]
+        if os.path.normpath(pattern) == self.basedir:
+            return [file_uri(self.basedir)]
         below = pattern.removeprefix(f"{self.basedir}/")
         found = sorted(glob.glob(f"{glob.escape(self.basedir)}/{below}"))  # noqa: PTH207 - Path.glob keeps no "."
         if not found and os.path.lexists(pattern):
@@ -92,6 +95,21 @@ def collector(job: DescribedJob, call: BoundCall, *, name: str) -> Collect:
             return as_object(job.collect_outputs(str(outdir), exit_code))
 
     return collect
+
+
+def gives_outdir(tool: ToolPlan) -> bool:
+    """Tell whether an output of a tool is its whole output directory, whose name shows then."""
+    return _has_whole_glob(tool.document["outputs"])
+
+
+def _has_whole_glob(value: JsonValue) -> bool:
+    if isinstance(value, list):
+        return any(map(_has_whole_glob, value))
+    if not isinstance(value, dict):
+        return False
+    globs = value.get("glob")
+    named = any(one in _WHOLE for one in (globs if isinstance(globs, list) else [globs]))
+    return named or any(map(_has_whole_glob, value.values()))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from cwl_prefect.backends.base import Backend, Confirming, JobHandle, execute, finish
 from cwl_prefect.backends.naming import CALL_LABEL, FLOW_RUN_LABEL, STEP_LABEL
 from cwl_prefect.cwl.bind import Bound, Place, collects_quickly
+from cwl_prefect.cwl.collect import gives_outdir
 from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.diagnose import RunLimits, explain
 from cwl_prefect.engine.disk import demand_room
@@ -203,7 +204,8 @@ def _found_at(run: Run, call: Call) -> CallPlace:
 async def _bind(run: Run, call: Call) -> _Prepared:
     backend = await run.backends.choose(call.tool, name=call.name)
     space = workspaces.locate(run.runs, run.run_id, call.step, call.index)
-    if run.settings.keep is not Keep.ALWAYS and not backend.capabilities.outlives_driver:
+    apart = run.settings.keep is not Keep.ALWAYS and not backend.capabilities.outlives_driver
+    if apart and not gives_outdir(call.tool):
         with _named(call.name):
             space = replace(space, scratch=run.scratch.take())
     place = Place(

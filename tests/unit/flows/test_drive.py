@@ -6,7 +6,7 @@ from prefect import State
 from cwl_prefect.engine.scheduler import ResourcePool
 from cwl_prefect.errors import CwlPrefectError, ExpressionError, InputError, ResourceError, StepError
 from cwl_prefect.model.events import StepEventKind
-from cwl_prefect.settings import OnError
+from cwl_prefect.settings import Keep, OnError
 from tests.unit.flows.driving import PlainTasks, drive, graph, subworkflow
 
 PLANNED, STARTED, SUCCEEDED, SKIPPED, FAILED, RETRYING = (
@@ -803,3 +803,19 @@ class TestPriorities:
         assert [record.getMessage() for record in caplog.records if "priorities" in record.getMessage()] == [
             "priorities: 'd' fits no step of main; its steps are: a, b, c"
         ]
+
+
+@pytest.mark.parametrize("keep", Keep)
+@pytest.mark.parametrize("glob", [".", "./", "[.]", "$(runtime.outdir)"])
+async def test_an_output_directory_has_one_name_wherever_it_lies(tmp_path, glob, keep):
+    tool = f"""
+- class: CommandLineTool
+  id: whole
+  inputs: {{x: {{type: string, inputBinding: {{}}}}}}
+  outputs: {{o: {{type: Directory, outputBinding: {{glob: {glob}}}}}}}
+  stdout: out.txt
+  baseCommand: say
+"""
+    run = drive(tmp_path, scattered(tool="whole") + tool, keep=keep)
+    found = await run(xs=["a", "b"])
+    assert [(each["class"], each["basename"]) for each in found["r"]] == [("Directory", "out")] * 2

@@ -216,7 +216,7 @@ async def _bind(run: Run, call: Call) -> _Prepared:
         mounts=backend.capabilities.mounts,
         default_image=run.settings.kubernetes_default_image if backend.capabilities.schedules else None,
         search_path=search_path(),
-        least_ram_mib=run.retries.ram_mib(call.name) or run.memory.least_mib(call.tool, call.values),
+        least_ram_mib=_least_ram_mib(run, call),
     )
     binder = run.binder
     bound = None if is_remote(call.values) else binder.bind_at_once(call.tool, call.values, place, name=call.name)
@@ -255,7 +255,7 @@ async def _execute(run: Run, call: Call, prepared: _Prepared, tries: int) -> tup
             job = _stage(run, call, prepared, tries)
         async with followed(job.stderr, name=call.name, most=run.settings.log_lines):
             outcome = await (execute(backend, job) if found is None else finish(backend, found))
-    _check(outcome, bound.call, job, call.name, run, space)
+    _check(run, call, prepared, job, outcome)
     small = is_small(space.out)
     if small and collects_quickly(call.tool):
         return _finish(run, call, prepared, outcome), small, outcome
@@ -353,26 +353,31 @@ def _finish(run: Run, call: Call, prepared: _Prepared, outcome: JobOutcome) -> C
     return {port: value for port, value in outputs.items() if port in declared}
 
 
-def _check(outcome: JobOutcome, call: BoundCall, job: ContainerJob, name: str, run: Run, space: Workspace) -> None:
-    code = outcome.exit_code
+def _check(run: Run, call: Call, prepared: _Prepared, job: ContainerJob, outcome: JobOutcome) -> None:
+    bound, space, code = prepared.bound.call, prepared.space, outcome.exit_code
     if outcome.reason in (Reason.EXITED, Reason.SIGNALED) and code is not None:
-        failing = call.temporary_fail_codes | call.permanent_fail_codes
-        if code in call.success_codes or (code == 0 and code not in failing):
+        failing = bound.temporary_fail_codes | bound.permanent_fail_codes
+        if code in bound.success_codes or (code == 0 and code not in failing):
             return
     settled = workspaces.settle(space)
     if job.stderr.parent == space.logs:
         job = replace(job, stderr=settled.logs / job.stderr.name)
-    limits = RunLimits(time=call.timeout_s is None, memory=_at_memory_cap(run, name, job))
+    limits = RunLimits(time=bound.timeout_s is None, memory=_at_memory_cap(run, call, job))
     message, hint = explain(outcome, job, tail_lines=run.settings.log_tail_lines, workspace=space.root, limits=limits)
     if outcome.reason is Reason.NO_IMAGE:
         raise ImageError(message, hint=hint)
-    raise _kind(outcome, call)(message, step=name, exit_status=code, hint=hint)
+    raise _kind(outcome, bound)(message, step=call.name, exit_status=code, hint=hint)
 
 
-def _at_memory_cap(run: Run, name: str, job: ContainerJob) -> bool:
-    """Tell whether the memory of a call had grown to the most that the settings let it have."""
-    most_mib = run.settings.memory_most_mib
-    return most_mib is not None and run.retries.ram_mib(name) is not None and job.resources.ram_mib >= most_mib
+def _at_memory_cap(run: Run, call: Call, job: ContainerJob) -> bool:
+    """Tell whether the memory of a call had grown to the most that the settings let it have, now or in earlier runs."""
+    most_mib, grown_mib = run.settings.memory_most_mib, _least_ram_mib(run, call)
+    return most_mib is not None and grown_mib is not None and job.resources.ram_mib >= most_mib
+
+
+def _least_ram_mib(run: Run, call: Call) -> float | None:
+    """Give the memory that a call turned out to need at least."""
+    return run.retries.ram_mib(call.name) or run.memory.least_mib(call.tool, call.values)
 
 
 def _kind(outcome: JobOutcome, call: BoundCall) -> type[StepError]:

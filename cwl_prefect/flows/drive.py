@@ -13,7 +13,7 @@ from cwl_prefect.engine.lone_scatter import lone_scatter
 from cwl_prefect.engine.scatter import Expansion, expand, gather
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.evaluated import condition_holds, evaluated, next_inputs
-from cwl_prefect.flows.failures import IncompleteError, in_order, keep_failures, remains
+from cwl_prefect.flows.failures import IncompleteError, in_order, keep_failures, note, remains
 from cwl_prefect.flows.halt import Breaker, Gate, NotStartedError, Stop, any_closed
 from cwl_prefect.flows.nested import run_nested
 from cwl_prefect.flows.run import Run
@@ -93,6 +93,9 @@ class Driver:
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     failures += self._settle(flow, states, running.pop(task), task)
+                if scope.recorded:  # else another try of all may be due
+                    note(self._run.caller, failures)
+                    failures.clear()
         finally:
             await _cancel(running)
         keep_failures(self._run.caller, failures, recorded=scope.recorded)

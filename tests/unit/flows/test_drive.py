@@ -8,6 +8,7 @@ from cwl_prefect.errors import CwlPrefectError, ExpressionError, InputError, Res
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.settings import Keep, OnError
 from tests.unit.flows.driving import PlainTasks, drive, graph, subworkflow
+from tests.waiting import eventually
 
 PLANNED, STARTED, SUCCEEDED, SKIPPED, FAILED, RETRYING = (
     StepEventKind.PLANNED,
@@ -614,6 +615,22 @@ class TestContinuing:
         run = drive(tmp_path, document, on_error=OnError.CONTINUE, group_threshold=threshold)
         assert await run(ns=["a", "b"]) == {"r": ["a", "b"], "s": [None, None]}
         assert sorted(run.errors) == ["parts[0].two", "parts[1].two"]
+
+    async def test_failures_are_known_before_the_others_end(self, tmp_path):
+        document = graph(
+            """
+            inputs: {n: string, m: string}
+            outputs: {r: {type: string?, outputSource: one/o}, s: {type: string?, outputSource: two/o}}
+            steps:
+              one: {run: '#say', in: {x: n}, out: [o]}
+              two: {run: '#say', in: {x: m}, out: [o]}
+            """
+        )
+        run = drive(tmp_path, document, on_error=OnError.CONTINUE)
+        running = asyncio.create_task(run(n="slow", m="fail"))
+        await eventually(lambda: run.errors == ["two"])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
     async def test_a_nested_crossproduct_keeps_its_shape(self, tmp_path):
         document = graph(

@@ -11,7 +11,7 @@ from cwl_prefect.backends.base import Capabilities, JobHandle
 from cwl_prefect.backends.job_variables import JobVariables, StepVariables, packaged_template
 from cwl_prefect.backends.kubernetes_cluster import Cluster, open_cluster
 from cwl_prefect.backends.kubernetes_jobs import DRIVER_ANNOTATION, adoptable, create, pods_of, remove
-from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, StepPod, kubernetes_defaults, step_manifest
+from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, StepPod, step_defaults, step_manifest
 from cwl_prefect.backends.kubernetes_marks import forget, note
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, selector
 from cwl_prefect.backends.kubernetes_outcomes import doubtful
@@ -280,5 +280,4 @@ class KubernetesBackend:
         if not patterns:
             return cluster.defaults
         step = next(found for found in self._steps.values() if found.patterns == patterns)
-        merged = await kubernetes_defaults(step, client=self._client)
-        return replace(merged, namespace=cluster.defaults.namespace)  # where the run's one watch is
+        return await step_defaults(step, cluster.defaults, client=self._client)

@@ -15,7 +15,7 @@ from cwl_prefect.backends.kubernetes_links import Links
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, KubernetesOptions, kubernetes_defaults
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, parts, text
 from cwl_prefect.backends.kubernetes_registry import Registries
-from cwl_prefect.backends.kubernetes_storage import Imports, Storage, demand_storage, mounted_storage, stated_storage
+from cwl_prefect.backends.kubernetes_storage import Imports, Storage, demand_storage, shared_storage
 from cwl_prefect.errors import BackendError
 from cwl_prefect.settings import Settings, own_pod
 
@@ -94,12 +94,8 @@ def options_of(settings: Settings) -> KubernetesOptions:
 def _storage(settings: Settings, defaults: KubernetesDefaults, own: KubernetesObject | None) -> Storage:
     runs = settings.runs.resolve()
     runs.mkdir(parents=True, exist_ok=True)
-    candidates = (
-        stated_storage(settings.kubernetes_volume, settings.kubernetes_volume_path, runs),
-        None if own is None else mounted_storage(part(own, "spec"), runs),
-        mounted_storage(part(defaults.manifest, "spec", "template", "spec"), runs),
-    )
-    return demand_storage(candidates, runs)
+    pods = [part(own or {}, "spec"), part(defaults.manifest, "spec", "template", "spec")]
+    return demand_storage(shared_storage(settings, runs, pods), runs)
 
 
 async def _own_pod(api: KubernetesApi) -> KubernetesObject | None:

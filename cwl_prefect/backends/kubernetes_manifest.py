@@ -12,7 +12,7 @@ import json
 import math
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from pydantic import JsonValue
@@ -123,6 +123,22 @@ async def kubernetes_defaults(step: StepVariables, *, client: "PrefectClient | N
         env=tool_environment(merged.env if isinstance(merged.env, dict) else {}),
         cluster=cast("ClusterConfig | None", merged.cluster_config),
     )
+
+
+async def step_defaults(
+    step: StepVariables, run: KubernetesDefaults, *, client: "PrefectClient | None" = None
+) -> KubernetesDefaults:
+    """Merge the template for a step with overrides; its namespace is that of all, where the run's one watch is.
+
+    Args:
+        step: Template and job variables that apply to the step.
+        run: What holds for steps without overrides.
+        client: Resolves blocks and variables that the template refers to; None where it refers to none.
+
+    Raises:
+        BackendError: The template and variables make no valid configuration.
+    """
+    return replace(await kubernetes_defaults(step, client=client), namespace=run.namespace)
 
 
 def _has_variable(template: Mapping[str, JsonValue], name: str) -> bool:

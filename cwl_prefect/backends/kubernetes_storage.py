@@ -14,6 +14,7 @@ from cwl_prefect.backends.kubernetes_objects import KubernetesObject, parts, tex
 from cwl_prefect.backends.once import Once
 from cwl_prefect.errors import BackendError, UsageError
 from cwl_prefect.model.job import ContainerJob, Mount
+from cwl_prefect.settings import Settings
 
 VOLUME_NAME = "cwl-prefect-storage"
 OWN_DIRECTORY = ".cwl-prefect"
@@ -97,17 +98,41 @@ def mounted_storage(pod_spec: KubernetesObject, runs: Path) -> Storage | None:
     return None
 
 
-def demand_storage(candidates: Iterable[Storage | None], runs: Path) -> Storage:
-    """Give the first volume that was found, on which the workspaces are.
+def shared_storage(settings: Settings, runs: Path, pods: Iterable[KubernetesObject]) -> Storage | None:
+    """Give the volume that settings name, else the one on which a pod has the workspaces; None where there is none.
+
+    Args:
+        settings: May name the volume, and where it is.
+        runs: Directory of all workspaces, without links.
+        pods: Specs of pods that have the volume where this process has it: its own, and the template's.
+
+    Raises:
+        UsageError: The setting names no volume.
+    """
+    stated = stated_storage(settings.kubernetes_volume, settings.kubernetes_volume_path, runs)
+    candidates = (stated, *(mounted_storage(pod, runs) for pod in pods))
+    return next((found for found in candidates if found is not None), None)
+
+
+def demand_storage(storage: Storage | None, runs: Path) -> Storage:
+    """Give the volume that was found, on which the workspaces are.
 
     Raises:
         BackendError: None was found, or it cannot be seen here, or the workspaces lie elsewhere.
     """
-    storage = next((found for found in candidates if found is not None), None)
     if storage is None:
         raise BackendError(f"no volume shared with pods holds the workspaces in {runs}", hint=_HINT)
     if not storage.path.is_dir():
         raise BackendError(f"the shared volume is not mounted here at {storage.path}", hint=_HINT)
+    return holding(storage, runs)
+
+
+def holding(storage: Storage, runs: Path) -> Storage:
+    """Give a volume on which the workspaces are.
+
+    Raises:
+        BackendError: They lie elsewhere.
+    """
     if not storage.holds(runs):
         raise BackendError(
             f"the workspaces in {runs} do not lie on the shared volume at {storage.path}",

@@ -116,6 +116,7 @@ def explain_job(  # noqa: PLR0917 - one parameter for each option
     ] = None,
     step_overrides: StepOverrides = None,
     backend: Annotated[BackendChoice | None, typer.Option(help="Where steps run.")] = None,
+    workdir: Annotated[Path | None, typer.Option(help="Where workspaces would be made.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of YAML.")] = False,
 ) -> None:
     """Show the container of a step as it will be, and where each field comes from; nothing is run."""
@@ -128,7 +129,7 @@ def explain_job(  # noqa: PLR0917 - one parameter for each option
             pool=pool,
             deployment=deployment,
             job_variables=job_variable or (),
-            overrides={"backend": backend},
+            overrides={"backend": backend, "workdir": workdir},
             step_overrides=step_overrides,
             as_json=as_json,
         )

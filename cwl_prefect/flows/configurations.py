@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import JsonValue
 
-from cwl_prefect.backends.job_variables import StepVariables
+from cwl_prefect.backends.job_variables import JobVariables
 from cwl_prefect.flows.pool import DOCKER, KUBERNETES, PROCESS, StepsPool
 from cwl_prefect.model.job import ContainerJob, Mount
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
     from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults
+    from cwl_prefect.backends.kubernetes_storage import Storage
 
 UNKNOWN_VOLUME = "UNKNOWN"
 """Stands for the volume that is shared with pods, where neither settings nor template name it."""
@@ -22,8 +23,8 @@ UNKNOWN_VOLUME = "UNKNOWN"
 Configuration: TypeAlias = dict[str, JsonValue]
 """A container, Job or process, in the words of what runs it."""
 
-Configure: TypeAlias = Callable[[StepVariables, ContainerJob], Awaitable[Configuration]]
-"""Gives what a job becomes with the job variables of its step."""
+Configure: TypeAlias = Callable[[JobVariables, ContainerJob], Awaitable[Configuration]]
+"""Gives what a job becomes with the job variables of all steps."""
 
 
 def configurations(settings: Settings, pool: StepsPool | None, runs: Path) -> Mapping[str, Configure]:
@@ -36,11 +37,11 @@ def configurations(settings: Settings, pool: StepsPool | None, runs: Path) -> Ma
     """
     client = None if pool is None else pool.client
 
-    async def docker(variables: StepVariables, job: ContainerJob) -> Configuration:
+    async def docker(variables: JobVariables, job: ContainerJob) -> Configuration:
         """Make the settings of a container."""
         from cwl_prefect.backends.template import container_settings, docker_defaults
 
-        defaults = await docker_defaults(variables, client=client)
+        defaults = await docker_defaults(variables.for_step(job.name), client=client)
         made = container_settings(
             job,
             defaults,
@@ -53,16 +54,18 @@ def configurations(settings: Settings, pool: StepsPool | None, runs: Path) -> Ma
         further = list(defaults.networks[1:]) if job.network else []
         return _plain({**made, "further_networks": further or None, **more})
 
-    async def kubernetes(variables: StepVariables, job: ContainerJob) -> Configuration:
+    async def kubernetes(variables: JobVariables, job: ContainerJob) -> Configuration:
         """Make the manifest of a Job."""
-        from cwl_prefect.backends.kubernetes_manifest import kubernetes_defaults
+        from cwl_prefect.backends.kubernetes_manifest import kubernetes_defaults, step_defaults
 
-        return _manifest(job, await kubernetes_defaults(variables, client=client), settings, runs)
+        run = await kubernetes_defaults(variables.for_step(""), client=client)
+        step = await step_defaults(variables.for_step(job.name), run, client=client)
+        return _manifest(job, step, settings, _storage(settings, run, runs))
 
     return {DOCKER: docker, KUBERNETES: kubernetes, PROCESS: _process}
 
 
-async def _process(_variables: StepVariables, job: ContainerJob) -> Configuration:
+async def _process(_variables: JobVariables, job: ContainerJob) -> Configuration:
     return _plain(
         {
             "command": list(job.command),
@@ -76,18 +79,28 @@ async def _process(_variables: StepVariables, job: ContainerJob) -> Configuratio
     )
 
 
-def _manifest(job: ContainerJob, defaults: "KubernetesDefaults", settings: Settings, runs: Path) -> Configuration:
+def _storage(settings: Settings, run: "KubernetesDefaults", runs: Path) -> "Storage":
+    """Give the volume of a run, as it finds it where it is no pod of the cluster itself.
+
+    Raises:
+        BackendError: The workspaces do not lie on it.
+    """
+    from cwl_prefect.backends.kubernetes_objects import part
+    from cwl_prefect.backends.kubernetes_storage import Storage, holding, shared_storage
+
+    found = shared_storage(settings, runs, [part(run.manifest, "spec", "template", "spec")])
+    if found is None:
+        return Storage(volume={"persistentVolumeClaim": {"claimName": UNKNOWN_VOLUME}}, path=runs)
+    return holding(found, runs)
+
+
+def _manifest(
+    job: ContainerJob, defaults: "KubernetesDefaults", settings: Settings, storage: "Storage"
+) -> Configuration:
     from cwl_prefect.backends.kubernetes_cluster import options_of
     from cwl_prefect.backends.kubernetes_launcher import Launcher
     from cwl_prefect.backends.kubernetes_manifest import StepPod, step_manifest
-    from cwl_prefect.backends.kubernetes_objects import part
-    from cwl_prefect.backends.kubernetes_storage import OWN_DIRECTORY, Storage, mounted_storage, stated_storage
-
-    storage = (
-        stated_storage(settings.kubernetes_volume, settings.kubernetes_volume_path, runs)
-        or mounted_storage(part(defaults.manifest, "spec", "template", "spec"), runs)
-        or Storage(volume={"persistentVolumeClaim": {"claimName": UNKNOWN_VOLUME}}, path=runs)
-    )
+    from cwl_prefect.backends.kubernetes_storage import OWN_DIRECTORY
 
     def brought(mount: Mount) -> Mount:
         """Mount a file that pods do not see on their volume from where it would be copied to."""
@@ -100,7 +113,7 @@ def _manifest(job: ContainerJob, defaults: "KubernetesDefaults", settings: Setti
         entry_point=(),
         mounts=[brought(mount) for mount in job.mounts],
         stdin=None if job.stdin is None else brought(Mount(source=job.stdin, target="")),
-        user=f"{os.geteuid()}:{os.getegid()}",
+        user=job.user or f"{os.geteuid()}:{os.getegid()}",
     )
     launcher = Launcher(storage, settings.kubernetes_helper_image)
     return dict(step_manifest(step, defaults, options_of(settings), storage=storage, launcher=launcher))

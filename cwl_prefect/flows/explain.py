@@ -1,7 +1,7 @@
 """What a step's container or process will be, and where each field comes from, without running anything."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -15,7 +15,6 @@ from cwl_prefect.backends.job_variables import (
     Layer,
     Origin,
     packaged_template,
-    template_environment,
 )
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL, STEP_LABEL
 from cwl_prefect.backends.provenance import FieldPath, origins, whole_blocks, without_blocks, without_secrets
@@ -34,6 +33,8 @@ from cwl_prefect.flows.pool import (
     StepsPool,
     job_variables,
     on_kubernetes,
+    runs_of,
+    stated_runs,
     with_overrides,
 )
 from cwl_prefect.model.job import BoundCall, ContainerJob, EntryKind, Resources, StagedEntry
@@ -42,8 +43,6 @@ from cwl_prefect.model.overrides import ToolOverride
 from cwl_prefect.model.plan import ProcessClass, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import BackendName, Settings, search_path
-
-WORKDIR, HOME = "CWL_PREFECT_WORKDIR", "CWL_PREFECT_HOME"
 
 FLOW_RUN = "FLOW-RUN-ID"
 """Stands for the identifier that the flow run will have."""
@@ -159,7 +158,7 @@ class _Explaining:
         configure = configurations(self.settings, self.pool, self.there.parents[2])[runs_as]
         try:
             stages = [
-                (origin, await configure(layers.for_step(step), job))
+                (origin, await configure(layers, job))
                 for origin, layers, job in _stages(variables, written, final, _bare(runs_as))
             ]
         except ImportError as error:
@@ -173,7 +172,7 @@ class _Explaining:
             origins=origins(stages),
             overrides=tuple(f"{found.source}: {found.pattern}" for found in variables.overrides_of(step)),
             unknown=self.foreseen.unknown,
-            notes=(*notes, *_NOTES.get(runs_as, ())),
+            notes=(*notes, *_NOTES.get(runs_as, ()), *self._place_note(runs_as)),
         )
 
     def _runs_as(self, tool: ToolPlan) -> str:
@@ -185,6 +184,13 @@ class _Explaining:
         if self.pool is not None and self.pool.type not in (DOCKER, KUBERNETES, PROCESS):
             raise UnsupportedError(f"Steps cannot run on a work pool of type {self.pool.type}.")
         return DOCKER
+
+    def _place_note(self, runs_as: str) -> Iterator[str]:
+        """Tell whose directory for workspaces decides the volume, where a run on this machine would have another."""
+        if runs_as != KUBERNETES or self.settings.workdir is not None or self.pool is None:
+            return
+        if stated := stated_runs(self.pool):
+            yield f"workspaces are in {stated}, as in flow runs on the pool; for `run --steps-pool` give its --workdir"
 
     def _job(self, tool: ToolPlan, runs_as: str, notes: list[str]) -> ContainerJob:
         """Bind and stage the call, in directories that are thrown away."""
@@ -234,17 +240,6 @@ class _Explaining:
         image, _ = docker_requirement(tool)
         contained = override_tool(written, ToolOverride(image=None if image is None else image.name))
         return replace(self._job(contained, runs_as, []), image=None)
-
-
-def runs_of(settings: Settings, pool: StepsPool | None) -> Path:
-    """Tell where workspaces are: what the settings say, or else what the pool's template says to its flow runs."""
-    if settings.workdir is None and pool is not None and pool.type in (DOCKER, KUBERNETES):
-        stated = template_environment(pool.base_job_template)
-        if WORKDIR in stated:
-            return Path(str(stated[WORKDIR]))
-        if HOME in stated:
-            return Settings(home=Path(str(stated[HOME])), workdir=None).runs
-    return settings.runs
 
 
 def _placed(job: ContainerJob, places: Mapping[Path, Path]) -> ContainerJob:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import JsonValue
@@ -14,8 +15,10 @@ from cwl_prefect.backends.job_variables import (
     Origin,
     check_job_variables,
     packaged_template,
+    template_environment,
     template_layer,
 )
+from cwl_prefect.backends.template_checks import HOME, WORKDIR
 from cwl_prefect.engine.overrides import override_tools, tool_steps
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.plan import WorkflowPlan
@@ -135,6 +138,28 @@ def _kubernetes_base(settings: Settings) -> JobVariables:
         {} if settings.kubernetes_namespace is None else {"namespace": settings.kubernetes_namespace}
     )
     return JobVariables(template=template, layers=(Layer(origin=Origin.TEMPLATE, variables=namespace),))
+
+
+def runs_of(settings: Settings, pool: StepsPool | None) -> Path:
+    """Tell where workspaces are: what the settings say, or else what the pool says to its flow runs."""
+    stated = None if pool is None or settings.workdir is not None else stated_runs(pool)
+    return stated or settings.runs.resolve()
+
+
+def stated_runs(pool: StepsPool) -> Path | None:
+    """Tell where flow runs on a pool have workspaces, if their environment says it: the template's and job variables'.
+
+    The environment of a process pool is that of its worker, under what the pool says.
+    """
+    if pool.type not in (DOCKER, KUBERNETES):
+        return None
+    stated = template_environment(pool.base_job_template)
+    for layer in pool.layers:
+        given = layer.variables.get("env")
+        stated.update(given if isinstance(given, dict) else {})
+    if workdir := stated.get(WORKDIR):
+        return Path(str(workdir))
+    return Settings(home=Path(str(home)), workdir=None).runs if (home := stated.get(HOME)) else None
 
 
 def with_overrides(

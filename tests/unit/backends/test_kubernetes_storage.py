@@ -88,19 +88,19 @@ def test_a_mount_shows_a_part_of_the_volume(tmp_path: Path) -> None:
 
 def test_no_volume_is_an_error_with_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(BackendError) as found:
-        demand_storage([None], tmp_path)
+        demand_storage(None, tmp_path)
     assert "CWL_PREFECT_KUBERNETES_VOLUME" in str(found.value.hint)
 
 
 def test_workspaces_must_lie_on_the_volume(storage: Storage, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="do not lie on the shared volume"):
-        demand_storage([None, storage], tmp_path / "elsewhere")
-    assert demand_storage([storage], storage.path / "runs") is storage
+        demand_storage(storage, tmp_path / "elsewhere")
+    assert demand_storage(storage, storage.path / "runs") is storage
 
 
 def test_a_volume_must_be_seen_here(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="not mounted here"):
-        demand_storage([Storage(volume={}, path=tmp_path / "gone")], tmp_path)
+        demand_storage(Storage(volume={}, path=tmp_path / "gone"), tmp_path)
 
 
 async def test_inputs_from_elsewhere_are_copied_once(storage: Storage, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from cwl_prefect.api import load_plan
 from cwl_prefect.backends.job_variables import Layer, Origin, packaged_template
+from cwl_prefect.errors import BackendError
 from cwl_prefect.flows.explain import Explanation, Question, explain_job
 from cwl_prefect.flows.pool import StepsPool
 from cwl_prefect.settings import Settings
@@ -102,3 +103,52 @@ async def test_prefect_s_own_template_says_no_volume(tmp_path: Path, settings: d
     assert {"name": "cwl-prefect-storage", **volume} in pod["volumes"]
     assert pod["nodeSelector"] == {"disk": "ssd"}
     assert origins_of(found)["spec.template.spec.nodeSelector.disk"] == "step override"
+
+
+def with_scratch(path: Path) -> dict[str, Any]:
+    """Give the packaged template with one more volume, which is seen at a path."""
+    template: dict[str, Any] = packaged_template("kubernetes")
+    pod = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    pod["volumes"].append({"name": "scratch", "persistentVolumeClaim": {"claimName": "scratch"}})
+    pod["containers"][0]["volumeMounts"].append({"name": "scratch", "mountPath": str(path)})
+    return template
+
+
+def storage_of(found: Explanation) -> Any:
+    pod: Any = found.configuration["spec"]["template"]["spec"]  # type: ignore[index,call-overload]
+    return next(volume for volume in pod["volumes"] if volume["name"] == "cwl-prefect-storage")
+
+
+@pytest.mark.parametrize(
+    ("run", "chosen"),
+    [
+        ({}, {"workdir": "linked"}),
+        ({"env": {"CWL_PREFECT_WORKDIR": "SCRATCH/runs"}}, {}),
+        ({"env": {"CWL_PREFECT_HOME": "SCRATCH"}}, {}),
+    ],
+    ids=["by a link here", "by the run's directory for workspaces", "by the run's home"],
+)
+async def test_workspaces_lie_on_the_volume_that_the_template_mounts_there(
+    tmp_path: Path, run: dict[str, Any], chosen: dict[str, Any]
+) -> None:
+    scratch = tmp_path.resolve() / "scratch"
+    (scratch / "runs").mkdir(parents=True)
+    (tmp_path / "linked").symlink_to(scratch / "runs")
+    environment = {name: value.replace("SCRATCH", str(scratch)) for name, value in run.get("env", {}).items()}
+    settings = {name: tmp_path / value for name, value in chosen.items()}
+    found = await explained(tmp_path, with_scratch(scratch), {"env": environment}, **settings)
+    assert storage_of(found)["persistentVolumeClaim"] == {"claimName": "scratch"}
+    told = [note for note in found.notes if note.startswith(f"workspaces are in {scratch / 'runs'},")]
+    assert bool(told) is not bool(chosen)  # what this machine says needs no word
+
+
+async def test_all_steps_share_the_volume_of_the_run_whatever_is_overridden(tmp_path: Path) -> None:
+    overrides = {"align": {"runs_claim": "own", "namespace": "own"}}
+    found = await explained(tmp_path, packaged_template("kubernetes"), {"cwl": {"steps": overrides}})
+    assert storage_of(found)["persistentVolumeClaim"] == {"claimName": "cwl-prefect-runs"}
+    assert found.configuration["metadata"]["namespace"] == "default"  # type: ignore[index,call-overload]
+
+
+async def test_workspaces_beside_the_stated_volume_are_refused_as_by_a_run(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="do not lie on the shared volume"):
+        await explained(tmp_path, packaged_template("kubernetes"), {}, kubernetes_volume="hostPath:/elsewhere")

@@ -2,19 +2,23 @@
 
 import asyncio
 import os
+import random
 import uuid
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cwl_prefect.backends.base import Capabilities, JobHandle
 from cwl_prefect.backends.job_variables import JobVariables, StepVariables, packaged_template
+from cwl_prefect.backends.kubernetes_client import RefusedError
 from cwl_prefect.backends.kubernetes_cluster import Cluster, open_cluster
 from cwl_prefect.backends.kubernetes_jobs import DRIVER_ANNOTATION, adoptable, create, pods_of, remove
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, StepPod, step_defaults, step_manifest
 from cwl_prefect.backends.kubernetes_marks import forget, note
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, selector
 from cwl_prefect.backends.kubernetes_outcomes import doubtful
+from cwl_prefect.backends.kubernetes_patience import Patience, exceeded_quota, quota_advice
 from cwl_prefect.backends.kubernetes_storage import make_outputs
 from cwl_prefect.backends.kubernetes_wait import PodWait
 from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
 _WITH_LIVING_PODS = PASSING_REASONS | {Reason.TIMED_OUT, Reason.UNSCHEDULABLE}  # the next try has the same directory
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 5.0  # between two times that a Job is wanted for which there is no quota
 _CAPABILITIES = Capabilities(containers=True, mounts=True, outlives_driver=True, schedules=True)
 
 
@@ -133,18 +138,12 @@ class KubernetesBackend:
             return self._never_ran(cluster, handle, f"its stdin {job.stdin} cannot be read")
         manifest = await self._manifest(cluster, job, job.image)
         self._follow(cluster, job)
-        creation = asyncio.ensure_future(create(cluster, manifest))
         try:
-            await asyncio.shield(creation)
-        except asyncio.CancelledError:
-            with suppress(BackendError):
-                await asyncio.shield(creation)
+            lacking = await self._created(cluster, job, manifest)
+        except (asyncio.CancelledError, BackendError):
             await self.delete(handle)
             raise
-        except BackendError:
-            await self.delete(handle)
-            raise
-        return handle
+        return handle if lacking is None else self._never_ran(cluster, handle, lacking, reason=Reason.QUOTA)
 
     async def adopt(self, job: ContainerJob) -> JobHandle | None:
         """Follow the Job of a driver that is gone; one that cannot be followed is removed.
@@ -229,8 +228,29 @@ class KubernetesBackend:
         for run in self._noted:
             forget(self._home, run)
 
-    def _never_ran(self, cluster: Cluster, handle: JobHandle, message: str) -> JobHandle:
-        outcome = unstarted(handle.job, Reason.START_FAILED, message)
+    async def _created(self, cluster: Cluster, job: ContainerJob, manifest: KubernetesObject) -> str | None:
+        """Create a Job as soon as the namespace has quota for it; tell what it had not for too long, or None."""
+        patience, limit_s = Patience(self._watch_for(cluster, job), job.name), cluster.options.start_timeout_s
+        advice = quota_advice(cluster.defaults.namespace, limit_s)
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                await _whole(create(cluster, manifest))
+            except RefusedError as error:
+                lacking = exceeded_quota(error.message)
+                if lacking is None:
+                    raise
+                if patience.ends(lacking, limit_s, in_turn=True, advice=advice):
+                    return lacking
+            else:
+                return None
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads requests, hides nothing
+            pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+    def _never_ran(
+        self, cluster: Cluster, handle: JobHandle, message: str, *, reason: Reason = Reason.START_FAILED
+    ) -> JobHandle:
+        outcome = unstarted(handle.job, reason, message)
         watch = self._watch_for(cluster, handle.job)
         self._running[handle.reference] = _Running(job=handle.job, watch=watch, followed=Followed(), outcome=outcome)
         return handle
@@ -281,3 +301,14 @@ class KubernetesBackend:
             return cluster.defaults
         step = next(found for found in self._steps.values() if found.patterns == patterns)
         return await step_defaults(step, cluster.defaults, client=self._client)
+
+
+async def _whole(creation: Awaitable[None]) -> None:
+    """Create something to the end even while the caller is being cancelled, so that it is known what to delete."""
+    creating = asyncio.ensure_future(creation)
+    try:
+        await asyncio.shield(creating)
+    except asyncio.CancelledError:
+        with suppress(BackendError):
+            await creating
+        raise

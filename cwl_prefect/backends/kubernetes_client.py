@@ -108,8 +108,7 @@ def _malformed(error: Exception, path: str | None) -> BackendError:
 class KubernetesApi:
     """The few calls that running Jobs takes.
 
-    A server that is busy (429, 5xx), away, or out of quota (403) is asked again with growing pauses, as long as the
-    patience lasts.
+    A server that is busy (429, 5xx) or away is asked again with growing pauses, as long as the patience lasts.
 
     Args:
         client: A configured client; closed by :meth:`close`.
@@ -128,7 +127,7 @@ class KubernetesApi:
         await self._client.close()
 
     async def create_job(self, namespace: str, manifest: Mapping[str, JsonValue]) -> KubernetesObject:
-        """Create a Job; waits while the namespace has no quota for it."""
+        """Create a Job."""
         return await self.request("POST", f"/apis/batch/v1/namespaces/{namespace}/jobs", body=dict(manifest))
 
     async def job(self, namespace: str, name: str) -> KubernetesObject | None:
@@ -227,7 +226,7 @@ class KubernetesApi:
             try:
                 return await self._once(method, path, query or {}, body)
             except RefusedError as error:
-                if not _passes(error) or time.monotonic() - asked_at > self._patience_s:
+                if error.status not in _MOMENTARY or time.monotonic() - asked_at > self._patience_s:
                     raise
             except BackendError as error:
                 self._keep_patience(error, asked_at if self._answered else self._asked_at)
@@ -310,15 +309,9 @@ async def _lines(answer: "ClientResponse") -> AsyncIterator[bytes]:
         rest += last
 
 
-def _passes(error: RefusedError) -> bool:
-    """Tell whether a refusal is worth waiting for its end."""
-    out_of_quota = error.status == 403 and "exceeded quota" in error.message
-    return out_of_quota or error.status in _MOMENTARY
-
-
 _HINTS = {
     401: "the credentials are not valid: log in again, and try `kubectl get pods`",
-    403: "give the service account or user the role in deployments/kubernetes/role.yaml",
+    403: "give the service account or user the role in deployments/kubernetes/access.yaml",
     413: "the call has too many inputs or too long a command; pass them in a file",
 }
 

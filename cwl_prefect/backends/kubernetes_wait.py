@@ -22,6 +22,7 @@ from cwl_prefect.backends.kubernetes_outcomes import (
     told,
     was_preempted,
 )
+from cwl_prefect.backends.kubernetes_patience import Patience, exceeded_quota, quota_advice
 from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
 from cwl_prefect.backends.naming import LABEL_PREFIX
 from cwl_prefect.backends.outcomes import timed_out, unstarted
@@ -32,7 +33,6 @@ _TICK_S = 1.0
 _LOOKS_S = (0.0, 0.2, 0.5, 1.0)  # a Job says that its deadline has passed a moment after its pod is gone
 _WITHOUT_POD_S = 5.0
 _DYING_S = 120.0  # after its grace; a busy node may look at its pods once a minute, and one that is gone does not
-_TOLD_S = 30.0  # of waiting without any prospect, after which it is said what for
 _SILENT_S = 10.0  # the same where the cluster says that the node has fallen silent
 _NUDGE_ANNOTATION = f"{LABEL_PREFIX}nudged"
 _OBSTACLE_REASONS = {
@@ -74,11 +74,11 @@ class PodWait:
         self._followed = followed
         self._began_s = time.monotonic()
         self._started_s: float | None = None
-        self._stuck_s: dict[Obstacle, float] = {}
+        self._patience: dict[Obstacle, Patience] = {}
         self._looked_s = self._began_s
         self._dies_s: float | None = None
         self._alone = False
-        self._quota_s: float | None = None
+        self._for_quota = Patience(watch, job.name)
 
     async def outcome(self) -> JobOutcome:
         """Wait for the end and tell why it came.
@@ -125,7 +125,7 @@ class PodWait:
         if began is not None:
             return self._late(began)
         obstacle = stuck(pod)
-        self._stuck_s = {kind: since for kind, since in self._stuck_s.items() if obstacle and kind is obstacle.obstacle}
+        self._patience = {kind: kept for kind, kept in self._patience.items() if obstacle and kind is obstacle.obstacle}
         return None if obstacle is None else await self._stuck(pod, obstacle)
 
     async def _stay_alone(self) -> None:
@@ -154,24 +154,14 @@ class PodWait:
         return timed_out(self._job, began) if limit_s is not None and now_s >= self._started_s + limit_s else None
 
     async def _stuck(self, pod: KubernetesObject, obstacle: Stuck) -> JobOutcome | None:
-        now_s = time.monotonic()
-        since_s = self._stuck_s.setdefault(obstacle.obstacle, now_s)
-        if obstacle.obstacle is Obstacle.NODE:
-            if self._watch.running():
-                self._stuck_s[obstacle.obstacle] = now_s  # it waits for its turn
-                return None
-            limit_s = self._options.start_timeout_s
-        else:
-            limit_s = 0.0 if obstacle.hopeless else self._options.image_grace_s
-        if now_s < since_s + limit_s:
-            self._tell(obstacle.message, now_s - since_s)
+        patience = self._patience.setdefault(obstacle.obstacle, Patience(self._watch, self._job.name))
+        for_room = obstacle.obstacle is Obstacle.NODE
+        grace_s = 0.0 if obstacle.hopeless else self._options.image_grace_s
+        limit_s = self._options.start_timeout_s if for_room else grace_s
+        if not patience.ends(obstacle.message, limit_s, in_turn=for_room):
             return None
         message = "; ".join(filter(None, (obstacle.message, await self._events(pod))))
         return replace(self._failed(_OBSTACLE_REASONS[obstacle.obstacle], message), hint=obstacle.hint)
-
-    def _tell(self, obstacle: str, waited_s: float) -> None:
-        if waited_s >= _TOLD_S:
-            self._watch.tell(self._job.name, obstacle)
 
     async def _explained(self, pod: KubernetesObject, outcome: JobOutcome) -> JobOutcome:
         """Look whether a pod that was deleted, even while it started, had passed its Job's deadline."""
@@ -209,11 +199,12 @@ class PodWait:
 
     async def _refused(self, refusals: str, now_s: float) -> JobOutcome | None:
         """Be patient with a Job that gets no pod, above all for want of quota."""
-        if "exceeded quota" in refusals:
-            self._quota_s = now_s if self._watch.running() or self._quota_s is None else self._quota_s
-            if now_s > self._quota_s + self._options.start_timeout_s:
-                return self._failed(Reason.QUOTA, refusals)
-            self._tell(refusals, now_s - self._quota_s)
+        quota = exceeded_quota(refusals)
+        if quota is not None:
+            limit_s = self._options.start_timeout_s
+            advice = quota_advice(self._namespace, limit_s)
+            if self._for_quota.ends(quota, limit_s, in_turn=True, advice=advice):
+                return self._failed(Reason.QUOTA, quota)
             # The Job's controller asks again by itself, but with pauses that soon take minutes.
             await self._api.nudge_job(self._namespace, self._name, {_NUDGE_ANNOTATION: datetime.now(UTC).isoformat()})
             return None

@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import math
 import random
+import re
+import time
 from dataclasses import dataclass, field
 
 from cwl_prefect.backends.kubernetes_client import HistoryLostError, KubernetesApi, RefusedError
@@ -18,6 +21,8 @@ _logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
+_AGAIN_S = 600.0
+_NUMBER = re.compile(r"\d+")  # how much is used or free changes all the time
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,7 +66,7 @@ class PodWatch:
         self._followed: dict[str, Followed] = {}
         self._task: asyncio.Task[None] | None = None
         self._failure: BackendError | None = None
-        self._told: set[str] = set()
+        self._told_s: dict[str, float] = {}
 
     def follow(self, job_name: str, *, adopted: bool = False) -> Followed:
         """Follow the pod of a Job; the watch begins with the first."""
@@ -92,11 +97,13 @@ class PodWatch:
             if followed.pod is not None and not followed.deleted
         )
 
-    def tell(self, call: str, obstacle: str) -> None:
-        """Warn of what keeps a call from its beginning; once for all calls that wait for the same."""
-        if obstacle not in self._told:
-            self._told.add(obstacle)
-            _logger.warning("%s waits to be started: %s", call, obstacle)
+    def tell(self, call: str, obstacle: str, advice: str | None = None) -> None:
+        """Warn of what keeps a call from its beginning; seldom, and once for all calls that wait for the same."""
+        now_s, kind = time.monotonic(), _NUMBER.sub("", obstacle)
+        if now_s < self._told_s.get(kind, -math.inf) + _AGAIN_S:
+            return
+        self._told_s[kind] = now_s
+        _logger.warning("%s waits to be started: %s%s", call, obstacle, f"; {advice}" if advice else "")
 
     async def close(self) -> None:
         """End the watch."""

@@ -196,7 +196,10 @@ _BY_REASON: Mapping[Reason, str] = {
         "ask for less by ResourceRequirement, add a node, or check the work pool's node selector and tolerations; "
         "CWL_PREFECT_KUBERNETES_START_TIMEOUT_S says how long a call waits for a node"
     ),
-    Reason.QUOTA: "ask for a larger quota (`kubectl describe quota`), or run fewer calls at once by --max-cores",
+    Reason.QUOTA: (
+        "ask for a larger quota (`kubectl describe quota`), or wait longer for what else uses it: "
+        "CWL_PREFECT_KUBERNETES_START_TIMEOUT_S says how long a call waits while no other of the run has a node"
+    ),
     Reason.NO_CONTAINER: (
         "check the secrets, config maps, volumes and security context that the work pool's template names"
     ),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
+from cwl_prefect.backends import kubernetes_patience
 from cwl_prefect.backends.base import execute
 from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin
 from cwl_prefect.backends.kubernetes import KubernetesBackend
@@ -168,6 +169,41 @@ class TestFaults(BackendCase):
         outcomes = await asyncio.gather(*(self.run(backend, job) for job in jobs))
         assert {outcome.exit_code for outcome in outcomes} == {0}
         assert {job.stdout.read_bytes() for job in jobs} == {b"x\n"}
+
+    async def test_a_quota_without_any_job_is_told_and_does_not_keep_the_run_for_ever(
+        self,
+        other_backend: Callable[..., KubernetesBackend],
+        api: KubernetesApi,
+        namespace: str,
+        make_job: JobMaker,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(kubernetes_patience, "_TOLD_S", 0.0)
+        quota: dict[str, JsonValue] = {"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}}
+        await api.request("POST", f"/api/v1/namespaces/{namespace}/resourcequotas", body=quota)
+        backend = other_backend(variables(namespace=namespace), kubernetes_start_timeout_s=2)
+        outcome = await self.run(backend, make_job(("true",)))
+        assert outcome.reason is Reason.QUOTA
+        assert str(outcome.message).startswith("exceeded quota: none, requested: count/jobs.batch=1,")
+        assert [f"--namespace {namespace}" in message for message in caplog.messages] == [True]
+
+    async def test_a_call_that_waits_for_quota_can_be_cancelled(
+        self,
+        other_backend: Callable[..., KubernetesBackend],
+        api: KubernetesApi,
+        namespace: str,
+        make_job: JobMaker,
+    ) -> None:
+        quota: dict[str, JsonValue] = {"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}}
+        await api.request("POST", f"/api/v1/namespaces/{namespace}/resourcequotas", body=quota)
+        waiting = asyncio.create_task(self.run(other_backend(variables(namespace=namespace)), make_job(("true",))))
+        await asyncio.sleep(3)
+        assert not waiting.done()
+        waiting.cancel()
+        async with asyncio.timeout(10):
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
 
     async def test_the_api_server_is_away_for_twenty_seconds(
         self, door: Door, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker

@@ -76,7 +76,6 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         pytest.param(refusal(429, "too many requests"), id="too-many"),
         pytest.param(refusal(503, "restarting"), id="restarting"),
-        pytest.param(refusal(403, "jobs is forbidden: exceeded quota: few, requested: 1"), id="quota"),
         pytest.param(ClientError("connection refused"), id="away"),
         pytest.param(TimeoutError(), id="silent"),
     ],

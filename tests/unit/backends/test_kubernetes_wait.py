@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cwl_prefect.backends import kubernetes_wait
+from cwl_prefect.backends import kubernetes_patience, kubernetes_wait, kubernetes_watch
 from cwl_prefect.backends.kubernetes_manifest import KubernetesOptions
 from cwl_prefect.backends.kubernetes_objects import job_name
 from cwl_prefect.backends.kubernetes_wait import PodWait
@@ -213,7 +213,7 @@ def waiting_pod(lacking: str) -> dict[str, Any]:
 async def test_what_calls_wait_for_is_told_once_for_all(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, after_s: float
 ) -> None:
-    monkeypatch.setattr(kubernetes_wait, "_TOLD_S", after_s)
+    monkeypatch.setattr(kubernetes_patience, "_TOLD_S", after_s)
     monkeypatch.setattr(kubernetes_wait, "_TICK_S", 0.01)
     api = Api([])
     watch = PodWatch(api, "lab", "a=b")
@@ -230,3 +230,67 @@ async def test_what_calls_wait_for_is_told_once_for_all(
         "align waits to be started: Unschedulable: 1 Insufficient memory.",
     ]
     assert caplog.messages == ([] if after_s else said)
+
+
+LACKING = "exceeded quota: few, requested: pods=1, used: pods={used}, limited: pods=2"
+
+
+class WithoutQuota(Api):
+    """Has a Job that gets no pod, for which it says a little different each time, with the name that the pod had."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.nudged = 0
+
+    async def job(self, namespace: str, name: str) -> dict[str, Any]:
+        del namespace, name
+        return {"metadata": {"uid": "u1"}, "spec": {}}
+
+    async def pods(self, namespace: str, selector: str) -> tuple[list[dict[str, Any]], str]:
+        del namespace, selector
+        return [], "1"
+
+    async def events(self, namespace: str, uid: str) -> list[dict[str, Any]]:
+        del namespace, uid
+        said = (
+            f'Error creating: pods "align-{n}" is forbidden: {LACKING.format(used=n)}' for n in range(self.nudged + 1)
+        )
+        return [{"type": "Warning", "reason": "FailedCreate", "message": message} for message in said]
+
+    async def nudge_job(self, namespace: str, name: str, annotations: Any) -> None:
+        del namespace, name, annotations
+        self.nudged += 1
+
+
+async def test_want_of_quota_is_told_seldom_in_the_server_s_words_and_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kubernetes_patience, "_TOLD_S", 0.0)
+    monkeypatch.setattr(kubernetes_wait, "_TICK_S", 0.01)
+    monkeypatch.setattr(kubernetes_wait, "_WITHOUT_POD_S", 0.0)
+    api = WithoutQuota()
+    watch = PodWatch(api, "lab", "a=b")
+    options = KubernetesOptions(start_timeout_s=0.2)
+    waits = [PodWait(JOB, api, "lab", options=options, watch=watch, followed=Followed()) for _ in range(2)]
+    outcomes = await asyncio.gather(*(wait.outcome() for wait in waits))
+    assert {outcome.reason for outcome in outcomes} == {Reason.QUOTA}
+    assert {str(outcome.message).partition(" used")[0] for outcome in outcomes} == {LACKING.partition(" used")[0]}
+    assert api.nudged > 2
+    (message,) = caplog.messages
+    assert message.startswith(f"align waits to be started: {LACKING.format(used=0)}; ask for a larger quota")
+    assert "kubectl describe quota --namespace lab" in message
+
+
+def test_the_same_want_is_told_again_after_some_minutes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = PodWatch(Api([]), "lab", "a=b")
+    watch.tell("align", LACKING.format(used=1))
+    monkeypatch.setattr(kubernetes_watch, "_AGAIN_S", 0.0)
+    watch.tell("sort", LACKING.format(used=2))
+    assert [message.partition(" ")[0] for message in caplog.messages] == ["align", "sort"]
+
+
+def test_a_refusal_for_another_reason_is_no_want_of_quota() -> None:
+    said = 'jobs.batch "align" is forbidden: User "x" cannot create resource "jobs"'
+    assert kubernetes_patience.exceeded_quota(said) is None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import sleep
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, TypedDict, cast
 
 from cwl_prefect.backends.attach import Attachment
 from cwl_prefect.backends.docker_end import ContainerEnd, container_end
@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 
 _REMOVE_TRIES = 4
 _CONFLICT = 409
+_POD_LABEL = "io.kubernetes.pod.uid"
 _LOCAL_ENGINE = "unix:///var/run/docker.sock"
+
+
+class _Listed(TypedDict):
+    Id: str
+    Labels: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,16 +337,18 @@ class DockerEngine:
 
     def find(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         """Give the ids of all containers, running or not, that have all these labels."""
-        with engine_errors("list containers"):
-            filters = {"label": [f"{name}={value}" for name, value in labels.items()]}
-            found = self._client.api.containers(all=True, filters=filters)
+        found = self._labelled([f"{name}={value}" for name, value in labels.items()])
         return tuple(str(container["Id"]) for container in found)
 
     def values_of(self, label: str) -> frozenset[str]:
         """Give the values that any containers, running or not, have for a label."""
+        return frozenset(container["Labels"][label] for container in self._labelled([label]))
+
+    def _labelled(self, labels: list[str]) -> "list[_Listed]":
+        """List containers, without those of pods, which have their pods' labels where Kubernetes runs on the engine."""
         with engine_errors("list containers"):
-            found = self._client.api.containers(all=True, filters={"label": label})
-        return frozenset(str(container["Labels"][label]) for container in found)
+            found = cast("list[_Listed]", self._client.api.containers(all=True, filters={"label": labels}))
+        return [container for container in found if _POD_LABEL not in container["Labels"]]
 
     def close(self) -> None:
         """Give back the connections."""

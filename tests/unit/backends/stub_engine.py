@@ -312,9 +312,10 @@ class Handler(BaseHTTPRequestHandler):
     def list(self) -> None:
         wanted = [item.partition("=") for item in json.loads(self.query["filters"])["label"]]
         found = [
-            {"Id": one.id}
+            {"Id": one.id, "Labels": one.config["Labels"]}
             for one in self.engine.containers.values()
-            if all(one.config["Labels"].get(name) == value for name, _, value in wanted)
+            if all(one.config["Labels"].get(name) == value or not equals for name, equals, value in wanted)
+            and all(name in one.config["Labels"] for name, _, _ in wanted)
         ]
         self._send(found)
 

@@ -408,6 +408,18 @@ class TestReaping(DockerCase):
         assert [one.config["Labels"][FLOW_RUN_LABEL] for one in engine.containers.values()] == ["other"]
         await lost.close()
 
+    async def test_pods_on_the_same_engine_are_left_to_kubernetes(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
+    ) -> None:
+        lost = DockerBackend()
+        await lost.start(replace(make_job(commands.SLEEP), labels={"flow-run-id": "mine"}))
+        for container in engine.containers.values():
+            container.config["Labels"]["io.kubernetes.pod.uid"] = "u1"
+        assert await docker.values_of(FLOW_RUN_LABEL) == frozenset()
+        assert await docker.reap({FLOW_RUN_LABEL: "mine"}) == 0
+        assert len(engine.containers) == 1
+        await lost.close()
+
     async def test_a_bad_template_hinders_no_reaping(self, engine: StubEngine) -> None:
         backend = DockerBackend(variables({"networks": 7}))
         assert await backend.reap({FLOW_RUN_LABEL: "none"}) == 0

@@ -2,21 +2,27 @@
 
 import asyncio
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cwl_prefect.backends.base import execute
+from pydantic import JsonValue
+
+from cwl_prefect.backends.base import delete_shielded
 from cwl_prefect.backends.job_variables import JobVariables
 from cwl_prefect.backends.kubernetes import KubernetesBackend
 from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
+from cwl_prefect.backends.kubernetes_jobs import pods_of
+from cwl_prefect.backends.kubernetes_launcher import MOUNT_PATH
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, kubernetes_defaults
-from cwl_prefect.backends.kubernetes_objects import part
+from cwl_prefect.backends.kubernetes_objects import part, parts, text
+from cwl_prefect.backends.kubernetes_outcomes import Stuck, stuck, told
 from cwl_prefect.errors import BackendError
-from cwl_prefect.model.findings import Finding
+from cwl_prefect.model.findings import Finding, Severity
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Mount, Reason, Resources
 from cwl_prefect.settings import Settings
 
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
 API, RIGHTS, POD, CLOCK = "Kubernetes API", "Kubernetes rights", "Kubernetes pod", "Kubernetes clock"
+IMAGE = "Kubernetes image"
 
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "batch/jobs": ("create", "get", "list", "patch", "delete"),
@@ -35,7 +42,27 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
 MOST_SKEW_S = 5.0
 
 _ANSWER_S, _POD_S = 20.0, 120.0
+_FIXES: Mapping[Reason, str] = {
+    Reason.UNSCHEDULABLE: "make what is missing (a claim, room on a node), or take it out of the pool's template",
+    Reason.NO_IMAGE: "name by CWL_PREFECT_KUBERNETES_HELPER_IMAGE an image with a static busybox that nodes can pull",
+    Reason.NO_CONTAINER: "check the secrets, config maps, volumes and security context in the pool's template",
+    Reason.QUOTA: "ask for a larger quota (`kubectl describe quota`), or name another namespace in the pool's template",
+    Reason.START_FAILED: "check the volumes, init containers and security context in the pool's template",
+}
 _ROLE = "give the account that runs use these verbs in a Role of the namespace"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was seen of a pod.
+
+    Attributes:
+        told: Its state and events.
+        obstacle: What keeps one of its containers from running, if anything does.
+    """
+
+    told: str
+    obstacle: Stuck | None = None
 
 
 async def kubernetes_findings(
@@ -101,26 +128,109 @@ async def _allowed(api: KubernetesApi, namespace: str, kind: str, verb: str) -> 
 
 
 async def _pod(settings: Settings, variables: JobVariables, client: "PrefectClient | None") -> list[Finding]:
-    """Run one pod on the shared volume."""
+    """Run one pod on the shared volume, and one of the image of flow runs where the template names it."""
     hurried = settings.model_copy(update={"kubernetes_start_timeout_s": min(60.0, settings.kubernetes_start_timeout_s)})
     backend = KubernetesBackend(hurried, variables, client=client)
-    directory: Path | None = None
+    directory = settings.runs.resolve() / f".doctor-{uuid.uuid4().hex}"
     try:
-        async with asyncio.timeout(_POD_S):
-            await backend.cluster()
-            directory = Path(tempfile.mkdtemp(dir=settings.runs.resolve(), prefix=".doctor-"))
-            before_s = time.time()
-            outcome = await execute(backend, _job(directory, settings.kubernetes_helper_image))
-        return pod_findings(outcome, directory, before_s, time.time())
+        cluster = await backend.cluster()
+        directory.mkdir()  # as workspaces are made, so that the same users can write there
+        job = _job(directory, settings.kubernetes_helper_image)
+        before_s = time.time()
+        outcome, seen = await _ran(backend, cluster.api, cluster.defaults.namespace, job)
+        if outcome is None:
+            return [_unended(seen)]
+        found = pod_findings(outcome, directory, before_s, time.time())
+        if found[0].severity is Severity.ERROR:
+            return found
+        found += _beside(seen)
+        image = flow_run_image(variables.template)
+        if image is None:
+            return found
+        pulled, seen = await _ran(backend, cluster.api, cluster.defaults.namespace, _of_image(job, image))
+        return [*found, image_finding(image, pulled, seen)]
     except BackendError as error:
         return [Finding.error(POD, f"{error.message}.", fix=error.hint or "see `kubectl get events`.")]
-    except (TimeoutError, OSError) as error:
-        told = f"no pod ended within {_POD_S:g} s" if isinstance(error, TimeoutError) else str(error)
-        return [Finding.error(POD, f"{told}.", fix="see `kubectl get pods` and `kubectl get events`.")]
+    except OSError as error:
+        return [Finding.error(POD, f"{error}.", fix="let this user write to the directory for workspaces.")]
     finally:
         await backend.close()
-        if directory is not None:
-            shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _ran(
+    backend: KubernetesBackend, api: KubernetesApi, namespace: str, job: ContainerJob
+) -> tuple[JobOutcome | None, Seen]:
+    """Run a pod for as long as it may take, and tell how it ended and what was seen of it before it was removed."""
+    handle = await backend.start(job)
+    outcome: JobOutcome | None = None
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POD_S):
+                outcome = await backend.wait(handle)
+        return outcome, await _seen(api, namespace, handle.reference)
+    finally:
+        await delete_shielded(backend, handle)
+
+
+async def _seen(api: KubernetesApi, namespace: str, job_name: str) -> Seen:
+    pods = await pods_of(api, namespace, job_name)
+    if not pods:
+        return Seen(told="it has no pod")
+    pod, obstacle = pods[0], stuck(pods[0])
+    said = [f"it is {text(pod, 'status', 'phase')}"] if obstacle is None else [obstacle.message]
+    said.append(told(await api.events(namespace, text(pod, "metadata", "uid"))))
+    return Seen(told="; ".join(filter(None, said)), obstacle=obstacle)
+
+
+def _unended(seen: Seen) -> Finding:
+    fix = (seen.obstacle and seen.obstacle.hint) or "mend what it says in the pool's template or the cluster"
+    return Finding.error(POD, f"a pod did not end within {_POD_S:g} s: {seen.told}.", fix=f"{fix}.")
+
+
+def _beside(seen: Seen) -> list[Finding]:
+    """Tell of a sidecar that does not run although the step's own container did."""
+    if seen.obstacle is None:
+        return []
+    fix = seen.obstacle.hint or "mend it in the pool's template"
+    message = f"a container beside that of the step does not run: {seen.obstacle.message.rstrip('.')}."
+    return [Finding.warning(POD, message, fix=f"{fix}.")]
+
+
+def flow_run_image(template: Mapping[str, JsonValue]) -> str | None:
+    """Give the image that a template names for flow runs, fixed or as the default of its variable; None: it has none.
+
+    Args:
+        template: Base job template of a Kubernetes work pool.
+    """
+    pod = part(template, "job_configuration", "job_manifest", "spec", "template", "spec")
+    fixed = "".join(text(container, "image") for container in parts(pod, "containers")[:1])
+    if fixed and "{{" not in fixed:
+        return fixed
+    return text(template, "variables", "properties", "image", "default") or None
+
+
+def _of_image(job: ContainerJob, image: str) -> ContainerJob:
+    return replace(
+        job, job_id=f"{job.job_id}-image", image=DockerImage(pull=image), command=(f"{MOUNT_PATH}/busybox", "true")
+    )
+
+
+def image_finding(image: str, outcome: JobOutcome | None, seen: Seen) -> Finding:
+    """Tell whether nodes can pull the image of flow runs.
+
+    Args:
+        image: The image.
+        outcome: How a pod of it ended; None: it did not yet.
+        seen: What was seen of that pod.
+    """
+    if outcome is None:
+        message = f"a pod of {image}, the image of flow runs, does not run after {_POD_S:g} s: {seen.told}."
+        return Finding.warning(IMAGE, message, fix="pull it to the nodes, or wait for them, and look again.")
+    if outcome.reason is Reason.NO_IMAGE:
+        message = f"nodes cannot pull {image}, the image of flow runs: {_told(outcome)}."
+        return Finding.error(IMAGE, message, fix="mend the image in the pool's template, or its pull secrets.")
+    return Finding.ok(IMAGE, f"nodes can pull {image}, the image of flow runs.")
 
 
 def _job(directory: Path, image: str) -> ContainerJob:
@@ -171,8 +281,9 @@ def _failed_pod(outcome: JobOutcome, directory: Path) -> Finding:
         said = stderr.read_text("utf-8", "replace").strip() if stderr.exists() else ""
         message = f"a pod cannot write to the volume: {said or f'exit code {outcome.exit_code}'}."
         return Finding.error(POD, message, fix="let the user that pods run as write there, or set a security context.")
-    told = (outcome.message or "nothing more is known").removeprefix(f"{outcome.reason}: ").rstrip(".")
-    fix = "see `kubectl describe` of a pod"
-    if outcome.reason is Reason.UNSCHEDULABLE:
-        fix = "make what is missing (a claim, room on a node), or take it out of the pool's template"
-    return Finding.error(POD, f"a pod does not run: {outcome.reason}: {told}.", fix=f"{fix}.")
+    fix = outcome.hint or _FIXES.get(outcome.reason, "mend what it says in the pool's template or the cluster")
+    return Finding.error(POD, f"a pod does not run: {outcome.reason}: {_told(outcome)}.", fix=f"{fix.rstrip('.')}.")
+
+
+def _told(outcome: JobOutcome) -> str:
+    return (outcome.message or "nothing more is known").removeprefix(f"{outcome.reason}: ").rstrip(".")

@@ -30,6 +30,9 @@ _PATIENCE_S = 60.0
 NOT_SHARED = "the pod does not see what the run wrote to the shared volume"
 """What the launcher says where the files are not there that the run made for the output of the call."""
 
+NOT_WRITABLE = "stdout cannot be written by the user that the pod runs as"
+"""What it says where the pod runs as a user who may not write to the workspaces of the run."""
+
 # Its variables have names that no tool's environment has, and none of them is left to the tool.
 _SCRIPT = r"""
 _cwl_fail() { printf '%s: %s' "$1" "$2" > /dev/termination-log; exit "$3"; }

@@ -1,5 +1,6 @@
 """What a pod's state says about the call that it runs: how it ended, or what it is stuck at."""
 
+import os
 import re
 import signal
 from collections.abc import Iterable
@@ -7,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from cwl_prefect.backends.kubernetes_launcher import LAUNCHER_NAME, NOT_SHARED, PROGRAM_PATH
+from cwl_prefect.backends.kubernetes_launcher import LAUNCHER_NAME, NOT_SHARED, NOT_WRITABLE, PROGRAM_PATH
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, conditions, moment, number, part, parts, text
 from cwl_prefect.backends.outcomes import signal_of
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
@@ -93,7 +94,7 @@ def outcome_of(pod: KubernetesObject, job: ContainerJob) -> JobOutcome | None:
     if deleted and (number(ended, "exitCode") in _KILLED or (not ended and text(pod, "status", "phase") == "Failed")):
         return _outcome(job, ended, Reason.LOST, message=_pod_message(pod) or "its pod was deleted")
     if ended:
-        return _judged(job, ended)
+        return _by_user(pod, _judged(job, ended))
     if text(pod, "status", "phase") == "Failed":
         return _outcome(
             job, {}, Reason.START_FAILED, message=_init_failure(pod) or _pod_message(pod) or "its pod failed"
@@ -220,6 +221,22 @@ def _init_failure(pod: KubernetesObject) -> str | None:
                 f" {text(ended, 'message')}".rstrip()
             )
     return None
+
+
+def _by_user(pod: KubernetesObject, outcome: JobOutcome) -> JobOutcome:
+    """Name the user of a pod who cannot see or write what the run made, where it is not the run's own."""
+    security = {**part(pod, "spec", "securityContext"), **part(parts(pod, "spec", "containers")[0], "securityContext")}
+    user = number(security, "runAsUser")
+    if outcome.message not in (NOT_WRITABLE, NOT_SHARED) or user is None or user == os.geteuid():
+        return outcome
+    fix = (
+        f"take runAsUser: {user} out of the security context in the work pool's job template, so that pods run as the "
+        f"run does (user {os.geteuid()}), or let the run itself be of user {user}"
+    )
+    if outcome.message == NOT_SHARED:
+        return replace(outcome, hint=f"{outcome.hint} Or the user {user} of the pod may not read it: {fix}.")
+    message = f"the pod runs as user {user}, who cannot write to the workspace of user {os.geteuid()}"
+    return replace(outcome, message=message, hint=fix)
 
 
 def _judged(job: ContainerJob, ended: KubernetesObject) -> JobOutcome:

@@ -59,4 +59,5 @@ async def test_jobs_of_a_killed_driver_are_adopted_and_none_runs_twice(cluster: 
     names = [str(name).strip() for name in ended.outputs["names"]]  # type: ignore[attr-defined]
     assert len(before) == WIDTH
     assert set(names) == before
+    assert "removed" not in ended.stderr  # each ended with its call
     assert await pods_of(run_id) == set()

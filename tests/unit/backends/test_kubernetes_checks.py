@@ -8,7 +8,15 @@ import pytest
 
 from cwl_prefect.backends import kubernetes_checks
 from cwl_prefect.backends.job_variables import JobVariables, packaged_template
-from cwl_prefect.backends.kubernetes_checks import CLOCK, POD, kubernetes_findings, pod_findings
+from cwl_prefect.backends.kubernetes_checks import (
+    CLOCK,
+    POD,
+    Seen,
+    flow_run_image,
+    image_finding,
+    kubernetes_findings,
+    pod_findings,
+)
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.findings import Severity
 from cwl_prefect.model.job import JobOutcome, Reason
@@ -104,3 +112,36 @@ class TestPod:
         (tmp_path / "stderr").write_text("permission denied\n")
         (found,) = pod_findings(ended, tmp_path, 0, 1)
         assert (found.severity, message in found.message) == (Severity.ERROR, True), found
+
+    def test_no_hint_names_a_pod_that_is_gone(self, tmp_path: Path) -> None:
+        for reason in Reason:
+            (found,) = pod_findings(outcome(reason, 1), tmp_path, 0, 1)
+            assert "describe pod" not in str(found.fix)
+            assert "describe` of a pod" not in str(found.fix)
+
+
+class TestImage:
+    def test_the_template_names_it_by_its_variable_or_for_good(self) -> None:
+        template: Any = packaged_template("kubernetes")
+        assert flow_run_image(template) is None
+        template["variables"]["properties"]["image"]["default"] = "flows:1"
+        assert flow_run_image(template) == "flows:1"
+        spec = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+        spec["containers"][0]["image"] = "flows:2"
+        assert flow_run_image(template) == "flows:2"
+
+    @pytest.mark.parametrize(
+        ("ended", "severity", "message"),
+        [
+            (outcome(), Severity.OK, "can pull"),
+            (outcome(code=1), Severity.OK, "can pull"),  # whatever it does as a step
+            (outcome(Reason.NO_IMAGE, None, "no such image"), Severity.ERROR, "no such image"),
+            (None, Severity.WARNING, "Pulling image"),
+        ],
+        ids=["ran", "failed", "refused", "late"],
+    )
+    def test_only_that_it_cannot_be_pulled_is_an_error(
+        self, ended: JobOutcome | None, severity: Severity, message: str
+    ) -> None:
+        found = image_finding("flows:1", ended, Seen(told="it is Pending; Pulling image"))
+        assert (found.severity, message in found.message) == (severity, True)

@@ -1,11 +1,12 @@
 """What a pod's state says."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cwl_prefect.backends.kubernetes_launcher import NOT_SHARED, Streams, launched
+from cwl_prefect.backends.kubernetes_launcher import NOT_SHARED, NOT_WRITABLE, Streams, launched
 from cwl_prefect.backends.kubernetes_objects import job_name, label_value, selector
 from cwl_prefect.backends.kubernetes_outcomes import (
     Obstacle,
@@ -74,9 +75,25 @@ def test_a_mount_that_fails_is_told_as_it_is() -> None:
     assert (outcome.reason, outcome.message, outcome.hint) == (Reason.START_FAILED, said, None)
 
 
-def test_the_launcher_says_that_the_volume_is_not_the_run_s() -> None:
+@pytest.mark.parametrize(("said", "message"), [(NOT_WRITABLE, "who cannot write"), (NOT_SHARED, NOT_SHARED)])
+@pytest.mark.parametrize("of", ["pod", "container"])
+def test_a_user_of_the_template_who_cannot_write_is_named_with_the_fix(of: str, said: str, message: str) -> None:
+    made = pod("Failed", terminated={"exitCode": 125, "reason": "Error", "message": f"StartFailed: {said}"})
+    other = os.geteuid() + 1
+    made["spec"]["securityContext"] = {"runAsUser": other if of == "pod" else os.geteuid()}
+    if of == "container":
+        made["spec"]["containers"][0]["securityContext"] = {"runAsUser": other}
+    outcome = outcome_of(made, JOB)
+    assert outcome is not None
+    assert message in str(outcome.message)
+    assert f"runAsUser: {other}" in str(outcome.hint)
+
+
+def test_the_launcher_says_what_of_the_run_the_pod_has_not() -> None:
     streams = Streams(stdin="/dev/null", stdout="/o", stderr="/e")
-    assert NOT_SHARED in " ".join(launched(["true"], streams))
+    script = " ".join(launched(["true"], streams))
+    assert NOT_SHARED in script
+    assert NOT_WRITABLE in script
 
 
 @pytest.mark.parametrize(

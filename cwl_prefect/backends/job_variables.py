@@ -87,7 +87,8 @@ class StepVariables:
     Attributes:
         template: Base job template, without the defaults that describe the flow run's own container.
         values: Job variables that apply to the step; ``env`` among them is the tools' own.
-        patterns: Patterns of the overrides among them; steps with the same patterns have the same variables.
+        patterns: The overrides among them, by who gave them and their pattern; steps with the same ones have the same
+            variables.
     """
 
     template: dict[str, JsonValue]
@@ -123,7 +124,7 @@ class JobVariables:
         for override in fitting:
             _put(values, override.variables)
         values.pop(STEP_VARIABLES, None)
-        patterns = tuple(f"{override.source}: {override.pattern}" for override in fitting if override.variables)
+        patterns = tuple(_named(override) for override in fitting if override.variables)
         return StepVariables(template=self._shared_template, values=values, patterns=patterns)
 
     def tool_override(self, name: str) -> ToolOverride:
@@ -177,7 +178,7 @@ def check_job_variables(variables: JobVariables, *, pool_type: str, steps: Colle
     for layer in variables.all_layers:
         _check_names(layer.for_steps, known - {STEP_VARIABLES} | {STEP_PATTERNS}, f"{layer.origin}: cwl", pool_type)
     for override in variables.overrides:
-        _check_names(override.variables, known - {STEP_VARIABLES}, _told(override), pool_type)
+        _check_names(override.variables, known - {STEP_VARIABLES}, _named(override), pool_type)
 
 
 def check_step_patterns(variables: JobVariables, *, steps: Collection[str]) -> None:
@@ -201,7 +202,7 @@ def check_step_patterns(variables: JobVariables, *, steps: Collection[str]) -> N
             )
     for override in variables.overrides:
         if override.source != Origin.TEMPLATE and not any(fnmatchcase(step, override.pattern) for step in steps):
-            raise UsageError(f"{_told(override)} fits no step of the workflow.", hint=_near(override.pattern, steps))
+            raise UsageError(f"{_named(override)} fits no step of the workflow.", hint=_near(override.pattern, steps))
 
 
 def check_flow_run_variables(
@@ -312,6 +313,10 @@ def _shared(name: str, attributes: dict[str, JsonValue]) -> dict[str, JsonValue]
     return {**kept, "default": cast("JsonValue", tool_environment(cast("dict[str, str | None]", for_tools)))}
 
 
+def _named(override: Override) -> str:
+    return f"{override.source}: the step override {override.pattern!r}"
+
+
 def _check_names(given: Mapping[str, JsonValue], known: Collection[str], source: str, pool_type: str) -> None:
     for name in given:
         if name in _NO_STEP_S:
@@ -321,13 +326,10 @@ def _check_names(given: Mapping[str, JsonValue], known: Collection[str], source:
             raise UsageError(f"{source}: {name} is no job variable of this {pool_type} pool.", hint=_near(name, known))
 
 
-def _told(override: Override) -> str:
-    return f"{override.source}: the step override {override.pattern!r}"
-
-
 def _near(name: str, known: Collection[str]) -> str:
     near = get_close_matches(name, sorted(known), n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(known))}."
+    all_there_are = f"there are: {', '.join(sorted(known))}."
+    return f"did you mean {' or '.join(near)}? If not, {all_there_are}" if near else all_there_are
 
 
 def _properties(template: Mapping[str, JsonValue]) -> dict[str, dict[str, JsonValue]]:

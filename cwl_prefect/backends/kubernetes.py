@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _WITH_LIVING_PODS = PASSING_REASONS | {Reason.TIMED_OUT, Reason.UNSCHEDULABLE}  # the next try has the same directory
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 5.0  # between two times that a Job is wanted for which there is no quota
+_MALFORMED = (400, 422)
 _CAPABILITIES = Capabilities(containers=True, mounts=True, outlives_driver=True, schedules=True)
 
 
@@ -239,13 +240,21 @@ class KubernetesBackend:
             except RefusedError as error:
                 lacking = exceeded_quota(error.message)
                 if lacking is None:
-                    raise
+                    raise self._blamed(error, job) from error
                 if patience.ends(lacking, limit_s, in_turn=True, advice=advice):
                     return lacking
             else:
                 return None
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads requests, hides nothing
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+    def _blamed(self, error: RefusedError, job: ContainerJob) -> RefusedError:
+        """Name the step overrides, or else the template, where the server takes a manifest for malformed."""
+        if error.status not in _MALFORMED:
+            return error
+        givers = " or ".join(self._patterns_of(job.name)) or "the work pool's job template and variables"
+        hint = f"check what this gives: {givers}"
+        return RefusedError(error.message, hint=hint, status=error.status, reason=error.reason)
 
     def _never_ran(
         self, cluster: Cluster, handle: JobHandle, message: str, *, reason: Reason = Reason.START_FAILED

@@ -85,9 +85,24 @@ async def merged_configuration(
             step.template, {**step.values, "image": STEP_IMAGE}, client=client or cast("PrefectClient", NoApi())
         )
     except (ValidationError, KeyError, TypeError, ValueError) as exc:
-        raise BackendError(
-            f"the work pool's job template is not valid: {exc}", hint="see `prefect work-pool inspect`"
-        ) from exc
+        raise _invalid(exc, step) from exc
+
+
+def _invalid(error: Exception, step: StepVariables) -> BackendError:
+    """Blame whoever gave the job variable that is not valid, or else the template."""
+    problems = error.errors(include_url=False, include_input=False) if isinstance(error, ValidationError) else []
+    told = {str(problem["loc"][0]): problem["msg"] for problem in problems if problem["loc"]}
+    given = "; ".join(f"{name}: {message}" for name, message in told.items() if name in step.values)
+    if not given:
+        shown = "; ".join(f"{name}: {message}" for name, message in told.items()) or error
+        return BackendError(
+            f"the work pool's job template is not valid: {shown}", hint="see `prefect work-pool inspect`"
+        )
+    givers = " or ".join(step.patterns) or "the deployment or run"
+    return BackendError(
+        f"{givers}: a job variable is not valid: {given}",
+        hint="its type is among the variables that `prefect work-pool inspect` shows",
+    )
 
 
 async def docker_defaults(step: StepVariables, *, client: "PrefectClient | None" = None) -> DockerDefaults:

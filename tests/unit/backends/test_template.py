@@ -160,6 +160,19 @@ class TestMerging:
         with pytest.raises(BackendError, match="not valid"):
             await defaults_of(packaged_template("docker"), {"networks": 7})
 
+    @pytest.mark.parametrize(
+        ("run", "giver"),
+        [
+            ({"cwl": {"steps": {"al*": {"networks": 7}}}}, "run: the step override 'al*'"),
+            ({"networks": 7}, "the deployment or run"),
+        ],
+        ids=["step override", "run"],
+    )
+    async def test_who_gave_a_wrong_value_is_blamed_and_not_the_pool(self, run: dict[str, Any], giver: str) -> None:
+        with pytest.raises(BackendError) as found:
+            await defaults_of(packaged_template("docker"), run, "align")
+        assert found.value.message.startswith(f"{giver}: a job variable is not valid: networks: Input should be")
+
     async def test_a_template_without_variables_is_refused(self) -> None:
         with pytest.raises(BackendError, match="not valid"):
             await defaults_of({"job_configuration": {}}, {})

@@ -15,6 +15,7 @@ HIDDEN = "(hidden)"
 """Stands for a credential."""
 
 _KEYS = ("name", "Target", "mountPath", "key")
+_LOGIN = re.compile(r"(?<=://)[^/?#\s]+@")  # an @ of a password may stand as it is
 _BLOCK = re.compile(r"\{\{\s*prefect\.blocks\.([^}]*?)\s*\}\}")
 
 
@@ -43,14 +44,16 @@ def origins(stages: Sequence[tuple[str, JsonValue]]) -> dict[FieldPath, str]:
 
 
 def without_secrets(value: JsonValue, name: str = "") -> JsonValue:
-    """Hide every text whose name says that it is a credential, also in ``{"name": …, "value": …}``."""
+    """Hide texts whose name says that they are credentials, also in ``{"name": …, "value": …}``, and logins in URLs."""
     if isinstance(value, dict):
         named = value.get("name")
         own = named if isinstance(named, str) and "value" in value else ""
         return {key: without_secrets(item, own if key == "value" and own else key) for key, item in value.items()}
     if isinstance(value, list):
         return [without_secrets(item, name) for item in value]
-    return HIDDEN if isinstance(value, str) and value and looks_secret(name) else value
+    if not isinstance(value, str) or not value:
+        return value
+    return HIDDEN if looks_secret(name) else _LOGIN.sub(f"{HIDDEN}@", value)
 
 
 def without_blocks(value: JsonValue) -> JsonValue:

@@ -95,3 +95,17 @@ class TestSecrets:
     def test_variables_that_are_blocks_are_found(self) -> None:
         variables: dict[str, Any] = {"a": " {{ prefect.blocks.x.y }} ", "b": "x {{ prefect.blocks.x.y }}", "c": 1}
         assert whole_blocks(variables) == {"a"}
+
+    @pytest.mark.parametrize(
+        ("text", "shown"),
+        [
+            ("https://me:pa@ss@host:8080/a?b#c", f"https://{HIDDEN}@host:8080/a?b#c"),
+            ("fetch ftp://token@host x s3://k:s@bucket/", f"fetch ftp://{HIDDEN}@host x s3://{HIDDEN}@bucket/"),
+            ("https://host/a@b", "https://host/a@b"),
+            ("me@host", "me@host"),
+        ],
+        ids=["password", "several", "in the path", "no URL"],
+    )
+    def test_logins_in_urls_are_hidden_wherever_they_stand(self, text: str, shown: str) -> None:
+        made = {"env": [{"name": "PROXY", "value": text}], "command": ["sh", text]}
+        assert without_secrets(made) == {"env": [{"name": "PROXY", "value": shown}], "command": ["sh", shown]}

@@ -256,12 +256,20 @@ def search_path() -> str:
 
 
 def own_pod() -> tuple[str, str] | None:
-    """Namespace and name of the pod that this process runs in, or None outside of a cluster."""
+    """Namespace and name of the pod that this process runs in, or None outside of a cluster.
+
+    The name of the host is the pod's, unless the pod is in its node's network or is given another: then POD_NAME tells.
+    """
     if "KUBERNETES_SERVICE_HOST" not in os.environ:
         return None
     name = os.environ.get("POD_NAME") or os.environ.get("HOSTNAME")
     namespace = os.environ.get("POD_NAMESPACE") or _mounted_namespace()
     return (namespace, name) if name and namespace else None
+
+
+def own_flow_run() -> str | None:
+    """Identifier of the flow run that a worker started this process for, or None where none did."""
+    return os.environ.get("PREFECT__FLOW_RUN_ID")
 
 
 def _mounted_namespace() -> str | None:

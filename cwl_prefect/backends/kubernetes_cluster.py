@@ -13,14 +13,17 @@ from cwl_prefect.backends.kubernetes_images import StepImages, inspect_here, log
 from cwl_prefect.backends.kubernetes_launcher import Launcher
 from cwl_prefect.backends.kubernetes_links import Links
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, KubernetesOptions, kubernetes_defaults
-from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, parts, text
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, parts, selector, text
 from cwl_prefect.backends.kubernetes_registry import Registries
 from cwl_prefect.backends.kubernetes_storage import Imports, Storage, demand_storage, shared_storage
 from cwl_prefect.errors import BackendError
-from cwl_prefect.settings import Settings, own_pod
+from cwl_prefect.settings import Settings, own_flow_run, own_pod
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
+
+
+_PREFECT_FLOW_RUN_LABEL = "prefect.io/flow-run-id"  # which workers give the pods of flow runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +106,18 @@ async def _own_pod(api: KubernetesApi) -> KubernetesObject | None:
     if place is None:
         return None
     with suppress(RefusedError):
-        return await api.pod(*place)
+        return await api.pod(*place) or await _pod_of_flow_run(api, place[0])
     return None
+
+
+async def _pod_of_flow_run(api: KubernetesApi, namespace: str) -> KubernetesObject | None:
+    """Find the pod that a worker made for this flow run; None where that is not clear."""
+    flow_run = own_flow_run()
+    if flow_run is None:
+        return None
+    pods, _ = await api.pods(namespace, selector({_PREFECT_FLOW_RUN_LABEL: flow_run}))
+    running = [pod for pod in pods if text(pod, "status", "phase") == "Running"]
+    return running[0] if len(running) == 1 else None
 
 
 def _owner(own: KubernetesObject | None, namespace: str) -> KubernetesObject | None:

@@ -71,7 +71,9 @@ class Settings(BaseSettings):
         description="What applies to single steps: JSON by pattern of step names, with resources, image, env and job "
         "variables of the work pool.",
     )
-    workdir: Path | None = Field(default=None, description="Directory for workspaces; <home>/runs where none is given.")
+    workdir: Path | None = Field(
+        default=None, description="Directory for workspaces of new runs; <home>/runs where none is given."
+    )
     keep: Keep = Field(default=Keep.ON_FAILURE, description="When the workspaces of a run are kept.")
     keep_succeeded_days: float = Field(
         default=7.0, ge=0, description="Days that kept workspaces of a run that succeeded stay."
@@ -227,7 +229,17 @@ class Settings(BaseSettings):
     @property
     def runs(self) -> Path:
         """Directory for workspaces."""
-        return self.workdir if self.workdir is not None else self.home / "runs"
+        return self.workdir if self.workdir is not None else self.own_runs
+
+    @property
+    def own_runs(self) -> Path:
+        """Directory for workspaces where no other is given."""
+        return self.home / "runs"
+
+    @property
+    def workdirs(self) -> Path:
+        """Directory of links to the other directories that had workspaces."""
+        return self.home / "workdirs"
 
     @property
     def memory(self) -> Path:

@@ -43,8 +43,7 @@ def list_runs(chosen: Filter, *, limit: int, as_json: bool) -> None:
     """
     found = _asking(lambda ask, settings: run_lines.lines(ask, settings, chosen, limit))
     if as_json:
-        settings = settings_with({})
-        typer.echo(json.dumps([dict(run_lines.details(line, settings)) for line in found], indent=4))
+        typer.echo(json.dumps([dict(run_lines.details(line)) for line in found], indent=4))
         return
     rows = [("NAME", "ID", "STATE", "BEGAN", "TAGS"), *map(_row, found)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -59,8 +58,7 @@ def show(run: str, *, as_json: bool) -> None:
         InputError: There is no such run.
         ServerError: No Prefect API can be reached or started.
     """
-    settings = settings_with({})
-    found = run_lines.details(_asking(lambda ask, _: run_lines.find(ask, run, settings)), settings)
+    found = run_lines.details(_asking(lambda ask, settings: run_lines.find(ask, run, settings)))
     if as_json:
         typer.echo(json.dumps(found, indent=4))
         return

@@ -94,9 +94,9 @@ def stop(run: str, *, for_now: bool, force: bool, delete: bool = False) -> None:
         line = await run_lines.find(asking(client), run, settings)
         state = line.state
         if not (delete and run_lines.has_ended(line)):
-            state = await history.stop(client, line, settings, for_now=for_now, force=force, delete=delete)
+            state = await history.stop(client, line, for_now=for_now, force=force, delete=delete)
         told = [f"{line.flow_run.name} is {state}."]
-        if delete and history.delete_data(str(line.flow_run.id), settings):
+        if delete and history.delete_data(line, settings):
             told.append("Its workspaces were removed.")
         return told
 

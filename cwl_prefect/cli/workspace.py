@@ -12,13 +12,14 @@ from cwl_prefect.engine.manifest import Outcome
 from cwl_prefect.engine.retention import KeptRun
 from cwl_prefect.flows import collecting
 from cwl_prefect.flows.claim import is_driven
+from cwl_prefect.flows.workdirs import Workdirs
 
 _MIB = 1 << 20
 
 
 def list_workspaces(*, as_json: bool) -> None:
     """Print the runs whose workspaces are kept, the latest last."""
-    found = sorted(retention.kept_runs(settings_with({}).runs.resolve()), key=lambda run: run.changed)
+    found = sorted(Workdirs.of(settings_with({})).kept_runs(), key=lambda run: run.changed)
     if as_json:
         typer.echo(json.dumps([_described(run) for run in found], indent=4))
         return
@@ -30,7 +31,7 @@ def list_workspaces(*, as_json: bool) -> None:
 
 def disk_usage() -> None:
     """Print what each run's workspaces take, the largest last, and the sum."""
-    found = [(retention.size_of(run.directory), run) for run in retention.kept_runs(settings_with({}).runs.resolve())]
+    found = [(retention.size_of(run.directory), run) for run in Workdirs.of(settings_with({})).kept_runs()]
     for size, run in sorted(found, key=lambda pair: pair[0]):
         typer.echo(f"{size / _MIB:10.1f} MiB  {run.name}  {run.run_id}")
     typer.echo(f"{sum(size for size, _ in found) / _MIB:10.1f} MiB  in all")

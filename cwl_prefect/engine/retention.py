@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome, RunManifest
+from cwl_prefect.engine.workspace import DRIVER_LOCK
 
 MARK = "expires.json"
 """File in a run's directory that says when it is removed."""
@@ -68,14 +69,16 @@ class KeptRun:
 
 
 def kept_runs(runs: Path) -> Iterator[KeptRun]:
-    """Yield every run whose workspaces are in a directory, in no order."""
+    """Yield every run whose workspaces are in a directory, in no order; whatever else is there is somebody's own."""
     try:
         found = list(os.scandir(runs))
     except OSError:
         return
     for entry in found:
         if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-            yield _kept(Path(entry.path), entry.stat(follow_symlinks=False).st_mtime)
+            run = _kept(Path(entry.path), entry.stat(follow_symlinks=False).st_mtime)
+            if run.manifest is not None or (run.directory / DRIVER_LOCK).exists():
+                yield run
 
 
 def mark(run: KeptRun, expires: datetime) -> None:

@@ -19,6 +19,7 @@ _logger = logging.getLogger(__name__)
 
 EVIDENCE = ".call"  # in the workspace of a failed call: what it printed, its inputs and its temporary files
 SCRATCH = ".scratch"  # in the directory of a run: what its calls use one after the other
+DRIVER_LOCK = ".driver"  # there too: locked by its driver; the kernel lets go of it however the driver ends
 _LONGEST_NAME = 100
 
 
@@ -153,6 +154,8 @@ def remove(workspace: Workspace) -> None:
 
 def remove_run(runs: Path, run_id: str) -> None:
     """Remove all workspaces of a run as far as possible; what cannot be removed is told to the log."""
+    with contextlib.suppress(OSError):
+        clear_run(runs, run_id, spared=frozenset({DRIVER_LOCK}))  # goes last: it tells whose the rest is
     _remove_tree(run_directory(runs, run_id))
 
 

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cwl_prefect.engine.retention import MARK
-from cwl_prefect.engine.workspace import SCRATCH, run_directory
+from cwl_prefect.engine.workspace import DRIVER_LOCK, SCRATCH, run_directory
 from cwl_prefect.errors import BackendError, ServerError
 from cwl_prefect.flows.file_lock import is_locked, try_lock
-
-DRIVER_LOCK = ".driver"
-"""File in a run's directory that its driver locks; the kernel lets go of it however the driver ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,12 @@ from pydantic import JsonValue
 from cwl_prefect.engine import audit, manifest, retention
 from cwl_prefect.engine.audit import Act, AuditEntry
 from cwl_prefect.engine.retention import KeptRun, Retention
-from cwl_prefect.engine.workspace import remove_run, run_directory
+from cwl_prefect.engine.workspace import DRIVER_LOCK, remove_run
 from cwl_prefect.errors import InputError
-from cwl_prefect.flows.claim import DRIVER_LOCK, is_driven
+from cwl_prefect.flows.claim import is_driven
 from cwl_prefect.flows.file_lock import try_lock
 from cwl_prefect.flows.results import remove_undelivered
+from cwl_prefect.flows.workdirs import Workdirs, forget_unused
 from cwl_prefect.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -52,8 +53,16 @@ def collect(settings: Settings, *, dry_run: bool = False) -> Collected:
         settings: Say where workspaces are and how long they stay.
         dry_run: Only tell what would be done.
     """
-    runs, now, kept_for = settings.runs.resolve(), datetime.now(UTC), retention_of(settings)
     done = Collected()
+    for runs in Workdirs.of(settings).directories:
+        _collect(runs, settings, done, dry_run=dry_run)
+    if not dry_run:
+        forget_unused(settings)
+    return done
+
+
+def _collect(runs: Path, settings: Settings, done: Collected, *, dry_run: bool) -> None:
+    now, kept_for = datetime.now(UTC), retention_of(settings)
     staying: list[KeptRun] = []
     for run in retention.kept_runs(runs):
         expired = run.expires is not None and run.expires <= now and not is_driven(run.directory)
@@ -64,8 +73,7 @@ def collect(settings: Settings, *, dry_run: bool = False) -> Collected:
         due = run.expires is None and run.due(kept_for, now) and not is_driven(run.directory)
         if due and (dry_run or _mark(runs, run, now + kept_for.marked)):
             done.marked.append(run)
-    done.files = _collect_files(runs, staying, dry_run=dry_run)
-    return done
+    done.files += _collect_files(runs, staying, dry_run=dry_run)
 
 
 def restore(run: str, settings: Settings) -> KeptRun:
@@ -74,22 +82,22 @@ def restore(run: str, settings: Settings) -> KeptRun:
     Raises:
         InputError: There is no such run, or it is not marked.
     """
-    runs = settings.runs.resolve()
-    found = [one for one in retention.kept_runs(runs) if run in (one.run_id, one.name)]
+    found = [one for one in Workdirs.of(settings).kept_runs() if run in (one.run_id, one.name)]
     if not found:
         raise InputError(
-            f"there are no workspaces of a run {run} in {settings.runs}.", hint="`cwl-prefect workspace ls` lists them."
+            f"there are no workspaces of a run {run} on this machine.", hint="`cwl-prefect workspace ls` lists them."
         )
-    if found[0].expires is None:
+    marked = [one for one in found if one.expires is not None]
+    if not marked:
         raise InputError(f"the run {found[0].name} is not marked for removal.")
-    retention.restore(found[0])
-    _record(runs, Act.WORKSPACE_RESTORED, found[0].run_id)
-    return found[0]
+    retention.restore(marked[0])
+    _record(marked[0].directory.parent, Act.WORKSPACE_RESTORED, marked[0].run_id)
+    return marked[0]
 
 
 def is_abandoned(settings: Settings, run_id: str) -> bool:
     """Tell whether a run was begun on this machine, and nobody drives it or will soon."""
-    directory = run_directory(settings.runs, run_id)
+    directory = Workdirs.of(settings).directory_of(run_id)
     found = manifest.read(directory)
     if found is None or is_driven(directory):
         return False
@@ -129,7 +137,7 @@ def _collect_files(runs: Path, staying: list[KeptRun], *, dry_run: bool) -> int:
     """Remove plans that no run needs, and files that were being written when their writer was killed."""
     old = time.time() - PART_AGE_S
     plans = manifest.unused_plans(runs, retention.used_plans(staying))
-    parts = [path for directory in (runs, runs / manifest.PLANS) for path in directory.glob(".*.part")]
+    parts = (runs / manifest.PLANS).glob(".*.part")
     found = [path for path in (*plans, *parts) if _written_before(path, old)]
     if not dry_run:
         for path in found:

@@ -16,7 +16,7 @@ from prefect.states import Scheduled
 
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.audit import Act, actor
-from cwl_prefect.engine.workspace import remove_run, run_directory
+from cwl_prefect.engine.workspace import remove_run
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.audit import record
 from cwl_prefect.flows.claim import is_driven
@@ -38,7 +38,7 @@ _MAY_RUN = (
 
 
 async def stop(
-    client: PrefectClient, line: Line, settings: Settings, *, for_now: bool, force: bool = False, delete: bool = False
+    client: PrefectClient, line: Line, *, for_now: bool, force: bool = False, delete: bool = False
 ) -> str:
     """End a run, and give the name of the state that it came to.
 
@@ -47,7 +47,6 @@ async def stop(
     Args:
         client: The API.
         line: The run.
-        settings: Say where workspaces are.
         for_now: Whether it is to be resumed later.
         force: Whether a driver that does not answer, and may be on another machine, is taken for gone.
         delete: Whether the caller removes its workspaces then, which its driver is told.
@@ -58,15 +57,15 @@ async def stop(
     run_id = line.flow_run.id
     if has_ended(line):
         raise InputError(f"the run {line.flow_run.name} has ended: it is {line.state}.")
-    record(settings.runs, Act.INTERRUPTED if for_now else Act.CANCELLED, str(run_id))
+    record(line.directory.parent, Act.INTERRUPTED if for_now else Act.CANCELLED, str(run_id))
     message = f"by {actor()}{FOREVER if delete else ''}"
     name = INTERRUPTING if for_now else "Cancelling"
     await client.set_flow_run_state(run_id, State(type=StateType.CANCELLING, name=name, message=message), force=True)
-    if not is_killed(line, settings) and not _was_never_begun(line):
+    if not is_killed(line) and not _was_never_begun(line):
         reached = await _ended_by_driver(client, line)
         if reached is not None:
             return reached
-        _demand_no_driver(line, settings, name, force=force)
+        _demand_no_driver(line, name, force=force)
     await reap_run(str(run_id))
     ended: State[object] = State(
         type=StateType.CANCELLED, name=INTERRUPTED if for_now else "Cancelled", message=message
@@ -86,14 +85,14 @@ async def _ended_by_driver(client: PrefectClient, line: Line) -> str | None:
     return None
 
 
-def _demand_no_driver(line: Line, settings: Settings, state: str, *, force: bool) -> None:
+def _demand_no_driver(line: Line, state: str, *, force: bool) -> None:
     """Refuse to end a run for a driver that did not answer and may live.
 
     Raises:
         InputError: It is on this machine, or may be on another one.
     """
     elsewhere = line.local is None and configured_api() is not None  # the local server's drivers are all here
-    here = is_driven(run_directory(settings.runs, str(line.flow_run.id)))
+    here = is_driven(line.directory)
     if here or (elsewhere and not force):
         raise InputError(
             f"the driver of {line.flow_run.name} did not end it in {ANSWER_S:g} s; it is {state} now.",
@@ -115,7 +114,7 @@ async def reschedule(client: PrefectClient, line: Line) -> None:
     if run.deployment_id is None:
         raise InputError(
             f"the run {run.name} has no deployment, and its workspaces are not on this machine.",
-            hint="resume it on the machine that ran it, with the same CWL_PREFECT_HOME and CWL_PREFECT_WORKDIR; "
+            hint="resume it on the machine that ran it, with the same CWL_PREFECT_HOME; "
             "workspaces of runs that succeeded are not kept.",
         )
     await client.set_flow_run_state(run.id, Scheduled(message=f"Resumed by {actor()}"), force=True)
@@ -128,7 +127,7 @@ def _was_never_begun(line: Line) -> bool:
     return waiting and run.deployment_id is not None and line.local is None
 
 
-def delete_data(run_id: str, settings: Settings) -> bool:
+def delete_data(line: Line, settings: Settings) -> bool:
     """Remove the workspaces of a run from this machine, and tell whether there were any.
 
     Results that were published and objects of the call cache are no part of them.
@@ -136,7 +135,7 @@ def delete_data(run_id: str, settings: Settings) -> bool:
     Raises:
         InputError: It is running.
     """
-    directory = run_directory(settings.runs, run_id)
+    run_id, directory = str(line.flow_run.id), line.directory
     if not directory.is_dir():
         return False
     if is_driven(directory):
@@ -144,8 +143,8 @@ def delete_data(run_id: str, settings: Settings) -> bool:
     found = manifest.read(directory)
     if found is not None:
         remove_undelivered(found, settings)
-    remove_run(settings.runs, run_id)
-    record(settings.runs, Act.DELETED, run_id)
+    remove_run(directory.parent, run_id)
+    record(directory.parent, Act.DELETED, run_id)
     return True
 
 
@@ -155,10 +154,10 @@ async def forget(client: PrefectClient, line: Line, settings: Settings) -> None:
     Raises:
         InputError: It has not ended.
     """
-    if not has_ended(line) and not is_killed(line, settings):
+    if not has_ended(line) and not is_killed(line):
         raise InputError(f"the run {line.flow_run.name} has not ended.", hint="cancel it first.")
     await reap_run(str(line.flow_run.id))
-    delete_data(str(line.flow_run.id), settings)
+    delete_data(line, settings)
     await client.delete_flow_run(line.flow_run.id)
 
 

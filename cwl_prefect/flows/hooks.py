@@ -6,10 +6,11 @@ from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
 from cwl_prefect.engine.audit import Act
-from cwl_prefect.engine.workspace import run_directory
 from cwl_prefect.flows.audit import record
 from cwl_prefect.flows.claim import is_driven
 from cwl_prefect.flows.reaping import reap_run
+from cwl_prefect.flows.run import CALLER
+from cwl_prefect.flows.workdirs import Workdirs
 from cwl_prefect.settings import Settings
 
 
@@ -18,11 +19,12 @@ async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
 
     Prefect calls it by keyword, and perhaps in another process than the flow's, when the run may have begun again.
     """
-    run_id, runs = str(flow_run.id), Settings().runs
-    if is_driven(run_directory(runs, run_id)):
+    run_id, caller = str(flow_run.id), CALLER.get()
+    directory = Workdirs.of(Settings() if caller is None else caller.settings).directory_of(run_id)
+    if is_driven(directory):
         return
     if state.is_crashed():
-        record(runs, Act.CRASHED, run_id)
+        record(directory.parent, Act.CRASHED, run_id)
     removed = await reap_run(run_id)
     if removed:
-        record(runs, Act.REAPED, run_id, removed=removed)
+        record(directory.parent, Act.REAPED, run_id, removed=removed)

@@ -16,9 +16,10 @@ from prefect.client.schemas.objects import FlowRun
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.audit import AUDIT_FILE
 from cwl_prefect.engine.manifest import Outcome, RunManifest
-from cwl_prefect.engine.workspace import clear_run, remove_run, run_directory
-from cwl_prefect.flows.claim import DRIVER_LOCK, is_driven
+from cwl_prefect.engine.workspace import DRIVER_LOCK, clear_run, remove_run, run_directory
+from cwl_prefect.flows.claim import is_driven
 from cwl_prefect.flows.run import CALLER, Run
+from cwl_prefect.flows.workdirs import Workdirs
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import as_object
 from cwl_prefect.settings import Keep, OnError, Settings
@@ -72,11 +73,11 @@ def concluded(settings: Settings) -> Callable[[Flow[..., Any], FlowRun, State[An
         """Note that a run is complete, or remove what is left of it where nothing is to be kept."""
         caller = CALLER.get()
         chosen = settings if caller is None else caller.settings
-        directory = run_directory(chosen.runs, str(flow_run.id))
+        directory = Workdirs.of(chosen).directory_of(str(flow_run.id))
         if not directory.is_dir() or is_driven(directory):
             return  # it may have begun again
         if not _is_kept(chosen.keep, succeeded=state.is_completed()):
-            remove_run(chosen.runs, str(flow_run.id))
+            remove_run(directory.parent, str(flow_run.id))
             return
         found = manifest.read(directory) if state.is_completed() else None
         if found is not None:

@@ -28,6 +28,7 @@ from cwl_prefect.flows.endings import open_task_runs
 from cwl_prefect.flows.invoke import call
 from cwl_prefect.flows.known_run import SHORTEST_ID, KnownRun, several
 from cwl_prefect.flows.run import Caller
+from cwl_prefect.flows.workdirs import Workdirs
 from cwl_prefect.model.events import Observer
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject, file_objects
@@ -50,8 +51,8 @@ def find(run: str, settings: Settings) -> KnownRun:
     found = known_runs(run, settings)
     if not found:
         raise InputError(
-            f"nothing is known of a run {run} in {settings.runs}.",
-            hint="resume it on the machine that ran it, with the same CWL_PREFECT_HOME and CWL_PREFECT_WORKDIR; "
+            f"nothing is known of a run {run} on this machine.",
+            hint="resume it on the machine that ran it, with the same CWL_PREFECT_HOME; "
             "workspaces of runs that succeeded are not kept.",
         )
     if len(found) > 1:
@@ -61,7 +62,7 @@ def find(run: str, settings: Settings) -> KnownRun:
 
 def known_runs(run: str, settings: Settings) -> list[KnownRun]:
     """Give the runs of this machine that may be meant by a name, an id, or the beginning of an id."""
-    every = [KnownRun(directory=path, manifest=found) for path, found in manifest.read_all(settings.runs.resolve())]
+    every = [KnownRun(directory=path, manifest=found) for path, found in Workdirs.of(settings).manifests()]
     found = [one for one in every if run in (one.manifest.run_id, one.manifest.name)]
     if not found and len(run) >= SHORTEST_ID:
         found = [one for one in every if one.manifest.run_id.startswith(run)]
@@ -82,7 +83,7 @@ def due(
     """
     chosen: list[KnownRun] = []
     skipped: list[tuple[KnownRun, str]] = []
-    for path, found in manifest.read_all(settings.runs.resolve()):
+    for path, found in Workdirs.of(settings).manifests():
         known = KnownRun(directory=path, manifest=found)
         if not admits(found.name, found.tags, found.began):
             continue
@@ -104,7 +105,7 @@ def _unwanted(found: RunManifest, *, failed: bool) -> str | None:
 
 def unfinished(settings: Settings) -> list[KnownRun]:
     """Give the runs of this machine that were killed or interrupted, the oldest first."""
-    every = (KnownRun(directory=path, manifest=found) for path, found in manifest.read_all(settings.runs.resolve()))
+    every = (KnownRun(directory=path, manifest=found) for path, found in Workdirs.of(settings).manifests())
     found = [one for one in every if one.manifest.outcome in _UNFINISHED and one.refusal is None]
     return sorted(found, key=lambda known: known.manifest.began)
 
@@ -131,10 +132,12 @@ def _is_older(location: str, moment: datetime) -> bool:
         return False
 
 
-def settings_of(found: RunManifest, settings: Settings) -> Settings:
-    """Give the settings that a run goes on with: its own, wherever it is found now."""
-    own = {name: value for name, value in found.settings.items() if name not in _OWN}
-    return Settings.model_validate({**settings.model_dump(exclude_unset=True), **own})
+def settings_of(known: KnownRun, settings: Settings) -> Settings:
+    """Give the settings that a run goes on with: its own, where it is found now."""
+    own = {name: value for name, value in known.manifest.settings.items() if name not in _OWN}
+    runs = known.directory.parent
+    place = {} if runs == settings.runs.resolve() else {"workdir": runs}
+    return Settings.model_validate({**settings.model_dump(exclude_unset=True), **own, **place})
 
 
 async def resume(
@@ -157,7 +160,7 @@ async def resume(
     if known.refusal is not None:
         raise InputError(f"the run {found.name} cannot be resumed: {known.refusal}.")
     plan = manifest.plan_of(known.directory, found)
-    chosen = settings_of(found, settings)
+    chosen = settings_of(known, settings)
     javascript.install(timeout_s=chosen.javascript_timeout_s, memory_mib=chosen.javascript_memory_mib)
     caller = Caller(
         settings=chosen,

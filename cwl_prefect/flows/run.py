@@ -28,6 +28,7 @@ from cwl_prefect.flows.cleanup import cleaned_up
 from cwl_prefect.flows.pool import job_variables, steps_pool, with_overrides
 from cwl_prefect.flows.reaping import reap_run
 from cwl_prefect.flows.room import watched
+from cwl_prefect.flows.workdirs import remember
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observer, RunEvent, StepEvent, StepEventKind
 from cwl_prefect.model.plan import WorkflowPlan
@@ -155,6 +156,7 @@ async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIter
         UsageError: The work pool of its steps, or an override for single steps, is wrong.
     """
     with claim(caller.settings.runs, run_id) as claimed:
+        remember(caller.settings)
         async with (
             _opened(plan, caller, run_id, again=claimed.again) as run,
             watched(run.runs, run.settings.least_free_mib),

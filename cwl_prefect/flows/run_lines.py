@@ -7,18 +7,19 @@ lies on.
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import RunManifest
-from cwl_prefect.engine.workspace import run_directory
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.claim import is_driven
 from cwl_prefect.flows.known_run import KILLED, SHORTEST_ID, KnownRun, several
 from cwl_prefect.flows.mark import MARK, without_mark
 from cwl_prefect.flows.run_records import Ask, RunRecord
+from cwl_prefect.flows.workdirs import Workdirs
 from cwl_prefect.settings import Settings
 
 PAGE = 200
@@ -60,17 +61,19 @@ class Line:
     """A run in a list."""
 
     flow_run: RunRecord
-    local: RunManifest | None  # None: its workspaces are not on this machine, or not kept
+    directory: Path  # where its workspaces are, or would be
+    local: RunManifest | None  # None: they are not on this machine, or not kept
     state: str
 
 
 async def lines(ask: Ask, settings: Settings, wanted: Filter, limit: int) -> list[Line]:
     """List runs of workflows, the latest first; subworkflows are no runs of their own."""
     found: list[Line] = []
+    workdirs = Workdirs.of(settings)
     most = min(PAGE, limit) if wanted == Filter() else PAGE
     for offset in range(0, 1_000_000, PAGE):
         page = await ask(_question(_outermost(wanted), limit=most, offset=offset))
-        found += [_line(one, settings) for one in page if wanted.admits(one.name, one.tags, _began(one))]
+        found += [_line(one, workdirs) for one in page if wanted.admits(one.name, one.tags, _began(one))]
         if len(page) < PAGE or len(found) >= limit:
             break
     return found[:limit]
@@ -87,10 +90,11 @@ async def find(ask: Ask, run: str, settings: Settings) -> Line:
         found = [one for one in await ask(_question(_outermost(Filter()))) if str(one.id).startswith(run)]
     if not found:
         raise InputError(f"Prefect knows no run {run}.", hint="`cwl-prefect runs ls` lists them.")
+    workdirs = Workdirs.of(settings)
     if len(found) > 1:
-        every = [_line(one, settings) for one in found]
+        every = [_line(one, workdirs) for one in found]
         raise several(run, [(str(one.flow_run.id), one.state, _began(one.flow_run)) for one in every])
-    return _line(found[0], settings)
+    return _line(found[0], workdirs)
 
 
 def has_ended(line: Line) -> bool:
@@ -98,16 +102,15 @@ def has_ended(line: Line) -> bool:
     return line.flow_run.state is not None and line.flow_run.state.type in ENDED
 
 
-def is_killed(line: Line, settings: Settings) -> bool:
+def is_killed(line: Line) -> bool:
     """Tell whether Prefect takes a run of this machine for running that nobody drives."""
     state = line.flow_run.state
     if state is None or state.type not in ("RUNNING", "CANCELLING"):
         return False
-    directory = run_directory(settings.runs, str(line.flow_run.id))  # made before its manifest is written
-    return directory.is_dir() and not is_driven(directory)
+    return line.directory.is_dir() and not is_driven(line.directory)  # it is made before its manifest is written
 
 
-def details(line: Line, settings: Settings) -> Mapping[str, object]:
+def details(line: Line) -> Mapping[str, object]:
     """Describe a run: what Prefect knows, and what its manifest on this machine adds."""
     run, local = line.flow_run, line.local
     described: dict[str, object] = {
@@ -122,7 +125,7 @@ def details(line: Line, settings: Settings) -> Mapping[str, object]:
     }
     if local is None:
         return described
-    known = KnownRun(directory=run_directory(settings.runs, local.run_id), manifest=local)
+    known = KnownRun(directory=line.directory, manifest=local)
     return described | {
         "workflow": local.workflow,
         "host": local.host,
@@ -166,12 +169,12 @@ def _began(run: RunRecord) -> datetime | None:
     return run.start_time or run.expected_start_time
 
 
-def _line(run: RunRecord, settings: Settings) -> Line:
+def _line(run: RunRecord, workdirs: Workdirs) -> Line:
+    directory = workdirs.directory_of(str(run.id))
     line = Line(
         flow_run=run,
-        local=manifest.read(run_directory(settings.runs, str(run.id))),
+        directory=directory,
+        local=manifest.read(directory),
         state="" if run.state is None else run.state.name or run.state.type.title(),
     )
-    if not is_killed(line, settings):
-        return line
-    return Line(flow_run=run, local=line.local, state=KILLED)
+    return replace(line, state=KILLED) if is_killed(line) else line

@@ -41,12 +41,14 @@ def workflow(command: CommandLine) -> Path:
 
 def start(command: CommandLine, workflow: Path, seconds: int, *options: str) -> tuple[Started, str]:
     """Start a run and wait until its calls run; give it with its id."""
-    before = {path.parent.name for path in (command.home / "runs").glob("*/run.json")}
+    workdir = command.directory / options[options.index("--workdir") + 1] if "--workdir" in options else None
+    runs = workdir or command.home / "runs"
+    before = {path.parent.name for path in runs.glob("*/run.json")}
     inputs = ("--n", "1", "--n", "2", "--t", str(seconds))
     run = command.start("run", "--outdir", command.outdir, *options, workflow, *inputs)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        found = {path.parent.name for path in (command.home / "runs").glob("*/run.json")} - before
+        found = {path.parent.name for path in runs.glob("*/run.json")} - before
         if found and len(sleeping(run)) >= 2:
             return run, found.pop()
         assert run.process.poll() is None, run.ended().stderr
@@ -59,9 +61,9 @@ def sleeping(run: Started) -> list[psutil.Process]:
     return [process for process in processes if process.name() == "sleep"]
 
 
-def hurry(command: CommandLine, run_id: str) -> None:
+def hurry(command: CommandLine, run_id: str, runs: Path | None = None) -> None:
     """Let the calls of a run that is not driven take no time."""
-    manifest = command.home / "runs" / run_id / "run.json"
+    manifest = (runs or command.home / "runs") / run_id / "run.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"job_order": {"n": [1, 2], "t": 0}}))
 
 
@@ -120,6 +122,28 @@ def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(comman
     assert len(list(command.outdir.glob("out*"))) == 2
     assert command("runs", "rm", "--yes", run_id).code == 0
     assert command("runs", "show", run_id).code == 11
+
+
+def test_a_run_with_a_directory_of_its_own_is_known_to_later_commands_without_it(
+    command: CommandLine, workflow: Path
+) -> None:
+    runs = command.directory / "elsewhere"
+    run, run_id = start(command, workflow, 123, "--workdir", "elsewhere")
+    assert (command("runs", "interrupt", run_id).code, run.ended().code) == (0, 130)
+    again, again_id = start(command, workflow, 124, "--workdir", "elsewhere")
+    again.kill()
+    assert listed(command, again_id)["state"] == "Killed"
+    assert run_id in command("workspace", "ls").stdout
+    assert command("runs", "cancel", "--delete", "--yes", again_id).code == 0
+    assert not (runs / again_id).exists()
+    hurry(command, run_id, runs)
+    resumed = command("runs", "resume", "--all-unfinished", "--stagger", "0")
+    assert f"{run_id}  complete" in resumed.stdout, resumed.stdout
+    assert not (runs / run_id).exists()
+    assert not (command.home / "runs" / run_id).exists()
+    acts = [json.loads(line) for line in (runs / "audit.jsonl").read_text().splitlines()]
+    ours = [entry["act"] for entry in acts if entry["run_id"] == run_id]
+    assert ours == ["started", "interrupted", "resumed", "completed"]
 
 
 def test_a_run_that_is_killed_after_its_last_step_can_be_resumed_and_runs_nothing_again(

@@ -14,7 +14,7 @@ from cwl_prefect.engine.workspace import run_directory
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows import audit, history, resuming
 from cwl_prefect.flows.claim import claim
-from cwl_prefect.flows.known_run import KILLED
+from cwl_prefect.flows.known_run import KILLED, KnownRun
 from cwl_prefect.flows.run_lines import Filter, Line
 from cwl_prefect.flows.run_records import RunRecord, StateRecord
 from cwl_prefect.flows.stopping import FOREVER
@@ -161,21 +161,24 @@ def test_a_run_goes_on_with_its_own_settings_where_it_is_found(tmp_path):
         job_order={},
         settings={"on_error": "continue", "workdir": "/elsewhere", "no_longer": 1},
     )
-    settings = resuming.settings_of(found, Settings(home=tmp_path, max_calls=3))
-    assert (settings.on_error, settings.max_calls) == (OnError.CONTINUE, 3)
-    assert settings.runs == tmp_path / "runs"
+    for runs in (tmp_path / "runs", tmp_path / "other"):
+        known = KnownRun(directory=runs / "1", manifest=found)
+        settings = resuming.settings_of(known, Settings(home=tmp_path, max_calls=3))
+        assert (settings.on_error, settings.max_calls) == (OnError.CONTINUE, 3)
+        assert settings.runs == runs
 
 
 class TestRescheduling:
     @staticmethod
-    def line(state_type, *, deployed: bool) -> Line:
+    def line(state_type, *, deployed: bool, runs: Path | None = None) -> Line:
         run = RunRecord(
             id=uuid4(),
             name="brave-otter",
             deployment_id=uuid4() if deployed else None,
             state=StateRecord(type=state_type.value),
         )
-        return Line(flow_run=run, local=None, state=state_type.value.title())
+        directory = (runs or Path("/none")) / str(run.id)
+        return Line(flow_run=run, directory=directory, local=None, state=state_type.value.title())
 
     async def test_a_worker_goes_on_with_what_is_not_on_this_machine(self):
         states = []
@@ -225,8 +228,8 @@ class TestRescheduling:
 
         monkeypatch.setattr(history, "reap_run", reaped)
         monkeypatch.setattr(audit, "_emit", lambda _: None)
-        line = self.line(StateType.PENDING, deployed=True)
-        await history.stop(Client(), line, Settings(home=tmp_path), for_now=True)
+        line = self.line(StateType.PENDING, deployed=True, runs=tmp_path)
+        await history.stop(Client(), line, for_now=True)
         assert states == [StateType.CANCELLING, StateType.CANCELLED]
 
     async def test_what_may_be_driven_elsewhere_is_refused_with_the_way_out(self):
@@ -258,8 +261,8 @@ class TestRescheduling:
         monkeypatch.setattr(history, "ANSWER_S", 0.1)
         monkeypatch.setattr(history, "configured_api", lambda: api)
         monkeypatch.setattr(audit, "_emit", lambda _: None)
-        line = self.line(StateType.RUNNING, deployed=False)
-        stopping = history.stop(Client(), line, Settings(home=tmp_path), for_now=False, force=force)
+        line = self.line(StateType.RUNNING, deployed=False, runs=tmp_path)
+        stopping = history.stop(Client(), line, for_now=False, force=force)
         if api is not None and not force:
             with pytest.raises(InputError, match="did not end it") as caught:
                 await stopping
@@ -283,9 +286,9 @@ class TestRescheduling:
 
         monkeypatch.setattr(history, "reap_run", reaped)
         monkeypatch.setattr(audit, "_emit", lambda _: None)
-        settings, line = Settings(home=tmp_path), self.line(StateType.RUNNING, deployed=False)
-        run_directory(settings.runs, str(line.flow_run.id)).mkdir(parents=True)
-        await history.stop(Client(), line, settings, for_now=False, delete=True)
+        line = self.line(StateType.RUNNING, deployed=False, runs=tmp_path)
+        line.directory.mkdir()
+        await history.stop(Client(), line, for_now=False, delete=True)
         assert [state.type for state in states] == [StateType.CANCELLING, StateType.CANCELLED]
         assert states[0].message.endswith(FOREVER)
 

@@ -166,11 +166,11 @@ async def test_details_are_what_the_api_and_the_manifest_say(settings):
         "ended": None,
         "drivers": 2,
     }
-    assert run_lines.details(line, settings) == known
+    assert run_lines.details(line) == known
     directory = run_directory(settings.runs, str(run.id))
     directory.mkdir(parents=True)
     manifest.write(directory, RunManifest(run_id=str(run.id), name="n", workflow="main", plan="0", job_order={}))
     (line,) = await run_lines.lines(Api(run), settings, Filter(), 20)
-    described = run_lines.details(line, settings)
+    described = run_lines.details(line)
     assert described.items() >= known.items()
     assert (described["workflow"], described["workspaces"], described["resumable"]) == ("main", str(directory), True)

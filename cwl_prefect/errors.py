@@ -5,7 +5,7 @@
     CwlPrefectError                 exit code  1
     ├── UsageError                             2   the command line or a setting is wrong
     ├── DocumentError                         10   a CWL document cannot be loaded or is not valid
-    ├── InputError                            11   the job order does not fit the workflow
+    ├── InputError                            11   a job order does not fit its workflow, or a run is not as needed
     ├── ResourceError                         12   a step asks for more than may be used
     ├── StepError                             13   a step ran and failed, or could not be run
     │   ├── ExpressionError                   14   an expression threw, ran too long or used too much memory
@@ -60,7 +60,7 @@ class DocumentError(CwlPrefectError):
 
 
 class InputError(CwlPrefectError):
-    """The job order does not fit the workflow's inputs, or names a file that does not exist."""
+    """A job order does not fit its workflow or names a file that does not exist, or a run is not as needed."""
 
     exit_code = 11
 

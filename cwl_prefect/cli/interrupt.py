@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from cwl_prefect.errors import InterruptedRunError
+from cwl_prefect.flows.signalled import heeding
 
 T = TypeVar("T")
 
@@ -77,7 +78,8 @@ class _Running(Generic[T]):
             self.result.set_exception(exc)
 
     async def _main(self) -> T:
-        task = asyncio.ensure_future(self._work())
+        with heeding(lambda: self.interrupted_at is not None):
+            task = asyncio.ensure_future(self._work())
         loop = asyncio.get_running_loop()
         self._stop = lambda: loop.call_soon_threadsafe(task.cancel)
         if self.interrupted_at is not None:

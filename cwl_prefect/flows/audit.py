@@ -57,7 +57,7 @@ async def audited(run: "Run") -> AsyncIterator[None]:
         yield
     except asyncio.CancelledError:
         if not _end_is_told(run):
-            tell(Act.INTERRUPTED if run.caller.interrupted else Act.CANCELLED)
+            tell(Act.CANCELLED if run.caller.cancelled else Act.INTERRUPTED)
         raise
     except Exception as error:
         tell(Act.FAILED, error=type(error).__name__)

@@ -3,36 +3,48 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from cwl_prefect.engine.retention import MARK
 from cwl_prefect.engine.workspace import DRIVER_LOCK, SCRATCH, run_directory
-from cwl_prefect.errors import BackendError, ServerError
-from cwl_prefect.flows.file_lock import is_locked, try_lock
+from cwl_prefect.errors import BackendError, InputError
+from cwl_prefect.flows.file_lock import FileLock, is_locked, try_lock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A run's directory, held by this driver.
+    """A run's directory, held by this driver until it is released or the context of this is left.
 
     Attributes:
         directory: Where its workspaces are.
         again: Whether an earlier driver began this run and was killed, or it failed and is run again.
     """
 
-    directory: Path
-    again: bool
+    def __init__(self, held: FileLock, *, again: bool) -> None:
+        self.directory = held.path.parent
+        self.again = again
+        self._held: FileLock | None = held
+
+    def release(self) -> None:
+        """Let other drivers have it; once it is released, nothing is left to do."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.release()
+
+    def __enter__(self) -> Self:
+        """Give this."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release it."""
+        self.release()
 
 
-@contextmanager
-def claim(runs: Path, run_id: str) -> Iterator[Claim]:
+def claim(runs: Path, run_id: str) -> Claim:
     """Hold a run's directory, made where there is none; what only one driver could use of it is removed.
 
     Raises:
-        ServerError: Another process drives this run.
+        InputError: Another process drives this run.
         BackendError: The directory cannot be made.
     """
     directory = run_directory(runs, run_id)
@@ -46,18 +58,20 @@ def claim(runs: Path, run_id: str) -> Iterator[Claim]:
             hint="choose a writable directory with free space by --workdir",
         ) from error
     if held is None:
-        raise ServerError(
+        raise InputError(
             f"the run {run_id} is being driven by another process ({_holder(directory)}).",
             hint="wait for it, or end it by `cwl-prefect runs interrupt`.",
         )
+    claimed = Claim(held, again=again)
     try:
         held.write(f"{socket.gethostname()} {os.getpid()}\n")
         if again:
             shutil.rmtree(directory / SCRATCH, ignore_errors=True)
             (directory / MARK).unlink(missing_ok=True)
-        yield Claim(directory=directory, again=again)
-    finally:
-        held.release()
+    except OSError:
+        claimed.release()
+        raise
+    return claimed
 
 
 def is_driven(directory: Path) -> bool:

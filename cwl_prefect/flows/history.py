@@ -16,12 +16,14 @@ from prefect.states import Scheduled
 
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.audit import Act, actor
+from cwl_prefect.engine.manifest import Outcome
 from cwl_prefect.engine.workspace import remove_run
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.audit import record
 from cwl_prefect.flows.claim import is_driven
 from cwl_prefect.flows.known_run import KILLED
 from cwl_prefect.flows.reaping import reap_run
+from cwl_prefect.flows.recording import note_end
 from cwl_prefect.flows.results import remove_undelivered
 from cwl_prefect.flows.run_lines import ENDED, PAGE, Line, has_ended, is_killed
 from cwl_prefect.flows.server import configured_api
@@ -71,6 +73,9 @@ async def stop(
         type=StateType.CANCELLED, name=INTERRUPTED if for_now else "Cancelled", message=message
     )
     await client.set_flow_run_state(run_id, ended, force=True)
+    if line.local is not None:
+        outcome = Outcome.INTERRUPTED if for_now else Outcome.CANCELLED
+        note_end(line.directory, line.local.ended_as(outcome, line.local.error))
     return str(ended.name)
 
 

@@ -19,6 +19,7 @@ from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.engine.workspace import DRIVER_LOCK, clear_run, remove_run, run_directory
 from cwl_prefect.flows.claim import is_driven
 from cwl_prefect.flows.run import CALLER, Run
+from cwl_prefect.flows.stopping import INTERRUPTED
 from cwl_prefect.flows.workdirs import Workdirs
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import as_object
@@ -79,11 +80,24 @@ def concluded(settings: Settings) -> Callable[[Flow[..., Any], FlowRun, State[An
         if not _is_kept(chosen.keep, succeeded=state.is_completed()):
             remove_run(directory.parent, str(flow_run.id))
             return
-        found = manifest.read(directory) if state.is_completed() else None
-        if found is not None:
-            _write(directory, found.ended_as(Outcome.COMPLETED), None)
+        outcome = _known_to_prefect(state)
+        found = None if outcome is None else manifest.read(directory)
+        if outcome is not None and found is not None and found.outcome is not outcome:
+            note_end(directory, found.ended_as(outcome, found.error))
 
     return conclude
+
+
+def _known_to_prefect(state: State[Any]) -> Outcome | None:
+    """Give the outcome that Prefect alone knows: its worker may have ended a cancelled run without a word to it."""
+    if state.is_completed():
+        return Outcome.COMPLETED
+    return Outcome.CANCELLED if state.is_cancelled() and state.name != INTERRUPTED else None
+
+
+def note_end(directory: Path, found: RunManifest) -> None:
+    """Write down how a run ended that nobody drives, as far as its workspaces are kept and can be written."""
+    _write(directory, found, None)
 
 
 def _is_kept(keep: Keep, *, succeeded: bool) -> bool:

@@ -21,8 +21,10 @@ from cwl_prefect.cwl import javascript
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.fingerprint import local_path
 from cwl_prefect.engine.manifest import Outcome, RunManifest
+from cwl_prefect.engine.workspace import remove_run
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.choose import Backends
+from cwl_prefect.flows.claim import claim
 from cwl_prefect.flows.connected import connected
 from cwl_prefect.flows.endings import open_task_runs
 from cwl_prefect.flows.invoke import call
@@ -156,22 +158,40 @@ async def resume(
         DocumentError: Its plan cannot be read.
         ServerError: No Prefect API can be reached or started.
     """
+    with claim(known.directory.parent, known.directory.name) as claimed:  # before anybody is told that it goes on
+        found = _unfinished(known)
+        plan = manifest.plan_of(known.directory, found)
+        caller = _caller(known, settings_of(known, settings), observer, backend)
+        caller.claimed = claimed
+        async with connected(caller.settings), get_client() as client:
+            await call(plan, found.job_order, caller, await _reopened(client, UUID(found.run_id)))
+    return caller
+
+
+def _unfinished(known: KnownRun) -> RunManifest:
+    """Give the manifest of a run as it is now that no other driver has it.
+
+    Raises:
+        InputError: It is complete.
+    """
+    found = manifest.read(known.directory)
+    if found is None:  # another driver ended it meanwhile, and nothing was to be kept
+        remove_run(known.directory.parent, known.directory.name)
+    if found is None or found.outcome is Outcome.COMPLETED:
+        raise InputError(f"the run {known.manifest.name} cannot be resumed: it is complete.")
+    return found
+
+
+def _caller(known: KnownRun, chosen: Settings, observer: Observer | None, backend: Backend | None) -> Caller:
     found = known.manifest
-    if known.refusal is not None:
-        raise InputError(f"the run {found.name} cannot be resumed: {known.refusal}.")
-    plan = manifest.plan_of(known.directory, found)
-    chosen = settings_of(known, settings)
     javascript.install(timeout_s=chosen.javascript_timeout_s, memory_mib=chosen.javascript_memory_mib)
-    caller = Caller(
+    return Caller(
         settings=chosen,
         observer=observer,
         outdir=None if found.outdir is None else Path(found.outdir),
         backends=None if backend is None else Backends.of(backend, chosen),
         job_order=found.job_order,
     )
-    async with connected(chosen), get_client() as client:
-        await call(plan, found.job_order, caller, await _reopened(client, UUID(found.run_id)))
-    return caller
 
 
 async def _reopened(client: PrefectClient, run_id: UUID) -> FlowRun | None:

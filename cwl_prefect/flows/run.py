@@ -19,11 +19,11 @@ from cwl_prefect.engine.priority import Priorities
 from cwl_prefect.engine.retry import Retries, RetryPolicy
 from cwl_prefect.engine.scheduler import ResourcePool
 from cwl_prefect.engine.turns import Turns
-from cwl_prefect.engine.workspace import ScratchPool
+from cwl_prefect.engine.workspace import ScratchPool, run_directory
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.cache import CallCache, open_cache
 from cwl_prefect.flows.choose import Backends
-from cwl_prefect.flows.claim import claim
+from cwl_prefect.flows.claim import Claim, claim
 from cwl_prefect.flows.cleanup import cleaned_up
 from cwl_prefect.flows.pool import job_variables, steps_pool, with_overrides
 from cwl_prefect.flows.reaping import reap_run
@@ -68,6 +68,7 @@ class Caller:
     interrupted: bool = False  # or for now
     name: str | None = None  # of the flow run; Prefect makes one up where none is given
     tags: tuple[str, ...] = ()  # of the flow run
+    claimed: Claim | None = None  # the run that it goes on with
 
 
 CALLER: ContextVar[Caller | None] = ContextVar("cwl_prefect_caller", default=None)
@@ -155,13 +156,20 @@ async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIter
     Raises:
         UsageError: The work pool of its steps, or an override for single steps, is wrong.
     """
-    with claim(caller.settings.runs, run_id) as claimed:
+    with _claimed(caller, run_id) as claimed:
         remember(caller.settings)
         async with (
             _opened(plan, caller, run_id, again=claimed.again) as run,
             watched(run.runs, run.settings.least_free_mib),
         ):
             yield run
+
+
+def _claimed(caller: Caller, run_id: str) -> Claim:
+    held = caller.claimed
+    if held is not None and held.directory == run_directory(caller.settings.runs, run_id):
+        return held
+    return claim(caller.settings.runs, run_id)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""End a run when somebody asks Prefect for it: by ``cwl-prefect runs cancel``, by the UI, or by an automation.
+"""End a run when somebody asks for it: by Ctrl-C, by ``cwl-prefect runs cancel``, by the UI, or by an automation.
 
 A worker kills the process of a run that is to be cancelled; a run that no worker started is watched by itself.
 """
@@ -14,6 +14,7 @@ from prefect.context import FlowRunContext
 
 from cwl_prefect.errors import InterruptedRunError
 from cwl_prefect.flows.run import Caller
+from cwl_prefect.flows.signalled import is_signalled
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ _logger = logging.getLogger(__name__)
 
 
 async def stoppable(work: Coroutine[Any, Any, T], caller: Caller) -> T:
-    """Await a run's work, and end it if its flow run is to be cancelled.
+    """Await a run's work, and end it if its flow run is to be cancelled, or a signal ends this process.
 
     Args:
         work: What to await.
@@ -45,13 +46,25 @@ async def stoppable(work: Coroutine[Any, Any, T], caller: Caller) -> T:
             return working.result()
         caller.interrupted = asking.result().name == INTERRUPTING
         caller.cancelled = not caller.interrupted
+        message = asking.result().message or "through Prefect"
+    except asyncio.CancelledError:
+        if not is_signalled():
+            raise
+        _go_on()
+        caller.interrupted, message = True, "by a signal"
     finally:
         for task in (working, asking):
             task.cancel()
         await asyncio.gather(working, asking, return_exceptions=True)
-    message = asking.result().message or "through Prefect"
     done = "cancelled" if caller.cancelled else "interrupted"
     raise InterruptedRunError(f"The run was {done} {message}.", hint=None if message.endswith(FOREVER) else _RESUMABLE)
+
+
+def _go_on() -> None:
+    """Take back that this task was cancelled, so that it can tell Prefect how the run ended."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
 
 
 def ended_state(error: InterruptedRunError, caller: Caller) -> State[Any]:

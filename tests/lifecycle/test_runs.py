@@ -1,6 +1,7 @@
 """What can be done to runs from the command line, also after their driver was killed."""
 
 import json
+import signal
 import time
 from pathlib import Path
 
@@ -81,7 +82,8 @@ def test_a_run_is_interrupted_listed_shown_and_resumed(command: CommandLine, wor
     run, run_id = start(command, workflow, 120, "--name", "two {sleepers}", "--tag", "night")
     tools = sleeping(run)
     again = command("runs", "resume", run_id)
-    assert (again.code, "it is running" in again.stderr) == (11, True)
+    assert (again.code, "is being driven by another process" in again.stderr) == (11, True)
+    assert listed(command, run_id)["state"] == "Running"
     interrupted = command("runs", "interrupt", run_id)
     assert interrupted.code == 0, interrupted.stderr
     assert "is Interrupted." in interrupted.stdout
@@ -144,6 +146,17 @@ def test_a_run_with_a_directory_of_its_own_is_known_to_later_commands_without_it
     acts = [json.loads(line) for line in (runs / "audit.jsonl").read_text().splitlines()]
     ours = [entry["act"] for entry in acts if entry["run_id"] == run_id]
     assert ours == ["started", "interrupted", "resumed", "completed"]
+
+
+def test_ctrl_c_interrupts_a_run_in_all_words(command: CommandLine, workflow: Path) -> None:
+    run, run_id = start(command, workflow, 125)
+    run.signal(signal.SIGINT)
+    assert run.ended().code == 130
+    assert listed(command, run_id)["state"] == "Interrupted"
+    kept = json.loads(command("workspace", "ls", "--json").stdout)
+    assert [one["outcome"] for one in kept if one["id"] == run_id] == ["interrupted"]
+    trail = (command.home / "runs" / run_id / "audit.jsonl").read_text().splitlines()
+    assert [json.loads(line)["act"] for line in trail] == ["started", "interrupted"]
 
 
 def test_a_run_that_is_killed_after_its_last_step_can_be_resumed_and_runs_nothing_again(

@@ -300,7 +300,7 @@ class TestTrail:
             await asyncio.gather(run_plan(plan, {"name": name, "times": 2}, caller(settings)), return_exceptions=True)
         assert [(entry.act, entry.run_id) for entry in entries(settings.runs)] == [(act, str(run.id)) for act in acts]
 
-    async def test_a_cancelled_run_is_recorded(self, plan, settings):
+    async def test_a_run_that_is_left_to_be_resumed_is_recorded_as_interrupted(self, plan, settings):
         player = Player()
         with flow_run():
             running = asyncio.create_task(run_plan(plan, {"name": "slow", "times": 2}, caller(settings, player)))
@@ -309,7 +309,7 @@ class TestTrail:
                     await asyncio.sleep(0.005)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-        assert [entry.act for entry in entries(settings.runs)] == [Act.STARTED, Act.CANCELLED]
+        assert [entry.act for entry in entries(settings.runs)] == [Act.STARTED, Act.INTERRUPTED]
 
 
 class TestStates:

@@ -1,6 +1,6 @@
 import pytest
 
-from cwl_prefect.errors import BackendError, ServerError
+from cwl_prefect.errors import BackendError, InputError
 from cwl_prefect.flows.claim import claim, is_driven
 
 
@@ -12,7 +12,7 @@ def test_the_first_driver_finds_nothing_of_an_earlier_one(tmp_path):
 
 
 def test_a_second_driver_is_refused_and_told_who_drives(tmp_path):
-    with claim(tmp_path, "run"), pytest.raises(ServerError, match=r"process [0-9]+ on "), claim(tmp_path, "run"):
+    with claim(tmp_path, "run"), pytest.raises(InputError, match=r"process [0-9]+ on "), claim(tmp_path, "run"):
         pass
 
 

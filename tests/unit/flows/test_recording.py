@@ -15,7 +15,13 @@ from cwl_prefect.flows.claim import claim
 from cwl_prefect.flows.recording import clear, concluded
 from cwl_prefect.settings import Keep, Settings
 
-ENDINGS = {"completed": Completed(), "failed": Failed(), "cancelled": Cancelled(), "crashed": Crashed()}
+ENDINGS = {
+    "completed": Completed(),
+    "failed": Failed(),
+    "cancelled": Cancelled(),
+    "crashed": Crashed(),
+    "interrupted": Cancelled(name="Interrupted"),
+}
 
 
 @pytest.fixture
@@ -46,7 +52,8 @@ def ended(tmp_path, flow_run):
         (Keep.ALWAYS, "crashed", Outcome.RUNNING),
         (Keep.ON_FAILURE, "crashed", Outcome.RUNNING),
         (Keep.ON_FAILURE, "failed", Outcome.RUNNING),
-        (Keep.ON_FAILURE, "cancelled", Outcome.RUNNING),
+        (Keep.ON_FAILURE, "cancelled", Outcome.CANCELLED),
+        (Keep.ON_FAILURE, "interrupted", Outcome.RUNNING),
         (Keep.NEVER, "failed", None),
     ],
 )

@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import FlowRun, StateType, TaskRun
 
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome, RunManifest
-from cwl_prefect.engine.workspace import run_directory
+from cwl_prefect.engine.workspace import remove_run, run_directory
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows import audit, history, resuming
 from cwl_prefect.flows.claim import claim
@@ -168,6 +168,26 @@ def test_a_run_goes_on_with_its_own_settings_where_it_is_found(tmp_path):
         assert settings.runs == runs
 
 
+async def test_a_run_that_another_process_drives_is_refused_before_prefect_hears_of_it(settings, known, monkeypatch):
+    known("one", Outcome.RUNNING)
+    monkeypatch.setattr(resuming, "connected", lambda _: pytest.fail("it is driven"))
+    found = resuming.find("one", settings)
+    with claim(settings.runs, "one"), pytest.raises(InputError, match="driven by another process"):
+        await resuming.resume(found, settings=settings)
+
+
+@pytest.mark.parametrize("left", [Outcome.COMPLETED, None], ids=["kept", "removed"])
+async def test_a_run_that_was_completed_since_it_was_found_is_refused(settings, known, left):
+    known("one", Outcome.RUNNING)
+    found = resuming.find("one", settings)
+    remove_run(settings.runs, "one")
+    if left is not None:
+        known("one", left)
+    with pytest.raises(InputError, match="it is complete"):
+        await resuming.resume(found, settings=settings)
+    assert found.directory.exists() == (left is not None)
+
+
 class TestRescheduling:
     @staticmethod
     def line(state_type, *, deployed: bool, runs: Path | None = None) -> Line:
@@ -291,6 +311,27 @@ class TestRescheduling:
         await history.stop(Client(), line, for_now=False, delete=True)
         assert [state.type for state in states] == [StateType.CANCELLING, StateType.CANCELLED]
         assert states[0].message.endswith(FOREVER)
+
+    @pytest.mark.parametrize(
+        ("for_now", "outcome"), [(True, Outcome.INTERRUPTED), (False, Outcome.CANCELLED)], ids=["interrupt", "cancel"]
+    )
+    async def test_how_a_killed_run_was_ended_is_known_on_its_machine(
+        self, settings, known, monkeypatch, for_now, outcome
+    ):
+        class Client:
+            async def set_flow_run_state(self, run_id, state, *, force):
+                return None
+
+        async def reaped(run_id):
+            return 0
+
+        monkeypatch.setattr(history, "reap_run", reaped)
+        monkeypatch.setattr(audit, "_emit", lambda _: None)
+        line = self.line(StateType.RUNNING, deployed=False, runs=settings.runs)
+        known(line.directory.name, Outcome.RUNNING)
+        await history.stop(Client(), replace(line, local=manifest.read(line.directory)), for_now=for_now)
+        assert manifest.read(line.directory).outcome is outcome
+        assert due(settings)[0] == ([line.directory.name] if for_now else [])
 
     async def test_a_worker_goes_on_with_what_was_killed(self):
         states = []

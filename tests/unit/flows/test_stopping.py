@@ -11,6 +11,7 @@ from prefect.context import FlowRunContext
 from cwl_prefect.errors import InterruptedRunError, StepError
 from cwl_prefect.flows import stopping
 from cwl_prefect.flows.run import Caller
+from cwl_prefect.flows.signalled import heeding
 from cwl_prefect.flows.stopping import FOREVER, ended_state, stoppable
 from cwl_prefect.settings import Settings
 
@@ -116,3 +117,15 @@ async def test_a_cancelled_caller_waits_for_the_cleanup(api, caller):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert endless.cleaned
+
+
+async def test_a_signal_interrupts_a_run_which_can_still_tell_how_it_ended(api, caller):
+    api.states, endless = [None], Endless()
+    with heeding(lambda: True):
+        task = asyncio.create_task(stoppable(endless.work(), caller))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(InterruptedRunError, match="interrupted by a signal") as caught:
+        await task
+    assert (endless.cleaned, caller.interrupted, caller.cancelled) == (True, True, False)
+    assert ended_state(caught.value, caller).name == "Interrupted"

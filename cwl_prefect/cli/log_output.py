@@ -2,10 +2,16 @@
 
 import logging
 import sys
+import threading
+
+from cwl_prefect.flows.server import configured_api
 
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 PREFECTS_LOGGERS = ("prefect", "APILogWorker", "EventsWorker")
+ENGINE_ROOM = "prefect._internal.concurrency"  # what sends events; it writes to a console of its own
 QUIET_LOGGERS = ("cwltool", "salad", "rdflib.term", "httpx", "httpcore", "docker", "urllib3", "asyncio")
+
+_logger = logging.getLogger(__name__)
 
 
 class MessageOnly(logging.Formatter):
@@ -24,6 +30,33 @@ def worth_showing(record: logging.LogRecord) -> bool:
     if record.name.startswith(RUN_LOGGERS):
         return False
     return record.levelno >= logging.ERROR or not record.name.startswith(PREFECTS_LOGGERS)
+
+
+class ToldOnce(logging.Filter):
+    """Says once and in words that something did not reach the API, where Prefect would print each whole event.
+
+    Whoever looks after the local server says that of it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let no record pass."""
+        if record.levelno >= logging.ERROR and not self._told and configured_api() is not None:
+            self._told = True
+            _logger.warning("Prefect's API could not be told all that happened; its log and timeline may have gaps.")
+        return False
+
+
+def tell_of_thread(failed: threading.ExceptHookArgs) -> None:
+    """Tell in a line that a thread failed, where Python would print a traceback; to be Python's hook for that."""
+    if failed.exc_type is SystemExit:
+        return
+    name = "a thread" if failed.thread is None else f"the thread {failed.thread.name}"
+    raised = (failed.exc_type, failed.exc_value or failed.exc_type(), failed.exc_traceback)
+    _logger.warning("%s failed: %s: %s", name, failed.exc_type.__name__, failed.exc_value, exc_info=raised)
 
 
 class StandardErrorHandler(logging.Handler):
@@ -49,8 +82,15 @@ def configure_logging(*, quiet: bool = False, verbose: bool = False) -> None:
             root.removeHandler(handler)
     ours = StandardErrorHandler(level)
     ours.setFormatter(logging.Formatter("%(message)s") if verbose else MessageOnly("%(message)s"))
+    engine_room = logging.getLogger(ENGINE_ROOM)
+    engine_room.filters[:] = [each for each in engine_room.filters if not isinstance(each, ToldOnce)]
     if not verbose:
         ours.addFilter(worth_showing)
+        engine_room.addFilter(ToldOnce())
+    logging.raiseExceptions = (
+        verbose  # else lines that cannot be sent are told by whoever finds that the server is gone
+    )
+    threading.excepthook = tell_of_thread
     root.addHandler(ours)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))

@@ -42,6 +42,7 @@ async def _keep(settings: Settings) -> None:
             continue
         try:
             await start(settings)
+            _logger.warning("the local Prefect server was killed and is there again; its log may have gaps.")
             told = False
         except ServerError as error:
             if not told:

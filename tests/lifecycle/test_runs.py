@@ -157,6 +157,7 @@ def test_ctrl_c_interrupts_a_run_in_all_words(command: CommandLine, workflow: Pa
     assert [one["outcome"] for one in kept if one["id"] == run_id] == ["interrupted"]
     trail = (command.home / "runs" / run_id / "audit.jsonl").read_text().splitlines()
     assert [json.loads(line)["act"] for line in trail] == ["started", "interrupted"]
+    assert command("runs", "rm", "--yes", run_id).code == 0
 
 
 def test_a_run_that_is_killed_after_its_last_step_can_be_resumed_and_runs_nothing_again(

@@ -1,18 +1,21 @@
 import io
 import logging
 import sys
+import threading
 
 import pytest
 
-from cwl_prefect.cli.log_output import StandardErrorHandler, configure_logging
+from cwl_prefect.cli import log_output
+from cwl_prefect.cli.log_output import ENGINE_ROOM, StandardErrorHandler, configure_logging
 
 
 @pytest.fixture(autouse=True)
 def _root_handlers():
     root = logging.getLogger()
-    before = list(root.handlers)
+    before, hook, raising = list(root.handlers), threading.excepthook, logging.raiseExceptions
     yield
-    root.handlers[:] = before
+    root.handlers[:], threading.excepthook, logging.raiseExceptions = before, hook, raising
+    logging.getLogger(ENGINE_ROOM).filters.clear()
 
 
 def record(name, level, message="told"):
@@ -63,3 +66,31 @@ def test_what_comes_after_a_closed_terminal_is_told_on_another(monkeypatch):
         handler.emit(logging.LogRecord("x", logging.ERROR, __file__, 1, "told", None, None))
 
     assert other.getvalue() == "error: 40 told\n"
+
+
+@pytest.mark.parametrize("api", ["http://prefect.example/api", None], ids=["configured-api", "local-server"])
+def test_events_that_cannot_be_sent_are_told_in_one_line(capsys, monkeypatch, api):
+    monkeypatch.setattr(log_output, "configured_api", lambda: api)
+    configure_logging()
+    for _ in range(3):
+        logging.getLogger(ENGINE_ROOM).error("Service 'EventsWorker' failed to process item Event(occurred=...)")
+
+    told = "warning: Prefect's API could not be told all that happened; its log and timeline may have gaps.\n"
+    assert capsys.readouterr().err == ("" if api is None else told)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(OSError("no room"), "warning: the thread worker failed: OSError: no room\n"), (SystemExit(), "")],
+    ids=["error", "exit"],
+)
+def test_a_thread_that_fails_is_told_in_one_line(capsys, error, told):
+    def fail():
+        raise error
+
+    configure_logging()
+    thread = threading.Thread(target=fail, name="worker")
+    thread.start()
+    thread.join()
+
+    assert capsys.readouterr().err == told

@@ -31,6 +31,7 @@ from cwl_prefect.engine.batch import (
     unique_names,
 )
 from cwl_prefect.errors import CwlPrefectError, InputError, PartialRunError, UsageError
+from cwl_prefect.flows.signalled import is_signalled
 from cwl_prefect.model.plan import InputPort, WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Settings
@@ -237,6 +238,8 @@ async def _run_one(item: Item, batch: Batch) -> Ended:
         result = await _begin(item, batch) if item.begun is None else await _go_on(item.begun, batch)
     except CwlPrefectError as error:
         return Ended(item=item, status="failed", outputs={}, errors=(error,))
+    if result.errors and is_signalled():
+        raise asyncio.CancelledError  # it did not fail: the whole batch is being stopped
     return Ended(
         item=item,
         status=result.status.value,

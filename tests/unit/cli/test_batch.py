@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from cwl_prefect.cli.batch import Batch, prepare_items, run_batch
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.engine.workspace import run_directory
-from cwl_prefect.errors import InputError, StepError, UsageError
+from cwl_prefect.errors import InputError, InterruptedRunError, StepError, UsageError
 from cwl_prefect.flows.build import prepared
 from cwl_prefect.settings import Settings
 
@@ -143,3 +144,23 @@ def test_a_table_without_rows_is_an_error(tmp_path, load):
     (tmp_path / "t.csv").write_text("n\n")
     with pytest.raises(UsageError, match="nothing to run"):
         prepare_items([str(tmp_path / "t.csv")], [], load, Settings(home=tmp_path))
+
+
+def test_a_batch_that_is_stopped_tells_of_no_failed_runs(tmp_path, load, monkeypatch, capsys):
+    async def run(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:  # Prefect is told that it was interrupted
+            errors = (InterruptedRunError("The run was interrupted by a signal."),)
+            return RunResult(status=RunStatus.FAILED, outputs={}, flow_run_id="1", url=None, errors=errors)
+
+    monkeypatch.setattr(api, "run", run)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(InterruptedRunError, match="stopped"):
+            play(tmp_path, load, 2)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert "failed" not in capsys.readouterr().err

@@ -69,7 +69,7 @@ class KeptRun:
 
 
 def kept_runs(runs: Path) -> Iterator[KeptRun]:
-    """Yield every run whose workspaces are in a directory, in no order; whatever else is there is somebody's own."""
+    """Yield every run whose workspaces are in a directory, in no order; what else is there is somebody's own."""
     try:
         found = list(os.scandir(runs))
     except OSError:
@@ -77,7 +77,7 @@ def kept_runs(runs: Path) -> Iterator[KeptRun]:
     for entry in found:
         if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
             run = _kept(Path(entry.path), entry.stat(follow_symlinks=False).st_mtime)
-            if run.manifest is not None or (run.directory / DRIVER_LOCK).exists():
+            if run.manifest is not None or os.access(run.directory / DRIVER_LOCK, os.W_OK):
                 yield run
 
 

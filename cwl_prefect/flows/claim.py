@@ -75,8 +75,11 @@ def claim(runs: Path, run_id: str) -> Claim:
 
 
 def is_driven(directory: Path) -> bool:
-    """Tell whether some driver holds a run's directory."""
-    return is_locked(directory / DRIVER_LOCK)
+    """Tell whether some driver holds a run's directory, or may hold it, being another user's."""
+    try:
+        return is_locked(directory / DRIVER_LOCK)
+    except PermissionError:
+        return True
 
 
 def _holder(directory: Path) -> str:

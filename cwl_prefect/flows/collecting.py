@@ -1,6 +1,8 @@
 """Collect what runs left on this machine: workspaces whose time is up, and what no driver could remove any more."""
 
+import contextlib
 import logging
+import os
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -138,16 +140,18 @@ def _collect_files(runs: Path, staying: list[KeptRun], *, dry_run: bool) -> int:
     old = time.time() - PART_AGE_S
     plans = manifest.unused_plans(runs, retention.used_plans(staying))
     parts = (runs / manifest.PLANS).glob(".*.part")
-    found = [path for path in (*plans, *parts) if _written_before(path, old)]
+    found = [path for path in (*plans, *parts) if _may_go(path, old)]
     if not dry_run:
         for path in found:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
     return len(found)
 
 
-def _written_before(path: Path, moment_s: float) -> bool:
+def _may_go(path: Path, written_before_s: float) -> bool:
+    """Tell whether a file is old enough, and this user's own: runs of others in the same directory cannot be read."""
     try:
-        return path.stat().st_mtime < moment_s
+        return path.stat().st_mtime < written_before_s and os.access(path, os.W_OK)
     except OSError:
         return False
 

@@ -35,7 +35,7 @@ class Workdirs:
     def of(cls, settings: Settings) -> Self:
         """Give those that are there now, and the one for new runs."""
         known = (settings.own_runs.resolve(), *(directory for _, directory in _remembered(settings)))
-        present = (directory for directory in known if directory.is_dir())
+        present = filter(_is_there, known)
         return cls(tuple(dict.fromkeys((settings.runs.resolve(), *present))))
 
     def directory_of(self, run_id: str) -> Path:
@@ -43,7 +43,7 @@ class Workdirs:
         new = run_directory(self.directories[0], run_id)
         if len(self.directories) == 1:
             return new
-        found = [place for each in self.directories if (place := each / new.name).is_dir()]
+        found = [place for each in self.directories if _is_there(place := each / new.name)]
         return next((place for place in found if is_driven(place)), found[0] if found else new)
 
     def manifests(self) -> Iterator[tuple[Path, RunManifest]]:
@@ -84,10 +84,17 @@ def forget_unused(settings: Settings) -> None:
                 remember(settings.model_copy(update={"workdir": directory}))
 
 
+def _is_there(directory: Path) -> bool:
+    try:
+        return directory.is_dir()
+    except OSError:  # it cannot be told, as behind a directory that may not be read
+        return False
+
+
 def _is_unused(directory: Path) -> bool:
     """Tell whether a directory was used and is not; one without a trail may be the place of a volume that is away."""
     left = any(kept_runs(directory)) or any((directory / manifest.PLANS).glob("*"))
-    return (directory / AUDIT_FILE).is_file() and not left
+    return os.access(directory / AUDIT_FILE, os.F_OK) and not left
 
 
 def _remembered(settings: Settings) -> Iterator[tuple[Path, Path]]:

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -120,6 +121,31 @@ def test_a_directory_is_forgotten_with_its_last_run(settings, elsewhere):
     plan.unlink()
     forget_unused(settings)
     assert list(settings.workdirs.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_looked_into_is_passed_over(settings, elsewhere, monkeypatch):
+    killed(elsewhere)
+    is_dir = Path.is_dir
+
+    def refused(path):
+        if path == elsewhere.runs:
+            raise PermissionError
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", refused)
+    assert Workdirs.of(settings).directories == (settings.runs,)
+
+
+def test_a_run_of_another_user_is_left_alone(settings, monkeypatch):
+    killed(settings)
+    at_once = settings.model_copy(update={"keep_unfinished_days": 0.0, "keep_marked_days": 0.0})
+
+    def refused(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr("cwl_prefect.flows.claim.is_locked", refused)
+    assert collect(at_once).marked == []
+    assert resuming.due(settings, Filter().admits, failed=False)[0] == []
 
 
 def test_many_runs_at_once_remember_a_directory_once(elsewhere):

@@ -1,5 +1,6 @@
 """From a plan to a Prefect flow whose parameters are the workflow's inputs."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
-from cwl_prefect.backends.base import Backend
+from cwl_prefect.backends.base import Backend, shielded
 from cwl_prefect.cwl import javascript
 from cwl_prefect.cwl.inputs import prepare_inputs
 from cwl_prefect.engine import workspace as workspaces
@@ -31,7 +32,7 @@ from cwl_prefect.flows.reference import Deployed
 from cwl_prefect.flows.results import destination
 from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
 from cwl_prefect.flows.run_log import tell_errors_by_text, warnings_in_log
-from cwl_prefect.flows.stopping import ended_state, stoppable
+from cwl_prefect.flows.stopping import ended_state, note_wish, stoppable
 from cwl_prefect.flows.sweeping import swept
 from cwl_prefect.flows.tagging import marked, untagged
 from cwl_prefect.model.callbacks import Callback
@@ -199,8 +200,12 @@ async def _driven(run: Run, order: Mapping[str, Any]) -> CwlObject:
     plan = run.plan
     nested = 0 < count_unscattered(plan) <= run.settings.nested_flows
     await marked()
-    with untagged():
-        return await Driver(run).workflow(plan, dict(order), Scope(nested=nested))
+    try:
+        with untagged():
+            return await Driver(run).workflow(plan, dict(order), Scope(nested=nested))
+    except asyncio.CancelledError:
+        await shielded(note_wish(run.caller))
+        raise
 
 
 def _flow_run() -> FlowRun:

@@ -4,9 +4,10 @@ A worker kills the process of a run that is to be cancelled; a run that no worke
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from prefect import State, get_client
 from prefect.client.schemas.objects import StateType
@@ -19,6 +20,7 @@ from cwl_prefect.flows.signalled import is_signalled
 T = TypeVar("T")
 
 POLL_INTERVAL_S = 2.0
+ANSWER_S = 3.0
 INTERRUPTING, INTERRUPTED = "Interrupting", "Interrupted"
 """Names of the states of a run that is to be resumed later; Prefect takes them for Cancelling and Cancelled."""
 FOREVER = ", who removes its workspaces"
@@ -44,8 +46,7 @@ async def stoppable(work: Coroutine[Any, Any, T], caller: Caller) -> T:
         await asyncio.wait({working, asking}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        caller.interrupted = asking.result().name == INTERRUPTING
-        caller.cancelled = not caller.interrupted
+        _note(asking.result(), caller)
         message = asking.result().message or "through Prefect"
     except asyncio.CancelledError:
         if not is_signalled():
@@ -65,6 +66,30 @@ def _go_on() -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
+
+
+async def note_wish(caller: Caller) -> None:
+    """Note whether Prefect knows that a run which is being cancelled is to end, as where its worker ends it.
+
+    An API that does not answer soon is not waited for; the run can be resumed then.
+    """
+    context = FlowRunContext.get()
+    if caller.cancelled or caller.interrupted or is_signalled() or context is None or context.flow_run is None:
+        return
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(ANSWER_S), get_client() as client:
+            state = (await client.read_flow_run(context.flow_run.id)).state
+            if _is_end(state):
+                _note(state, caller)
+
+
+def _note(state: State[Any], caller: Caller) -> None:
+    caller.interrupted = state.name in (INTERRUPTING, INTERRUPTED)
+    caller.cancelled = not caller.interrupted
+
+
+def _is_end(state: State[Any] | None) -> TypeGuard[State[Any]]:
+    return state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED)
 
 
 def ended_state(error: InterruptedRunError, caller: Caller) -> State[Any]:
@@ -87,6 +112,6 @@ async def _asked() -> State[Any]:
             except Exception as error:  # noqa: BLE001 - whatever ails the API now is no reason to end a run
                 _logger.debug("the state of the flow run cannot be read: %s", error)
             else:
-                if state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED):
+                if _is_end(state):
                     return state
             await asyncio.sleep(POLL_INTERVAL_S)

@@ -12,7 +12,7 @@ from cwl_prefect.errors import InterruptedRunError, StepError
 from cwl_prefect.flows import stopping
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.flows.signalled import heeding
-from cwl_prefect.flows.stopping import FOREVER, ended_state, stoppable
+from cwl_prefect.flows.stopping import FOREVER, ended_state, note_wish, stoppable
 from cwl_prefect.settings import Settings
 
 
@@ -129,3 +129,19 @@ async def test_a_signal_interrupts_a_run_which_can_still_tell_how_it_ended(api, 
         await task
     assert (endless.cleaned, caller.interrupted, caller.cancelled) == (True, True, False)
     assert ended_state(caught.value, caller).name == "Interrupted"
+
+
+@pytest.mark.parametrize(
+    ("state", "flags"),
+    [
+        (State(type=StateType.CANCELLING), (True, False)),
+        (State(type=StateType.CANCELLING, name="Interrupting"), (False, True)),
+        (State(type=StateType.RUNNING), (False, False)),
+        (RuntimeError("the server is away"), (False, False)),
+    ],
+    ids=["cancelled", "interrupted", "nobody-asked", "no-answer"],
+)
+async def test_a_run_that_its_worker_ends_knows_why(api, caller, state, flags):
+    api.states = [state]
+    await note_wish(caller)
+    assert (caller.cancelled, caller.interrupted) == flags

@@ -87,9 +87,7 @@ def configure_logging(*, quiet: bool = False, verbose: bool = False) -> None:
     if not verbose:
         ours.addFilter(worth_showing)
         engine_room.addFilter(ToldOnce())
-    logging.raiseExceptions = (
-        verbose  # else lines that cannot be sent are told by whoever finds that the server is gone
-    )
+    logging.raiseExceptions = verbose  # else Prefect writes straight to standard error that the API has no more lines
     threading.excepthook = tell_of_thread
     root.addHandler(ours)
     for name in QUIET_LOGGERS:

@@ -39,9 +39,7 @@ _MAY_RUN = (
 )
 
 
-async def stop(
-    client: PrefectClient, line: Line, *, for_now: bool, force: bool = False, delete: bool = False
-) -> str:
+async def stop(client: PrefectClient, line: Line, *, for_now: bool, force: bool = False, delete: bool = False) -> str:
     """End a run, and give the name of the state that it came to.
 
     What it started is killed by its driver; where that is gone, by this process as far as it can.

@@ -41,6 +41,7 @@ _LEAST_CORES = 0.001
 _LEAST_CPU_LIMIT = 0.2  # what starts a container runs under its limit too: with a hundredth of a core, for seconds
 _KILL_GRACE_S = 1
 _PREFECT_LABELS = ("prefect.io/", "app.kubernetes.io/managed-by")
+_JOB_LABELS = frozenset({"job-name", "controller-uid"})  # by which Kubernetes knows the pods of a Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +174,7 @@ def step_manifest(
     pod["containers"] = cast("JsonValue", containers)
     labels, annotations = _labels(step.job, manifest), _annotations(step.job, manifest)
     pod_metadata = part(template, "metadata")
-    pod_labels = {**_without_prefect(part(pod_metadata, "labels")), **labels}
+    pod_labels = {**_platform_labels(part(pod_metadata, "labels")), **labels}
     pod_annotations = {**part(pod_metadata, "annotations"), **annotations}
     template["metadata"] = {**pod_metadata, "labels": pod_labels, "annotations": pod_annotations}
     template["spec"] = pod
@@ -369,7 +370,7 @@ def _unless_taken(kept: Sequence[KubernetesObject], mounts: Sequence[KubernetesO
 
 
 def _labels(job: ContainerJob, manifest: KubernetesObject) -> dict[str, JsonValue]:
-    platform = {name: str(value) for name, value in _without_prefect(part(manifest, "metadata", "labels")).items()}
+    platform = {name: str(value) for name, value in _platform_labels(part(manifest, "metadata", "labels")).items()}
     own = {name: label_value(value) for name, value in job_labels(job, {}).items()}
     return {**platform, **own, NETWORK_LABEL: "true" if job.network else "false"}
 
@@ -384,5 +385,7 @@ def job_annotations(job: ContainerJob) -> dict[str, str]:
     return {name: value for name, value in job_labels(job, {}).items() if label_value(value) != value}
 
 
-def _without_prefect(labels: KubernetesObject) -> KubernetesObject:
-    return {name: value for name, value in labels.items() if not name.startswith(_PREFECT_LABELS)}
+def _platform_labels(labels: KubernetesObject) -> KubernetesObject:
+    """Leave out what a template cannot decide: Prefect's labels, ours, and those by which Jobs know their pods."""
+    reserved = (*_PREFECT_LABELS, LABEL_PREFIX, "batch.kubernetes.io/")
+    return {name: value for name, value in labels.items() if not name.startswith(reserved) and name not in _JOB_LABELS}

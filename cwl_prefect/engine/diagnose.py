@@ -24,10 +24,11 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
-    """Which limits of a failed call came from the run's settings, so that these are what to raise."""
+    """Which limits of a failed call came from the run's settings, so that these are what to change."""
 
     time: bool = False  # step_timeout_s, as the tool has no limit of its own
     memory: bool = False  # memory_most_mib, at which further tries cannot have more
+    together: bool = True  # max_ram_mib, as the calls of the run share the memory of one machine
 
 
 _NO_LIMITS = RunLimits()
@@ -172,6 +173,10 @@ def _memory_limit(evidence: _Evidence) -> str:
     return f"ramMin of the tool's ResourceRequirement, which is {ram_mib} now"
 
 
+def _fewer_at_once(evidence: _Evidence) -> str:
+    return ", or run fewer calls at once by --max-ram" if evidence.limits.together else ""
+
+
 _MEMORY_WORDS = r"out of memory|cannot allocate memory|std::bad_alloc|\bMemoryError\b|java\.lang\.OutOfMemoryError"
 _IMAGE_WORDS = r"no such image|pull access denied|manifest (for .* )?(unknown|not found)|repository does not exist"
 _NETWORK_WORDS = (
@@ -222,7 +227,7 @@ _ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], .
     ),
     (
         _out_of_memory,
-        lambda evidence: f"raise {_memory_limit(evidence)}, or run fewer calls at once by --max-ram",
+        lambda evidence: f"raise {_memory_limit(evidence)}{_fewer_at_once(evidence)}",
     ),
     (
         _stopped,

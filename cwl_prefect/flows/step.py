@@ -362,7 +362,11 @@ def _check(run: Run, call: Call, prepared: _Prepared, job: ContainerJob, outcome
     settled = workspaces.settle(space)
     if job.stderr.parent == space.logs:
         job = replace(job, stderr=settled.logs / job.stderr.name)
-    limits = RunLimits(time=bound.timeout_s is None, memory=_at_memory_cap(run, call, job))
+    limits = RunLimits(
+        time=bound.timeout_s is None,
+        memory=_at_memory_cap(run, call, job),
+        together=not prepared.backend.capabilities.schedules,
+    )
     message, hint = explain(outcome, job, tail_lines=run.settings.log_tail_lines, workspace=space.root, limits=limits)
     if outcome.reason is Reason.NO_IMAGE:
         raise ImageError(message, hint=hint)

@@ -225,6 +225,18 @@ def test_shared_memory_is_a_volume_in_memory() -> None:
     assert {"name": "cwl-prefect-shm", "mountPath": "/dev/shm"} in found["containers"][0]["volumeMounts"]
 
 
+def test_labels_that_runs_and_kubernetes_find_pods_by_are_not_the_template_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = {"cwl-prefect.io/flow-run-id": "x", "cwl-prefect.io/call": "x", "job-name": "x", "controller-uid": "x"}
+    labels = {**theirs, "batch.kubernetes.io/job-name": "x", "team": "y"}
+    monkeypatch.setitem(PLATFORM["metadata"], "labels", labels)
+    monkeypatch.setitem(PLATFORM["spec"]["template"], "metadata", {"labels": labels})
+    found = manifest(job(labels={}))
+    of_job, of_pod = found["metadata"]["labels"], found["spec"]["template"]["metadata"]["labels"]
+    for each in (of_job, of_pod):
+        assert {name: value for name, value in each.items() if value in ("x", "y")} == {"team": "y"}
+    assert manifest(job())["metadata"]["labels"]["cwl-prefect.io/flow-run-id"] == "run-1"
+
+
 @pytest.mark.parametrize(("network", "label"), [(True, "true"), (False, "false")])
 def test_network_access_is_a_label(network: bool, label: str) -> None:
     found = manifest(job(network=network))

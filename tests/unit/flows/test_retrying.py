@@ -1,6 +1,7 @@
 """Further tries of whole runs, by cause; a function plays the tools."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -107,6 +108,15 @@ class TestMemory:
             assert [ram for _, ram in machine.had] == tries
             assert "raise CWL_PREFECT_MEMORY_MOST_MIB" in (found.value.hint or "")
             assert "ramMin" not in (found.value.hint or "")
+
+    @pytest.mark.parametrize("schedules", [False, True], ids=["one machine", "cluster"])
+    async def test_fewer_calls_at_once_are_advised_only_where_they_share_a_machine(self, tmp_path, schedules):
+        run = prepare(tmp_path, ONE, Machine(needs_mib={"x": 10_000}), memory_retries=0)
+        run.backend._capabilities = replace(run.backend.capabilities, schedules=schedules)
+        with pytest.raises(MemoryStepError) as found:
+            await run(n="x")
+        assert "raise ramMin" in (found.value.hint or "")
+        assert ("--max-ram" in (found.value.hint or "")) is not schedules
 
     @pytest.mark.parametrize("threshold", [100, 1], ids=["apart", "grouped"])
     async def test_each_call_of_a_scatter_grows_by_itself(self, tmp_path, threshold):

@@ -184,7 +184,9 @@ class Settings(BaseSettings):
         default=True, description="Make what a step asks for also the most that it may use on Kubernetes."
     )
     kubernetes_start_timeout_s: float = Field(
-        default=600.0, gt=0, description="Seconds that a step may wait for a node with room while nothing else runs."
+        default=600.0,
+        gt=0,
+        description="Seconds that a step may wait for a node with room, or for quota, while nothing else runs.",
     )
     kubernetes_image_grace_s: float = Field(
         default=20.0, ge=0, description="Seconds for which a failing image pull or container is tried again."

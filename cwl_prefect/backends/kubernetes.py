@@ -240,7 +240,7 @@ class KubernetesBackend:
             except RefusedError as error:
                 lacking = exceeded_quota(error.message)
                 if lacking is None:
-                    raise self._blamed(error, job) from error
+                    raise self._blamed(error, job) from None
                 if patience.ends(lacking, limit_s, in_turn=True, advice=advice):
                     return lacking
             else:

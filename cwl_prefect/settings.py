@@ -186,7 +186,8 @@ class Settings(BaseSettings):
     kubernetes_start_timeout_s: float = Field(
         default=600.0,
         gt=0,
-        description="Seconds that a step may wait for a node with room, or for quota, while nothing else runs.",
+        description="Seconds that a step may wait for a node with room or for quota, while nothing else runs, or for "
+        "its volumes.",
     )
     kubernetes_image_grace_s: float = Field(
         default=20.0, ge=0, description="Seconds for which a failing image pull or container is tried again."

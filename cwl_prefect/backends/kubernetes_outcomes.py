@@ -37,11 +37,17 @@ _SHARE = (
     "let the directory for workspaces (--workdir, or CWL_PREFECT_HOME) lie on the volume that the pods mount; "
     "`cwl-prefect doctor --pool` tells what each side sees."
 )
+_PREPARE = (
+    "make what it names in the namespace of the pods (a volume, claim, secret or config map), or correct the work "
+    "pool's job template; `cwl-prefect doctor --pool NAME` tries a pod"
+)
 _LAUNCHER_WORDS = (Reason.NOT_FOUND, Reason.NOT_EXECUTABLE, Reason.START_FAILED)
 _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ErrInvalidImage",
                        "ImageInspectError", "RegistryUnavailable"})  # fmt: skip
 _NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _HOPELESS_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+_NOT_PREPARED = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox"})
+_PREPARED = frozenset({"Pulling", "Pulled", "Created", "Started"})
 _HARMLESS_EVENTS = frozenset({"MissingClusterDNS"})
 _PREEMPTION_EVENTS = frozenset({"Preempted", "Preempting"})
 _NO_CLAIM = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
@@ -56,6 +62,7 @@ class Obstacle(StrEnum):
     IMAGE = "image"
     CONTAINER = "container"
     NODE = "node"
+    PREPARATION = "preparation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +136,19 @@ def stuck(pod: KubernetesObject) -> Stuck | None:
             message = f"{text(condition, 'reason')}: {text(condition, 'message')}"
             return Stuck(obstacle=Obstacle.NODE, message=message, hint=_missing_from_nodes(message))
     return None
+
+
+def unprepared(events: Iterable[KubernetesObject]) -> Stuck | None:
+    """Tell from a pod's events why its node cannot prepare it, as where a volume is missing; its state does not say.
+
+    Nodes try again without end. What they said earlier counts no more once they ask for its images.
+    """
+    every = list(events)
+    failed = [event for event in every if text(event, "reason") in _NOT_PREPARED]
+    if not failed or any(text(event, "reason") in _PREPARED for event in every):
+        return None
+    message = f"{text(failed[-1], 'reason')}: {text(failed[-1], 'message')}"
+    return Stuck(obstacle=Obstacle.PREPARATION, message=message, hint=_PREPARE)
 
 
 def _missing_from_nodes(message: str) -> str | None:

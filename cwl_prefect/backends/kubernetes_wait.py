@@ -20,6 +20,7 @@ from cwl_prefect.backends.kubernetes_outcomes import (
     started_at,
     stuck,
     told,
+    unprepared,
     was_preempted,
 )
 from cwl_prefect.backends.kubernetes_patience import Patience, exceeded_quota, quota_advice
@@ -31,7 +32,7 @@ from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 
 _TICK_S = 1.0
 _LOOKS_S = (0.0, 0.2, 0.5, 1.0)  # a Job says that its deadline has passed a moment after its pod is gone
-_WITHOUT_POD_S = 5.0
+_LOOK_AGAIN_S = 5.0
 _DYING_S = 120.0  # after its grace; a busy node may look at its pods once a minute, and one that is gone does not
 _SILENT_S = 10.0  # the same where the cluster says that the node has fallen silent
 _NUDGE_ANNOTATION = f"{LABEL_PREFIX}nudged"
@@ -39,6 +40,7 @@ _OBSTACLE_REASONS = {
     Obstacle.IMAGE: Reason.NO_IMAGE,
     Obstacle.CONTAINER: Reason.NO_CONTAINER,
     Obstacle.NODE: Reason.UNSCHEDULABLE,
+    Obstacle.PREPARATION: Reason.NO_CONTAINER,
 }
 _PLAIN_REASONS = (Reason.EXITED, Reason.SIGNALED, Reason.NOT_FOUND, Reason.NOT_EXECUTABLE, Reason.TIMED_OUT)
 
@@ -76,6 +78,7 @@ class PodWait:
         self._started_s: float | None = None
         self._patience: dict[Obstacle, Patience] = {}
         self._looked_s = self._began_s
+        self._unprepared: Stuck | None = None
         self._dies_s: float | None = None
         self._alone = False
         self._for_quota = Patience(watch, job.name)
@@ -124,9 +127,17 @@ class PodWait:
         began = started_at(pod)
         if began is not None:
             return self._late(began)
-        obstacle = stuck(pod)
+        obstacle = stuck(pod) or await self._not_prepared(pod)
         self._patience = {kind: kept for kind, kept in self._patience.items() if obstacle and kind is obstacle.obstacle}
         return None if obstacle is None else await self._stuck(pod, obstacle)
+
+    async def _not_prepared(self, pod: KubernetesObject) -> Stuck | None:
+        """Look from time to time at what the node says of a pod that it prepares."""
+        now_s = time.monotonic()
+        if now_s >= self._looked_s + _LOOK_AGAIN_S:
+            self._looked_s = now_s
+            self._unprepared = unprepared(await self._api.events(self._namespace, text(pod, "metadata", "uid")))
+        return self._unprepared
 
     async def _stay_alone(self) -> None:
         """Keep the Job from another pod, which it makes at once in place of one that is deleted but still runs."""
@@ -157,7 +168,8 @@ class PodWait:
         patience = self._patience.setdefault(obstacle.obstacle, Patience(self._watch, self._job.name))
         for_room = obstacle.obstacle is Obstacle.NODE
         grace_s = 0.0 if obstacle.hopeless else self._options.image_grace_s
-        limit_s = self._options.start_timeout_s if for_room else grace_s
+        of_cluster = obstacle.obstacle in (Obstacle.NODE, Obstacle.PREPARATION)
+        limit_s = self._options.start_timeout_s if of_cluster else grace_s
         if not patience.ends(obstacle.message, limit_s, in_turn=for_room):
             return None
         message = "; ".join(filter(None, (obstacle.message, await self._events(pod))))
@@ -182,7 +194,7 @@ class PodWait:
 
     async def _without_pod(self) -> JobOutcome | None:
         now_s = time.monotonic()
-        if now_s < self._looked_s + _WITHOUT_POD_S:
+        if now_s < self._looked_s + _LOOK_AGAIN_S:
             return None
         self._looked_s = now_s
         job = await self._api.job(self._namespace, self._name)

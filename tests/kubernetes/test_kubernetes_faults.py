@@ -83,6 +83,21 @@ class TestFaults(BackendCase):
         assert await reap_abandoned(settings) == 1
         assert (await backend.wait(handle)).reason is Reason.LOST
 
+    async def test_a_volume_that_nobody_has(
+        self, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
+    ) -> None:
+        def mounting(spec: dict) -> None:
+            pod = spec["template"]["spec"]
+            pod["volumes"] = [*pod.get("volumes", []), {"name": "keys", "secret": {"secretName": "no-such-secret"}}]
+            mount = {"name": "keys", "mountPath": "/keys"}
+            pod["containers"][0].setdefault("volumeMounts", []).append(mount)
+
+        backend = other_backend(with_template(mounting), kubernetes_start_timeout_s=4)
+        outcome = await self.run(backend, make_job(("true",)))
+        assert outcome.reason is Reason.NO_CONTAINER
+        assert "FailedMount" in str(outcome.message)
+        assert "no-such-secret" in str(outcome.message)
+
     async def test_an_image_that_nobody_has(self, backend: KubernetesBackend, make_job: JobMaker) -> None:
         image = DockerImage(pull="127.0.0.1:1/no-such-image:1")
         outcome = await self.run(backend, make_job(("true",)), image=image)

@@ -232,6 +232,44 @@ async def test_what_calls_wait_for_is_told_once_for_all(
     assert caplog.messages == ([] if after_s else said)
 
 
+UNMOUNTED = {"type": "Warning", "reason": "FailedMount", "message": 'secret "reads" not found'}
+PULLING = {"type": "Normal", "reason": "Pulling", "message": "Pulling image"}
+ON_NODE = {
+    "metadata": {"name": "align-x", "uid": "u1"},
+    "spec": {"nodeName": "n1", "containers": [{"name": "tool"}]},
+    "status": {
+        "phase": "Pending",
+        "containerStatuses": [{"name": "tool", "state": {"waiting": {"reason": "ContainerCreating"}}}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("events", "given_up"),
+    [([UNMOUNTED], True), ([UNMOUNTED, PULLING], False), ([PULLING], False), ([], False)],
+    ids=["without a volume", "once without", "pulling", "nothing said"],
+)
+async def test_a_pod_that_its_node_cannot_prepare_is_given_up_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, events: list[dict[str, Any]], given_up: bool
+) -> None:
+    monkeypatch.setattr(kubernetes_patience, "_TOLD_S", 0.0)
+    monkeypatch.setattr(kubernetes_wait, "_TICK_S", 0.01)
+    monkeypatch.setattr(kubernetes_wait, "_LOOK_AGAIN_S", 0.02)
+    api, followed = Api(events), Followed()
+    followed.see(ON_NODE, deleted=False)
+    options = KubernetesOptions(start_timeout_s=0.1)
+    wait = PodWait(JOB, api, "lab", options=options, watch=PodWatch(api, "lab", "a=b"), followed=followed)
+    ended = asyncio.create_task(wait.outcome())
+    await asyncio.wait([ended], timeout=5 if given_up else 0.4)
+    assert ended.done() is given_up
+    ended.cancel()
+    if given_up:
+        outcome = await ended
+        assert (outcome.reason, 'secret "reads" not found' in str(outcome.message)) == (Reason.NO_CONTAINER, True)
+        assert "doctor" in str(outcome.hint)
+        assert caplog.messages == ['align waits to be started: FailedMount: secret "reads" not found']
+
+
 LACKING = "exceeded quota: few, requested: pods=1, used: pods={used}, limited: pods=2"
 
 
@@ -267,7 +305,7 @@ async def test_want_of_quota_is_told_seldom_in_the_server_s_words_and_ends(
 ) -> None:
     monkeypatch.setattr(kubernetes_patience, "_TOLD_S", 0.0)
     monkeypatch.setattr(kubernetes_wait, "_TICK_S", 0.01)
-    monkeypatch.setattr(kubernetes_wait, "_WITHOUT_POD_S", 0.0)
+    monkeypatch.setattr(kubernetes_wait, "_LOOK_AGAIN_S", 0.0)
     api = WithoutQuota()
     watch = PodWatch(api, "lab", "a=b")
     options = KubernetesOptions(start_timeout_s=0.2)

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cwl_prefect.errors import BackendError, CwlPrefectError, LostStepError, MemoryStepError, TemporaryStepError
+from cwl_prefect.errors import (
+    BackendError,
+    CwlPrefectError,
+    LostStepError,
+    MemoryStepError,
+    StepError,
+    TemporaryStepError,
+)
+from cwl_prefect.model.job import PASSING_REASONS, BoundCall, JobOutcome, Reason
 from cwl_prefect.settings import Settings
 
 
@@ -31,6 +39,17 @@ def cause_of(error: CwlPrefectError) -> Cause | None:
             return Cause.INFRASTRUCTURE if error.passing else None
         case _:
             return None
+
+
+def failure_of(outcome: JobOutcome, call: BoundCall) -> type[StepError]:
+    """Give the kind of error that the end of a call is, by why it may pass."""
+    if outcome.reason is Reason.OUT_OF_MEMORY:
+        return MemoryStepError
+    if outcome.reason in PASSING_REASONS:
+        return LostStepError
+    code = outcome.exit_code
+    temporary = code in call.temporary_fail_codes and code not in call.success_codes
+    return TemporaryStepError if temporary else StepError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

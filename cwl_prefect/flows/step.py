@@ -14,19 +14,12 @@ from cwl_prefect.engine import workspace as workspaces
 from cwl_prefect.engine.diagnose import RunLimits, explain
 from cwl_prefect.engine.disk import demand_room
 from cwl_prefect.engine.identity import identity
+from cwl_prefect.engine.retry import failure_of
 from cwl_prefect.engine.scheduler import ResourcePool
 from cwl_prefect.engine.stage import relink, stage
 from cwl_prefect.engine.validate import validate
 from cwl_prefect.engine.workspace import Workspace
-from cwl_prefect.errors import (
-    BackendError,
-    CwlPrefectError,
-    ImageError,
-    LostStepError,
-    MemoryStepError,
-    StepError,
-    TemporaryStepError,
-)
+from cwl_prefect.errors import BackendError, CwlPrefectError, ImageError, MemoryStepError
 from cwl_prefect.flows.adopt import adopted
 from cwl_prefect.flows.cache import CallCache, CallPlace, Lookup
 from cwl_prefect.flows.halt import Stop
@@ -34,7 +27,6 @@ from cwl_prefect.flows.run import Run
 from cwl_prefect.flows.tool_log import followed
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.model.job import (
-    PASSING_REASONS,
     BoundCall,
     CallStatus,
     ContainerJob,
@@ -370,7 +362,7 @@ def _check(run: Run, call: Call, prepared: _Prepared, job: ContainerJob, outcome
     message, hint = explain(outcome, job, tail_lines=run.settings.log_tail_lines, workspace=space.root, limits=limits)
     if outcome.reason is Reason.NO_IMAGE:
         raise ImageError(message, hint=hint)
-    raise _kind(outcome, bound)(message, step=call.name, exit_status=code, hint=hint)
+    raise failure_of(outcome, bound)(message, step=call.name, exit_status=code, hint=hint)
 
 
 def _at_memory_cap(run: Run, call: Call, job: ContainerJob) -> bool:
@@ -382,16 +374,6 @@ def _at_memory_cap(run: Run, call: Call, job: ContainerJob) -> bool:
 def _least_ram_mib(run: Run, call: Call) -> float | None:
     """Give the memory that a call turned out to need at least."""
     return run.retries.ram_mib(call.name) or run.memory.least_mib(call.tool, call.values)
-
-
-def _kind(outcome: JobOutcome, call: BoundCall) -> type[StepError]:
-    if outcome.reason is Reason.OUT_OF_MEMORY:
-        return MemoryStepError
-    if outcome.reason in PASSING_REASONS:
-        return LostStepError
-    code = outcome.exit_code
-    temporary = code in call.temporary_fail_codes and code not in call.success_codes
-    return TemporaryStepError if temporary else StepError
 
 
 def only_declared(tool: ToolPlan, values: Mapping[str, object]) -> dict[str, object]:

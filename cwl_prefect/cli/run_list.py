@@ -41,7 +41,7 @@ def list_runs(chosen: Filter, *, limit: int, as_json: bool) -> None:
     Raises:
         ServerError: No Prefect API can be reached or started.
     """
-    found = _asking(lambda ask, settings: run_lines.lines(ask, settings, chosen, limit))
+    found = asking(lambda ask, settings: run_lines.lines(ask, settings, chosen, limit))
     if as_json:
         typer.echo(json.dumps([dict(run_lines.details(line)) for line in found], indent=4))
         return
@@ -58,7 +58,7 @@ def show(run: str, *, as_json: bool) -> None:
         InputError: There is no such run.
         ServerError: No Prefect API can be reached or started.
     """
-    found = run_lines.details(_asking(lambda ask, settings: run_lines.find(ask, run, settings)))
+    found = run_lines.details(asking(lambda ask, settings: run_lines.find(ask, run, settings)))
     if as_json:
         typer.echo(json.dumps(found, indent=4))
         return
@@ -67,12 +67,17 @@ def show(run: str, *, as_json: bool) -> None:
             typer.echo(f"{name:<11}{value if isinstance(value, str) else json.dumps(value)}")
 
 
-def _asking(work: Callable[[Ask, Settings], Awaitable[T]]) -> T:
+def asking(work: Callable[[Ask, Settings], Awaitable[T]]) -> T:
+    """Do some work that asks the Prefect API about runs.
+
+    Raises:
+        ServerError: No Prefect API can be reached or started.
+    """
     if configured_api() is not None:
         from cwl_prefect.cli.with_api import with_api
-        from cwl_prefect.flows.client_records import asking
+        from cwl_prefect.flows import client_records
 
-        return with_api(lambda client, settings: work(asking(client), settings))
+        return with_api(lambda client, settings: work(client_records.asking(client), settings))
     configure_logging(quiet=True, verbose=False)
     return asyncio.run(_asking_local_server(work, settings_with({})))
 

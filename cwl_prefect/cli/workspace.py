@@ -7,12 +7,17 @@ from datetime import datetime
 import typer
 
 from cwl_prefect.cli.failures import settings_with
+from cwl_prefect.cli.run_list import asking
+from cwl_prefect.cli.terminal import complain
 from cwl_prefect.engine import retention
 from cwl_prefect.engine.manifest import Outcome
 from cwl_prefect.engine.retention import KeptRun
+from cwl_prefect.errors import ServerError
 from cwl_prefect.flows import collecting
 from cwl_prefect.flows.claim import is_driven
+from cwl_prefect.flows.concluding import conclude, killed_runs
 from cwl_prefect.flows.workdirs import Workdirs
+from cwl_prefect.settings import Settings
 
 _MIB = 1 << 20
 
@@ -40,7 +45,9 @@ def disk_usage() -> None:
 def collect(*, dry_run: bool) -> None:
     """Mark and remove what is due, and say so."""
     settings = settings_with({})
+    complete = [] if dry_run else _concluded(settings)
     done = collecting.collect(settings, dry_run=dry_run)
+    done.removed.extend(complete)
     if not dry_run:
         from cwl_prefect.flows.reaping import reap_abandoned
 
@@ -53,6 +60,18 @@ def collect(*, dry_run: bool) -> None:
     typer.echo(
         f"{len(done.marked)} marked, {len(done.removed)} removed, {done.containers} containers, {done.files} files."
     )
+
+
+def _concluded(settings: Settings) -> list[KeptRun]:
+    """Remove runs that were killed when only Prefect knew that they are complete; without its API they wait."""
+    killed = killed_runs(settings)
+    if not killed:
+        return []
+    try:
+        return asking(lambda ask, chosen: conclude(killed, ask, chosen))
+    except ServerError as error:
+        complain(f"whether killed runs are complete is not known: {error.message}")
+        return []
 
 
 def restore(run: str) -> None:

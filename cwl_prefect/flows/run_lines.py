@@ -6,7 +6,7 @@ lies on.
 
 import fnmatch
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -95,6 +95,15 @@ async def find(ask: Ask, run: str, settings: Settings) -> Line:
         every = [_line(one, workdirs) for one in found]
         raise several(run, [(str(one.flow_run.id), one.state, _began(one.flow_run)) for one in every])
     return _line(found[0], workdirs)
+
+
+async def complete_among(ask: Ask, run_ids: Sequence[str]) -> frozenset[str]:
+    """Tell which of some runs the API knows to be complete."""
+    complete = {"state": {"type": {"any_": ["COMPLETED"]}}}
+    found: list[RunRecord] = []
+    for start in range(0, len(run_ids), PAGE):
+        found += await ask(_question({"id": {"any_": list(run_ids[start : start + PAGE])}, **complete}))
+    return frozenset(str(one.id) for one in found)
 
 
 def has_ended(line: Line) -> bool:

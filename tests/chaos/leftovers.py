@@ -13,6 +13,7 @@ from tests.deployments.site import ENDED
 from tests.prefect_api import matching
 
 LOCKS = Path("/proc/locks")
+KEPT_BESIDE = (".plans", "audit.jsonl")
 ENDED_S = 15  # the process of a deployment's run ends a while after the run
 HEARD_S = 15  # the server writes down later what task runs tell it
 
@@ -23,7 +24,21 @@ def left(run: Run, *, docker: bool) -> list[str]:
     while list(_processes(run)) and time.monotonic() < deadline:
         time.sleep(0.5)
     found = [*_files(run), *_locks(run), *_processes(run), *_open_runs(run)]
-    return found + _containers(run) if docker else found
+    found += _containers(run) if docker else []
+    return found or _workspaces(run)
+
+
+def _workspaces(run: Run) -> list[str]:
+    """Name workspaces; those of a run whose driver was killed after Prefect had called it complete are for ``gc``."""
+    if _of_runs(run):
+        collected = run.place.command("workspace", "gc", environment={"PREFECT_API_URL": run.place.lane.site.api})
+        assert collected.code == 0, collected.stderr
+    return _of_runs(run)
+
+
+def _of_runs(run: Run) -> list[str]:
+    runs = run.place.runs
+    return [str(path) for path in runs.iterdir() if path.name not in KEPT_BESIDE] if runs.is_dir() else []
 
 
 def _open_runs(run: Run) -> list[str]:
@@ -35,10 +50,8 @@ def _open_runs(run: Run) -> list[str]:
 
 
 def _files(run: Run) -> Iterator[str]:
-    """Name workspaces and what was being written aside."""
+    """Name what was being written aside."""
     place = run.place
-    if place.runs.is_dir():
-        yield from (str(path) for path in place.runs.iterdir() if path.name not in (".plans", "audit.jsonl"))
     for pattern in ("*.part", "*.tmp", ".cwl-prefect-*"):
         yield from (str(path) for path in place.directory.rglob(pattern))
         yield from (str(path) for path in place.lane.home.rglob(pattern))

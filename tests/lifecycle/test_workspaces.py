@@ -71,6 +71,22 @@ def test_workspaces_are_listed_marked_restored_and_removed(command: CommandLine)
     assert command("workspace", "restore", found["id"]).code == 11
 
 
+def test_what_is_left_of_a_run_is_removed_once_prefect_says_that_it_is_complete(command: CommandLine) -> None:
+    document = command.write("good.cwl", FAILING.replace('"false"', '"true"'))
+    kept = command.run("--backend", "local", "--keep", "always", document)
+    assert kept.code == 0, kept.stderr
+    (found,) = [one for one in json.loads(command("workspace", "ls", "--json").stdout) if one["outcome"] == "completed"]
+    noted = Path(found["directory"], "run.json")
+    killed = json.loads(noted.read_text()) | {
+        "outcome": "running",
+        "ended": None,
+        "settings": {},
+    }  # just before its end
+    noted.write_text(json.dumps(killed))
+    assert "0 marked, 1 removed" in command("workspace", "gc").stdout
+    assert not noted.parent.exists()
+
+
 def test_a_full_disk_stops_a_run_which_goes_on_when_there_is_room(command: CommandLine, small_disk: Path) -> None:
     log = command.directory / "log"
     order = command.write("order.json", json.dumps({"n": list(range(6)), "log": str(log)}))

@@ -206,7 +206,11 @@ def check_step_patterns(variables: JobVariables, *, steps: Collection[str]) -> N
 
 
 def check_flow_run_variables(
-    given: Mapping[str, JsonValue], template: Mapping[str, JsonValue], *, pool_type: str
+    given: Mapping[str, JsonValue],
+    template: Mapping[str, JsonValue],
+    *,
+    pool_type: str,
+    for_steps: Mapping[str, JsonValue] | None = None,
 ) -> None:
     """Check the names of a deployment's job variables: what no variable or placeholder takes, Prefect ignores.
 
@@ -214,17 +218,24 @@ def check_flow_run_variables(
         given: Job variables by name; ``env.NAME`` is a member of ``env``.
         template: Base job template of the pool; nothing is known about one that is empty.
         pool_type: Type of the pool.
+        for_steps: Base job template of the pool for steps, where that is another one: it gets the same variables.
 
     Raises:
-        UsageError: The pool has no such job variable.
+        UsageError: Neither pool has such a job variable.
     """
-    if not template:
+    templates = [template] if for_steps is None else [template, for_steps]
+    if not all(templates):
         return
-    filled = {name.partition(".")[0] for name in placeholders(template.get("job_configuration"))} - {"prefect"}
-    known = filled.union(_properties(template), {"env", STEP_VARIABLES})
+    known = {"env", STEP_VARIABLES}.union(*map(_names, templates))
     for name in given:
         if name.partition(".")[0] not in known:
             raise UsageError(f"{name} is no job variable of this {pool_type} pool.", hint=_near(name, known))
+
+
+def _names(template: Mapping[str, JsonValue]) -> set[str]:
+    """Name the variables of a job template, declared or not."""
+    filled = {name.partition(".")[0] for name in placeholders(template.get("job_configuration"))} - {"prefect"}
+    return filled.union(_properties(template))
 
 
 def placeholders(configuration: JsonValue) -> set[str]:

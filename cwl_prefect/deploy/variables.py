@@ -41,13 +41,13 @@ async def demand_job_variables(
         UsageError: The pool or a step's container has no such variable, an override is none or fits no step, or there
             is no pool for the steps of the name that is given.
     """
-    check_flow_run_variables(given, pool.base_job_template, pool_type=pool.type)
     own = given.get("env")
     environment = template_environment(pool.base_job_template) | (own if isinstance(own, dict) else {})
     template, pool_type = pool.base_job_template, pool.type
     if named := environment.get(_STEPS_POOL):
         other = await read_steps_pool(str(named), (), connection.client)
         template, pool_type = dict(other.base_job_template), other.type
+    check_flow_run_variables(given, pool.base_job_template, pool_type=pool.type, for_steps=template)
     if STEP_VARIABLES not in given:
         return
     variables = JobVariables(template=template, layers=(Layer(origin=Origin.DEPLOYMENT, variables=given),))

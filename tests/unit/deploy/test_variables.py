@@ -59,6 +59,17 @@ async def test_what_some_run_could_use_is_accepted(pool_type: str, given: dict[s
     await demand(given, pool_type)
 
 
+@pytest.mark.parametrize("own", ["process", "docker"])
+async def test_a_variable_of_the_pool_for_steps_is_accepted_where_the_environment_names_that_pool(own: str) -> None:
+    of_steps: dict[str, Any] = {"namespace": "lab"}
+    with pytest.raises(UsageError, match=f"namespace is no job variable of this {own} pool"):
+        await demand(of_steps, own)
+    named = {"env": {"CWL_PREFECT_STEPS_POOL": "other"}}
+    await demand(of_steps | named, own, other="kubernetes")
+    with pytest.raises(UsageError, match="namspace is no job variable"):
+        await demand({"namspace": "lab"} | named, own, other="kubernetes")
+
+
 async def test_steps_are_judged_by_the_pool_that_the_environment_names() -> None:
     def given(name: str) -> dict[str, Any]:
         return {"cwl": {name: ["a"]}, "env": {"CWL_PREFECT_STEPS_POOL": "other"}}

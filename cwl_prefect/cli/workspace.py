@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
 import typer
@@ -15,9 +16,8 @@ from cwl_prefect.engine.retention import KeptRun
 from cwl_prefect.errors import ServerError
 from cwl_prefect.flows import collecting
 from cwl_prefect.flows.claim import is_driven
-from cwl_prefect.flows.concluding import conclude, killed_runs
+from cwl_prefect.flows.concluding import conclude
 from cwl_prefect.flows.workdirs import Workdirs
-from cwl_prefect.settings import Settings
 
 _MIB = 1 << 20
 
@@ -45,12 +45,11 @@ def disk_usage() -> None:
 def collect(*, dry_run: bool) -> None:
     """Mark and remove what is due, and say so."""
     settings = settings_with({})
-    complete = [] if dry_run else _concluded(settings)
     done = collecting.collect(settings, dry_run=dry_run)
-    done.removed.extend(complete)
     if not dry_run:
         from cwl_prefect.flows.reaping import reap_abandoned
 
+        done.removed.extend(_concluded(done.killed))
         done.containers = asyncio.run(reap_abandoned(settings))
     would = "would be " if dry_run else ""
     for run in done.marked:
@@ -62,13 +61,12 @@ def collect(*, dry_run: bool) -> None:
     )
 
 
-def _concluded(settings: Settings) -> list[KeptRun]:
+def _concluded(killed: Sequence[KeptRun]) -> list[KeptRun]:
     """Remove runs that were killed when only Prefect knew that they are complete; without its API they wait."""
-    killed = killed_runs(settings)
     if not killed:
         return []
     try:
-        return asking(lambda ask, chosen: conclude(killed, ask, chosen))
+        return asking(lambda ask, settings: conclude(killed, ask, settings))
     except ServerError as error:
         complain(f"whether killed runs are complete is not known: {error.message}")
         return []

@@ -32,6 +32,7 @@ class Collected:
 
     marked: list[KeptRun] = field(default_factory=list)
     removed: list[KeptRun] = field(default_factory=list)
+    killed: list[KeptRun] = field(default_factory=list)  # whose drivers were, as far as this machine can tell
     containers: int = 0
     files: int = 0
 
@@ -72,6 +73,8 @@ def _collect(runs: Path, settings: Settings, done: Collected, *, dry_run: bool) 
             done.removed.append(run)
             continue
         staying.append(run)
+        if _is_killed(run):
+            done.killed.append(run)
         due = run.expires is None and run.due(kept_for, now) and not is_driven(run.directory)
         if due and (dry_run or _mark(runs, run, now + kept_for.marked)):
             done.marked.append(run)
@@ -106,6 +109,12 @@ def is_abandoned(settings: Settings, run_id: str) -> bool:
     if found.outcome is not manifest.Outcome.RUNNING:
         return True
     return time.time() - (directory / manifest.MANIFEST).stat().st_mtime >= settings.adopt_s
+
+
+def _is_killed(run: KeptRun) -> bool:
+    return (
+        run.manifest is not None and run.manifest.outcome is manifest.Outcome.RUNNING and not is_driven(run.directory)
+    )
 
 
 def _mark(runs: Path, run: KeptRun, expires: datetime) -> bool:

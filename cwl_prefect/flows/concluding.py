@@ -7,19 +7,12 @@ from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome
 from cwl_prefect.engine.retention import KeptRun
 from cwl_prefect.engine.workspace import DRIVER_LOCK, remove_run
-from cwl_prefect.flows.claim import is_driven
 from cwl_prefect.flows.file_lock import try_lock
 from cwl_prefect.flows.run_lines import complete_among
 from cwl_prefect.flows.run_records import Ask
-from cwl_prefect.flows.workdirs import Workdirs
 from cwl_prefect.settings import Keep, Settings
 
 _logger = logging.getLogger(__name__)
-
-
-def killed_runs(settings: Settings) -> list[KeptRun]:
-    """Give the runs of this machine whose drivers were killed, as far as this machine can tell."""
-    return [run for run in Workdirs.of(settings).kept_runs() if _is_killed(run)]
 
 
 async def conclude(killed: Sequence[KeptRun], ask: Ask, settings: Settings) -> list[KeptRun]:
@@ -51,7 +44,3 @@ def _concluded(run: KeptRun, settings: Settings) -> bool:
     except OSError as error:
         _logger.warning("%s is of a run that is complete, and cannot be removed: %s", run.directory, error.strerror)
     return not run.directory.exists()
-
-
-def _is_killed(run: KeptRun) -> bool:
-    return run.manifest is not None and run.manifest.outcome is Outcome.RUNNING and not is_driven(run.directory)

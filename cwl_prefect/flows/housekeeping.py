@@ -7,7 +7,7 @@ from prefect.logging import get_run_logger
 
 from cwl_prefect.flows.client_records import asking
 from cwl_prefect.flows.collecting import collect
-from cwl_prefect.flows.concluding import conclude, killed_runs
+from cwl_prefect.flows.concluding import conclude
 from cwl_prefect.flows.reaping import reap_abandoned
 from cwl_prefect.settings import Settings
 
@@ -18,11 +18,9 @@ ENTRYPOINT = "cwl_prefect.flows.housekeeping.collect_workspaces"
 async def collect_workspaces() -> dict[str, int]:
     """Mark and remove what is due, and remove leftovers of killed runs."""
     settings = Settings()
-    killed = await asyncio.to_thread(killed_runs, settings)
-    async with get_client() as client:
-        complete = await conclude(killed, asking(client), settings)
     done = await asyncio.to_thread(collect, settings)
-    done.removed.extend(complete)
+    async with get_client() as client:
+        done.removed.extend(await conclude(done.killed, asking(client), settings))
     done.containers = await reap_abandoned(settings)
     found = {
         "marked": len(done.marked),

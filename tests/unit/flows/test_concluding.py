@@ -8,7 +8,8 @@ from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.engine.workspace import run_directory
 from cwl_prefect.flows.claim import claim
-from cwl_prefect.flows.concluding import conclude, killed_runs
+from cwl_prefect.flows.collecting import collect
+from cwl_prefect.flows.concluding import conclude
 from cwl_prefect.flows.run_lines import PAGE
 from cwl_prefect.flows.run_records import RunRecord
 from cwl_prefect.settings import Keep, Settings
@@ -45,7 +46,7 @@ class Api:
 
 
 async def concluded(settings: Settings, *complete: int) -> list[str]:
-    return [run.run_id for run in await conclude(killed_runs(settings), Api(*complete), settings)]
+    return [run.run_id for run in await conclude(collect(settings).killed, Api(*complete), settings)]
 
 
 async def test_a_run_that_is_complete_is_removed_and_another_stays(settings):
@@ -66,14 +67,14 @@ async def test_where_workspaces_are_kept_it_is_noted_that_it_is_complete(tmp_pat
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INTERRUPTED, Outcome.COMPLETED])
 def test_prefect_is_asked_about_no_run_that_told_its_end(settings, outcome):
     begun(settings, outcome=outcome)
-    assert killed_runs(settings) == []
+    assert collect(settings).killed == []
 
 
 async def test_a_run_that_is_driven_is_left_alone(settings):
     directory = begun(settings)
-    killed = killed_runs(settings)
+    killed = collect(settings).killed
     with claim(settings.runs, directory.name):
-        assert killed_runs(settings) == []
+        assert collect(settings).killed == []
         assert await conclude(killed, Api(1), settings) == []
     assert directory.is_dir()
 
@@ -82,5 +83,5 @@ async def test_many_are_asked_about_by_pages(settings):
     for number in range(PAGE + 1):
         begun(settings, number)
     api = Api()
-    assert await conclude(killed_runs(settings), api, settings) == []
+    assert await conclude(collect(settings).killed, api, settings) == []
     assert [len(asked) for asked in api.asked] == [PAGE, 1]

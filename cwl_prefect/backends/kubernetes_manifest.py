@@ -178,7 +178,7 @@ def step_manifest(
     pod_annotations = {**part(pod_metadata, "annotations"), **annotations}
     template["metadata"] = {**pod_metadata, "labels": pod_labels, "annotations": pod_annotations}
     template["spec"] = pod
-    _write_job_spec(spec, step.job, options)
+    _write_job_spec(spec)
     spec["template"] = template
     metadata: KubernetesObject = {
         "name": job_name(step.job.job_id),
@@ -191,13 +191,10 @@ def step_manifest(
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
-def _write_job_spec(spec: KubernetesObject, job: ContainerJob, options: KubernetesOptions) -> None:
+def _write_job_spec(spec: KubernetesObject) -> None:
     spec.update({"backoffLimit": 0, "parallelism": 1, "completions": 1})
     _set_unless_stated(spec, "ttlSecondsAfterFinished", _DEFAULT_TTL_S)
     spec.pop("podFailurePolicy", None)
-    if job.timeout_s is not None:
-        # The driver stops the call at its limit; this one holds where there is no driver any more.
-        spec["activeDeadlineSeconds"] = math.ceil(job.timeout_s + options.start_timeout_s)
 
 
 def _set_unless_stated(of: KubernetesObject, name: str, value: JsonValue) -> None:
@@ -210,6 +207,10 @@ def _write_pod(pod: KubernetesObject, step: StepPod, options: KubernetesOptions,
         pod.pop(misplaced, None)
     pod["restartPolicy"] = "Never"
     pod["enableServiceLinks"] = False
+    if step.job.timeout_s is not None:
+        # The driver stops the call at its limit; this one holds where there is no driver any more. It begins on a node,
+        # as that of a Job does not, so that no wait for one counts.
+        pod["activeDeadlineSeconds"] = math.ceil(step.job.timeout_s + options.start_timeout_s)
     _set_unless_stated(pod, "automountServiceAccountToken", value=False)
     _set_unless_stated(pod, "terminationGracePeriodSeconds", _KILL_GRACE_S)
     security = part(pod, "securityContext")

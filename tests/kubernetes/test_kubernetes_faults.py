@@ -83,6 +83,21 @@ class TestFaults(BackendCase):
         assert await reap_abandoned(settings) == 1
         assert (await backend.wait(handle)).reason is Reason.LOST
 
+    async def test_a_time_limit_holds_where_there_is_no_driver(
+        self, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker, api: KubernetesApi
+    ) -> None:
+        backend = other_backend(kubernetes_start_timeout_s=1)
+        handle = await backend.start(replace(make_job(("sleep", "60")), resources=SMALL, timeout_s=2))
+
+        async def ended() -> bool:
+            pods, _ = await api.pods("default", f"job-name={handle.reference}")
+            return any(pod["status"].get("reason") == "DeadlineExceeded" for pod in pods)
+
+        async with asyncio.timeout(BEGUN_S):
+            while not await ended():
+                await asyncio.sleep(0.5)
+        assert (await backend.wait(handle)).reason is Reason.TIMED_OUT
+
     async def test_a_volume_that_nobody_has(
         self, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
     ) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -47,6 +48,8 @@ class BackendCase:
 
     @pytest.fixture
     def make_job(self, backend: Backend, workspace: Path, request: pytest.FixtureRequest) -> JobMaker:
+        run_id = f"{workspace.name}-{uuid4().hex[:12]}"  # another session may have left Jobs of the same test
+
         def make(
             command: tuple[str, ...],
             *,
@@ -63,7 +66,7 @@ class BackendCase:
                 Mount(source=tmp, target="/tmp", writable=True),
             )
             return ContainerJob(
-                job_id=f"{workspace.name}/{request.node.name}{suffix}",
+                job_id=f"{run_id}/{request.node.name}{suffix}",
                 name=f"{request.node.name}{suffix}",
                 image=DockerImage(pull="busybox:1.35") if capabilities.containers else None,
                 command=command,
@@ -74,7 +77,7 @@ class BackendCase:
                 stdout=workspace / "logs" / f"stdout{suffix}",
                 stderr=stderr or workspace / "logs" / f"stderr{suffix}",
                 timeout_s=timeout_s,
-                labels={"flow-run-id": workspace.name},
+                labels={"flow-run-id": run_id},
             )
 
         return make

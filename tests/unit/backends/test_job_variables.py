@@ -242,6 +242,8 @@ class TestVariablesOfFlowRuns:
 
     def test_nothing_is_known_about_a_pool_without_a_template(self) -> None:
         check_flow_run_variables({"any": 1}, {}, pool_type="own")
+        with pytest.raises(UsageError, match="any is no job variable"):
+            check_flow_run_variables({"any": 1}, packaged_template("docker"), pool_type="own")
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,10 @@ async def test_what_no_run_could_use_is_refused(pool_type: str, given: dict[str,
         pytest.param("docker", {"cwl": {"own": 1}, "env": {"CWL_PREFECT_BACKEND": "kubernetes"}}, id="of-a-backend"),
     ],
 )
-async def test_what_some_run_could_use_is_accepted(pool_type: str, given: dict[str, Any]) -> None:
+async def test_only_what_some_run_could_use_is_accepted(pool_type: str, given: dict[str, Any]) -> None:
     await demand(given, pool_type)
+    with pytest.raises(UsageError, match="unheard is no job variable"):
+        await demand(given | {"unheard": 1}, pool_type)
 
 
 @pytest.mark.parametrize("own", ["process", "docker"])
@@ -66,8 +68,8 @@ async def test_a_variable_of_the_pool_for_steps_is_accepted_where_the_environmen
         await demand(of_steps, own)
     named = {"env": {"CWL_PREFECT_STEPS_POOL": "other"}}
     await demand(of_steps | named, own, other="kubernetes")
-    with pytest.raises(UsageError, match="namspace is no job variable"):
-        await demand({"namspace": "lab"} | named, own, other="kubernetes")
+    with pytest.raises(UsageError, match="spacename is no job variable"):
+        await demand({"spacename": "lab"} | named, own, other="kubernetes")
 
 
 async def test_steps_are_judged_by_the_pool_that_the_environment_names() -> None:

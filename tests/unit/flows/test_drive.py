@@ -628,7 +628,9 @@ class TestContinuing:
         )
         run = drive(tmp_path, document, on_error=OnError.CONTINUE)
         running = asyncio.create_task(run(n="slow", m="fail"))
-        await eventually(lambda: run.errors == ["two"])
+        await eventually(lambda: run.errors != [])
+        assert run.errors == ["two"]
+        assert not running.done()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 HEARD_S = 5.0  # drivers that were about to end are heard first
 LIMIT_S = 60.0
 MOST = 200  # Prefect gives no more at once
+PAGES = 5  # what the server writes down at once is among the latest
 _OPEN = ("PENDING", "RUNNING", "SCHEDULED")
 _ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
@@ -36,6 +37,7 @@ async def recovered(api: str, *, transport: "httpx.AsyncBaseTransport | None" = 
             httpx.AsyncClient(base_url=api, timeout=LIMIT_S, transport=transport) as client,
         ):
             await _close(client, ended_before)
+            await _complete(client)
     except (httpx.HTTPError, ValueError, TypeError, KeyError, TimeoutError) as error:
         print(f"Task runs of runs that had ended may seem to go on: {error!r}", file=sys.stderr)  # noqa: T201  # its log
 
@@ -49,10 +51,24 @@ async def _close(client: "httpx.AsyncClient", ended_before: datetime) -> None:
         flow_runs = await _found(client, "flow_runs", {"flow_runs": {"id": {"any_": ids}}, "limit": MOST})
         completed = {each["id"] for each in flow_runs if each["state_type"] == "COMPLETED"}
         for each in left:
-            state = _ending(completed=each["flow_run_id"] in completed)
-            answer = await client.post(f"task_runs/{each['id']}/set_state", json={"state": state, "force": True})
-            answer.raise_for_status()
+            await _set_state(client, each["id"], _ending(completed=each["flow_run_id"] in completed))
             closed.add(each["id"])
+
+
+async def _complete(client: "httpx.AsyncClient") -> None:
+    """Give ended task runs their states: a server on SQLite writes task runs before their states, and not as one."""
+    for page in range(PAGES):
+        latest = await _found(client, "task_runs", {"limit": MOST, "offset": page * MOST, "sort": "ID_DESC"})
+        for each in latest:
+            if each["state"] is None and each["state_type"] in _ENDED:
+                await _set_state(client, each["id"], {"type": each["state_type"], "name": each["state_name"]})
+        if len(latest) < MOST:
+            return
+
+
+async def _set_state(client: "httpx.AsyncClient", task_run: str, state: dict[str, str]) -> None:
+    answer = await client.post(f"task_runs/{task_run}/set_state", json={"state": state, "force": True})
+    answer.raise_for_status()
 
 
 async def _found(client: "httpx.AsyncClient", kind: str, chosen: dict[str, object]) -> list[dict[str, Any]]:

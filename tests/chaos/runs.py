@@ -176,7 +176,7 @@ class Deployed(Run):
             ended = self._resuming.ended()
             self._resuming = None
             self.told = ended.stderr
-            if ended.code != 0:
+            if ended.code != 0 and "it is Completed" not in ended.stderr:  # the server heard of it just after the kill
                 self._interrupt_where_told(ended.stderr)
                 return False
             if self._site.state(self._run_id) not in ENDED:

@@ -16,11 +16,15 @@ class Api:
     def __init__(self, runs: dict[str, str], open_runs: dict[str, str]) -> None:
         self.runs = runs  # flow runs with their states
         self.open = open_runs  # task runs with their flow runs
+        self.torn: list[dict[str, object]] = []  # the latest task runs, as they were written down
         self.closed: dict[str, str] = {}
         self.forgets = False  # what is closed seems to go on
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path, asked = request.url.path.removeprefix("/api/"), json.loads(request.content)
+        if path == "task_runs/filter" and "offset" in asked:
+            assert asked["sort"] == "ID_DESC"
+            return httpx.Response(200, json=self.torn[asked["offset"] :][: asked["limit"]])
         if path == "task_runs/filter":
             chosen = asked["flow_runs"]
             assert datetime.fromisoformat(chosen["end_time"]["before_"]) <= datetime.now(UTC)
@@ -35,7 +39,7 @@ class Api:
         assert (action, asked["force"]) == ("set_state", True)
         self.closed[task_run] = asked["state"]["type"]
         if not self.forgets:
-            del self.open[task_run]
+            self.open.pop(task_run, None)
         return httpx.Response(201, json={})
 
 
@@ -64,6 +68,18 @@ async def test_it_ends_although_nothing_changes():
     api.forgets = True
     await recovered(API, transport=httpx.MockTransport(api))
     assert api.closed == {"a": "COMPLETED"}
+
+
+async def test_task_runs_that_were_written_down_without_their_states_get_them():
+    def row(name: str, kind: str, state: dict[str, str] | None) -> dict[str, object]:
+        return {"id": name, "state": state, "state_type": kind, "state_name": kind.title()}
+
+    api = Api({}, {})
+    whole = [row(f"whole-{number}", "COMPLETED", {"type": "COMPLETED"}) for number in range(MOST)]
+    api.torn = [row("a", "COMPLETED", None), row("b", "FAILED", None), row("going", "RUNNING", None), *whole]
+    api.torn.append(row("c", "CANCELLED", None))
+    await recovered(API, transport=httpx.MockTransport(api))
+    assert api.closed == {"a": "COMPLETED", "b": "FAILED", "c": "CANCELLED"}
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(500), httpx.Response(200, json=True), httpx.Response(200, text="?")])

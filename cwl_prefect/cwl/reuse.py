@@ -146,7 +146,7 @@ def relevant_requirements(effective: Mapping[str, Any], texts: str) -> dict[str,
 
 def _obstacle(effective: Mapping[str, Any]) -> str | None:
     if "Secrets" in effective:
-        return "it has secret inputs, which are never written down"
+        return "it has secret inputs, which no cache keeps"
     if effective.get("InplaceUpdateRequirement", {}).get("inplaceUpdate"):
         return "it changes its inputs in place"
     return None

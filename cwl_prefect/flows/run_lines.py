@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from cwl_prefect.backends.provenance import without_secrets
 from cwl_prefect.engine import manifest
 from cwl_prefect.engine.manifest import RunManifest
 from cwl_prefect.errors import InputError
@@ -120,7 +121,7 @@ def is_killed(line: Line) -> bool:
 
 
 def details(line: Line) -> Mapping[str, object]:
-    """Describe a run: what Prefect knows, and what its manifest on this machine adds."""
+    """Describe a run: what Prefect knows, and what its manifest on this machine adds, with credentials hidden."""
     run, local = line.flow_run, line.local
     described: dict[str, object] = {
         "id": str(run.id),
@@ -139,7 +140,7 @@ def details(line: Line) -> Mapping[str, object]:
         "workflow": local.workflow,
         "host": local.host,
         "outdir": local.outdir,
-        "settings": dict(local.settings),
+        "settings": without_secrets(dict(local.settings)),
         "error": local.error,
         "workspaces": str(known.directory),
         "resumable": known.refusal is None,

@@ -169,8 +169,11 @@ async def test_details_are_what_the_api_and_the_manifest_say(settings):
     assert run_lines.details(line) == known
     directory = run_directory(settings.runs, str(run.id))
     directory.mkdir(parents=True)
-    manifest.write(directory, RunManifest(run_id=str(run.id), name="n", workflow="main", plan="0", job_order={}))
+    given = {"step_overrides": {"align": {"env": {"LAB_TOKEN": "hunter2", "SITE": "north"}}}}
+    kept = RunManifest(run_id=str(run.id), name="n", workflow="main", plan="0", job_order={}, settings=given)
+    manifest.write(directory, kept)
     (line,) = await run_lines.lines(Api(run), settings, Filter(), 20)
     described = run_lines.details(line)
     assert described.items() >= known.items()
+    assert described["settings"] == {"step_overrides": {"align": {"env": {"LAB_TOKEN": "(hidden)", "SITE": "north"}}}}
     assert (described["workflow"], described["workspaces"], described["resumable"]) == ("main", str(directory), True)

@@ -1,15 +1,24 @@
-"""One driver for each run at a time, and what it finds of an earlier one."""
+"""One driver for each run at a time, what it finds of an earlier one, and how others tell when it was killed."""
 
+import asyncio
+import contextlib
 import os
 import shutil
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
+from cwl_prefect.engine.manifest import MANIFEST
 from cwl_prefect.engine.retention import MARK
 from cwl_prefect.engine.workspace import DRIVER_LOCK, SCRATCH, run_directory
 from cwl_prefect.errors import BackendError, InputError
+from cwl_prefect.flows.alongside import alongside
 from cwl_prefect.flows.file_lock import FileLock, is_locked, try_lock
+
+SIGN_OF_LIFE_S = 60.0
+"""Most seconds between two signs of life of a driver."""
 
 
 class Claim:
@@ -72,6 +81,37 @@ def claim(runs: Path, run_id: str) -> Claim:
         claimed.release()
         raise
     return claimed
+
+
+@asynccontextmanager
+async def seen_alive(claimed: Claim, adopt_s: float) -> AsyncIterator[None]:
+    """Let the lock file of a run bear the time at which its driver was last alive, for as long as this is open.
+
+    Args:
+        claimed: The run.
+        adopt_s: How long after its death what it started is left alone.
+    """
+    async with alongside(_tell_of_life(claimed.directory / DRIVER_LOCK, min(SIGN_OF_LIFE_S, max(adopt_s / 10, 1.0)))):
+        yield
+
+
+async def _tell_of_life(path: Path, interval_s: float) -> None:
+    while True:
+        await asyncio.sleep(interval_s)
+        with contextlib.suppress(OSError):  # the run itself needs no sign
+            await asyncio.to_thread(os.utime, path)  # a network file system may let it wait
+
+
+def last_alive(directory: Path) -> float:
+    """Give when a run was last known to be driven, in seconds since the epoch; 0 where nothing tells."""
+    return max(_written_at(directory / name) for name in (MANIFEST, DRIVER_LOCK))
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def is_driven(directory: Path) -> bool:

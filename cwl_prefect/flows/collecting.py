@@ -15,7 +15,7 @@ from cwl_prefect.engine.audit import Act, AuditEntry
 from cwl_prefect.engine.retention import KeptRun, Retention
 from cwl_prefect.engine.workspace import DRIVER_LOCK, remove_run
 from cwl_prefect.errors import InputError
-from cwl_prefect.flows.claim import is_driven
+from cwl_prefect.flows.claim import is_driven, last_alive
 from cwl_prefect.flows.file_lock import try_lock
 from cwl_prefect.flows.results import remove_undelivered
 from cwl_prefect.flows.workdirs import Workdirs, forget_unused
@@ -108,7 +108,7 @@ def is_abandoned(settings: Settings, run_id: str) -> bool:
         return False
     if found.outcome is not manifest.Outcome.RUNNING:
         return True
-    return time.time() - (directory / manifest.MANIFEST).stat().st_mtime >= settings.adopt_s
+    return time.time() - last_alive(directory) >= settings.adopt_s
 
 
 def _is_killed(run: KeptRun) -> bool:

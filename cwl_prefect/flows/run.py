@@ -23,7 +23,7 @@ from cwl_prefect.engine.workspace import ScratchPool, run_directory
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.cache import CallCache, open_cache
 from cwl_prefect.flows.choose import Backends
-from cwl_prefect.flows.claim import Claim, claim
+from cwl_prefect.flows.claim import Claim, claim, seen_alive
 from cwl_prefect.flows.cleanup import cleaned_up
 from cwl_prefect.flows.pool import job_variables, steps_pool, with_overrides
 from cwl_prefect.flows.reaping import reap_run
@@ -161,6 +161,7 @@ async def open_run(plan: WorkflowPlan, caller: Caller, run_id: str) -> AsyncIter
         async with (
             _opened(plan, caller, run_id, again=claimed.again) as run,
             watched(run.runs, run.settings.least_free_mib),
+            seen_alive(claimed, run.settings.adopt_s),
         ):
             yield run
 

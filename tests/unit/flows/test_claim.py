@@ -1,7 +1,13 @@
+import asyncio
+import os
+import time
+
 import pytest
 
 from cwl_prefect.errors import BackendError, InputError
-from cwl_prefect.flows.claim import claim, is_driven
+from cwl_prefect.flows import claim as claiming
+from cwl_prefect.flows.claim import claim, is_driven, last_alive, seen_alive
+from tests.waiting import eventually
 
 
 def test_the_first_driver_finds_nothing_of_an_earlier_one(tmp_path):
@@ -30,3 +36,23 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(BackendError, match="--workdir"), claim(tmp_path / "runs", "run"):
         pass
+
+
+async def test_a_driver_gives_signs_of_life_until_it_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(claiming, "SIGN_OF_LIFE_S", 0.01)
+    before = asyncio.all_tasks()
+    with claim(tmp_path, "run") as claimed:
+        os.utime(claimed.directory / ".driver", (1, 1))
+        async with seen_alive(claimed, 3600):
+            await eventually(lambda: time.time() - last_alive(claimed.directory) < 60)
+    assert asyncio.all_tasks() == before
+
+
+async def test_signs_of_life_need_no_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr(claiming, "SIGN_OF_LIFE_S", 0.001)
+    with claim(tmp_path, "run") as claimed:
+        async with seen_alive(claimed, 3600):
+            (claimed.directory / ".driver").unlink()
+            await asyncio.sleep(0.05)
+        assert not (claimed.directory / ".driver").exists()
+    assert last_alive(tmp_path / "none") == 0

@@ -30,14 +30,14 @@ def kept(settings):
         (directory / "step" / "call").mkdir(parents=True)
         found = RunManifest(run_id=run_id, name=f"name-{run_id}", workflow="w", plan="p", job_order={}, outcome=outcome)
         manifest.write(directory, found)
-        age(directory, days)
+        age(directory / "run.json", days)
 
     return kept
 
 
-def age(directory, days):
+def age(path, days):
     moment = time.time() - days * DAY_S
-    os.utime(directory / "run.json", (moment, moment))
+    os.utime(path, (moment, moment))
 
 
 def names(runs):
@@ -146,12 +146,23 @@ def test_directories_of_others_are_left_alone(settings):
 
 
 @pytest.mark.parametrize(
-    ("outcome", "days", "abandoned"),
-    [(Outcome.RUNNING, 0, False), (Outcome.RUNNING, 1, True), (Outcome.FAILED, 0, True)],
-    ids=["killed-just-now", "killed-long-ago", "ended"],
+    ("outcome", "begun_days", "alive_days", "abandoned"),
+    [
+        (Outcome.RUNNING, 0, None, False),
+        (Outcome.RUNNING, 1, 0, False),
+        (Outcome.RUNNING, 0, 1, False),
+        (Outcome.RUNNING, 1, 1, True),
+        (Outcome.RUNNING, 1, None, True),
+        (Outcome.FAILED, 0, 0, True),
+    ],
+    ids=["just begun", "long run killed now", "resumed now", "killed long ago", "without a lock file", "ended"],
 )
-def test_containers_of_a_killed_driver_are_left_for_a_while(settings, kept, outcome, days, abandoned):
-    kept("one", outcome, days)
+def test_containers_of_a_killed_driver_are_left_for_a_while(settings, kept, outcome, begun_days, alive_days, abandoned):
+    kept("one", outcome, begun_days)
+    if alive_days is not None:
+        lock = run_directory(settings.runs, "one") / ".driver"
+        lock.touch()
+        age(lock, alive_days)
     assert is_abandoned(settings, "one") is abandoned
     with claim(settings.runs, "one"):
         assert not is_abandoned(settings, "one")

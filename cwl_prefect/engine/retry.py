@@ -68,6 +68,7 @@ class RetryPolicy:
             settings: Say how often and how much.
             ram_mib: Memory that the run may use at all.
         """
+        most_mib = math.floor(ram_mib)  # requests are whole mebibytes, and one more would be too much
         return cls(
             most={
                 Cause.TOOL: settings.retries,
@@ -75,7 +76,7 @@ class RetryPolicy:
                 Cause.INFRASTRUCTURE: settings.infrastructure_retries,
             },
             memory_factor=settings.memory_factor,
-            memory_most_mib=min(ram_mib, settings.memory_most_mib or ram_mib),
+            memory_most_mib=min(most_mib, settings.memory_most_mib or most_mib),
         )
 
     def grown(self, ram_mib: float) -> float | None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -183,7 +182,8 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
     backends = caller.backends or Backends(settings, pool=steps, variables=variables)
     pool = _MACHINE.get() or ResourcePool.of_machine(settings)
     cache = open_cache(plan, settings, run_id)
-    most_ram_mib = math.inf if backends.cluster else pool.ram_mib
+    cluster = ResourcePool.of_cluster(settings)
+    most_ram_mib = (cluster if backends.cluster else pool).ram_mib
     places = Turns(settings.max_calls)
     try:
         yield Run(
@@ -192,7 +192,7 @@ async def _opened(plan: WorkflowPlan, caller: Caller, run_id: str, *, again: boo
             caller=caller,
             binder=Binder(ontology=plan.ontology, expression_timeout_s=settings.javascript_timeout_s),
             pool=pool,
-            cluster=ResourcePool.of_cluster(settings),
+            cluster=cluster,
             backends=backends,
             threads=threads,
             priorities=_priorities(plan, settings),

@@ -372,8 +372,12 @@ def _at_memory_cap(run: Run, call: Call, job: ContainerJob) -> bool:
 
 
 def _least_ram_mib(run: Run, call: Call) -> float | None:
-    """Give the memory that a call turned out to need at least."""
-    return run.retries.ram_mib(call.name) or run.memory.least_mib(call.tool, call.values)
+    """Give the memory that a call turned out to need at least, now or in earlier runs that may have had more."""
+    grown_mib = run.retries.ram_mib(call.name)
+    if grown_mib is not None:
+        return grown_mib
+    remembered_mib = run.memory.least_mib(call.tool, call.values)
+    return None if remembered_mib is None else min(remembered_mib, run.retries.policy.memory_most_mib)
 
 
 def only_declared(tool: ToolPlan, values: Mapping[str, object]) -> dict[str, object]:

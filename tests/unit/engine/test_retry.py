@@ -94,3 +94,9 @@ def test_a_call_that_never_got_so_far_cannot_ask_for_more():
 @pytest.mark.parametrize(("most", "expected"), [(None, 4096), (1000, 1000), (9999, 4096)])
 def test_the_run_s_memory_is_the_most(most, expected):
     assert RetryPolicy.of(Settings(memory_most_mib=most), 4096).memory_most_mib == expected
+
+
+def test_all_that_a_run_may_use_is_counted_in_whole_mebibytes():
+    rule = RetryPolicy.of(Settings(), 7956.3)
+    assert (rule.grown(5000), rule.grown(7956)) == (7956, None)
+    assert RetryPolicy.of(Settings(memory_most_mib=6000), 7956.3).grown(5000) == 6000

@@ -94,6 +94,24 @@ class TestMemory:
         assert await prepare(tmp_path, ONE, machine)(n="x") == {"r": "x with 400"}
         assert machine.had == [("x", 400)]
 
+    @pytest.mark.parametrize("limit", ["max_ram_mib", "memory_most_mib"])
+    @pytest.mark.parametrize(("most_mib", "had_mib"), [(250, 250), (50, 100)], ids=["less", "less than it asks for"])
+    async def test_a_run_that_may_use_less_starts_with_what_it_may(self, tmp_path, limit, most_mib, had_mib):
+        await prepare(tmp_path, ONE, Machine(needs_mib={"x": 300}))(n="x")
+        machine = Machine()
+        await prepare(tmp_path, ONE, machine, **{limit: most_mib})(n="x")
+        assert machine.had == [("x", had_mib)]
+        machine = Machine()  # what is remembered stays
+        await prepare(tmp_path, ONE, machine)(n="x")
+        assert machine.had == [("x", 400)]
+
+    async def test_a_call_on_a_cluster_grows_up_to_what_the_run_may_use(self, tmp_path):
+        machine = Machine(needs_mib={"x": 150})
+        run = prepare(tmp_path, ONE, machine, max_ram_mib=175)
+        run.caller.backends.cluster = True
+        run.backend._capabilities = replace(run.backend.capabilities, schedules=True)
+        assert await run(n="x") == {"r": "x with 175"}
+
     async def test_tries_end(self, tmp_path):
         machine = Machine(needs_mib={"x": 10_000})
         with pytest.raises(MemoryStepError, match="memory limit of 400 MiB"):

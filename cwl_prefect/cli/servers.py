@@ -47,6 +47,8 @@ def status() -> None:
     if configured is not None:
         typer.echo(f"Runs use the configured Prefect API {configured}.")
     found = asyncio.run(server.status(settings))
+    if found.out_of_reach is not None:
+        typer.echo(f"{found.out_of_reach}.")
     if found.state is None:
         typer.echo("The local server is starting." if found.running else "No local server is running.")
     else:

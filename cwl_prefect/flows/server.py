@@ -24,6 +24,7 @@ from cwl_prefect.errors import ServerError
 from cwl_prefect.flows.configured_api import configured_api_url
 from cwl_prefect.flows.file_lock import FileLock, lock, try_lock
 from cwl_prefect.flows.server_database import prepare_database
+from cwl_prefect.flows.server_machine import demand_reachable, demand_signalable, out_of_reach
 from cwl_prefect.flows.server_process import ALREADY_RUNNING, OUR_AGENT, ServerOptions
 from cwl_prefect.flows.server_state import ServerFiles, ServerState, last_port, read_state
 from cwl_prefect.settings import Settings, environment
@@ -70,6 +71,7 @@ class ServerStatus:
     state: ServerState | None
     log: Path
     database: Path
+    out_of_reach: str | None = None  # where it runs, if its address means nothing here
 
 
 def server_files(settings: Settings) -> ServerFiles:
@@ -127,9 +129,10 @@ async def start(settings: Settings) -> ApiEndpoint:
     """Give the local server, started where it is not running; callers at the same time share one.
 
     Raises:
-        ServerError: The server does not start; the text holds the end of its log.
+        ServerError: The server does not start; the text holds the end of its log. Or it runs on another machine.
     """
     files = server_files(settings)
+    demand_reachable(files)
     running = read_state(files)
     if running is not None and await _is_healthy(running, agent=OUR_AGENT) and _is_current(files, running):
         return _endpoint(running, started=False)
@@ -149,7 +152,7 @@ async def stop(settings: Settings, *, force: bool = False) -> bool:
         force: End it although a run is using it.
 
     Raises:
-        ServerError: A run is using it, or it cannot be ended.
+        ServerError: A run is using it, it cannot be ended, or it runs on another machine.
     """
     files = server_files(settings)
     if not files.server_lives():
@@ -166,11 +169,12 @@ async def status(settings: Settings) -> ServerStatus:
     state = read_state(files)
     return ServerStatus(
         running=files.server_lives(),
-        healthy=state is not None and await _is_healthy(state),
+        healthy=state is not None and out_of_reach(files) is None and await _is_healthy(state),
         in_use=_in_use(files),
         state=state,
         log=files.log,
         database=files.database,
+        out_of_reach=out_of_reach(files),
     )
 
 
@@ -190,6 +194,7 @@ def ui_address(api_url: str) -> str | None:
 async def _start_alone(settings: Settings, files: ServerFiles, deadline: float) -> ApiEndpoint:
     spawned = False
     while monotonic() < deadline:
+        demand_reachable(files)
         state = read_state(files)
         if state is not None and not spawned and not _is_current(files, state):
             await _end(files)
@@ -281,6 +286,7 @@ def _listen(port: int | None) -> socket.socket:
 
 
 async def _end(files: ServerFiles) -> None:
+    demand_signalable(files)
     for number, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, STOP_TIMEOUT_S)):
         pid = _server_pid(files)
         if pid is not None:

@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from cwl_prefect.flows.alongside import alongside
 from cwl_prefect.flows.file_lock import FileLock, lock, try_lock
+from cwl_prefect.flows.server_machine import write_machine
 from cwl_prefect.flows.server_recovery import recovered
 from cwl_prefect.flows.server_state import ServerFiles, ServerState, write_state
 
@@ -162,6 +163,8 @@ def main() -> int:
     files.state.unlink(missing_ok=True)
     if os.fork():
         os._exit(0)  # the server lives on, as nobody's child: no starter has to reap it
+    held.write("")  # nobody is to take an earlier server's for this one's
+    write_machine(files, os.getpid())
     held.write(f"{os.getpid()}\n")
     write_state(
         files,

@@ -25,6 +25,11 @@ class ServerFiles:
         return self.directory / "server.json"
 
     @property
+    def machine(self) -> Path:
+        """Where the server runs, as JSON."""
+        return self.directory / "machine.json"
+
+    @property
     def log(self) -> Path:
         """What the server prints."""
         return self.directory / "server.log"

@@ -40,6 +40,7 @@ def test_without_a_server_status_and_stop_say_so(home):
         pytest.param({}, ["is healthy: http://127.0.0.1:4711", "process  7", "after 60 s"], id="healthy"),
         pytest.param({"healthy": False, "in_use": True}, ["not answering", "by a run"], id="not-answering"),
         pytest.param({"state": None}, ["is starting"], id="starting"),
+        pytest.param({"healthy": False, "out_of_reach": "It is there"}, ["It is there."], id="out of reach"),
     ],
 )
 def test_status_tells_how_the_server_is(monkeypatch, home, changes, told):

@@ -6,6 +6,7 @@ import signal
 import socket
 import textwrap
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -15,6 +16,7 @@ from cwl_prefect.flows import server, server_keeping
 from cwl_prefect.flows.file_lock import try_lock
 from cwl_prefect.flows.server_database import is_known_revision, prepare_database, revision_of
 from cwl_prefect.flows.server_keeping import kept
+from cwl_prefect.flows.server_machine import Machine
 from cwl_prefect.flows.server_state import last_port, read_state
 from cwl_prefect.settings import Settings
 from tests.waiting import eventually
@@ -156,6 +158,62 @@ async def test_another_prefects_server_is_replaced_unless_used(settings, stand_i
         assert (await server.start(settings)).url == old.url
 
     assert (await server.start(settings)).started
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Let what this process does next be done on another machine, or in another container."""
+
+    def move(**changed):
+        moved = replace(Machine.own(), hostname="elsewhere", **changed)
+        monkeypatch.setattr(Machine, "own", classmethod(lambda _: moved))
+
+    return move
+
+
+ANOTHER_MACHINE = {"boot_id": "another"}
+ANOTHER_CONTAINER = {"processes": "pid:[1]", "network": "net:[1]"}
+
+
+@pytest.mark.parametrize(
+    ("moved", "told"), [(ANOTHER_MACHINE, "another machine"), (ANOTHER_CONTAINER, "another container")]
+)
+async def test_a_server_of_another_machine_is_neither_asked_nor_ended(
+    settings, stand_in, monkeypatch, elsewhere, moved, told
+):
+    await server.start(settings)
+    own = Machine.own()
+    elsewhere(**moved)
+    for refused in (server.start(settings), server.stop(settings, force=True)):
+        with pytest.raises(ServerError, match=f"runs on {own.hostname} .{told}") as raised:
+            await refused
+        assert "CWL_PREFECT_HOME" in (raised.value.hint or "")
+    found = await server.status(settings)
+    assert (found.running, found.healthy) == (True, False)
+    assert told in (found.out_of_reach or "")
+    monkeypatch.setattr(Machine, "own", classmethod(lambda _: own))
+    assert not (await server.start(settings)).started
+
+
+async def test_a_container_in_the_same_network_uses_the_server_and_does_not_end_it(settings, stand_in, elsewhere):
+    first = await server.start(settings)
+    own = Machine.own()
+    elsewhere(processes="pid:[1]")
+    assert (await server.start(settings)).url == first.url
+    with pytest.raises(ServerError, match="cannot be ended from here"):
+        await server.stop(settings)
+    elsewhere(processes=own.processes)
+    assert await server.stop(settings)
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"pid": 1}', "[]"], ids=["none", "torn", "of another", "no object"])
+async def test_a_server_that_did_not_say_where_it_runs_is_used_and_ended(settings, stand_in, elsewhere, text):
+    first = await server.start(settings)
+    path = server.server_files(settings).machine
+    path.unlink() if text is None else path.write_text(text)
+    elsewhere(**ANOTHER_MACHINE)
+    assert (await server.start(settings)).url == first.url
+    assert await server.stop(settings)
 
 
 async def test_a_server_that_ends_at_once_is_told_with_its_reason(settings, stand_in):

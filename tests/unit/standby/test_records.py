@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cwl_prefect.standby import records
 from cwl_prefect.standby.circumstances import Circumstances
 from cwl_prefect.standby.place import Place, private_directory
 from cwl_prefect.standby.records import MOST, end, hold, release, standing
@@ -113,3 +114,15 @@ def test_all_of_a_home_are_ended_and_no_others(environment: dict[str, str]) -> N
         for process in started:
             process.kill()
             process.communicate()
+
+
+def test_what_stands_by_in_another_container_is_not_ended_by_its_number(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = at(environment, "one")
+    held = hold(place, HOME)
+    assert held is not None
+    monkeypatch.setattr(records, "_processes", lambda: "pid:[1]")
+    assert standing(HOME, environment) == []
+    assert end(HOME, environment) == 0
+    release(place, held)

@@ -109,7 +109,7 @@ async def _ending(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) 
     """Run a plan, and give its outputs, or the state that says why there are none."""
     try:
         with warnings_in_log():
-            return await told_by_state(stoppable(run_plan(plan, order, caller), caller), caller.settings)
+            return await told_by_state(stoppable(run_plan(plan, order, caller), caller), caller)
     except InterruptedRunError as error:
         caller.errors.append(error)
         return ended_state(error, caller)

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Iterable, Sequence
 from prefect import State
 from prefect.states import Failed
 
-from cwl_prefect.errors import CwlPrefectError, ImageError, StepError
+from cwl_prefect.errors import CwlPrefectError, PublishError, StepError
 from cwl_prefect.flows.halt import NotStartedError
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.model.values import CwlObject
-from cwl_prefect.settings import OnError, Settings
+from cwl_prefect.settings import OnError
 
 
 class IncompleteError(StepError):
@@ -31,19 +31,20 @@ _WORDS = {
 }
 
 
-async def told_by_state(ending: Awaitable[CwlObject], settings: Settings) -> CwlObject | State[object]:
+async def told_by_state(ending: Awaitable[CwlObject], caller: Caller) -> CwlObject | State[object]:
     """Await a run's outputs; where steps failed, give the failed state whose name and message say what was done then.
 
     Raises:
-        CwlPrefectError: A step failed and on_error is stop.
+        CwlPrefectError: A step failed and on_error is stop; or no step did, but the run as a whole.
     """
     try:
         return await ending
-    except (StepError, ImageError) as error:
-        if settings.on_error is OnError.STOP:
+    except CwlPrefectError as error:
+        on_error = caller.settings.on_error
+        if on_error is OnError.STOP or error not in caller.errors or isinstance(error, PublishError):
             raise
-        message = f"{error.message.splitlines()[0]} ({_WORDS[settings.on_error]})"
-        return Failed(name=_STATE_NAMES[settings.on_error], message=message, data=error)
+        message = f"{error.message.splitlines()[0]} ({_WORDS[on_error]})"
+        return Failed(name=_STATE_NAMES[on_error], message=message, data=error)
 
 
 def first_failure(errors: Sequence[BaseException]) -> BaseException:

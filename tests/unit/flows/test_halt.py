@@ -6,9 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cwl_prefect.errors import CwlPrefectError, ImageError, ResourceError, StepError
+from cwl_prefect.errors import (
+    BackendError,
+    CwlPrefectError,
+    ImageError,
+    InputError,
+    PublishError,
+    ResourceError,
+    StepError,
+)
 from cwl_prefect.flows.failures import told_by_state
 from cwl_prefect.flows.halt import Breaker
+from cwl_prefect.flows.run import Caller
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import OnError, Settings
@@ -177,9 +186,27 @@ def test_images_that_cannot_be_had_count_as_failures_that_are_alike(errors: list
     assert breaker.closed is closed
 
 
-async def test_the_state_of_a_run_without_an_image_tells_what_was_done(tmp_path):
-    async def missing() -> CwlObject:
-        raise ImageError("there is no such image")
+@pytest.mark.parametrize(("on_error", "name"), [(OnError.FINISH, "Unfinished"), (OnError.CONTINUE, "Partial")])
+@pytest.mark.parametrize("kind", [ImageError, ResourceError, BackendError, InputError, StepError])
+async def test_the_state_of_a_run_tells_what_was_done_however_a_step_failed(tmp_path, on_error, name, kind):
+    caller = Caller(settings=Settings(home=tmp_path, on_error=on_error))
 
-    state = await told_by_state(missing(), Settings(home=tmp_path, on_error=OnError.FINISH))
-    assert getattr(state, "name", None) == "Unfinished"
+    async def failing() -> CwlObject:
+        caller.errors.append(kind("it cannot be"))
+        raise caller.errors[0]
+
+    state = await told_by_state(failing(), caller)
+    assert getattr(state, "name", None) == name
+
+
+@pytest.mark.parametrize(
+    ("error", "noted"), [(BackendError("no workspaces"), False), (PublishError("no room"), True)], ids=str
+)
+async def test_the_state_of_a_run_that_failed_as_a_whole_is_plain(tmp_path, error, noted):
+    caller = Caller(settings=Settings(home=tmp_path, on_error=OnError.CONTINUE), errors=[error] if noted else [])
+
+    async def failing() -> CwlObject:
+        raise error
+
+    with pytest.raises(type(error)):
+        await told_by_state(failing(), caller)

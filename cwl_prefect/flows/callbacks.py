@@ -265,6 +265,8 @@ async def called_back(run: Run) -> AsyncIterator[None]:
             moment, message = Moment.FAILURE, str(run.caller.errors[0])
     except asyncio.CancelledError:
         moment, limit_s = Moment.CANCEL, DRAIN_CANCELLED_S
+        if run.caller.timed_out:
+            moment, message = Moment.FAILURE, "the run took longer than its time limit allows."
         raise
     except Exception as error:
         moment, message = Moment.FAILURE, str(error)

@@ -65,6 +65,7 @@ class Caller:
     callback_failures: int = 0
     cancelled: bool = False  # somebody asked Prefect to end it for good
     interrupted: bool = False  # or for now
+    timed_out: bool = False  # it took longer than it may
     name: str | None = None  # of the flow run; Prefect makes one up where none is given
     tags: tuple[str, ...] = ()  # of the flow run
     claimed: Claim | None = None  # the run that it goes on with

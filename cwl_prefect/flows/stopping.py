@@ -9,6 +9,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeGuard, TypeVar
 
+import anyio
 from prefect import State, get_client
 from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
@@ -36,12 +37,13 @@ async def stoppable(work: Coroutine[Any, Any, T], caller: Caller) -> T:
 
     Args:
         work: What to await.
-        caller: Told whether the run is ended for good or for now.
+        caller: Told whether the run is ended for good or for now, or because it took too long.
 
     Raises:
         InterruptedRunError: It was ended; everything that it started is gone.
     """
     working, asking = asyncio.ensure_future(work), asyncio.ensure_future(_asked())
+    deadline = anyio.current_effective_deadline()  # Prefect's, by the flow's time limit
     try:
         await asyncio.wait({working, asking}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -50,6 +52,7 @@ async def stoppable(work: Coroutine[Any, Any, T], caller: Caller) -> T:
         message = asking.result().message or "through Prefect"
     except asyncio.CancelledError:
         if not is_signalled():
+            caller.timed_out = anyio.current_time() >= deadline
             raise
         _go_on()
         caller.interrupted, message = True, "by a signal"

@@ -117,6 +117,18 @@ class TestMoments:
             await running
         assert seen.told == [("main", "cancel")]
 
+    async def test_a_workflow_that_took_too_long_has_failed(self, tmp_path):
+        happenings: list[Happening] = []
+        run = drive(tmp_path, WORKFLOW)
+        run.caller.callbacks = (Callback(action=happenings.append),)
+        run.caller.timed_out = True
+        with pytest.raises(asyncio.CancelledError):
+            async with open_run(run.plan, run.caller, "run") as opened, called_back(opened):
+                raise asyncio.CancelledError
+        assert [(each.moment, each.message) for each in happenings] == [
+            (Moment.FAILURE, "the run took longer than its time limit allows.")
+        ]
+
 
 class TestIsolation:
     async def test_what_goes_wrong_is_counted_and_changes_nothing(self, tmp_path, caplog):

@@ -7,6 +7,7 @@ import pytest
 from prefect import State
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
+from prefect.utilities.timeout import timeout_async
 
 from cwl_prefect.errors import InterruptedRunError, StepError
 from cwl_prefect.flows import stopping
@@ -117,6 +118,22 @@ async def test_a_cancelled_caller_waits_for_the_cleanup(api, caller):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert endless.cleaned
+    assert not caller.timed_out
+
+
+async def test_a_run_that_takes_longer_than_its_flow_may_is_known_to_the_cleanup(api, caller):
+    api.states = [State(type=StateType.RUNNING)]
+    known: list[bool] = []
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            known.append(caller.timed_out)
+
+    with pytest.raises(TimeoutError), timeout_async(seconds=0.1):
+        await stoppable(work(), caller)
+    assert known == [True]
 
 
 async def test_a_signal_interrupts_a_run_which_can_still_tell_how_it_ended(api, caller):

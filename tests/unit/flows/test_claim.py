@@ -7,6 +7,8 @@ import pytest
 from cwl_prefect.errors import BackendError, InputError
 from cwl_prefect.flows import claim as claiming
 from cwl_prefect.flows.claim import claim, is_driven, last_alive, seen_alive
+from cwl_prefect.flows.run import open_run
+from tests.unit.flows.driving import drive, graph
 from tests.waiting import eventually
 
 
@@ -46,6 +48,15 @@ async def test_a_driver_gives_signs_of_life_until_it_ends(tmp_path, monkeypatch)
         async with seen_alive(claimed, 3600):
             await eventually(lambda: time.time() - last_alive(claimed.directory) < 60)
     assert asyncio.all_tasks() == before
+
+
+async def test_an_open_run_gives_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(claiming, "SIGN_OF_LIFE_S", 0.01)
+    run = drive(tmp_path, graph("inputs: {}\noutputs: {}\nsteps: {}"))
+    async with open_run(run.plan, run.caller, "run") as opened:
+        directory = opened.runs / "run"
+        os.utime(directory / ".driver", (1, 1))
+        await eventually(lambda: time.time() - last_alive(directory) < 60)
 
 
 async def test_signs_of_life_need_no_directory(tmp_path, monkeypatch):

@@ -89,11 +89,13 @@ class StepVariables:
         values: Job variables that apply to the step; ``env`` among them is the tools' own.
         patterns: The overrides among them, by who gave them and their pattern; steps with the same ones have the same
             variables.
+        flow_run_image: Image of the flow run's own container, which others of a step's pod may name.
     """
 
     template: dict[str, JsonValue]
     values: dict[str, JsonValue]
     patterns: tuple[str, ...] = ()
+    flow_run_image: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +127,9 @@ class JobVariables:
             _put(values, override.variables)
         values.pop(STEP_VARIABLES, None)
         patterns = tuple(_named(override) for override in fitting if override.variables)
-        return StepVariables(template=self._shared_template, values=values, patterns=patterns)
+        return StepVariables(
+            template=self._shared_template, values=values, patterns=patterns, flow_run_image=self._flow_run_image
+        )
 
     def tool_override(self, name: str) -> ToolOverride:
         """Give what applies to a step's tool in place of what its document says."""
@@ -153,6 +157,12 @@ class JobVariables:
     def all_layers(self) -> tuple[Layer, ...]:
         """Every layer, with what the template itself gives steps alone as the weakest."""
         return (template_layer(self.template), *self.layers)
+
+    @cached_property
+    def _flow_run_image(self) -> str | None:
+        given = [_properties(self.template).get("image", {}).get("default")]
+        given += [layer.variables.get("image") for layer in self.layers]
+        return next((image for image in reversed(given) if image and isinstance(image, str)), None)
 
     @cached_property
     def _shared_template(self) -> dict[str, JsonValue]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from cwl_prefect.backends.kubernetes_client import KubernetesApi, RefusedError, connect
 from cwl_prefect.backends.kubernetes_cluster import Cluster
-from cwl_prefect.backends.kubernetes_manifest import job_annotations
+from cwl_prefect.backends.kubernetes_labels import job_annotations
 from cwl_prefect.backends.kubernetes_objects import (
     KubernetesObject,
     conditions,

@@ -19,19 +19,16 @@ from pydantic import JsonValue
 
 from cwl_prefect.backends.job_variables import StepVariables, tool_environment
 from cwl_prefect.backends.kubernetes_client import ClusterConfig
+from cwl_prefect.backends.kubernetes_labels import annotations_of, labels_of, platform_labels, spell_labels
 from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Streams, launched
-from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, label_value, part, parts, text
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, part, parts, text
 from cwl_prefect.backends.kubernetes_storage import VOLUME_NAME, Storage, seen_inside
-from cwl_prefect.backends.naming import LABEL_PREFIX, job_labels
-from cwl_prefect.backends.template import merged_configuration, outermost_first
+from cwl_prefect.backends.template import STEP_IMAGE, merged_configuration, outermost_first
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, Mount, Resources
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
-
-NETWORK_LABEL = f"{LABEL_PREFIX}network"
-"""Label that says whether a step may use the network, for network policies to select by."""
 
 _POD_MEMBERS = {"node_selector": "nodeSelector", "tolerations": "tolerations"}
 """Where a pod has what steps may be given although the template has no such variable."""
@@ -40,8 +37,6 @@ _DEFAULT_TTL_S = 3600
 _LEAST_CORES = 0.001
 _LEAST_CPU_LIMIT = 0.2  # what starts a container runs under its limit too: with a hundredth of a core, for seconds
 _KILL_GRACE_S = 1
-_PREFECT_LABELS = ("prefect.io/", "app.kubernetes.io/managed-by")
-_JOB_LABELS = frozenset({"job-name", "controller-uid"})  # by which Kubernetes knows the pods of a Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +113,9 @@ async def kubernetes_defaults(step: StepVariables, *, client: "PrefectClient | N
     for variable, member in _POD_MEMBERS.items():
         if variable in step.values and not _has_variable(step.template, variable):
             pod[member] = step.values[variable]
+    spell_labels(manifest, merged.labels, merged.annotations)
+    spell_labels(part(manifest, "spec", "template"), {}, {})
+    _keep_the_flow_run_s_image(pod)
     return KubernetesDefaults(
         namespace=merged.namespace,
         manifest=manifest,
@@ -140,6 +138,23 @@ async def step_defaults(
         BackendError: The template and variables make no valid configuration.
     """
     return replace(await kubernetes_defaults(step, client=client), namespace=run.namespace)
+
+
+def _keep_the_flow_run_s_image(pod: KubernetesObject) -> None:
+    """Leave the flow run's image to the other containers of a pod that name it; the first has the step's own.
+
+    Raises:
+        BackendError: One names it, and nobody gives one.
+    """
+    first, *others = parts(pod, "containers")
+    first["image"] = STEP_IMAGE
+    for container in [*parts(pod, "initContainers"), *others]:
+        if STEP_IMAGE in text(container, "image"):
+            raise BackendError(
+                f"the container {text(container, 'name')} of the work pool's job template has the image "
+                "{{ image }}, and none is given",
+                hint="give the pool or the deployment the job variable image, or write an image into the template",
+            )
 
 
 def _has_variable(template: Mapping[str, JsonValue], name: str) -> bool:
@@ -172,9 +187,9 @@ def step_manifest(
     containers = parts(pod, "containers")
     containers[0] = _container(containers[0], step, defaults, options, storage=storage, launcher=launcher)
     pod["containers"] = cast("JsonValue", containers)
-    labels, annotations = _labels(step.job, manifest), _annotations(step.job, manifest)
+    labels, annotations = labels_of(step.job, manifest), annotations_of(step.job, manifest)
     pod_metadata = part(template, "metadata")
-    pod_labels = {**_platform_labels(part(pod_metadata, "labels")), **labels}
+    pod_labels = {**platform_labels(template), **labels}
     pod_annotations = {**part(pod_metadata, "annotations"), **annotations}
     template["metadata"] = {**pod_metadata, "labels": pod_labels, "annotations": pod_annotations}
     template["spec"] = pod
@@ -368,25 +383,3 @@ def _shows_storage(mount: KubernetesObject, defaults: KubernetesDefaults, storag
 def _unless_taken(kept: Sequence[KubernetesObject], mounts: Sequence[KubernetesObject]) -> list[KubernetesObject]:
     taken = {text(mount, "mountPath") for mount in mounts}
     return [mount for mount in kept if text(mount, "mountPath") not in taken]
-
-
-def _labels(job: ContainerJob, manifest: KubernetesObject) -> dict[str, JsonValue]:
-    platform = {name: str(value) for name, value in _platform_labels(part(manifest, "metadata", "labels")).items()}
-    own = {name: label_value(value) for name, value in job_labels(job, {}).items()}
-    return {**platform, **own, NETWORK_LABEL: "true" if job.network else "false"}
-
-
-def _annotations(job: ContainerJob, manifest: KubernetesObject) -> dict[str, JsonValue]:
-    """Give the annotations, among them whatever a label cannot hold as it is."""
-    return {**part(manifest, "metadata", "annotations"), **job_annotations(job)}
-
-
-def job_annotations(job: ContainerJob) -> dict[str, str]:
-    """Give what a call's labels say where a label cannot hold it as it is."""
-    return {name: value for name, value in job_labels(job, {}).items() if label_value(value) != value}
-
-
-def _platform_labels(labels: KubernetesObject) -> KubernetesObject:
-    """Leave out what a template cannot decide: Prefect's labels, ours, and those by which Jobs know their pods."""
-    reserved = (*_PREFECT_LABELS, LABEL_PREFIX, "batch.kubernetes.io/")
-    return {name: value for name, value in labels.items() if not name.startswith(reserved) and name not in _JOB_LABELS}

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 Configuration = TypeVar("Configuration", bound="BaseJobConfiguration")
 
-STEP_IMAGE = "the step's own"  # never used; without any value Prefect asks git for the default image's name
+STEP_IMAGE = "the step's own"
+"""Stands for the image where none is given; without any value Prefect asks git for the default image's name."""
 
 _MIB = 1 << 20
 _LEAST_MEMORY_MIB = 6  # engines refuse less
@@ -82,7 +83,9 @@ async def merged_configuration(
     """
     try:
         return await kind.from_template_and_values(
-            step.template, {**step.values, "image": STEP_IMAGE}, client=client or cast("PrefectClient", NoApi())
+            step.template,
+            {**step.values, "image": step.flow_run_image or STEP_IMAGE},
+            client=client or cast("PrefectClient", NoApi()),
         )
     except (ValidationError, KeyError, TypeError, ValueError) as exc:
         raise _invalid(exc, step) from exc

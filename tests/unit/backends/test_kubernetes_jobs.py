@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cwl_prefect.backends.kubernetes_jobs import adoptable
-from cwl_prefect.backends.kubernetes_manifest import job_annotations
+from cwl_prefect.backends.kubernetes_labels import job_annotations
 from cwl_prefect.backends.kubernetes_objects import job_name, label_value
 from cwl_prefect.backends.naming import job_labels
 from cwl_prefect.model.job import ContainerJob

@@ -332,6 +332,68 @@ async def test_prefect_s_own_template_works_too() -> None:
     assert "parallelism" not in pod_of(dict(made))
 
 
+def _manifest_of(template: dict[str, Any]) -> dict[str, Any]:
+    return template["job_configuration"]["job_manifest"]
+
+
+async def _made_from(template: dict[str, Any], **variables: Any) -> dict[str, Any]:
+    layers = (Layer(origin=Origin.DEPLOYMENT, variables=variables),)
+    found = await kubernetes_defaults(JobVariables(template=template, layers=layers).for_step("align"))
+    storage = Storage(volume={"hostPath": {"path": "/volume"}}, path=VOLUME)
+    pod = StepPod(job=job(), image="bwa:1", entry_point=(), mounts=job().mounts, stdin=None, user="1:1")
+    launcher = Launcher(storage, "busybox:1.35")
+    return dict(step_manifest(pod, found, KubernetesOptions(), storage=storage, launcher=launcher))
+
+
+async def test_labels_and_annotations_are_spelled_as_prefect_does_for_flow_runs() -> None:
+    made = await _made_from(
+        packaged_template("kubernetes"), labels={"owner": "jane@lab.org"}, annotations={"my note": "as it is!"}
+    )
+    for metadata in (made["metadata"], made["spec"]["template"]["metadata"]):
+        assert metadata["labels"]["owner"] == "jane-lab.org"
+        assert metadata["annotations"]["my-note"] == "as it is!"
+
+
+async def test_labels_and_annotations_of_job_variables_go_over_those_that_a_template_fixes() -> None:
+    template = packaged_template("kubernetes")
+    _manifest_of(template)["metadata"].update({"labels": {"cost": "1", "team": "old"}, "annotations": {"a": "fixed"}})
+    _manifest_of(template)["spec"]["template"]["metadata"] = {"labels": {"pod of": "a@b"}}
+    made = await _made_from(template, labels={"team": "x", "owner": "y"}, annotations={"b": "given"})
+    for metadata in (made["metadata"], made["spec"]["template"]["metadata"]):
+        assert {"cost": "1", "team": "x", "owner": "y"}.items() <= metadata["labels"].items()
+        assert {"a": "fixed", "b": "given"}.items() <= metadata["annotations"].items()
+    assert made["spec"]["template"]["metadata"]["labels"]["pod-of"] == "a-b"
+
+
+def _with_others(**image: str) -> dict[str, Any]:
+    template = packaged_template("kubernetes")
+    pod = pod_of(_manifest_of(template))
+    pod["initContainers"] = [{"name": "fetch", "image": "{{ image }}"}]
+    pod["containers"].append({"name": "proxy", "image": "{{ image }}"})
+    template["variables"]["properties"]["image"].update(image)
+    return template
+
+
+@pytest.mark.parametrize(
+    ("template", "variables", "image"),
+    [
+        pytest.param(_with_others(default="pool:1"), {}, "pool:1", id="of-the-pool"),
+        pytest.param(_with_others(default="pool:1"), {"image": "own:2"}, "own:2", id="of-the-deployment"),
+    ],
+)
+async def test_other_containers_that_name_the_flow_run_s_image_have_it(
+    template: dict[str, Any], variables: dict[str, str], image: str
+) -> None:
+    pod = pod_of(await _made_from(template, **variables))
+    assert [each["image"] for each in (pod["initContainers"][0], *pod["containers"])] == [image, "bwa:1", image]
+
+
+async def test_other_containers_that_name_an_image_that_nobody_gives_are_refused() -> None:
+    with pytest.raises(BackendError, match=r"container fetch .* has the image \{\{ image \}\}, and none") as told:
+        await _made_from(_with_others())
+    assert "job variable image" in str(told.value.hint)
+
+
 async def test_a_template_without_a_container_is_refused() -> None:
     template = {"job_configuration": {"job_manifest": {"spec": {"template": {"spec": {}}}}}, "variables": {}}
     with pytest.raises(BackendError):

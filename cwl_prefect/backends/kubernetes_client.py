@@ -5,12 +5,14 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from pydantic import JsonValue
 
+from cwl_prefect.backends.kubernetes_credentials import ClusterConfig, Credentials, remove_files
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, parts, text
 from cwl_prefect.errors import BackendError
 
@@ -31,6 +33,7 @@ _SILENCE_S = 90.0  # of a watch: servers send a bookmark about every minute
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
 _MOMENTARY = frozenset({408, 429, 500, 502, 503, 504})
+_UNAUTHORIZED = 401
 _GONE = 410
 _KILL_GRACE_S = 1
 
@@ -54,13 +57,6 @@ class HistoryLostError(Exception):
     """A watch cannot go on from where it was (410 Gone): list again."""
 
 
-class ClusterConfig(Protocol):
-    """Which cluster to use, as a block of Prefect says it."""
-
-    config: dict[str, JsonValue]
-    context_name: str | None
-
-
 async def connect(cluster: ClusterConfig | None = None) -> "KubernetesApi":
     """Find a cluster: the one that is named, the one that this process runs in, or that of the kubeconfig.
 
@@ -78,14 +74,12 @@ async def connect(cluster: ClusterConfig | None = None) -> "KubernetesApi":
             f"Kubernetes support is not installed: {exc}", hint="pip install 'cwl-prefect[kubernetes]'"
         ) from exc
     try:
-        if cluster is not None:
-            client = await config.new_client_from_config_dict(cluster.config, context=cluster.context_name)
-            return KubernetesApi(client)
-        try:
-            config.load_incluster_config()  # type: ignore[no-untyped-call]
-            return KubernetesApi(ApiClient())
-        except config.ConfigException:
-            return KubernetesApi(await config.new_client_from_config())
+        if cluster is None:
+            with suppress(config.ConfigException):
+                config.load_incluster_config()  # type: ignore[no-untyped-call]
+                return KubernetesApi(ApiClient())
+        credentials = Credentials(cluster)
+        return KubernetesApi(await credentials.client(), credentials=credentials)
     except (config.ConfigException, OSError) as exc:
         raise BackendError(
             f"no Kubernetes cluster is configured: {exc}", hint="set KUBECONFIG and try `kubectl get pods`"
@@ -93,7 +87,7 @@ async def connect(cluster: ClusterConfig | None = None) -> "KubernetesApi":
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as exc:
         raise _malformed(exc, config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION if cluster is None else None) from exc
     finally:
-        config.kube_config._cleanup_temp_files()  # noqa: SLF001 - else only at an exit that a killed process never has
+        remove_files()
 
 
 def _malformed(error: Exception, path: str | None) -> BackendError:
@@ -113,10 +107,14 @@ class KubernetesApi:
     Args:
         client: A configured client; closed by :meth:`close`.
         patience_s: Seconds after which a server that does not answer is given up.
+        credentials: Renew what the server no longer takes; None where the client does so by itself, or nobody can.
     """
 
-    def __init__(self, client: "ApiClient", *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, client: "ApiClient", *, patience_s: float = PATIENCE_S, credentials: Credentials | None = None
+    ) -> None:
         self._client = client
+        self._credentials = credentials
         self._patience_s = patience_s
         self._asked_at: float | None = None  # the first time
         self._answered = False
@@ -277,15 +275,18 @@ class KubernetesApi:
         headers = {"Accept": "application/json"}
         headers["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
         try:
-            answer = await self._client.call_api(
-                path,
-                method,
-                query_params=list(query.items()),
-                header_params=headers,
-                body=body,
-                auth_settings=["BearerToken"],
-                _preload_content=False,
-                _request_timeout=watch if silence_s else REQUEST_TIMEOUT_S,
+            answer = await self._authenticated(
+                partial(
+                    self._client.call_api,
+                    path,
+                    method,
+                    query_params=list(query.items()),
+                    header_params=headers,
+                    body=body,
+                    auth_settings=["BearerToken"],
+                    _preload_content=False,
+                    _request_timeout=watch if silence_s else REQUEST_TIMEOUT_S,
+                )
             )
             self._answered, self._told = True, False
             async with answer:
@@ -296,6 +297,22 @@ class KubernetesApi:
                 hint="try `kubectl get pods`",
                 passing=True,
             ) from exc
+
+    async def _authenticated(self, ask: Callable[[], Awaitable["ClientResponse"]]) -> "ClientResponse":
+        """Ask, and once more with other credentials where the server no longer takes those that there are."""
+        token = None if self._credentials is None else self._credentials.token
+        answer = await ask()
+        if self._credentials is None or answer.status != _UNAUTHORIZED:
+            return answer
+        try:
+            renewed = await self._credentials.renew(token)
+        except BaseException:
+            answer.close()
+            raise
+        if not renewed:
+            return answer
+        answer.close()
+        return await ask()
 
 
 async def _lines(answer: "ClientResponse") -> AsyncIterator[bytes]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 from pydantic import JsonValue
 
 from cwl_prefect.backends.job_variables import StepVariables, tool_environment
-from cwl_prefect.backends.kubernetes_client import ClusterConfig
+from cwl_prefect.backends.kubernetes_credentials import ClusterConfig
 from cwl_prefect.backends.kubernetes_labels import annotations_of, labels_of, platform_labels, spell_labels
 from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Streams, launched
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, part, parts, text

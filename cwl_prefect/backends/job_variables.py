@@ -41,7 +41,12 @@ STEP_PATTERNS = "steps"
 OWNED_VARIABLES = frozenset({"command", "image", "name", "env", "mem_limit", "memswap_limit", "auto_remove"})
 """Job variables that describe the flow run's own container; steps decide these for themselves."""
 
-MANIFEST_MEMBERS: Mapping[str, frozenset[str]] = {"kubernetes": frozenset({"node_selector", "tolerations"})}
+ENTRY_POINT = "entry_point"
+"""Job variable of steps on Kubernetes: the words that their image puts before every command."""
+
+MANIFEST_MEMBERS: Mapping[str, frozenset[str]] = {
+    "kubernetes": frozenset({"node_selector", "tolerations", ENTRY_POINT})
+}
 """By type of pool, what steps may be given although the template has no such variable: the backend writes it itself."""
 
 FLOW_RUN_PREFIXES = ("PREFECT_", "CWL_PREFECT_")

@@ -53,7 +53,8 @@ class KubernetesBackend:
     """Runs each job as a Job with one pod, on files of a volume that the pods share with this process.
 
     Pods get the platform's part from the pool's template, a read-only root, the caller's user and group unless the
-    template names others, and exactly the job's environment on top of the image's own. The image's entry point is kept.
+    template names others, and exactly the job's environment on top of the image's own. The image's entry point is kept,
+    where the job variable ``entry_point``, an engine or a registry tells it; else calls run without it, with a warning.
     Each Job survives its driver, so that the next one can adopt it.
 
     Args:
@@ -190,7 +191,8 @@ class KubernetesBackend:
                     await remove(cluster.api, cluster.defaults.namespace, handle.reference)
                 if running.followed.twice and outcome.reason not in _WITH_LIVING_PODS:
                     outcome = doubtful(outcome)
-                image = await cluster.digests.ran(running.job, running.followed.pod)
+                stated = (await self._merged.get(self._patterns_of(handle.job.name))).entry_point
+                image = await cluster.digests.ran(running.job, running.followed.pod, stated)
                 running.outcome = replace(outcome, image=image)
             return running.outcome
 
@@ -281,13 +283,14 @@ class KubernetesBackend:
         return self._watches[chosen]
 
     async def _manifest(self, cluster: Cluster, job: ContainerJob, wanted: DockerImage) -> KubernetesObject:
-        image = await cluster.images.get(wanted)
+        defaults, image = await self._merged.get(self._patterns_of(job.name)), await cluster.images.get(wanted)
+        entry_point = defaults.entry_point
         mounts = await asyncio.gather(*(cluster.imports.bring(mount) for mount in job.mounts))
         stdin = None if job.stdin is None else await cluster.imports.bring(Mount(source=job.stdin, target=""))
         step = StepPod(
             job=job,
             image=image.name,
-            entry_point=image.entry_point,
+            entry_point=cluster.images.entry_point(image, job.command) if entry_point is None else entry_point,
             mounts=await cluster.links.placed(job_name(job.job_id), mounts),
             stdin=stdin,
             user=job.user or f"{os.geteuid()}:{os.getegid()}",
@@ -295,7 +298,6 @@ class KubernetesBackend:
             owner=cluster.owner,
             annotations={DRIVER_ANNOTATION: self._driver},
         )
-        defaults = await self._merged.get(self._patterns_of(job.name))
         return step_manifest(step, defaults, cluster.options, storage=cluster.storage, launcher=cluster.launcher)
 
     def _patterns_of(self, name: str) -> tuple[str, ...]:

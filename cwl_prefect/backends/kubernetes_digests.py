@@ -6,6 +6,7 @@ earlier, or, while a run goes on, a later one. So the digest counts only once th
 
 import logging
 import re
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from cwl_prefect.backends.base import UnidentifiedError
@@ -55,18 +56,21 @@ class ImageDigests:
         except RegistryError as error:
             raise self._unidentified(image, str(error), error.hint) from None
 
-    async def ran(self, job: ContainerJob, pod: KubernetesObject | None) -> str | None:
+    async def ran(
+        self, job: ContainerJob, pod: KubernetesObject | None, stated: Sequence[str] | None = None
+    ) -> str | None:
         """Give the digest of the image that a job ran in, where its tag was resolved and its pod tells one.
 
         None is given too where the pod, which another driver may have started, has not the entry point that the image
-        is known to have.
+        is known, or stated, to have.
         """
         if pod is None or job.image is None or job.image.pull is None or self._resolved.peek(job.image.pull) is None:
             return None
         try:
-            entry_point = (await self._images.get(job.image)).entry_point
+            known = (await self._images.get(job.image)).entry_point
         except BackendError:
             return None
+        entry_point = stated if stated is not None else known or ()
         return ran_digest(pod) if _command(pod) == [*entry_point, *job.command] else None
 
     async def doubt(self, image: DockerImage, ran: str | None) -> str | None:

@@ -9,11 +9,12 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cwl_prefect.backends.images import Images
+from cwl_prefect.backends.job_variables import ENTRY_POINT, StepVariables
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, text
 from cwl_prefect.backends.kubernetes_registry import Described, Login, Registries, RegistryError
 from cwl_prefect.backends.once import Once
@@ -32,18 +33,24 @@ Lookup = Callable[[str], Awaitable[Described | None]]
 """Describes an image from its registry; None where that tells nothing."""
 
 
+_SAY_IT = (
+    f"give the step the job variable {ENTRY_POINT} ([] for none), or let the run read the image's registry, with "
+    "the pull secret that it takes"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepImage:
     """An image as a pod names it, and the words that come before the command.
 
     Attributes:
         name: Its name.
-        entry_point: The words.
+        entry_point: The words; None where nobody tells them.
         digests: All that are known to name the very image that the words were read from.
     """
 
     name: str
-    entry_point: tuple[str, ...] = ()
+    entry_point: tuple[str, ...] | None = ()
     digests: frozenset[str] = frozenset()
 
 
@@ -51,6 +58,24 @@ def pinned_digest(image: DockerImage) -> str | None:
     """Give the digest in an image's name, or None for a mere tag, under which nodes may have different images."""
     _, separator, digest = (image.pull or "").partition("@sha256:")
     return f"sha256:{digest}" if separator and not (image.load or image.file or image.import_) else None
+
+
+def stated_entry_point(step: StepVariables) -> tuple[str, ...] | None:
+    """Give the entry point that job variables say a step's image has, or None where they say nothing.
+
+    Raises:
+        BackendError: What they say is no list of words.
+    """
+    words = step.values.get(ENTRY_POINT)
+    if words is None:
+        return None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        givers = " or ".join(step.patterns) or "the deployment or run"
+        raise BackendError(
+            f"{givers}: the job variable {ENTRY_POINT} must be a list of words, and is {json.dumps(words)}",
+            hint='write it as ["/entry.sh"], or as [] where the image has none',
+        )
+    return tuple(cast("list[str]", words))
 
 
 class StepImages:
@@ -65,6 +90,7 @@ class StepImages:
         self._inspect = inspect
         self._lookup = lookup
         self._once: Once[DockerImage, StepImage] = Once(self._find)
+        self._told: set[str] = set()
 
     async def get(self, image: DockerImage) -> StepImage:
         """Give what a pod has to run.
@@ -73,6 +99,30 @@ class StepImages:
             ImageError: The image is to be made from a file, which takes a Docker engine that the cluster shares.
         """
         return await self._once.get(image)
+
+    def entry_point(self, image: StepImage, command: Sequence[str]) -> tuple[str, ...]:
+        """Give the words before a call's command; none, with one warning an image, where nobody tells them.
+
+        Raises:
+            ImageError: Nobody tells them, and the call has no command of its own.
+        """
+        if image.entry_point is not None:
+            return image.entry_point
+        if not command:
+            raise ImageError(
+                f"the call has no command, and the entry point of its image {image.name} is not known: neither the "
+                "Docker engine of this machine nor its registry tells it",
+                hint=_SAY_IT,
+            )
+        if image.name not in self._told:
+            self._told.add(image.name)
+            logger.warning(
+                "the entry point of the image %s is not known, since neither the Docker engine of this machine nor its "
+                "registry tells it; if it has one, its commands run without it: %s",
+                image.name,
+                _SAY_IT,
+            )
+        return ()
 
     async def _find(self, image: DockerImage) -> StepImage:
         here = await asyncio.to_thread(self._inspect, image)
@@ -86,8 +136,7 @@ class StepImages:
             )
         found = await self._lookup(name)
         if found is None:
-            logger.warning("the entry point of %s cannot be found; its commands run without one", name)
-            return StepImage(name=name)
+            return StepImage(name=name, entry_point=None)
         return StepImage(name=name, entry_point=found.entry_point, digests=found.digests)
 
 

@@ -19,6 +19,7 @@ from pydantic import JsonValue
 
 from cwl_prefect.backends.job_variables import StepVariables, tool_environment
 from cwl_prefect.backends.kubernetes_credentials import ClusterConfig
+from cwl_prefect.backends.kubernetes_images import stated_entry_point
 from cwl_prefect.backends.kubernetes_labels import annotations_of, labels_of, platform_labels, spell_labels
 from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Streams, launched
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, part, parts, text
@@ -46,14 +47,16 @@ class KubernetesDefaults:
     namespace: str
     manifest: KubernetesObject
     env: Mapping[str, str] = field(default_factory=dict)
+    entry_point: tuple[str, ...] | None = None  # None: nobody states it
     cluster: ClusterConfig | None = None  # None: the one that this process runs in, or that of the kubeconfig
 
     @property
     def environment_digest(self) -> str:
-        """What the platform's environment for tools is, as a digest: it can change what a tool gives."""
+        """What the platform's environment and entry point for tools are, as a digest: both can change results."""
         containers = parts(self.manifest, "spec", "template", "spec", "containers")
         declared = [entry for entry in parts(containers[0], "env") if not text(entry, "name").startswith("PREFECT_")]
-        content = json.dumps([dict(self.env), declared], sort_keys=True)
+        stated = [] if self.entry_point is None else [self.entry_point]
+        content = json.dumps([dict(self.env), declared, *stated], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     @property
@@ -120,6 +123,7 @@ async def kubernetes_defaults(step: StepVariables, *, client: "PrefectClient | N
         namespace=merged.namespace,
         manifest=manifest,
         env=tool_environment(merged.env if isinstance(merged.env, dict) else {}),
+        entry_point=stated_entry_point(step),
         cluster=cast("ClusterConfig | None", merged.cluster_config),
     )
 

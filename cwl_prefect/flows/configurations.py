@@ -110,7 +110,7 @@ def _manifest(
     step = StepPod(
         job=job,
         image=job.image.name if job.image is not None else "",
-        entry_point=(),
+        entry_point=defaults.entry_point or (),
         mounts=[brought(mount) for mount in job.mounts],
         stdin=None if job.stdin is None else brought(Mount(source=job.stdin, target="")),
         user=job.user or f"{os.geteuid()}:{os.getegid()}",

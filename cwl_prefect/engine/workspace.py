@@ -141,7 +141,7 @@ def tidy(workspace: Workspace) -> None:
         return
     for directory in (workspace.tmp, workspace.stage):
         if directory.is_dir():
-            _remove_tree(directory)
+            remove_tree(directory)
     for stream in ("stdout", "stderr"):
         with contextlib.suppress(OSError):
             (workspace.logs / stream).unlink()
@@ -149,14 +149,31 @@ def tidy(workspace: Workspace) -> None:
 
 def remove(workspace: Workspace) -> None:
     """Remove a workspace as far as possible; what cannot be removed is told to the log."""
-    _remove_tree(workspace.root)
+    remove_tree(workspace.root)
+
+
+def remove_tree(root: Path) -> None:
+    """Remove a directory as far as possible, also where a tool left it read-only; what stays is told to the log."""
+    with contextlib.suppress(OSError):
+        root.rmdir()  # most are empty, and this is many times faster than a walk
+        return
+    try:
+        shutil.rmtree(root)
+    except FileNotFoundError:
+        if not root.exists():
+            return
+    except OSError:
+        _allow_removal(root)
+    shutil.rmtree(root, ignore_errors=True)
+    if os.path.lexists(root):
+        _logger.warning("%s cannot be removed; a container may have left files of another user there", root)
 
 
 def remove_run(runs: Path, run_id: str) -> None:
     """Remove all workspaces of a run as far as possible; what cannot be removed is told to the log."""
     with contextlib.suppress(OSError):
         clear_run(runs, run_id, spared=frozenset({DRIVER_LOCK}))  # goes last: it tells whose the rest is
-    _remove_tree(run_directory(runs, run_id))
+    remove_tree(run_directory(runs, run_id))
 
 
 def clear_run(runs: Path, run_id: str, *, spared: Set[str]) -> None:
@@ -170,7 +187,7 @@ def clear_run(runs: Path, run_id: str, *, spared: Set[str]) -> None:
     with contextlib.suppress(FileNotFoundError), os.scandir(run_directory(runs, run_id)) as found:
         for entry in found:
             if entry.is_dir(follow_symlinks=False):
-                _remove_tree(Path(entry.path))
+                remove_tree(Path(entry.path))
             elif entry.name not in spared:
                 Path(entry.path).unlink(missing_ok=True)
 
@@ -196,10 +213,10 @@ def _empty(entry: "os.DirEntry[str]") -> None:
     if entry.name == "tmp":
         with contextlib.suppress(StopIteration), os.scandir(entry.path) as inside:
             next(inside)
-            _remove_tree(Path(entry.path))
+            remove_tree(Path(entry.path))
             Path(entry.path).mkdir()
         return
-    _remove_tree(Path(entry.path))
+    remove_tree(Path(entry.path))
 
 
 def _make_empty(root: Path) -> None:
@@ -208,7 +225,7 @@ def _make_empty(root: Path) -> None:
     except FileNotFoundError:
         root.mkdir(parents=True)
     except FileExistsError:
-        _remove_tree(root)
+        remove_tree(root)
         root.mkdir()
 
 
@@ -219,22 +236,6 @@ def _directory_name(name: str) -> str:
         return plain
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return f"{plain.strip('.')}-{digest}"
-
-
-def _remove_tree(root: Path) -> None:
-    with contextlib.suppress(OSError):
-        root.rmdir()  # most are empty, and this is many times faster than a walk
-        return
-    try:
-        shutil.rmtree(root)
-    except FileNotFoundError:
-        if not root.exists():
-            return
-    except OSError:
-        _allow_removal(root)
-    shutil.rmtree(root, ignore_errors=True)
-    if os.path.lexists(root):
-        _logger.warning("%s cannot be removed; a container may have left files of another user there", root)
 
 
 def _allow_removal(root: Path) -> None:

@@ -1,10 +1,9 @@
 """The call cache of a run: look up a call, let identical calls run once, keep what a call gave."""
 
 import asyncio
-import contextlib
+import errno
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from cwl_prefect.engine.fingerprint import Fingerprints, NotReusableError, local
 from cwl_prefect.engine.journal import Journal
 from cwl_prefect.engine.key_locks import KeyLocks
 from cwl_prefect.engine.overrides import tool_steps
+from cwl_prefect.engine.workspace import remove_tree
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.cache_keys import FEW_FILES, CallKeys
 from cwl_prefect.flows.cached_outputs import CachedOutputs
@@ -229,11 +229,12 @@ class CallCache:
 
     def _restored(self, entry: CacheEntry, inputs: list[CwlObject], place: CallPlace) -> CwlObject | None:
         outdir = self._outputs.shared_directory(entry, place.outdir)
-        if outdir is None:
-            outdir = place.outdir
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(outdir)
         try:
+            if outdir is None:
+                outdir = place.outdir
+                remove_tree(outdir)
+                if os.path.lexists(outdir):
+                    raise FileExistsError(errno.EEXIST, "what lies there cannot be removed", str(outdir))
             return restore(entry, outdir, inputs, self._store, self._checksums)
         except DamagedError as error:
             _logger.info("%s: a cached result is damaged and will be made again: %s", place.name, error)
@@ -241,7 +242,7 @@ class CallCache:
         except OSError as error:
             _logger.warning("%s: a cached result cannot be used: %s", place.name, error)
         if outdir == place.outdir:
-            shutil.rmtree(outdir, ignore_errors=True)
+            remove_tree(outdir)
         return None
 
     async def _locked(self, digest: str) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +160,38 @@ async def test_a_call_that_ran_before_is_not_run(lab: Lab, size: int, keep: Keep
     assert contents(first) == contents(second)
     assert [event.kind for event in lab.events] == [StepEventKind.CACHED]
     assert [line["hit"] for line in lab.journal("second")] == [True]
+
+
+async def test_a_result_is_found_where_its_call_left_directories_that_cannot_be_written(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+):
+    first = await lab.call(run_id="killed")
+    expected = contents(first)
+    inner = Path(first.outputs["all"]["location"].removeprefix("file://")) / "inner"
+    inner.chmod(0o555)
+    remove = shutil.rmtree
+
+    def remove_as_its_owner(path: Path, ignore_errors: bool = False) -> None:
+        if inner.is_relative_to(path) and inner.exists() and not inner.stat().st_mode & 0o200:
+            raise PermissionError(13, "Permission denied", str(inner))
+        remove(path, ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_as_its_owner)
+    second = await lab.call(run_id="killed")
+    assert second.cached
+    assert contents(second) == expected
+
+
+async def test_a_call_runs_where_what_lies_in_its_place_cannot_be_removed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    first = await lab.call(run_id="killed")
+    expected = contents(first)
+    monkeypatch.setattr(cached, "remove_tree", lambda _: None)
+    second = await lab.call(run_id="killed")
+    assert not second.cached
+    assert contents(second) == expected
+    assert "what lies there cannot be removed" in caplog.text
 
 
 async def test_small_files_of_different_names_share_a_directory(lab: Lab):

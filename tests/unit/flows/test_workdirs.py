@@ -177,7 +177,7 @@ def test_what_others_have_in_the_same_directory_is_no_run(elsewhere):
 def test_what_is_left_of_a_removal_that_was_killed_is_still_a_run(settings, monkeypatch):
     killed(settings)
     (settings.runs / RUN / "step").mkdir()
-    monkeypatch.setattr("cwl_prefect.engine.workspace._remove_tree", lambda _: None)
+    monkeypatch.setattr("cwl_prefect.engine.workspace.remove_tree", lambda _: None)
     remove_run(settings.runs, RUN)
     assert [run.run_id for run in retention.kept_runs(settings.runs)] == [RUN]
 

@@ -121,6 +121,17 @@ class TestObjects:
         assert only_object(tmp_path).stat().st_ino == source.stat().st_ino or store._clones
         assert [kept.size for kept in store.objects()] == [7]
 
+    def test_a_link_to_a_file_is_kept_as_that_file(
+        self, store: LocalStore, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(cache_store, "clone", lambda *_: False)
+        (tmp_path / "latest.txt").symlink_to(source.name)
+        store.put(stored(b"content"), tmp_path / "latest.txt")
+        assert not only_object(tmp_path).is_symlink()
+        assert only_object(tmp_path).stat().st_ino == source.stat().st_ino
+        store.get(stored(b"content"), tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == b"content"
+
     def test_an_object_is_read_only(self, store: LocalStore, tmp_path: Path, source: Path):
         store.put(stored(b"content"), source)
         assert only_object(tmp_path).stat().st_mode & 0o222 == 0

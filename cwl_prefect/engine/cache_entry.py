@@ -1,6 +1,7 @@
 """Outputs of a call as an entry of the cache and back: paths become relative to the output directory."""
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ from cwl_prefect.engine.checksums import Checksums
 from cwl_prefect.engine.copying import write_all
 from cwl_prefect.engine.fingerprint import NotReusableError, local_path
 from cwl_prefect.engine.placement import file_uri
-from cwl_prefect.model.cache import ENTRY_FORMAT, CacheEntry, CallKey, StoredFile, StoredLink
+from cwl_prefect.model.cache import ENTRY_FORMAT, BrokenLink, CacheEntry, CallKey, StoredFile, StoredLink
 from cwl_prefect.model.values import CwlObject, as_object, file_objects, map_file_objects
 
 SMALL_FILE = 4096
@@ -34,6 +35,7 @@ class Captured:
     files: dict[str, StoredFile] = field(default_factory=dict)
     directories: dict[str, None] = field(default_factory=dict)
     links: dict[str, StoredLink] = field(default_factory=dict)
+    broken_links: dict[str, BrokenLink] = field(default_factory=dict)
 
 
 def capture(
@@ -54,7 +56,13 @@ def capture(
     """
     capturing = _Capturing(outdir=outdir, home=home or outdir, inputs=inputs, checksums=checksums)
     found = as_object(map_file_objects(outputs, capturing.described))
-    return Captured(outputs=found, files=capturing.files, directories=capturing.directories, links=capturing.links)
+    return Captured(
+        outputs=found,
+        files=capturing.files,
+        directories=capturing.directories,
+        links=capturing.links,
+        broken_links=capturing.broken_links,
+    )
 
 
 def flattened(captured: Captured) -> Captured:
@@ -65,7 +73,7 @@ def flattened(captured: Captured) -> Captured:
     names = {file.path: file.path.rpartition("/")[2] for file in captured.files.values()}
     distinct = len({name.casefold() for name in names.values()}) == len(names)
     has_directories = any(found["class"] == "Directory" for found in file_objects(captured.outputs))
-    if captured.links or has_directories or not distinct:
+    if captured.links or captured.broken_links or has_directories or not distinct:
         return captured
 
     def moved(value: CwlObject) -> CwlObject:
@@ -86,7 +94,7 @@ def restore(
 
     Raises:
         DamagedError: An object is missing or damaged, or the entry does not fit the inputs.
-        OSError: The output directory cannot be written.
+        OSError: The output directory cannot be written, or a link of the entry that led nowhere would lead somewhere.
     """
     root = str(outdir)
     for below in entry.directories:
@@ -97,6 +105,8 @@ def restore(
         place = Path(_inside(root, link.path))
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(_input_path(inputs, link.number, link.below))
+    for broken in entry.broken_links:  # last, so that nothing is written through them
+        _restore_broken_link(broken, root)
 
     def located(value: CwlObject) -> CwlObject:
         """Give a file object its place in this run: in the output directory or among the inputs."""
@@ -136,6 +146,7 @@ def encode_entry(entry: CacheEntry) -> bytes:
         "files": [_encoded(file) for file in entry.files],
         "directories": list(entry.directories),
         "links": [[link.path, link.number, link.below] for link in entry.links],
+        "broken_links": [[link.path, link.target] for link in entry.broken_links],
         "calls": list(entry.call_keys),
     }
     return json.dumps(found, separators=(",", ":"), ensure_ascii=True).encode()
@@ -158,6 +169,7 @@ def decode_entry(key: str, body: bytes) -> CacheEntry | None:
             files=tuple(map(_decoded_file, _items(found["files"]))),
             directories=tuple(map(_text, _items(found["directories"]))),
             links=tuple(map(_decoded_link, _items(found["links"]))),
+            broken_links=tuple(map(_decoded_broken_link, _items(found.get("broken_links", [])))),
             call_keys=tuple(map(_text, _items(found.get("calls", [])))),
         )
     except (ValueError, KeyError, TypeError):
@@ -173,6 +185,7 @@ class _Capturing:
     files: dict[str, StoredFile] = field(default_factory=dict)
     directories: dict[str, None] = field(default_factory=dict)
     links: dict[str, StoredLink] = field(default_factory=dict)
+    broken_links: dict[str, BrokenLink] = field(default_factory=dict)
     _real_inputs: list[tuple[str, int]] | None = None
     _real_outdir: str | None = None
 
@@ -195,9 +208,13 @@ class _Capturing:
 
     def _take(self, path: Path, checksum: str | None, above: frozenset[tuple[int, int]] = frozenset()) -> None:
         below = self._relative(path)
-        if below in self.files or below in self.links:
+        if below in self.files or below in self.links or below in self.broken_links:
             return
         status = path.lstat()
+        if stat.S_ISLNK(status.st_mode) and not os.path.exists(path):  # noqa: PTH110 - an answer whatever the error
+            target = os.readlink(path)  # noqa: PTH115 - Path would write it anew
+            self.broken_links[below] = BrokenLink(path=below, target=target)
+            return
         if stat.S_ISLNK(status.st_mode) or self._leads_out(path):
             number, inside = self._input_or_none(path)
             if number is not None:
@@ -219,8 +236,6 @@ class _Capturing:
             self.directories[self._relative(path)] = None
         with os.scandir(path) as entries:
             for entry in sorted(entries, key=lambda each: each.name):
-                if entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110 - cheaper than Path
-                    continue  # leads nowhere; publishing leaves it out too
                 self._take(Path(entry.path), None, above | {identity})
 
     def _file(self, path: Path, below: str, status: os.stat_result, checksum: str | None) -> StoredFile:
@@ -285,6 +300,17 @@ def _restore_file(file: StoredFile, target: str, store: Store, checksums: Checks
     checksums.remember(target, status, file.checksum)
 
 
+def _restore_broken_link(link: BrokenLink, root: str) -> None:
+    place = Path(_inside(root, link.path))
+    inside = Path(os.path.realpath(root), link.path).parent
+    if place == Path(root) or os.path.realpath(place.parent) != str(inside):
+        raise DamagedError(f"{link.path!r} lies behind a link")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(link.target)
+    if os.path.exists(place):  # noqa: PTH110 - an answer whatever the error
+        raise FileExistsError(errno.EEXIST, f"{link.path} led nowhere, but here it would lead to", link.target)
+
+
 def _made(target: str, mode: int) -> int:
     """Make a file and open it; its directory is made where it is not there yet, which it mostly is."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -334,6 +360,13 @@ def _decoded_link(fields: object) -> StoredLink:
     if not isinstance(number, int):
         raise TypeError(fields)
     return StoredLink(path=_text(path), number=number, below=_text(below))
+
+
+def _decoded_broken_link(fields: object) -> BrokenLink:
+    path, target = map(_text, _items(fields))
+    if not target or "\0" in target:
+        raise ValueError(fields)
+    return BrokenLink(path=path, target=target)
 
 
 def _text(value: object) -> str:

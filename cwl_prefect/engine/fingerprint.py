@@ -141,7 +141,8 @@ class Fingerprints:
                 if entry.is_dir():
                     found[entry.name] = self._tree(path, above | {identity})
                 elif entry.is_symlink() and not path.exists():
-                    found[entry.name] = "broken link"
+                    target = os.readlink(entry.path)  # noqa: PTH115 - Path would write it anew
+                    found[entry.name] = f"link to {target}"  # which may be in an image
                 else:
                     found[entry.name] = self._file(path, entry.stat())
         return found

@@ -287,6 +287,7 @@ class CallCache:
                 files=tuple(captured.files.values()),
                 directories=tuple(captured.directories),
                 links=tuple(captured.links.values()),
+                broken_links=tuple(captured.broken_links.values()),
                 call_keys=tuple(dict.fromkeys(lookup.call_keys)),
             )
             self._store.write_entry(lookup.key.digest, encode_entry(entry))

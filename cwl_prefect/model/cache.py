@@ -76,6 +76,14 @@ class StoredLink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenLink:
+    """A link that leads nowhere on the machine of the run, as to a file of the image that a tool ran in."""
+
+    path: str
+    target: str  # as it is written in the link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheEntry:
     """The outputs of one call; locations in them are relative to its output directory, as ``out:path``.
 
@@ -93,6 +101,7 @@ class CacheEntry:
     files: tuple[StoredFile, ...] = ()
     directories: tuple[str, ...] = ()
     links: tuple[StoredLink, ...] = ()
+    broken_links: tuple[BrokenLink, ...] = ()
     call_keys: tuple[str, ...] = field(default=())
 
     @property

@@ -13,7 +13,7 @@ from cwl_prefect.engine.cache_entry import SMALL_FILE, capture, decode_entry, en
 from cwl_prefect.engine.cache_store import DamagedError, LocalStore
 from cwl_prefect.engine.checksums import Checksums
 from cwl_prefect.engine.fingerprint import NotReusableError
-from cwl_prefect.model.cache import CacheEntry, CallKey, StoredFile, StoredLink
+from cwl_prefect.model.cache import BrokenLink, CacheEntry, CallKey, StoredFile, StoredLink
 
 LARGE = "x" * (SMALL_FILE + 1)
 
@@ -56,6 +56,7 @@ class Cache:
             files=tuple(found.files.values()),
             directories=tuple(found.directories),
             links=tuple(found.links.values()),
+            broken_links=tuple(found.broken_links.values()),
         )
         for file in entry.files:
             if file.content is None:
@@ -123,9 +124,35 @@ def test_a_directory_comes_back_whole(cache: Cache):
     directory = {"class": "Directory", "location": (cache.out / "d").as_uri(), "basename": "d", "listing": listing}
     (found,) = cache.restored(cache.entry({"o": directory})).values()
     names = sorted(str(path.relative_to(cache.back)) for path in cache.back.rglob("*"))
-    assert names == ["d", "d/.hidden", "d/empty", "d/inner", "d/inner/x", "d/inner/y", "d/to x"]
+    assert names == ["d", "d/.hidden", "d/broken", "d/empty", "d/inner", "d/inner/x", "d/inner/y", "d/to x"]
     assert (cache.back / "d/to x").read_text() == "content"
+    assert str((cache.back / "d/broken").readlink()) == "nowhere"
     assert found["listing"][0]["location"] == (cache.back / "d/inner/y").as_uri()
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_link_that_leads_nowhere_stays_as_it_is(cache: Cache, listed: bool):
+    cache.write("d/x")
+    (cache.out / "d" / "python").symlink_to("/opt/only-in-image/\udcff")
+    listing = [{"class": "File", "location": (cache.out / "d" / "python").as_uri(), "basename": "python"}]
+    directory = {"class": "Directory", "location": (cache.out / "d").as_uri(), "basename": "d"}
+    cache.restored(cache.entry({"o": {**directory, "listing": listing} if listed else directory}))
+    assert str((cache.back / "d" / "python").readlink()) == "/opt/only-in-image/\udcff"
+
+
+def test_an_entry_with_a_link_that_would_lead_somewhere_here_is_not_used(cache: Cache, tmp_path: Path):
+    cache.write("d/x")
+    (cache.out / "d" / "link").symlink_to(tmp_path / "later")
+    entry = cache.entry({"o": {"class": "Directory", "location": (cache.out / "d").as_uri(), "basename": "d"}})
+    (tmp_path / "later").write_text("not of the call")
+    with pytest.raises(OSError, match="would lead to"):
+        cache.restored(entry)
+
+
+def test_an_entry_from_before_broken_links_were_kept_is_read(cache: Cache):
+    body = json.loads(encode_entry(cache.entry({"o": cache.write("x")})))
+    del body["broken_links"]
+    assert decode_entry("k" * 64, json.dumps(body).encode()) is not None
 
 
 def test_the_whole_output_directory_may_be_an_output(cache: Cache):
@@ -229,10 +256,28 @@ class TestHostileEntries:
         for hostile in (
             replace(entry, files=(replace(entry.files[0], path=path),)),
             replace(entry, directories=(path,)),
+            replace(entry, files=(), broken_links=(BrokenLink(path=path, target="nowhere"),)),
             replace(entry, outputs={"o": {"class": "File", "location": f"out:{path}"}}),
         ):
             with pytest.raises(DamagedError, match="no path inside"):
                 cache.restored(hostile)
+
+    def test_nothing_is_written_behind_a_link(self, cache: Cache, entry: CacheEntry, tmp_path: Path):
+        (tmp_path / "else").mkdir()
+        given = [{"class": "Directory", "location": (tmp_path / "else").as_uri()}]
+        inner = BrokenLink(path="d/link", target="nowhere")
+        hostile = replace(entry, links=(StoredLink(path="d", number=0),), broken_links=(inner,))
+        with pytest.raises(DamagedError, match="behind a link"):
+            cache.restored(hostile, given)
+        assert list((tmp_path / "else").iterdir()) == []
+        cache.back = tmp_path / "third"
+        for path in ("", "."):
+            with pytest.raises(DamagedError, match="behind a link"):
+                cache.restored(replace(entry, files=(), broken_links=(replace(inner, path=path),)))
+        hostile = replace(entry, broken_links=(BrokenLink(path="d", target="../else/new"), inner))
+        with pytest.raises(DamagedError, match="behind a link"):
+            cache.restored(hostile)
+        assert list((tmp_path / "else").iterdir()) == []
 
     def test_content_is_checked(self, cache: Cache, entry: CacheEntry):
         hostile = replace(entry, files=(replace(entry.files[0], content=b"CONTENT"),))
@@ -247,7 +292,15 @@ class TestHostileEntries:
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": 0}, {"key": "other"}, {"outputs": 1}, {"files": [["x"]]}, {"links": [1]}, {"created_at": "soon"}],
+    [
+        {"format": 0},
+        {"key": "other"},
+        {"outputs": 1},
+        {"files": [["x"]]},
+        {"links": [1]},
+        {"broken_links": [["x", ""]]},
+        {"created_at": "soon"},
+    ],
 )
 def test_an_entry_of_another_kind_is_not_read(cache: Cache, change: dict):
     body = json.loads(encode_entry(cache.entry({})))

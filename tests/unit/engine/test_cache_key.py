@@ -218,6 +218,17 @@ class TestDirectories:
         change(tmp_path / "d")
         assert key({"x": directory}) != before
 
+    def test_where_a_broken_link_leads_counts(self, tmp_path: Path, directory: dict):
+        link = tmp_path / "d" / "link"
+        link.symlink_to("/opt/only-in-image/v1")
+        before = key({"x": directory})
+        link.unlink()
+        link.symlink_to("/opt/only-in-image/v2")
+        assert key({"x": directory}) != before
+        link.unlink()
+        link.symlink_to("/opt/only-in-image/v1")
+        assert key({"x": directory}) == before
+
     def test_a_listing_that_was_loaded_counts_only_where_it_may_be_seen(self, directory: dict):
         listed = {**directory, "listing": [{"class": "Directory", "basename": "inner"}]}
         assert key({"x": directory}) == key({"x": listed})

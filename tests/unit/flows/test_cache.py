@@ -214,6 +214,21 @@ async def test_small_files_of_different_names_share_a_directory(lab: Lab):
     assert [place.read_text() for place in places] == ["count a\n", "count b\n", "count a\n"]
 
 
+async def test_links_that_lead_nowhere_are_found_too(lab: Lab):
+    play = lab.play
+
+    async def play_with_link(job: ContainerJob) -> int:
+        status = await play(job)
+        (Path(job.workdir) / "all" / "python").symlink_to("/only/in/image")
+        return status
+
+    lab.backend = Known(play_with_link)
+    for again in (False, True):
+        result = await lab.call()
+        everything = Path(result.outputs["all"]["location"].removeprefix("file://"))
+        assert (result.cached, (everything / "python").readlink()) == (again, Path("/only/in/image"))
+
+
 async def test_other_inputs_are_another_call(lab: Lab):
     await lab.call({"text": "a"})
     await lab.call({"text": "b"})

@@ -120,7 +120,6 @@ class CallCache:
         self._threads = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="cwl-cache")
         self.keys = CallKeys(checksums, settings, ontology, self._threads)
         self._flights: dict[str, asyncio.Future[None]] = {}
-        self._stored: set[str] = set()
         self._outputs = CachedOutputs()
         self._warned = False
 
@@ -199,26 +198,24 @@ class CallCache:
         self._journal.close()
         self._checksums.close()
 
-    def _refreshed(self, key: CallKey, place: CallPlace) -> bool:
-        """Tell whether a call is to run although it is cached; what this run gave is fresh enough."""
-        if key.digest in self._stored:
-            return False
-        steps = (place.step, *place.inside)
-        return self._refresh_all or any(_names(pattern, step) for pattern in self._settings.refresh for step in steps)
-
     async def _found(self, key: CallKey, inputs: list[CwlObject], place: CallPlace) -> CwlObject | None:
-        if self._refreshed(key, place):
-            return None
         near = self._store.near
         entry = self._read(key.digest) if near else await self._in_thread(self._read, key.digest)
-        if entry is None:
-            return None
-        expires_s = self._settings.cache_expiration_s
-        if expires_s is not None and time.time() - entry.created_at > expires_s and key.digest not in self._stored:
+        if entry is None or not self._is_fresh(entry, place):
             return None
         if near and len(entry.files) <= FEW_FILES and all(file.content is not None for file in entry.files):
             return self._restored(entry, inputs, place)
         return await self._in_thread(self._restored, entry, inputs, place)
+
+    def _is_fresh(self, entry: CacheEntry, place: CallPlace) -> bool:
+        """Tell whether an entry may be used: what this run gave may, also before it was resumed."""
+        if entry.run_id == self._run_id:
+            return True
+        expires_s = self._settings.cache_expiration_s
+        if self._refresh_all or (expires_s is not None and time.time() - entry.created_at > expires_s):
+            return False
+        steps = (place.step, *place.inside)
+        return not any(_names(pattern, step) for pattern in self._settings.refresh for step in steps)
 
     def _read(self, digest: str) -> CacheEntry | None:
         body = self._store.read_entry(digest)
@@ -291,7 +288,6 @@ class CallCache:
                 call_keys=tuple(dict.fromkeys(lookup.call_keys)),
             )
             self._store.write_entry(lookup.key.digest, encode_entry(entry))
-            self._stored.add(lookup.key.digest)
         except NotReusableError as error:
             self.refuse(place, str(error))
         except OSError as error:

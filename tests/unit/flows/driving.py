@@ -145,6 +145,7 @@ class Drive:
     tasks: PlainTasks = field(default_factory=PlainTasks)
     pool: ResourcePool = field(default_factory=lambda: ResourcePool(cores=10_000, ram_mib=10_000_000))
     events: list[StepEvent] = field(default_factory=list)
+    run_id: str = "run"
 
     def __post_init__(self) -> None:
         self.backend = FakeBackend(self.player, containers=False)
@@ -156,7 +157,7 @@ class Drive:
 
     async def __call__(self, **values) -> dict:
         """Run it to its outputs."""
-        async with open_run(self.plan, self.caller, "run") as run:
+        async with open_run(self.plan, self.caller, self.run_id) as run:
             return await self.within(run, values)
 
     async def within(self, run: Run, values: dict) -> dict:

@@ -339,6 +339,18 @@ class TestSwitches:
             await asyncio.gather(*(lab.within(run, {"text": "a"}, "tool") for _ in range(3)))
         assert lab.runs == 2
 
+    @pytest.mark.parametrize("switch", ["one step", "every step", "age", "Prefect"])
+    async def test_a_resumed_run_does_not_refresh_again(self, lab: Lab, switch: str):
+        from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
+
+        await lab.call(run_id="earlier")
+        switches: dict = {"one step": {"refresh": ("tool",)}, "every step": {"refresh": ("*",)}}
+        lab.change(**switches.get(switch, {"cache_expiration_s": 0.000001} if switch == "age" else {}))
+        with temporary_settings({PREFECT_TASKS_REFRESH_CACHE: switch == "Prefect"}):
+            cached_calls = [(await lab.call(run_id="killed", step="tool")).cached for _ in range(2)]
+            assert cached_calls == [False, True]
+            assert not (await lab.call(run_id="later", step="tool")).cached
+
     async def test_every_step_may_be_refreshed_also_where_there_is_none(self, lab: Lab):
         await lab.call()
         lab.change(refresh=("*",))

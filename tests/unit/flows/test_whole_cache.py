@@ -50,6 +50,7 @@ class Lab:
         self.main = MAIN
         self.inner = {"greet": GREET}
         self.settings: dict = {}
+        self.run_id = "run"
         self.names: list = ["ann", "bob"]
         self.runs = 0
 
@@ -61,6 +62,7 @@ class Lab:
         done = drive(place, change(document), **self.settings)
         done.settings = done.caller.settings = done.settings.model_copy(update={"home": self.directory / "home"})
         done.backend = Known(done.player, containers=False)
+        done.run_id = self.run_id
         self.outputs = await done(names=self.names)
         return done
 
@@ -291,10 +293,11 @@ class TestNeverOffered:
     @pytest.mark.parametrize("pattern", ["greet", "greet.second", "*"])
     async def test_where_a_call_inside_is_refreshed(self, lab: Lab, pattern: str):
         await lab.run()
-        lab.settings = {"refresh": (pattern,)}
+        lab.settings, lab.run_id = {"refresh": (pattern,)}, "refreshing"
         second = await lab.run()
         assert not hits(second)
         assert len(second.player.commands) == (2 if pattern == "greet.second" else 4)
+        assert hits(await lab.run()) == {"greet"}  # resumed
         lab.settings = {}
         assert hits(await lab.run()) == {"greet"}
 
@@ -552,9 +555,10 @@ class TestWideScatter:
     @pytest.mark.parametrize("pattern", ["greet", "gr*", "*"])
     async def test_is_refreshed(self, wide: Lab, pattern: str):
         await wide.run()
-        wide.settings = {**wide.settings, "refresh": (pattern,)}
+        wide.settings, wide.run_id = {**wide.settings, "refresh": (pattern,)}, "refreshing"
         second = await wide.run()
         assert len(second.player.commands) == 3
+        assert (await wide.run()).player.commands == []  # resumed
         wide.settings.pop("refresh")
         assert (await wide.run()).player.commands == []
 

@@ -87,7 +87,8 @@ def tool_identity(tool: ToolPlan, ontology: Iterable[tuple[str, ...]], *, contai
         requirements=requirements,
         defaults={_short(port["id"]): port["default"] for port in document["inputs"] if "default" in port},
         ports=tuple(port.id for port in tool.inputs),
-        visible=_visible(texts, [document, requirements]) | ({"format"} if formats else set()),
+        visible=_visible(texts, [document, requirements])
+        | ({"format"} if formats or _may_give_inputs(document["outputs"]) else set()),
         image=image,
         command=_first_word(document),
         obstacle=_obstacle(effective),
@@ -213,6 +214,15 @@ def expressions(value: Any) -> Iterator[str]:
 def _visible(texts: str, holders: Any) -> frozenset[str]:
     named = frozenset(field for field in VISIBLE_FIELDS if field in texts)
     return named | _ALL_BY_JAVASCRIPT if has_javascript(holders) else named
+
+
+def _may_give_inputs(outputs: Any) -> bool:
+    """Tell whether an output may be an input as it stands, with fields that no expression names."""
+    if isinstance(outputs, list):
+        return any(map(_may_give_inputs, outputs))
+    if not isinstance(outputs, Mapping):
+        return False
+    return "inputs" in str(outputs.get("outputEval")) or any(map(_may_give_inputs, outputs.values()))
 
 
 def _first_word(document: Mapping[str, Any]) -> str | None:

@@ -162,6 +162,25 @@ def test_what_expressions_may_see_of_files(tmp_path: Path, text: str, visible: s
     assert tool_identity(tool(tmp_path / "a", document), (), containers=False).visible == visible
 
 
+@pytest.mark.parametrize(
+    ("outputs", "counts"),
+    [
+        ("{found: {type: File, outputBinding: {outputEval: $(inputs.reads)}}}", True),
+        (
+            "{r: {type: {type: record, name: r, fields: {f: {type: File, outputBinding: {outputEval: $(inputs)}}}}}}",
+            True,
+        ),
+        ("{found: {type: 'File[]', outputBinding: {glob: x, outputEval: $(self)}}}", False),
+        ("{found: {type: File, outputBinding: {glob: $(inputs.reads.basename)}}}", False),
+    ],
+    ids=["an input", "an input in a record", "what it wrote", "a name from an input"],
+)
+def test_formats_count_where_an_output_may_be_an_input(tmp_path: Path, outputs: str, counts: bool):
+    plan = tool(tmp_path / "a", TOOL.replace("outputs:\n      sorted: stdout", f"outputs: {outputs}"))
+    found = tool_identity(plan, (), containers=True)
+    assert found.visible == ({"format"} if counts else set())
+
+
 def test_formats_count_where_an_input_declares_one(tmp_path: Path):
     declared = tool(tmp_path / "a", TOOL.replace("{type: File,", "{type: File, format: 'urn:fasta',"))
     found = tool_identity(declared, (("a", "b", "c"),), containers=False)

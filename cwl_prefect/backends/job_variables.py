@@ -279,25 +279,31 @@ def looks_secret(name: str) -> bool:
     return _CREDENTIAL.search(name) is not None
 
 
+def of_flow_run(name: str) -> bool:
+    """Tell whether an environment variable is one of Prefect or cwl-prefect."""
+    return name.upper().startswith(FLOW_RUN_PREFIXES)
+
+
 def tool_environment(environment: Mapping[str, str | None]) -> dict[str, str]:
     """Give what of an environment may reach a tool: nothing of Prefect, of cwl-prefect, or without a value."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if value is not None and not name.upper().startswith(FLOW_RUN_PREFIXES)
-    }
+    return {name: value for name, value in environment.items() if value is not None and not of_flow_run(name)}
 
 
 def shared_template(template: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Take from a template what it gives the flow run's own container alone by default.
 
     Of the environment, variables of the flow run and credentials are left out; the rest is the platform's and reaches
-    tools. Values that the template fixes, without a variable, are the platform's and stay.
+    tools. Other values that the template fixes, without a variable, are the platform's and stay.
     """
     shared = {name: _shared(name, attributes) for name, attributes in _properties(template).items()}
     schema = template.get("variables")
     variables = {**schema, "properties": cast("JsonValue", shared)} if isinstance(schema, dict) else schema
-    return {**template, **({} if variables is None else {"variables": variables})}
+    configuration = template.get("job_configuration")
+    fixed = configuration.get("env") if isinstance(configuration, dict) else None
+    if isinstance(configuration, dict) and isinstance(fixed, dict):
+        configuration = {**configuration, "env": _for_tools(fixed)}
+    changed = {"variables": variables, "job_configuration": configuration}
+    return {**template, **{name: value for name, value in changed.items() if value is not None}}
 
 
 def template_environment(template: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -335,8 +341,13 @@ def _shared(name: str, attributes: dict[str, JsonValue]) -> dict[str, JsonValue]
     environment = attributes.get("default")
     if name != "env" or not isinstance(environment, dict):
         return kept
-    for_tools = {key: value for key, value in environment.items() if not looks_secret(key)}
-    return {**kept, "default": cast("JsonValue", tool_environment(cast("dict[str, str | None]", for_tools)))}
+    return {**kept, "default": _for_tools(environment)}
+
+
+def _for_tools(environment: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Leave out of the environment of flow runs what no tool may have."""
+    open_ones = {name: cast("str | None", value) for name, value in environment.items() if not looks_secret(name)}
+    return dict(tool_environment(open_ones))
 
 
 def _named(override: Override) -> str:

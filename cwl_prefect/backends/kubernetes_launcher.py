@@ -33,6 +33,10 @@ NOT_SHARED = "the pod does not see what the run wrote to the shared volume"
 NOT_WRITABLE = "stdout cannot be written by the user that the pod runs as"
 """What it says where the pod runs as a user who may not write to the workspaces of the run."""
 
+KEPT_VARIABLES = "_cwl_kept"
+"""Variable that names those of Prefect and cwl-prefect, with spaces around each, that the document gives the tool."""
+
+# A secret of the platform may bring variables of the flow run (envFrom); no name of them is known before.
 # Its variables have names that no tool's environment has, and none of them is left to the tool.
 _SCRIPT = r"""
 _cwl_fail() { printf '%s: %s' "$1" "$2" > /dev/termination-log; exit "$3"; }
@@ -45,6 +49,22 @@ shift 3
   _cwl_fail StartFailed "stdout cannot be written by the user that the pod runs as" 125
 exec < "$_cwl_in" > "$_cwl_out" 2>&1
 [ "$_cwl_out" = "$_cwl_err" ] || exec 2> "$_cwl_err"
+_cwl_ifs=$IFS; set -f; IFS="
+"
+for _cwl_name in $(export -p); do
+  _cwl_name=${_cwl_name#export }
+  _cwl_name=${_cwl_name%%=*}
+  case $_cwl_name in
+  *[!A-Za-z0-9_]*) continue ;;
+  [Pp][Rr][Ee][Ff][Ee][Cc][Tt]_* | [Cc][Ww][Ll]_[Pp][Rr][Ee][Ff][Ee][Cc][Tt]_*) ;;
+  *) continue ;;
+  esac
+  case $_cwl_kept in
+  *" $_cwl_name "*) ;;
+  *) unset "$_cwl_name" ;;
+  esac
+done
+IFS=$_cwl_ifs; set +f
 _cwl_name=$1
 shift
 case $_cwl_name in
@@ -65,7 +85,7 @@ case $_cwl_name in
 esac
 [ -d "$_cwl_program" ] && _cwl_fail CommandNotExecutable "$_cwl_name: is a directory" 126
 [ -x "$_cwl_program" ] || _cwl_fail CommandNotExecutable "$_cwl_name: permission denied" 126
-unset _cwl_in _cwl_out _cwl_err _cwl_ifs _cwl_folder
+unset _cwl_in _cwl_out _cwl_err _cwl_ifs _cwl_folder _cwl_kept
 exec -a "$_cwl_name" "$_cwl_program" "$@"
 """
 

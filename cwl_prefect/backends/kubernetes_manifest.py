@@ -7,8 +7,6 @@ command, image, environment, resources and streams; no variable and no label of 
 """
 
 import copy
-import hashlib
-import json
 import math
 import posixpath
 from collections.abc import Mapping, Sequence
@@ -19,6 +17,7 @@ from pydantic import JsonValue
 
 from cwl_prefect.backends.job_variables import StepVariables, tool_environment
 from cwl_prefect.backends.kubernetes_credentials import ClusterConfig
+from cwl_prefect.backends.kubernetes_environment import environment, environment_digest, literal
 from cwl_prefect.backends.kubernetes_images import stated_entry_point
 from cwl_prefect.backends.kubernetes_labels import annotations_of, labels_of, platform_labels, spell_labels
 from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Streams, launched
@@ -53,11 +52,8 @@ class KubernetesDefaults:
     @property
     def environment_digest(self) -> str:
         """What the platform's environment and entry point for tools are, as a digest: both can change results."""
-        containers = parts(self.manifest, "spec", "template", "spec", "containers")
-        declared = [entry for entry in parts(containers[0], "env") if not text(entry, "name").startswith("PREFECT_")]
-        stated = [] if self.entry_point is None else [self.entry_point]
-        content = json.dumps([dict(self.env), declared, *stated], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+        container = parts(self.manifest, "spec", "template", "spec", "containers")[0]
+        return environment_digest(container, self.env, self.entry_point)
 
     @property
     def architecture(self) -> str:
@@ -273,9 +269,9 @@ def _container(
     container.update(
         {
             "image": step.image,
-            "command": [_literal(word) for word in command],
+            "command": [literal(word) for word in command],
             "workingDir": step.job.workdir,
-            "env": cast("JsonValue", _environment(platform, step.job, defaults.env)),
+            "env": cast("JsonValue", environment(platform, step.job, defaults.env)),
             "resources": _resources(part(platform, "resources"), step.job, options),
             "volumeMounts": cast("JsonValue", [*_unless_taken(kept, mounts), launcher.mount, *mounts]),
             "securityContext": security,
@@ -285,21 +281,6 @@ def _container(
     )
     container.setdefault("imagePullPolicy", "IfNotPresent")
     return container
-
-
-def _literal(word: str) -> str:
-    """Write a word so that Kubernetes, which replaces ``$(NAME)``, gives it to the container as it is."""
-    return word.replace("$", "$$")
-
-
-def _environment(platform: KubernetesObject, job: ContainerJob, defaults: Mapping[str, str]) -> list[KubernetesObject]:
-    fixed = {
-        text(entry, "name"): entry for entry in parts(platform, "env") if not text(entry, "name").startswith("PREFECT")
-    }
-    own: dict[str, KubernetesObject] = {
-        name: {"name": name, "value": _literal(value)} for name, value in {**defaults, **job.env}.items()
-    }
-    return list({**fixed, **own}.values())
 
 
 def _resources(platform: KubernetesObject, job: ContainerJob, options: KubernetesOptions) -> KubernetesObject:

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from pydantic import JsonValue
 
 from cwl_prefect.backends.job_variables import JobVariables, check_job_variables, looks_secret, placeholders
+from cwl_prefect.backends.kubernetes_objects import parts, text
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.findings import Finding
 
@@ -32,6 +33,7 @@ def template_findings(pool_type: str, template: Mapping[str, JsonValue]) -> list
     found = [
         *_placeholders(configuration, properties),
         *_environment(configuration, properties),
+        *_environment_sources(configuration),
         *_image(pool_type, configuration),
         *_docker(pool_type, properties),
         *_for_steps(pool_type, template),
@@ -53,7 +55,9 @@ def _placeholders(configuration: dict[str, JsonValue], properties: Mapping[str, 
 
 def _environment(configuration: dict[str, JsonValue], properties: Mapping[str, JsonValue]) -> Iterator[Finding]:
     places = [configuration.get("env"), _default(properties, "env")]
-    names = sorted({name for place in places if isinstance(place, dict) for name in place})
+    declared = [entry for container in _containers(configuration)[:1] for entry in parts(container, "env")]
+    written = {text(entry, "name") for entry in declared if "valueFrom" not in entry}
+    names = sorted(written.union(name for place in places if isinstance(place, dict) for name in place))
     of_prefect = [name for name in names if name.upper().startswith("PREFECT_")]
     secret = [name for name in names if looks_secret(name)]
     if secret:
@@ -67,6 +71,19 @@ def _environment(configuration: dict[str, JsonValue], properties: Mapping[str, J
             CHECK,
             f"env sets {_listed(left)} for flow runs; the worker sets what they need by itself. Tools never see it.",
             fix=f"remove it where flow runs use the worker's API; {_EDIT}.",
+        )
+
+
+def _environment_sources(configuration: dict[str, JsonValue]) -> Iterator[Finding]:
+    sources = [source for container in _containers(configuration)[:1] for source in parts(container, "envFrom")]
+    kinds = {"secretRef": "secret", "configMapRef": "config map"}
+    named = [f"{kinds[key]} {text(source, key, 'name')}" for source in sources for key in kinds if key in source]
+    if named:
+        yield Finding.warning(
+            CHECK,
+            f"envFrom gives tools every variable of {_listed(named)}, credentials too, except those of Prefect and "
+            "cwl-prefect.",
+            fix=f"name only what tools may see, each variable in env with valueFrom; {_EDIT}.",
         )
 
 

@@ -48,6 +48,8 @@ PLATFORM = {
                         "command": ["entry"],
                         "env": [
                             {"name": "PREFECT_API_KEY", "value": "secret"},
+                            {"name": "CWL_PREFECT_HOME", "value": "/volume"},
+                            {"name": "DB_PASSWORD", "value": "secret"},
                             {"name": "LICENCE", "valueFrom": {"secretKeyRef": {"name": "l", "key": "k"}}},
                         ],
                         "volumeMounts": [
@@ -115,8 +117,8 @@ def tool_of(found: dict[str, Any]) -> dict[str, Any]:
     return pod_of(found)["containers"][0]
 
 
-def environment_digest(env: dict[str, str], *declared: dict[str, Any]) -> str:
-    container = {"name": "prefect-job", "env": list(declared)}
+def environment_digest(env: dict[str, str], *declared: dict[str, Any], **members: Any) -> str:
+    container = {"name": "prefect-job", "env": list(declared), **members}
     platform = {"spec": {"template": {"spec": {"containers": [container]}}}}
     return KubernetesDefaults(namespace="lab", manifest=platform, env=env).environment_digest
 
@@ -126,6 +128,21 @@ def test_the_platform_s_environment_counts_for_the_cache_and_prefect_s_does_not(
     alone = environment_digest({"PROXY": "p"}, licence)
     assert environment_digest({"PROXY": "p"}, licence, {"name": "PREFECT_API_KEY", "value": "new"}) == alone
     assert len({alone, environment_digest({"PROXY": "q"}, licence), environment_digest({"PROXY": "p"})}) == 3
+
+
+def test_variables_taken_from_a_secret_as_a_whole_count_for_the_cache_by_its_name() -> None:
+    none, one, other = (
+        environment_digest({}, envFrom=[{"secretRef": {"name": name}} for name in names])
+        for names in ((), ("site",), ("other",))
+    )
+    assert none == environment_digest({})
+    assert len({none, one, other}) == 3
+
+
+def test_variables_of_prefect_that_the_document_gives_a_tool_are_named_to_the_launcher() -> None:
+    asking = tool_of(manifest(job(env={"PREFECT_API_URL": "own", "A": "b"})))["env"]
+    assert {"name": "_cwl_kept", "value": " PREFECT_API_URL "} in asking
+    assert "_cwl_kept" not in str(tool_of(manifest(job()))["env"])
 
 
 @pytest.mark.parametrize(

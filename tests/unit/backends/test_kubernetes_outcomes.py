@@ -1,6 +1,7 @@
 """What a pod's state says."""
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,29 @@ def test_the_launcher_says_what_of_the_run_the_pod_has_not() -> None:
     script = " ".join(launched(["true"], streams))
     assert NOT_SHARED in script
     assert NOT_WRITABLE in script
+
+
+@pytest.mark.parametrize(
+    ("kept", "left"),
+    [
+        pytest.param(None, {}, id="of-the-flow-run"),
+        pytest.param(" PREFECT_HOME ", {"PREFECT_HOME": "/p"}, id="of-the-document"),
+    ],
+)
+def test_the_launcher_leaves_no_variable_of_the_flow_run_to_the_tool(
+    tmp_path: Path, kept: str | None, left: dict[str, str]
+) -> None:
+    out, err = tmp_path / "out", tmp_path / "err"
+    out.touch()
+    err.touch()
+    words = launched(["/usr/bin/env", "-0"], Streams(stdin="/dev/null", stdout=str(out), stderr=str(err)))
+    tool_s = {"PATH": "/usr/bin:/bin", "LINES": "a\nexport PREFECT_X=$(b)\n'c'", "PREFECTURE": "north"}
+    flow_run_s = {"PREFECT_API_KEY": "k\nk", "prefect_api_url": "u", "CWL_PREFECT_HOME": "/h", "PREFECT_HOME": "/p"}
+    given = tool_s | flow_run_s | ({} if kept is None else {"_cwl_kept": kept})
+    subprocess.run(["/bin/bash", "--posix", *words[2:]], env=given, check=True)
+    assert err.read_text() == ""
+    found = dict(line.split("=", 1) for line in out.read_text().split("\0") if line)
+    assert {name: found[name] for name in found if name not in ("_", "PWD", "SHLVL", "OLDPWD")} == tool_s | left
 
 
 @pytest.mark.parametrize(

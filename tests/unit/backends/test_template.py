@@ -134,8 +134,10 @@ class TestMerging:
 
     async def test_an_environment_that_the_template_fixes_reaches_tools(self) -> None:
         template: dict[str, Any] = packaged_template("docker")
-        template["job_configuration"]["env"] = {"SITE": "north", "PREFECT_API_KEY": "pnu_1"}
+        template["job_configuration"]["env"] = {"SITE": "north", "PREFECT_API_KEY": "pnu_1", "DB_PASSWORD": "x"}
         assert (await defaults_of(template, {})).env == {"SITE": "north"}
+        for_tools = {"cwl": {"env": {"DB_PASSWORD": "of the tools"}}}
+        assert (await defaults_of(template, for_tools)).env == {"SITE": "north", "DB_PASSWORD": "of the tools"}
 
     async def test_prefect_s_own_template_will_do(self) -> None:
         from prefect_docker.worker import DockerWorker

@@ -50,6 +50,12 @@ def without_image() -> dict[str, Any]:
     return template
 
 
+def with_container(**members: Any) -> dict[str, Any]:
+    template = packaged("kubernetes")
+    template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["containers"][0].update(members)
+    return template
+
+
 def without_variable() -> dict[str, Any]:
     template = packaged()
     template["variables"]["properties"].pop("networks")
@@ -70,6 +76,20 @@ def without_variable() -> dict[str, Any]:
             "process", packaged("process", env={"PREFECT_API_URL": "x"}), "warning", "sets PREFECT_API_URL", id="url"
         ),
         pytest.param("process", packaged("process", env={"PREFECT_API_KEY": "x"}), "warning", "everybody", id="key"),
+        pytest.param(
+            "kubernetes",
+            with_container(envFrom=[{"secretRef": {"name": "api"}}, {"configMapRef": {"name": "site"}}]),
+            "warning",
+            "envFrom gives tools every variable of secret api, config map site, credentials too",
+            id="env-from",
+        ),
+        pytest.param(
+            "kubernetes",
+            with_container(env=[{"name": "DB_PASSWORD", "value": "x"}, {"name": "A_TOKEN", "valueFrom": {}}]),
+            "warning",
+            "env holds DB_PASSWORD: everybody who may read",
+            id="written-in-the-container",
+        ),
         pytest.param("docker", packaged(volumes=["/data:/data"]), "warning", "engine's socket", id="no-socket"),
         pytest.param(
             "docker",

@@ -1,0 +1,49 @@
+"""Which environment variables a step's container gets from a pool's template, and what counts of them for the cache."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from cwl_prefect.backends.job_variables import looks_secret, of_flow_run
+from cwl_prefect.backends.kubernetes_launcher import KEPT_VARIABLES
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, parts, text
+from cwl_prefect.model.job import ContainerJob
+
+
+def environment(platform: KubernetesObject, job: ContainerJob, defaults: Mapping[str, str]) -> list[KubernetesObject]:
+    """Give the variables of a step's container.
+
+    Args:
+        platform: The template's container.
+        job: The step's call.
+        defaults: What job variables give tools.
+    """
+    fixed = {text(entry, "name"): entry for entry in _declared(platform)}
+    asked = {**defaults, **job.env}
+    kept = [name for name in asked if of_flow_run(name)]
+    marks = {KEPT_VARIABLES: f" {' '.join(kept)} "} if kept else {}
+    own: dict[str, KubernetesObject] = {
+        name: {"name": name, "value": literal(value)} for name, value in {**asked, **marks}.items()
+    }
+    return list({**fixed, **own}.values())
+
+
+def environment_digest(
+    platform: KubernetesObject, defaults: Mapping[str, str], entry_point: Sequence[str] | None
+) -> str:
+    """Give a digest of the platform's part of that environment, by reference where it is taken from elsewhere."""
+    sources = parts(platform, "envFrom")
+    stated = [] if entry_point is None else [list(entry_point)]
+    told = [dict(defaults), _declared(platform), *stated, *([{"envFrom": sources}] if sources else [])]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def literal(word: str) -> str:
+    """Write a word so that Kubernetes, which replaces ``$(NAME)``, gives it to the container as it is."""
+    return word.replace("$", "$$")
+
+
+def _declared(container: KubernetesObject) -> list[KubernetesObject]:
+    """Give the variables of the template's container that tools may have: of credentials those taken from elsewhere."""
+    entries = [entry for entry in parts(container, "env") if not of_flow_run(text(entry, "name"))]
+    return [entry for entry in entries if "valueFrom" in entry or not looks_secret(text(entry, "name"))]

@@ -79,6 +79,7 @@ def adopt(engine: DockerEngine, threads: Threads, job: ContainerJob) -> Launch |
         reference=identifier,
         ended=threads.submit(lambda: _end(engine, identifier, job, started_at)),
         attachment=_Unconnected(),
+        image=str(found.get("Image")),
         started_at=started_at,
         started_s=time.monotonic() - max(0.0, age_s),
     )

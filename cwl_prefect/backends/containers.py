@@ -46,6 +46,7 @@ class Launch:
     reference: str
     ended: "Future[JobOutcome]"
     attachment: Connection | None = None  # None: there is no container
+    image: str | None = None  # digest of what it runs in
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_s: float = field(default_factory=time.monotonic)
 
@@ -105,7 +106,7 @@ def launch(
         undo.callback(output.close)
         if job.stdin is not None and not os.access(job.stdin, os.R_OK):
             return _never_ran(unstarted(job, Reason.START_FAILED, f"its stdin {job.stdin} cannot be read"), job)
-        identifier = engine.create(settings)
+        identifier = engine.create(settings, image=job.image.name if job.image is not None else "")
         undo.callback(engine.remove, identifier)
         engine.connect_networks(identifier, further_networks)
         attachment = engine.attach(identifier, stdin=job.stdin is not None)
@@ -117,7 +118,8 @@ def launch(
         started_at = datetime.now(UTC)
         ended = threads.submit(lambda: _follow(engine, identifier, attachment, output, job))
         undo.pop_all()
-    return Launch(job=job, reference=identifier, ended=ended, attachment=attachment, started_at=started_at)
+    image = str(settings["image"])
+    return Launch(job=job, reference=identifier, ended=ended, attachment=attachment, image=image, started_at=started_at)
 
 
 def _never_ran(outcome: JobOutcome, job: ContainerJob) -> Launch:

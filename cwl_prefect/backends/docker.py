@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -118,14 +118,22 @@ class DockerBackend:
         """
         if image is None:
             return None
-        ready = await self._ready.get(None)
         merged = await self._merged.get(self._patterns_of(step))
-        name = await merged.images.get(image)
-        digest = await self._call(partial(ready.engine.image_digest, name))
-        if digest is None or not merged.defaults.env:
+        digest = await merged.images.digest(image)
+        if not merged.defaults.env:
             return digest
         environment = json.dumps(merged.defaults.env, sort_keys=True).encode()
         return f"{digest} with environment {hashlib.sha256(environment).hexdigest()}"
+
+    async def doubt(self, image: DockerImage, outcome: JobOutcome) -> str | None:
+        """Tell why a call did not surely run in the image that was identified; None where it did.
+
+        What this driver starts runs in nothing else; a container that it adopted may be of another image.
+        """
+        known = {found for images in self._opened if (found := images.known_digest(image)) is not None}
+        if known == {outcome.image}:
+            return None
+        return f"its container, which an earlier driver started, did not run in what the image {image.name} is now"
 
     async def start(self, job: ContainerJob) -> JobHandle:
         """Get the job's image and start a container.
@@ -138,7 +146,7 @@ class DockerBackend:
             raise BackendError(f"{job.name} names no image", hint="run it with the local backend")
         ready = await self._ready.get(None)
         merged = await self._merged.get(self._patterns_of(job.name))
-        image = await merged.images.get(job.image)
+        image = await merged.images.digest(job.image)
         settings = container_settings(
             job,
             merged.defaults,
@@ -189,7 +197,7 @@ class DockerBackend:
         remaining_s = None if limit_s is None else max(0.0, running.launch.started_s + limit_s - time.monotonic())
         await asyncio.wait([running.ended], timeout=remaining_s)
         if running.ended.done():
-            return running.ended.result()
+            return replace(running.ended.result(), image=running.launch.image)
         engine = await self._engine.get(None)
         await self._call(partial(engine.kill, handle.reference))
         await asyncio.wait([running.ended], timeout=_GIVE_UP_S)

@@ -113,10 +113,10 @@ class DockerEngine:
                 return False
         return True
 
-    def image_digest(self, name: str) -> str | None:
+    def image_digest(self, name: str) -> str:
         """Give the digest of an image that is here: of its layers and configuration, whatever its tags."""
         with engine_errors(f"look for image {name}"):
-            return self._client.images.get(name).id
+            return str(self._client.images.get(name).id)
 
     def image_digests(self, name: str) -> frozenset[str]:
         """Give all digests that name an image that is here: its own, and those that registries know it by."""
@@ -182,8 +182,12 @@ class DockerEngine:
             )
             _follow(lines, stopped)
 
-    def create(self, settings: Mapping[str, object]) -> str:
+    def create(self, settings: Mapping[str, object], *, image: str) -> str:
         """Create a container and give its id; one that an earlier try of the same job left is replaced.
+
+        Args:
+            settings: What to create it with.
+            image: Name of its image for people.
 
         Raises:
             ImageError: Its image is gone.
@@ -196,7 +200,7 @@ class DockerEngine:
             try:
                 container = self._create(settings)
             except docker.errors.ImageNotFound as exc:
-                raise ImageError(f"image {settings['image']} is gone", hint="pull it again") from exc
+                raise ImageError(f"image {image} is gone", hint="pull it again") from exc
             except docker.errors.APIError as exc:
                 if exc.status_code != _CONFLICT or not self._removed_leftover(settings):
                     raise

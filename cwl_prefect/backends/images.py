@@ -42,6 +42,10 @@ class ImageEngine(Protocol):
         """Tell whether an image is here."""
         ...
 
+    def image_digest(self, name: str) -> str:
+        """Give the digest of an image that is here."""
+        ...
+
     def pull(self, name: str, *, login: "RegistryLogin | None", stopped: Callable[[], bool]) -> None:
         """Pull an image."""
         ...
@@ -84,7 +88,9 @@ class Images:
         self._policy = policy
         self._login = login
         self._closed = threading.Event()
+        self._in_thread = in_thread
         self._once: Once[DockerImage, str] = Once(lambda image: in_thread(lambda: self._obtain(image)))
+        self._digests: Once[DockerImage, str] = Once(self._identify)
 
     async def get(self, image: DockerImage) -> str:
         """Give the name under which the engine has an image.
@@ -94,6 +100,23 @@ class Images:
             BackendError: The engine does not answer.
         """
         return await self._once.get(image)
+
+    async def digest(self, image: DockerImage) -> str:
+        """Give the digest of an image that the engine has: the same to all who ask, wherever its tag moves meanwhile.
+
+        Raises:
+            ImageError: It cannot be had; everybody who asks for it is told, without another try.
+            BackendError: The engine does not answer.
+        """
+        return await self._digests.get(image)
+
+    def known_digest(self, image: DockerImage) -> str | None:
+        """Give the digest of an image if somebody asked for it before."""
+        return self._digests.peek(image)
+
+    async def _identify(self, image: DockerImage) -> str:
+        name = await self.get(image)
+        return await self._in_thread(lambda: self._engine.image_digest(name))
 
     def close(self) -> None:
         """Stop pulls and builds that still run."""

@@ -175,7 +175,7 @@ def container_settings(
     Args:
         job: The step's call.
         defaults: What the platform decides.
-        image: Name under which the engine has the image.
+        image: Name or digest under which the engine has the image.
         user: User and group where neither job nor platform names one.
         strict_limits: Whether the cores and memory that the step asks for are also the most it may use.
         log_config: What the engine keeps of the streams; nothing where none is given, since they are attached.

@@ -65,6 +65,7 @@ class StubEngine:
 
     play: Callable[[StubContainer], int]
     images: set[str] = field(default_factory=set)
+    moved: dict[str, str] = field(default_factory=dict)  # by name: another id than the name gives
     registry: set[str] = field(default_factory=set)
     containers: dict[str, StubContainer] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
@@ -85,6 +86,13 @@ class StubEngine:
 
     def find(self, key: str) -> StubContainer | None:
         return next((one for one in list(self.containers.values()) if key in (one.id, one.name)), None)
+
+    def image_id(self, key: str) -> str:
+        ids = {name: self.moved.get(name, f"sha256:{name}") for name in self.images}
+        left = {f"sha256:{name}" for name in self.images}  # without any tag, where it moved
+        if key not in ids and key not in left | set(ids.values()):
+            raise RefusedError(404, f"No such image: {key}")
+        return ids.get(key, key)
 
     def asked(self, pattern: str) -> int:
         return sum(1 for request in self.requests if re.search(pattern, request))
@@ -191,9 +199,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send({"SecurityOptions": self.engine.security_options, "Plugins": {"Log": self.engine.log_drivers}})
 
     def inspect_image(self, name: str) -> None:
-        if name not in self.engine.images:
-            raise RefusedError(404, f"No such image: {name}")
-        self._send({"Id": f"sha256:{name}", "RepoTags": [name]})
+        self._send({"Id": self.engine.image_id(name), "RepoTags": [name]})
 
     def create_image(self) -> None:
         self.engine.headers.append(dict(self.headers))
@@ -227,8 +233,7 @@ class Handler(BaseHTTPRequestHandler):
     def create(self) -> None:
         config: Json = json.loads(self.data)
         name = self.query["name"]
-        if config["Image"] not in self.engine.images:
-            raise RefusedError(404, f"No such image: {config['Image']}")
+        config["Image"] = self.engine.image_id(config["Image"])
         if self.engine.find(name):
             raise RefusedError(409, f'Conflict. The container name "/{name}" is already in use')
         self.engine.count += 1
@@ -252,7 +257,7 @@ class Handler(BaseHTTPRequestHandler):
             **container.state,
         }
         described = {"Id": container.id, "Name": container.name, "Config": container.config, "State": state}
-        self._send({**described, "HostConfig": container.config["HostConfig"]})
+        self._send({**described, "HostConfig": container.config["HostConfig"], "Image": container.config["Image"]})
 
     def attach(self, key: str) -> None:
         container = self._container(key)

@@ -487,6 +487,35 @@ class TestNoEngine(DockerCase):
         await backend.close()
 
 
+class TestMovedTags(DockerCase):
+    async def test_calls_of_a_run_stay_in_the_image_that_was_identified(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
+    ) -> None:
+        image = DockerImage(pull="busybox:1.35")
+        identified = await docker.identify(image, step="align")
+        engine.moved["busybox:1.35"] = "sha256:later"
+        outcome = await execute(docker, make_job(commands.SILENT))
+        assert engine.bodies[-1]["Image"] == identified == outcome.image
+        assert await docker.doubt(image, outcome) is None
+
+    @pytest.mark.parametrize("moved", [False, True], ids=["same-image", "rebuilt-image"])
+    async def test_an_adopted_container_counts_for_the_image_it_runs_in(
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker, moved: bool
+    ) -> None:
+        job = make_job(commands.SILENT)
+        await docker.start(job)
+        if moved:
+            engine.moved["busybox:1.35"] = "sha256:later"
+        following, image = DockerBackend(), DockerImage(pull="busybox:1.35")
+        await following.identify(image, step="align")
+        handle = await following.adopt(job)
+        assert handle is not None
+        outcome = await finish(following, handle)
+        assert outcome.image == "sha256:busybox:1.35"
+        doubt = await following.doubt(image, outcome)
+        assert ("busybox:1.35 is now" in (doubt or "")) is moved
+
+
 class TestAdoption(DockerCase):
     async def test_a_container_whose_output_outgrew_the_log_is_removed(
         self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker, monkeypatch: pytest.MonkeyPatch

@@ -1,9 +1,7 @@
 """Runs jobs as containers of a Docker engine."""
 
 import asyncio
-import hashlib
 import importlib
-import json
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -11,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import JsonValue
@@ -77,6 +76,7 @@ class DockerBackend:
         strict_limits: Make the cores and memory that a step asks for the most that it may use. Off by default: CWL
             asks for what is reserved, and where a document says nothing the specification's default would be a limit
             that its author never thought of.
+        workspaces: Directory of all workspaces, whose volume is the platform's own.
     """
 
     def __init__(
@@ -85,10 +85,12 @@ class DockerBackend:
         *,
         client: "PrefectClient | None" = None,
         strict_limits: bool = False,
+        workspaces: Path | None = None,
     ) -> None:
         self._variables = variables or JobVariables(template=packaged_template("docker"))
         self._client = client
         self._strict_limits = strict_limits
+        self._workspaces = workspaces
         self._calls = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="docker-call")
         self._streams = ThreadPoolExecutor(_CONTAINERS_AT_ONCE, thread_name_prefix="docker-stream")
         self._engine: Once[None, DockerEngine] = Once(lambda _: self._call(DockerEngine.connect))
@@ -110,7 +112,7 @@ class DockerBackend:
         return _CAPABILITIES
 
     async def identify(self, image: DockerImage | None, *, step: str) -> str | None:
-        """Tell the digest of an image, getting the image where it is not here yet, and of the platform's environment.
+        """Tell the digest of an image, getting the image where it is not here yet, and of what the platform gives.
 
         Raises:
             ImageError: The image cannot be had.
@@ -120,10 +122,8 @@ class DockerBackend:
             return None
         merged = await self._merged.get(self._patterns_of(step))
         digest = await merged.images.digest(image)
-        if not merged.defaults.env:
-            return digest
-        environment = json.dumps(merged.defaults.env, sort_keys=True).encode()
-        return f"{digest} with environment {hashlib.sha256(environment).hexdigest()}"
+        environment = await self._call(partial(merged.defaults.environment_digest, self._workspaces))
+        return digest if environment is None else f"{digest} with environment {environment}"
 
     async def doubt(self, image: DockerImage, outcome: JobOutcome) -> str | None:
         """Tell why a call did not surely run in the image that was identified; None where it did.

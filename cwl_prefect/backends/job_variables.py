@@ -310,11 +310,16 @@ def template_environment(template: Mapping[str, JsonValue]) -> dict[str, JsonVal
     """Give the environment that a template gives flow runs: what it fixes, and the default of its variable."""
     configuration = template.get("job_configuration")
     fixed = configuration.get("env") if isinstance(configuration, dict) else None
-    default = _properties(template).get("env", {}).get("default")
+    default = template_default(template, "env")
     merged: dict[str, JsonValue] = {}
     for each in (fixed, default):
         merged.update(each if isinstance(each, dict) else {})
     return merged
+
+
+def template_default(template: Mapping[str, JsonValue], variable: str) -> JsonValue:
+    """Give the default of a template's variable, None where it has none."""
+    return _properties(template).get(variable, {}).get("default")
 
 
 def packaged_template(pool_type: str) -> dict[str, JsonValue]:

@@ -111,10 +111,11 @@ class KubernetesBackend:
         """
         if image is None:
             return None
-        digest = await (await self.cluster()).digests.identify(image)
+        cluster = await self.cluster()
+        digest = await cluster.digests.identify(image)
         merged = await self._merged.get(self._patterns_of(step))
         processor = f" on {merged.architecture}" if merged.architecture else ""
-        return f"{digest} with environment {merged.environment_digest}{processor}"
+        return f"{digest} with environment {merged.environment_digest(cluster.storage)}{processor}"
 
     async def doubt(self, image: DockerImage, outcome: JobOutcome) -> str | None:
         """Tell why a call did not surely run in the image that was identified; None where it did."""

@@ -1,4 +1,4 @@
-"""Which environment variables a step's container gets from a pool's template, and what counts of them for the cache."""
+"""Which variables a step's container gets from a pool's template, and what counts of a platform for the cache."""
 
 import hashlib
 import json
@@ -29,12 +29,23 @@ def environment(platform: KubernetesObject, job: ContainerJob, defaults: Mapping
 
 
 def environment_digest(
-    platform: KubernetesObject, defaults: Mapping[str, str], entry_point: Sequence[str] | None
+    platform: KubernetesObject,
+    defaults: Mapping[str, str],
+    entry_point: Sequence[str] | None,
+    volumes: Sequence[KubernetesObject],
 ) -> str:
-    """Give a digest of the platform's part of that environment, by reference where it is taken from elsewhere."""
-    sources = parts(platform, "envFrom")
+    """Give a digest of what the platform gives a tool, by reference where it is taken from elsewhere.
+
+    Args:
+        platform: The template's container.
+        defaults: What job variables give tools.
+        entry_point: What job variables say that the image's is, or None.
+        volumes: What the platform mounts beside the shared volume.
+    """
+    further = {"envFrom": parts(platform, "envFrom"), "volumes": list(volumes)}
+    given = {name: value for name, value in further.items() if value}
     stated = [] if entry_point is None else [list(entry_point)]
-    told = [dict(defaults), _declared(platform), *stated, *([{"envFrom": sources}] if sources else [])]
+    told = [dict(defaults), _declared(platform), *stated, *([given] if given else [])]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

@@ -49,11 +49,14 @@ class KubernetesDefaults:
     entry_point: tuple[str, ...] | None = None  # None: nobody states it
     cluster: ClusterConfig | None = None  # None: the one that this process runs in, or that of the kubeconfig
 
-    @property
-    def environment_digest(self) -> str:
-        """What the platform's environment and entry point for tools are, as a digest: both can change results."""
-        container = parts(self.manifest, "spec", "template", "spec", "containers")[0]
-        return environment_digest(container, self.env, self.entry_point)
+    def environment_digest(self, storage: Storage) -> str:
+        """What of the platform can change what a tool gives, as a digest: environment, entry point and volumes."""
+        pod = part(self.manifest, "spec", "template", "spec")
+        container = parts(pod, "containers")[0]
+        volumes = {text(volume, "name"): volume for volume in parts(pod, "volumes")}
+        mounts = [mount for mount in parts(container, "volumeMounts") if not _shows_storage(mount, self, storage)]
+        shown = [{**mount, "volume": volumes.get(text(mount, "name"))} for mount in mounts]
+        return environment_digest(container, self.env, self.entry_point, shown)
 
     @property
     def architecture(self) -> str:

@@ -7,6 +7,8 @@ extra hosts, ulimits) survives. A step alone decides command, image, streams and
 no API key and no command of a flow run ever reaches a tool.
 """
 
+import hashlib
+import json
 import math
 import os
 import posixpath
@@ -19,7 +21,7 @@ from pydantic import JsonValue, ValidationError
 
 from cwl_prefect.backends.docker_engine import RegistryLogin
 from cwl_prefect.backends.images import PullPolicy
-from cwl_prefect.backends.job_variables import StepVariables, tool_environment
+from cwl_prefect.backends.job_variables import StepVariables, packaged_template, template_default, tool_environment
 from cwl_prefect.backends.naming import job_labels, resource_name
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, Mount, Resources
@@ -36,6 +38,7 @@ Configuration = TypeVar("Configuration", bound="BaseJobConfiguration")
 STEP_IMAGE = "the step's own"
 """Stands for the image where none is given; without any value Prefect asks git for the default image's name."""
 
+_SOCKET = ".sock"  # the flow run drives the engine; a tool that could would own the machine
 _MIB = 1 << 20
 _LEAST_MEMORY_MIB = 6  # engines refuse less
 _LEAST_CORES = 0.01
@@ -48,6 +51,7 @@ class DockerDefaults:
     networks: tuple[str, ...] = ()
     network_mode: str | None = None  # None: the engine's default network, for a step that may use one
     volumes: tuple[str, ...] = ()
+    mounts: tuple[Mapping[str, JsonValue], ...] = ()  # as the engine's API names their members
     env: Mapping[str, str] = field(default_factory=dict)  # under what the step's tool is given
     labels: Mapping[str, str] = field(default_factory=dict)
     mem_limit: str | None = None
@@ -56,6 +60,26 @@ class DockerDefaults:
     pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
     login: RegistryLogin | None = None
     create_settings: Mapping[str, JsonValue] = field(default_factory=dict)  # as the Docker SDK names them
+
+    def environment_digest(self, workspaces: Path | None) -> str | None:
+        """What of the platform can change what a tool gives, as a digest; None where there is nothing of the kind.
+
+        Args:
+            workspaces: Directory of all workspaces: what holds it is not shown to tools as it is.
+        """
+        files = [] if workspaces is None else [workspaces.absolute()]
+        packaged = template_default(packaged_template("docker"), "volumes")
+        own = packaged if isinstance(packaged, list) else []
+        further = {
+            "volumes": sorted(each for each in self.volumes if each not in own and not _holds(_source(each), files)),
+            "mounts": [dict(mount) for mount in self.mounts if not _holds(str(mount.get("Source")), files)],
+            "settings": dict(self.create_settings),
+        }
+        given = {name: value for name, value in further.items() if value}
+        if not self.env and not given:
+            return None
+        told = json.dumps([dict(self.env), given] if given else self.env, sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
 
 
 class NoApi:
@@ -121,10 +145,17 @@ async def docker_defaults(step: StepVariables, *, client: "PrefectClient | None"
     from prefect_docker.worker import DockerWorkerJobConfiguration
 
     merged = await merged_configuration(DockerWorkerJobConfiguration, step, client)
+    # As Prefect does: what has a variable of its own is ignored among them.
+    settings: dict[str, JsonValue] = {
+        name: value
+        for name, value in (merged.container_create_kwargs or {}).items()
+        if name not in DockerWorkerJobConfiguration.model_fields
+    }
     return DockerDefaults(
         networks=tuple(merged.networks),
         network_mode=merged.network_mode,
         volumes=tuple(_own_volumes(merged.volumes)),
+        mounts=tuple(_own_mounts(settings.pop("mounts", None))),
         env=tool_environment(merged.env),
         labels=dict(merged.labels),
         mem_limit=merged.mem_limit,
@@ -132,12 +163,7 @@ async def docker_defaults(step: StepVariables, *, client: "PrefectClient | None"
         privileged=merged.privileged,
         pull_policy=PullPolicy(merged.image_pull_policy or PullPolicy.IF_NOT_PRESENT),
         login=_login(merged),
-        # As Prefect does: what has a variable of its own is ignored here.
-        create_settings={
-            name: value
-            for name, value in (merged.container_create_kwargs or {}).items()
-            if name not in DockerWorkerJobConfiguration.model_fields
-        },
+        create_settings=settings,
     )
 
 
@@ -156,9 +182,27 @@ def _own_volumes(volumes: Iterable[str]) -> Iterable[str]:
     """Give a pool's volumes for steps: without the engine's socket, and with relative paths made absolute."""
     for volume in volumes:
         source, separator, rest = volume.partition(":")
-        if source.endswith(".sock"):
-            continue  # the flow run drives the engine; a tool that could would own the machine
+        if source.endswith(_SOCKET):
+            continue
         yield f"{Path(source).absolute()}{separator}{rest}" if source.startswith(".") and separator else volume
+
+
+def _own_mounts(mounts: JsonValue) -> Iterable[Mapping[str, JsonValue]]:
+    """Give a pool's mounts for steps, without the engine's socket.
+
+    Raises:
+        BackendError: They are no list of mounts.
+    """
+    if mounts is None:
+        return
+    if not isinstance(mounts, list) or not all(isinstance(mount, dict) and "Target" in mount for mount in mounts):
+        raise BackendError(
+            "container_create_kwargs: mounts is no list of mounts with a Target",
+            hint='write it as [{"Type": "bind", "Source": "/data", "Target": "/data", "ReadOnly": true}]',
+        )
+    for mount in mounts:
+        if isinstance(mount, dict) and not str(mount.get("Source")).endswith(_SOCKET):
+            yield mount
 
 
 def container_settings(
@@ -201,16 +245,33 @@ def _platform(job: ContainerJob, defaults: DockerDefaults) -> dict[str, object]:
     members = {
         "mem_limit": defaults.mem_limit,
         "memswap_limit": defaults.memswap_limit,
-        "volumes": [volume for volume in defaults.volumes if not _holds_files_of(job, volume)] or None,
+        "volumes": [volume for volume in defaults.volumes if not _holds_files_of(job, _source(volume))] or None,
         "privileged": defaults.privileged or None,
     }
     return {**defaults.create_settings, **{name: value for name, value in members.items() if value is not None}}
 
 
-def _holds_files_of(job: ContainerJob, volume: str) -> bool:
+def _platform_mounts(job: ContainerJob, defaults: DockerDefaults) -> list[dict[str, JsonValue]]:
+    """Give a pool's mounts by the same rules as its volumes; where both mount something, the job wins."""
+    taken = {posixpath.normpath(mount.target) for mount in job.mounts}
+    return [
+        dict(mount)
+        for mount in defaults.mounts
+        if posixpath.normpath(str(mount["Target"])) not in taken and not _holds_files_of(job, str(mount.get("Source")))
+    ]
+
+
+def _source(volume: str) -> str:
+    return volume.partition(":")[0]
+
+
+def _holds_files_of(job: ContainerJob, source: str) -> bool:
     """Tell whether a volume holds what the job mounts anyway: then the job sees its own files only."""
-    directory = volume.partition(":")[0]
-    return directory.startswith("/") and any(mount.source.is_relative_to(directory) for mount in job.mounts)
+    return _holds(source, [mount.source for mount in job.mounts])
+
+
+def _holds(source: str, files: Iterable[Path]) -> bool:
+    return source.startswith("/") and any(file.is_relative_to(source) for file in files)
 
 
 def _step(job: ContainerJob, defaults: DockerDefaults, image: str) -> dict[str, object]:
@@ -221,7 +282,7 @@ def _step(job: ContainerJob, defaults: DockerDefaults, image: str) -> dict[str, 
         "environment": {**defaults.env, **job.env},
         "working_dir": job.workdir,
         "labels": job_labels(job, defaults.labels),
-        "mounts": docker_mounts(job.mounts),
+        "mounts": [*_platform_mounts(job, defaults), *docker_mounts(job.mounts)],
         "stdin_open": job.stdin is not None,
         "tty": False,
         "detach": False,

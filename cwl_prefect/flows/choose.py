@@ -26,6 +26,7 @@ def _docker(settings: Settings, pool: StepsPool | None, variables: JobVariables 
         variables or job_variables(settings, pool),
         client=None if pool is None else pool.client,
         strict_limits=settings.strict_limits,
+        workspaces=settings.runs,
     )
 
 

@@ -1,5 +1,6 @@
 """From a pool's template and a step to the manifest of its Job."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,14 @@ def tool_of(found: dict[str, Any]) -> dict[str, Any]:
 
 def environment_digest(env: dict[str, str], *declared: dict[str, Any], **members: Any) -> str:
     container = {"name": "prefect-job", "env": list(declared), **members}
-    platform = {"spec": {"template": {"spec": {"containers": [container]}}}}
-    return KubernetesDefaults(namespace="lab", manifest=platform, env=env).environment_digest
+    volumes = [
+        {"name": "runs", "hostPath": {"path": "/volume"}},
+        {"name": "hg19", "hostPath": {"path": "/hg19"}},
+        {"name": "hg38", "hostPath": {"path": "/hg38"}},
+    ]
+    platform = {"spec": {"template": {"spec": {"containers": [container], "volumes": volumes}}}}
+    storage = Storage(volume={"hostPath": {"path": "/volume"}}, path=VOLUME)
+    return KubernetesDefaults(namespace="lab", manifest=platform, env=env).environment_digest(storage)
 
 
 def test_the_platform_s_environment_counts_for_the_cache_and_prefect_s_does_not() -> None:
@@ -137,6 +144,19 @@ def test_variables_taken_from_a_secret_as_a_whole_count_for_the_cache_by_its_nam
     )
     assert none == environment_digest({})
     assert len({none, one, other}) == 3
+
+
+def test_volumes_count_for_the_cache_but_the_shared_one_does_not() -> None:
+    none, shared, old, new = (
+        environment_digest({}, volumeMounts=[{"name": name, "mountPath": "/ref"} for name in names])
+        for names in ((), ("runs",), ("hg19",), ("hg38",))
+    )
+    assert none == shared == environment_digest({})
+    assert len({none, old, new}) == 3
+
+
+def test_the_digest_of_a_plain_environment_stays() -> None:
+    assert environment_digest({"PROXY": "p"}) == hashlib.sha256(b'[{"PROXY": "p"}, []]').hexdigest()
 
 
 def test_variables_of_prefect_that_the_document_gives_a_tool_are_named_to_the_launcher() -> None:

@@ -1,5 +1,6 @@
 """Job templates: what Prefect merges, what the platform keeps, what a step decides."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,74 @@ def with_defaults(**defaults: Any) -> dict[str, Any]:
 async def defaults_of(template: dict[str, Any], run: dict[str, Any], step: str = "align") -> DockerDefaults:
     variables = JobVariables(template=template, layers=(Layer(origin=Origin.RUN, variables=run),))
     return await docker_defaults(variables.for_step(step))
+
+
+class TestWhatCountsForTheCache:
+    RUNS = Path("/data/runs")
+
+    async def digest(self, **run: Any) -> str | None:
+        return (await defaults_of(packaged_template("docker"), run)).environment_digest(self.RUNS)
+
+    async def test_the_packaged_template_has_nothing(self) -> None:
+        assert await self.digest() is None
+
+    async def test_an_environment_counts_as_it_always_did(self) -> None:
+        expected = hashlib.sha256(b'{"LEVEL": "high"}').hexdigest()
+        assert await self.digest(cwl={"env": {"LEVEL": "high"}}) == expected
+
+    @pytest.mark.parametrize(
+        "stated",
+        [
+            pytest.param({"volumes": ["/var/run/docker.sock:/var/run/docker.sock"]}, id="socket"),
+            pytest.param({"volumes": ["/data:/data"]}, id="workspaces"),
+            pytest.param({"volumes": ["/var/lib/cwl-prefect:/var/lib/cwl-prefect"]}, id="packaged"),
+            pytest.param(
+                {"container_create_kwargs": {"mounts": [{"Type": "bind", "Source": "/data", "Target": "/data"}]}},
+                id="mounted-workspaces",
+            ),
+            pytest.param({"networks": ["data"], "labels": {"a": "b"}}, id="networks-and-labels"),
+        ],
+    )
+    async def test_what_no_tool_sees_does_not_count(self, stated: dict[str, Any]) -> None:
+        assert await self.digest(**stated) is None
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            pytest.param({"volumes": ["hg19:/ref:ro"]}, {"volumes": ["hg38:/ref:ro"]}, id="volume"),
+            pytest.param(
+                {"container_create_kwargs": {"entrypoint": ["/a"]}},
+                {"container_create_kwargs": {"entrypoint": ["/b"]}},
+                id="container-settings",
+            ),
+            pytest.param(
+                {"container_create_kwargs": {"mounts": [{"Type": "volume", "Source": "hg19", "Target": "/ref"}]}},
+                {"container_create_kwargs": {"mounts": [{"Type": "volume", "Source": "hg38", "Target": "/ref"}]}},
+                id="mount",
+            ),
+        ],
+    )
+    async def test_what_tools_see_counts(self, one: dict[str, Any], other: dict[str, Any]) -> None:
+        assert len({None, await self.digest(**one), await self.digest(**other)}) == 3
+
+
+class TestMountsOfThePool:
+    async def test_they_join_those_of_the_job(self) -> None:
+        reference = {"Type": "bind", "Source": "/refs", "Target": "/ref", "ReadOnly": True}
+        job = replace(JOB, mounts=(Mount(source=Path("/runs/r1/out"), target="/work"),))
+        mounts = [
+            reference,
+            {"Type": "bind", "Source": "/runs", "Target": "/runs"},
+            {"Type": "bind", "Source": "/other", "Target": "/work/"},
+            {"Type": "bind", "Source": "/var/run/docker.sock", "Target": "/var/run/docker.sock"},
+        ]
+        defaults = await defaults_of(packaged_template("docker"), {"container_create_kwargs": {"mounts": mounts}})
+        assert settings(job, defaults)["mounts"] == [reference, *docker_mounts(job.mounts)]
+
+    @pytest.mark.parametrize("mounts", ["/refs:/ref", [{"Source": "/refs"}]], ids=["no-list", "no-target"])
+    async def test_what_is_none_is_refused(self, mounts: Any) -> None:
+        with pytest.raises(BackendError, match="mounts is no list of mounts with a Target"):
+            await defaults_of(packaged_template("docker"), {"container_create_kwargs": {"mounts": mounts}})
 
 
 class TestPackagedTemplates:

@@ -104,7 +104,7 @@ class TestTemplate:
         assert host["ExtraHosts"] == ["db:10.0.0.1"]
         assert host["Ulimits"] == [{"Name": "nofile", "Soft": 512, "Hard": 512}]
         assert config["Cmd"] == ["sleep", "60"]
-        assert config["Image"] == "busybox:1.35"
+        assert config["Image"] == client.images.get("busybox:1.35").id
 
     async def test_overrides_are_those_of_the_step(self, client: docker.DockerClient, job: ContainerJob) -> None:
         steps = {"prepare.align": {"mem_limit": "64m"}, "sort": {"mem_limit": "32m"}, "*": {"labels": {"team": "a"}}}

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from time import monotonic
 from typing import TextIO
@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from cwl_prefect import api
 from cwl_prefect.cli.exit_codes import SUCCESS
-from cwl_prefect.cli.input_flags import parse_input_arguments
+from cwl_prefect.cli.input_flags import files_and_values
 from cwl_prefect.cli.interrupt import run_interruptibly
 from cwl_prefect.engine.batch import (
     NAME_COLUMN,
@@ -27,10 +27,11 @@ from cwl_prefect.engine.batch import (
     rows,
     run_key,
     sources,
+    tree_state,
     unique_keys,
     unique_names,
 )
-from cwl_prefect.errors import CwlPrefectError, InputError, PartialRunError, UsageError
+from cwl_prefect.errors import CwlPrefectError, InputError, PartialRunError, PublishError, UsageError
 from cwl_prefect.flows.signalled import is_signalled
 from cwl_prefect.model.plan import InputPort, WorkflowPlan
 from cwl_prefect.model.values import CwlObject
@@ -104,13 +105,13 @@ def run_batch(batch: Batch, results: TextIO) -> int:
 
 
 def prepare_items(
-    given: Sequence[str], flags: Sequence[str], load: Callable[[CwlObject], WorkflowPlan], settings: Settings
+    given: Sequence[str], arguments: Sequence[str], load: Callable[[CwlObject], WorkflowPlan], settings: Settings
 ) -> list[Item]:
     """Read and check the inputs of all runs.
 
     Args:
         given: Job orders, tables, or patterns of them.
-        flags: Inputs that all runs have, over their own.
+        arguments: More of them, and flags: inputs that all runs have, over their own.
         load: Gives the plan for a job order, whose requirements apply to it.
         settings: Settings of the runs.
 
@@ -120,25 +121,27 @@ def prepare_items(
     """
     from cwl_prefect.flows.build import prepared
 
-    common = parse_input_arguments(load({}).inputs, flags).values
-    names, orders, plans, problems = [], [], [], []
-    for name, place, read in _orders(sources(given), load({})):
+    more, common = files_and_values(load({}).inputs, arguments)
+    state_of_tree = cache(tree_state)  # many runs may share a directory
+    names, keys, orders, plans, problems = [], [], [], [], []
+    for name, place, read in _orders(sources((*given, *more)), load({})):
         try:
             order = {**read(), **common}
             plan = load(order)
             _refuse_unknown(plan, order)
-            prepared(plan, order, settings)
+            ready = prepared(plan, order, settings)
         except CwlPrefectError as error:
             problems.append(f"  {place}: {error.message}")
             continue
         names.append(name)
+        keys.append(run_key(plan.digest, order, ready, state_of_tree))
         orders.append(order)
         plans.append(plan)
     if problems:
         _refuse(problems, len(problems) + len(orders))
     if not orders:
         raise UsageError("--batch: there is nothing to run.", hint="give job orders, or a table with rows.")
-    keys = unique_keys([run_key(plan.digest, order) for plan, order in zip(plans, orders, strict=True)])
+    keys = unique_keys(keys)
     found = zip(unique_names(names, keys), keys, plans, orders, strict=True)
     return [Item(name=name, key=key, plan=plan, job_order=order) for name, key, plan, order in found]
 
@@ -164,22 +167,14 @@ def _of_row(row: Row, plan: WorkflowPlan) -> CwlObject:
         from cwl_prefect.cwl.job_orders import resolved_order
 
         return resolved_order(cells, row.table.absolute().parent)
-    flags = [flag for name, cell in cells.items() for flag in _flags(name, str(cell), ports.get(name), row)]
-    return parse_input_arguments(plan.inputs, flags).values
+    flags = [flag for name, cell in cells.items() for flag in _flags(name, str(cell), ports.get(name))]
+    return files_and_values(plan.inputs, flags, row.table.absolute().parent)[1]
 
 
-def _flags(name: str, cell: str, port: InputPort | None, row: Row) -> list[str]:
+def _flags(name: str, cell: str, port: InputPort | None) -> list[str]:
     declared = json.dumps(port.type) if port is not None else ""
     words = [word.strip() for word in cell.split(";")] if '"array"' in declared else [cell]
-    if '"File"' in declared or '"Directory"' in declared:
-        words = [_from_table(word, row.table) for word in words]
     return [f"--{name}={word}" for word in words]
-
-
-def _from_table(word: str, table: Path) -> str:
-    if "://" in word or word.startswith(("{", "[")):
-        return word
-    return str(table.absolute().parent / word)
 
 
 def _refuse_unknown(plan: WorkflowPlan, order: CwlObject) -> None:
@@ -223,7 +218,10 @@ async def _run_all(items: Sequence[Item], batch: Batch, record: Record, tell: Ca
         """Run one item once there is a place for it; record and tell how it ended."""
         async with places:
             ended = await _run_one(item, batch)
-        record.add(_done(ended))
+        try:
+            record.add(_done(ended))
+        except PublishError as error:  # no reason to stop the others
+            ended = replace(ended, errors=(*ended.errors, error))
         tell(ended)
         return ended
 

@@ -43,19 +43,36 @@ def parse_input_arguments(ports: Sequence[InputPort], arguments: Sequence[str]) 
     Raises:
         UsageError: A flag is unknown, lacks its value, or its value is not of the input's type.
     """
-    positional: list[str] = []
+    files, values = files_and_values(ports, arguments)
+    if len(files) > 1:
+        raise UsageError(
+            f"Unexpected argument {files[1]!r}.", hint="give one job order, and the rest as --input VALUE."
+        )
+    return InputArguments(files[0] if files else None, values)
+
+
+def files_and_values(
+    ports: Sequence[InputPort], arguments: Sequence[str], directory: Path | None = None
+) -> tuple[list[str], CwlObject]:
+    """Read any number of files, and flags named after the workflow's inputs, in any order.
+
+    Args:
+        ports: The workflow's inputs.
+        arguments: What follows the document.
+        directory: Where relative paths of values start from; the current directory where none is given.
+
+    Raises:
+        UsageError: A flag is unknown, lacks its value, or its value is not of the input's type.
+    """
+    files: list[str] = []
     texts: dict[str, list[str]] = {}
     known = {port.id: port for port in ports}
-    for port_id, text in _flags(known, arguments, positional):
+    for port_id, text in _flags(known, arguments, files):
         texts.setdefault(port_id, []).append(text)
-    if len(positional) > 1:
-        raise UsageError(
-            f"Unexpected argument {positional[1]!r}.", hint="give one job order, and the rest as --input VALUE."
-        )
-    values = {
-        name: read_input(known[name], given, called=f"Option --{name}", hint=HELP) for name, given in texts.items()
+    return files, {
+        name: read_input(known[name], given, called=f"Option --{name}", hint=HELP, directory=directory)
+        for name, given in texts.items()
     }
-    return InputArguments(positional[0] if positional else None, values)
 
 
 def input_named(name: str, known: Iterable[str]) -> str | None:
@@ -65,7 +82,9 @@ def input_named(name: str, known: Iterable[str]) -> str | None:
     return name if name in ids else by_spelling.get(name.replace("_", "-"))
 
 
-def read_input(port: InputPort, texts: Sequence[str], *, called: str, hint: str) -> JsonValue:
+def read_input(
+    port: InputPort, texts: Sequence[str], *, called: str, hint: str, directory: Path | None = None
+) -> JsonValue:
     """Read what a user wrote as the value of an input; several texts are the items of an array.
 
     Args:
@@ -73,6 +92,7 @@ def read_input(port: InputPort, texts: Sequence[str], *, called: str, hint: str)
         texts: What was written; at least one.
         called: How the user called the input, for errors.
         hint: What to do about a value that does not fit.
+        directory: Where relative paths start from; the current directory where none is given.
 
     Raises:
         UsageError: It is not of the input's type.
@@ -80,7 +100,7 @@ def read_input(port: InputPort, texts: Sequence[str], *, called: str, hint: str)
     alternatives = _alternatives(port.type)
     array = next((each for each in alternatives if isinstance(each, dict) and each.get("type") == "array"), None)
     try:
-        return _located(_value_of_texts(alternatives, array, texts))
+        return _located(_value_of_texts(alternatives, array, texts), directory or Path.cwd())
     except NoMatchError as exc:
         shown = texts[0] if len(texts[0]) <= 60 else f"{texts[0][:57]}..."
         raise UsageError(f"{called}: {shown!r} is not {_article(type_text(port.type))}: {exc}.", hint=hint) from exc
@@ -227,16 +247,16 @@ def _json_or_text(text: str) -> JsonValue:
     return parsed
 
 
-def _located(value: JsonValue) -> JsonValue:
-    return map_file_objects(value, _with_location)
+def _located(value: JsonValue, directory: Path) -> JsonValue:
+    return map_file_objects(value, lambda file: _with_location(file, directory))
 
 
-def _with_location(file: CwlObject) -> CwlObject:
+def _with_location(file: CwlObject, directory: Path) -> CwlObject:
     located = dict(file)
     path = located.pop("path", None)
     name = path if path is not None else located.get("location")
     if isinstance(name, str) and not name.startswith("_:"):
-        located["location"] = name if urlsplit(name).scheme in URL_SCHEMES else Path(name).absolute().as_uri()
+        located["location"] = name if urlsplit(name).scheme in URL_SCHEMES else (directory / name).absolute().as_uri()
     return located
 
 

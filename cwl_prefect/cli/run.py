@@ -76,7 +76,6 @@ def batch_of(request: RunRequest, settings: Settings) -> Batch:
         InputError: Inputs of some runs are wrong.
     """
     document, rest = _document_and_rest(request.arguments)
-    flags_from = next((place for place, argument in enumerate(rest) if argument.startswith("-")), len(rest))
     plan = api.load_plan(document, settings=settings)
 
     def load(job_order: CwlObject) -> WorkflowPlan:
@@ -84,7 +83,7 @@ def batch_of(request: RunRequest, settings: Settings) -> Batch:
         overridden = not api.OVERRIDES.isdisjoint(job_order)
         return api.load_plan(document, job_order=job_order, settings=settings) if overridden else plan
 
-    items = prepare_items((*request.batch, *rest[:flags_from]), rest[flags_from:], load, settings)
+    items = prepare_items(request.batch, rest, load, settings)
     return Batch(
         items=items,
         settings=settings,

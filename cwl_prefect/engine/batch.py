@@ -4,11 +4,13 @@ import contextlib
 import csv
 import glob
 import hashlib
+import io
 import itertools
 import json
+import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -16,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from cwl_prefect.errors import InputError, UsageError
+from cwl_prefect.errors import InputError, PublishError, UsageError
 from cwl_prefect.model.values import CwlObject, file_objects
 
 RECORD = "cwl-prefect-batch.jsonl"
@@ -101,7 +103,7 @@ def rows(path: Path) -> Iterator[Row | Unreadable]:
     A row that cannot be read keeps no other from being read.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")  # with its line breaks, as cells may have some
     except (OSError, UnicodeDecodeError) as error:
         yield Unreadable(place=str(path), problem=f"it cannot be read: {error}")
         return
@@ -109,7 +111,7 @@ def rows(path: Path) -> Iterator[Row | Unreadable]:
 
 
 def _json_rows(path: Path, text: str) -> Iterator[Row | Unreadable]:
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in io.StringIO(text, newline="") if line.strip()]
     for number, line in enumerate(lines, 1):
         try:
             found = json.loads(line)
@@ -123,7 +125,7 @@ def _json_rows(path: Path, text: str) -> Iterator[Row | Unreadable]:
 
 
 def _text_rows(path: Path, text: str) -> Iterator[Row | Unreadable]:
-    reader = csv.DictReader(text.splitlines(), delimiter=_DELIMITERS[path.suffix.lower()], strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_DELIMITERS[path.suffix.lower()], strict=True)
     try:
         names = list(reader.fieldnames or ())
     except csv.Error as error:
@@ -170,19 +172,80 @@ def unique_keys(keys: Sequence[str]) -> list[str]:
     return found
 
 
-def run_key(digest: str, job_order: CwlObject) -> str:
-    """Tell a run from others by its workflow and inputs; files count by place, size and time of change."""
+def tree_state(directory: Path) -> str:
+    """Tell a directory from what it was before: by names, sizes and times of change of all that is below it."""
+    summary = hashlib.sha256()
+    seen: set[tuple[int, int]] = set()
+    for place, below, files in os.walk(directory, followlinks=True):
+        below.sort()
+        identity = _identity(Path(place))
+        if identity is None or identity in seen:  # removed meanwhile, or above itself by a link
+            below.clear()
+            continue
+        seen.add(identity)
+        entries = [[name, _state_of(Path(place, name))] for name in sorted(files)]
+        summary.update(json.dumps([os.path.relpath(place, directory), entries]).encode())
+    return summary.hexdigest()
+
+
+def run_key(
+    digest: str,
+    job_order: CwlObject,
+    prepared: CwlObject,
+    state_of_tree: Callable[[Path], str] = tree_state,
+) -> str:
+    """Tell a run from others by its workflow and inputs; files count by place, size and time of change.
+
+    Args:
+        digest: The workflow's.
+        job_order: Inputs as they are given.
+        prepared: The same, with secondaryFiles.
+        state_of_tree: Tells a directory from what it was before.
+    """
     files = [_state(str(found.get("location") or "")) for found in file_objects(job_order)]
-    text = json.dumps([digest, job_order, files], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    found = [digest, job_order, files, *_more(job_order, prepared, state_of_tree)]
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
-def _state(location: str) -> list[int] | None:
-    with contextlib.suppress(OSError, ValueError):
+def _more(job_order: CwlObject, prepared: CwlObject, state_of_tree: Callable[[Path], str]) -> list[JsonValue]:
+    """Give the states of secondaryFiles that are not named, and of what is in directories; mostly there is none."""
+    named = {_path(found) for found in file_objects(job_order)}
+    found: list[JsonValue] = []
+    for each in file_objects({name: prepared.get(name) for name in job_order}):
+        path = _path(each)
+        if path is None:
+            continue
+        if each["class"] == "Directory":
+            found.append([str(path), state_of_tree(path)])
+        elif path not in named:
+            found.append([str(path), _state_of(path)])
+    return found
+
+
+def _path(found: CwlObject) -> Path | None:
+    address = urlsplit(str(found.get("location") or ""))
+    return Path(unquote(address.path)) if address.scheme == "file" else None
+
+
+def _state(location: str) -> list[JsonValue] | None:
+    with contextlib.suppress(ValueError):
         address = urlsplit(location)
         if address.scheme in ("", "file"):
-            status = Path(unquote(address.path)).stat()
-            return [status.st_size, status.st_mtime_ns]
+            return _state_of(Path(unquote(address.path)))
+    return None
+
+
+def _state_of(path: Path) -> list[JsonValue] | None:
+    with contextlib.suppress(OSError, ValueError):
+        status = path.stat()
+        return [status.st_size, status.st_mtime_ns]
+    return None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return status.st_dev, status.st_ino
     return None
 
 
@@ -199,18 +262,37 @@ class Record:
         self._path = directory / RECORD
 
     def completed(self) -> dict[str, Done]:
-        """Give the runs that are complete and whose results are there, by key; a line cut short is left out."""
+        """Give the runs that are complete and whose results are there, by key; a line cut short is left out.
+
+        Raises:
+            PublishError: The directory for results is none, or cannot be read.
+        """
         found: dict[str, Done] = {}
         adapter = TypeAdapter(Done)
-        with contextlib.suppress(FileNotFoundError):
-            for line in self._path.read_text("utf-8", errors="replace").splitlines():
+        with self._checked("read"), contextlib.suppress(FileNotFoundError):
+            for line in self._path.read_text("utf-8", errors="replace").split("\n"):
                 with contextlib.suppress(ValidationError):
                     done = adapter.validate_json(line)
                     found[done.key] = done
         return {key: done for key, done in found.items() if done.status == "completed" and _is_there(done.outputs)}
 
     def add(self, done: Done) -> None:
-        """Record a run that ended."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab") as stream:
-            stream.write(TypeAdapter(Done).dump_json(done) + b"\n")
+        """Record a run that ended.
+
+        Raises:
+            PublishError: The record cannot be written.
+        """
+        with self._checked("written"):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as stream:
+                stream.write(TypeAdapter(Done).dump_json(done) + b"\n")
+
+    @contextlib.contextmanager
+    def _checked(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise PublishError(
+                f"the record of the batch, {self._path}, cannot be {verb}: {error.strerror}.",
+                hint="choose a directory that you can write to by --outdir.",
+            ) from error

@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 import io
 import json
 import signal
@@ -10,9 +11,10 @@ from cwl_prefect import api
 from cwl_prefect.api import RunResult, RunStatus
 from cwl_prefect.cli.batch import Batch, prepare_items, run_batch
 from cwl_prefect.engine import manifest
+from cwl_prefect.engine.batch import Record
 from cwl_prefect.engine.manifest import Outcome, RunManifest
 from cwl_prefect.engine.workspace import run_directory
-from cwl_prefect.errors import InputError, InterruptedRunError, StepError, UsageError
+from cwl_prefect.errors import InputError, InterruptedRunError, PublishError, StepError, UsageError
 from cwl_prefect.flows.build import prepared
 from cwl_prefect.settings import Settings
 
@@ -164,3 +166,49 @@ def test_a_batch_that_is_stopped_tells_of_no_failed_runs(tmp_path, load, monkeyp
         for number, handler in before.items():
             signal.signal(number, handler)
     assert "failed" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [["--n", "7"], []])
+def test_files_may_follow_flags(tmp_path, load, flags):
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.yml").write_text("n: 1\n")
+    given, *more = (str(tmp_path / f"{name}.yml") for name in ("a", "b", "c"))
+    items = prepare_items([given], [*flags, *more], load, Settings(home=tmp_path))
+    assert [item.name for item in items] == ["a", "b", "c"]
+
+
+def test_a_file_after_flags_that_is_not_there_is_refused(tmp_path, load):
+    (tmp_path / "a.yml").write_text("n: 1\n")
+    with pytest.raises(UsageError, match=r"there is no file b\.yml"):
+        prepare_items([str(tmp_path / "a.yml")], ["--n", "7", "b.yml"], load, Settings(home=tmp_path))
+
+
+def test_paths_in_cells_start_from_the_directory_of_the_table(tmp_path, load, monkeypatch):
+    for directory in ("here", "tables"):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "x.txt").touch()
+    table = tmp_path / "tables" / "t.csv"
+    table.write_text('n,text\n1,x.txt\n2,"{""class"": ""File"", ""path"": ""x.txt""}"\n')
+    monkeypatch.chdir(tmp_path / "here")
+    items = prepare_items([str(table)], [], load, Settings(home=tmp_path))
+    expected = (tmp_path / "tables" / "x.txt").as_uri()
+    assert [item.job_order["text"]["location"] for item in items] == [expected, expected]
+
+
+def test_the_key_of_a_run_on_plain_files_is_that_of_earlier_records(tmp_path, load):
+    text = tmp_path / "in put.txt"
+    text.write_text("1")
+    (tmp_path / "a.yml").write_text("n: 1\ntext: {class: File, path: in put.txt}\n")
+    [item] = prepare_items([str(tmp_path / "a.yml")], [], load, Settings(home=tmp_path))
+    known = json.dumps([item.plan.digest, item.job_order, [[1, text.stat().st_mtime_ns]]], sort_keys=True)
+    assert item.key == hashlib.sha256(known.encode()).hexdigest()
+
+
+def test_a_record_that_cannot_be_written_stops_no_run(tmp_path, load, runs, monkeypatch):
+    def add(*_):
+        raise PublishError("the record cannot be written")
+
+    monkeypatch.setattr(Record, "add", add)
+    code, found = told(tmp_path, load, 2, 4)
+    assert code == 0
+    assert [each["errors"] for each in found.values()] == [["the record cannot be written"]] * 2

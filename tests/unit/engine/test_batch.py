@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -17,7 +18,7 @@ from cwl_prefect.engine.batch import (
     unique_keys,
     unique_names,
 )
-from cwl_prefect.errors import InputError, UsageError
+from cwl_prefect.errors import InputError, PublishError, UsageError
 
 
 def written(directory: Path, name: str, text: str) -> Path:
@@ -54,6 +55,17 @@ class TestTables:
         path = tmp_path / "t.tsv"
         path.write_bytes("\ufeffsample\treads\na\tb, c\n".encode())
         assert [row.cells for row in rows(path)] == [{"sample": "a", "reads": "b, c"}]
+
+    @pytest.mark.parametrize("text", ["good\nmorning", "good\r\nmorning", "a\x85b\u2028c\x0cd"])
+    def test_a_quoted_cell_keeps_its_line_breaks(self, tmp_path, text):
+        path = tmp_path / "t.csv"
+        path.write_bytes(f'message,n\r\n"{text}",1\r\nb,2\r\n'.encode())
+        assert [row.cells for row in rows(path)] == [{"message": text, "n": "1"}, {"message": "b", "n": "2"}]
+
+    def test_a_json_text_may_have_other_separators_than_line_feeds(self, tmp_path):
+        path = tmp_path / "t.jsonl"
+        path.write_bytes('{"message": "a\x85b\u2028c"}\r\n{"message": "d"}\r\n'.encode())
+        assert [row.cells for row in rows(path)] == [{"message": "a\x85b\u2028c"}, {"message": "d"}]
 
     def test_json_lines_keep_their_types(self, tmp_path):
         path = written(tmp_path, "t.jsonl", '{"n": 1}\n\n{"n": [2]}\n')
@@ -101,19 +113,61 @@ class TestKeys:
     def test_workflow_inputs_and_files_make_the_key(self, tmp_path):
         path = written(tmp_path, "in.txt", "1")
         order = {"n": 1, "file": {"class": "File", "location": path.as_uri()}}
-        key = run_key("sha256:1", order)
-        assert key == run_key("sha256:1", dict(reversed(order.items())))
-        assert key != run_key("sha256:2", order)
-        assert key != run_key("sha256:1", {**order, "n": 2})
+        key = run_key("sha256:1", order, order)
+        assert key == run_key("sha256:1", dict(reversed(order.items())), order)
+        assert key != run_key("sha256:2", order, order)
+        assert key != run_key("sha256:1", {**order, "n": 2}, order)
         path.write_text("22")
-        assert key != run_key("sha256:1", order)
+        assert key != run_key("sha256:1", order, order)
+
+    def test_a_key_of_plain_files_is_that_of_earlier_records(self, tmp_path):
+        path = written(tmp_path, "in put.txt", "1")
+        os.utime(path, ns=(5, 5))
+        order = {"file": {"class": "File", "location": f"file://{path}"}}
+        prepared = {"file": {"class": "File", "location": path.as_uri(), "basename": "in put.txt"}, "n": None}
+        text = json.dumps(["sha256:1", order, [[1, 5]]], sort_keys=True)
+        assert run_key("sha256:1", order, prepared) == hashlib.sha256(text.encode()).hexdigest()
+
+    def test_a_secondary_file_that_is_not_named_counts(self, tmp_path):
+        path, index = written(tmp_path, "a.bam", "1"), written(tmp_path, "a.bam.bai", "1")
+        order = {"file": {"class": "File", "location": path.as_uri()}}
+        beside = [{"class": "File", "location": index.as_uri()}]
+        prepared = {"file": {"class": "File", "location": path.as_uri(), "secondaryFiles": beside}}
+        key = run_key("sha256:1", order, prepared)
+        assert key == run_key("sha256:1", order, prepared)
+        index.write_text("22")
+        assert key != run_key("sha256:1", order, prepared)
+
+    @pytest.mark.parametrize("change", ["content", "new", "empty directory", "removed", "below a link"])
+    def test_what_is_in_a_directory_counts(self, tmp_path, change):
+        directory, elsewhere = tmp_path / "d", tmp_path / "elsewhere"
+        (directory / "below").mkdir(parents=True)
+        elsewhere.mkdir()
+        inside, linked = written(directory / "below", "a", "1"), written(elsewhere, "b", "1")
+        (directory / "link").symlink_to(elsewhere)
+        (elsewhere / "up").symlink_to(directory)
+        order = {"d": {"class": "Directory", "location": directory.as_uri()}}
+        key = run_key("sha256:1", order, order)
+        assert key == run_key("sha256:1", order, order)
+        match change:
+            case "content":
+                inside.write_text("22")
+            case "new":
+                (directory / "below" / "new").touch()
+            case "empty directory":
+                (directory / "below" / "new").mkdir()
+            case "removed":
+                inside.unlink()
+            case _:
+                linked.write_text("22")
+        assert key != run_key("sha256:1", order, order)
 
     def test_a_touched_file_counts_as_changed(self, tmp_path):
         path = written(tmp_path, "in.txt", "1")
         order = {"file": {"class": "File", "location": path.as_uri()}}
-        key = run_key("sha256:1", order)
+        key = run_key("sha256:1", order, order)
         os.utime(path, ns=(1, 1))
-        assert key != run_key("sha256:1", order)
+        assert key != run_key("sha256:1", order, order)
 
     def test_the_same_inputs_twice_are_two_runs(self):
         first, second = unique_keys(["a", "a"])
@@ -160,3 +214,16 @@ class TestRecord:
         with (tmp_path / RECORD).open("a") as file:
             file.write(json.dumps({"key": "2"})[:5])
         assert list(record.completed()) == ["1"]
+
+    def test_texts_with_other_separators_than_line_feeds_are_found_again(self, tmp_path):
+        Record(tmp_path).add(Done(key="1", name="a", status="completed", outputs={"text": "a\x85b\u2028c\x0cd"}))
+        assert list(Record(tmp_path).completed()) == ["1"]
+
+    @pytest.mark.parametrize("below", ["", "below"])
+    def test_a_file_is_no_directory_for_results(self, tmp_path, below):
+        (tmp_path / "out").touch()
+        record = Record(tmp_path / "out" / below)
+        with pytest.raises(PublishError, match="cannot be read: Not a directory"):
+            record.completed()
+        with pytest.raises(PublishError, match="cannot be written"):
+            record.add(Done(key="1", name="a", status="completed"))

@@ -1,10 +1,11 @@
 """Settings of cwl-prefect: the only reader of the environment."""
 
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -39,6 +40,8 @@ class CacheMode(StrEnum):
     CONTENT = "content"
     METADATA = "metadata"
 
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 
 EVERY_STEP = "*"
 """Pattern of the names of all steps."""
@@ -229,6 +232,17 @@ class Settings(BaseSettings):
         description="Port of the local server; a free one where none is given.",
     )
 
+    @field_validator("callbacks", "outdir")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        """Let a path mean the same to a run that is resumed from another directory."""
+        return None if path is None else path.absolute()
+
+    @field_validator("cache_url")
+    @classmethod
+    def _absolute_directory(cls, place: str | None) -> str | None:
+        return place if place is None or is_url(place) else str(Path(place).expanduser().absolute())
+
     @property
     def runs(self) -> Path:
         """Directory for workspaces."""
@@ -263,6 +277,11 @@ class Settings(BaseSettings):
     def plans(self) -> Path:
         """Directory for compiled plans."""
         return self.home / "plans"
+
+
+def is_url(place: str) -> bool:
+    """Tell whether a call cache lies at a URL rather than in a directory."""
+    return _URL.match(place) is not None
 
 
 def search_path() -> str:

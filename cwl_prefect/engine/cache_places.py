@@ -1,13 +1,11 @@
 """Open a call cache where a setting says that it lies: a directory, or a URL that fsspec knows."""
 
-import re
 import urllib.parse
 from pathlib import Path
 
 from cwl_prefect.engine.cache_store import LocalStore, Store
 from cwl_prefect.engine.checksums import Checksums
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
+from cwl_prefect.settings import is_url
 
 
 def open_store(place: str | None, home: Path, checksums: Checksums) -> Store:
@@ -21,7 +19,7 @@ def open_store(place: str | None, home: Path, checksums: Checksums) -> Store:
     Raises:
         UsageError: The URL is of no known kind, or needs a package that is not installed.
     """
-    if place is not None and _URL.match(place) and not place.startswith("file://"):
+    if place is not None and is_url(place) and not place.startswith("file://"):
         from cwl_prefect.engine.cache_remote import open_remote
 
         return open_remote(place)

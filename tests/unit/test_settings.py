@@ -65,6 +65,31 @@ def test_a_value_that_makes_no_sense_is_refused(wrong):
         Settings(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("callbacks", "cb.yml", "a/cb.yml"),
+        ("outdir", "out", "a/out"),
+        ("cache_url", "cache", "a/cache"),
+        ("cache_url", "~/cache", "cache"),
+    ],
+    ids=["callbacks", "outdir", "cache", "cache in the home"],
+)
+def test_relative_paths_start_from_where_the_settings_were_made(tmp_path, monkeypatch, name, given, expected):
+    (tmp_path / "a").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    monkeypatch.setenv(f"CWL_PREFECT_{name.upper()}", given)
+    found = Settings()
+    monkeypatch.chdir(tmp_path)
+    assert str(getattr(found, name)) == str(tmp_path / expected)
+    assert Settings.model_validate(found.model_dump(exclude_unset=True)) == found
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/cache", "file:///cache"])
+def test_a_url_of_a_cache_stays(url):
+    assert Settings(cache_url=url).cache_url == url
+
+
 def test_settings_cannot_be_changed():
     with pytest.raises(ValidationError):
         Settings().retries = 3

@@ -96,7 +96,9 @@ class Settings(BaseSettings):
         default=256.0, ge=0, description="Free MiB where workspaces are, below which no call starts; 0: not looked at."
     )
     outdir: Path | None = Field(
-        default=None, description="Destination of results; <home>/outputs/<run> where none is given."
+        default=None,
+        description="Destination of results; where none is given, the current directory for `run`, and "
+        "<home>/outputs/<run> for Python and deployments.",
     )
     nested_flows: int = Field(
         default=5,

@@ -32,7 +32,7 @@ class RunRequest:
 
     arguments: tuple[str, ...]  # document, job order, inputs as flags
     overrides: Mapping[str, object]  # settings by name; None: not given
-    outdir: Path | None = None  # None: the current directory
+    outdir: Path | None = None  # None: that of the settings, or the current directory
     batch: tuple[str, ...] = ()  # job orders and tables, beside those among the arguments
     name: str | None = None  # of the flow run
     tags: tuple[str, ...] = ()
@@ -87,11 +87,15 @@ def batch_of(request: RunRequest, settings: Settings) -> Batch:
     return Batch(
         items=items,
         settings=settings,
-        outdir=(request.outdir or Path()).absolute(),
+        outdir=_destination(request.outdir, settings),
         quiet=request.quiet,
         name=request.name,
         tags=request.tags,
     )
+
+
+def _destination(outdir: Path | None, settings: Settings) -> Path:
+    return (outdir or settings.outdir or Path()).absolute()
 
 
 def check_naming(name: str | None, tags: Sequence[str]) -> None:
@@ -131,7 +135,7 @@ def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None) -
         plan=plan,
         job_order={**job_order, **given.values},
         settings=settings,
-        outdir=(outdir or Path()).absolute(),
+        outdir=_destination(outdir, settings),
     )
 
 

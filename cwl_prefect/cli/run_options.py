@@ -71,7 +71,10 @@ Arguments = Annotated[
     typer.Argument(metavar="DOCUMENT [JOB_ORDER] [--INPUT VALUE]...", help="What to run, and with which inputs."),
 ]
 Outdir = Annotated[
-    Path | None, typer.Option(help="Where results go; the current directory by default.", rich_help_panel=FILES)
+    Path | None,
+    typer.Option(
+        help="Where results go; CWL_PREFECT_OUTDIR, or the current directory, by default.", rich_help_panel=FILES
+    ),
 ]
 Workdir = Annotated[Path | None, typer.Option(help="Where workspaces are made.", rich_help_panel=FILES)]
 KeepWhen = Annotated[

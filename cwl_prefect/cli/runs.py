@@ -119,6 +119,11 @@ def remove(run: str) -> None:
     typer.echo(f"Removed {run}.")
 
 
+def _shown(code: int) -> int:
+    """Give the exit code of a process as shells do, where a signal may have ended it."""
+    return code if code >= 0 else 128 - code
+
+
 async def _resume_each(run_ids: Sequence[str], *, at_once: int, stagger_s: float) -> list[int]:
     places = asyncio.Semaphore(at_once)
 
@@ -130,6 +135,6 @@ async def _resume_each(run_ids: Sequence[str], *, at_once: int, stagger_s: float
                 *(sys.executable, "-m", "cwl_prefect", "runs", "resume", run_id, "--quiet"),
                 stdout=asyncio.subprocess.DEVNULL,
             )
-            return await process.wait()
+            return _shown(await process.wait())
 
     return await asyncio.gather(*(one(number, run_id) for number, run_id in enumerate(run_ids)))

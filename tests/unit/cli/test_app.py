@@ -106,6 +106,13 @@ def test_options_become_settings_wherever_they_stand(fake, tmp_path):
     assert "greet started" not in result.stderr
 
 
+@pytest.mark.parametrize(("flags", "expected"), [((), "set"), (("--outdir", "given"), "given")], ids=["set", "given"])
+def test_the_destination_is_the_option_s_else_the_setting_s(fake, tmp_path, monkeypatch, flags, expected):
+    monkeypatch.setenv("CWL_PREFECT_OUTDIR", "set")
+    assert invoke("run", "greet.cwl", *flags).exit_code == 0
+    assert fake.ran[2] == tmp_path / expected
+
+
 def test_inputs_named_like_options_go_after_two_dashes(fake):
     assert invoke("run", "greet.cwl", "--message", "hi", "--", "--outdir", "x").exit_code == 0
     assert fake.ran[0] == {"message": "hi", "outdir": "x"}

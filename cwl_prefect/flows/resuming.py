@@ -29,9 +29,10 @@ from cwl_prefect.flows.connected import connected
 from cwl_prefect.flows.endings import open_task_runs
 from cwl_prefect.flows.invoke import call
 from cwl_prefect.flows.known_run import SHORTEST_ID, KnownRun, several
+from cwl_prefect.flows.recording import note_end
 from cwl_prefect.flows.run import Caller
 from cwl_prefect.flows.workdirs import Workdirs
-from cwl_prefect.model.events import Observer
+from cwl_prefect.model.events import Observer, RunEvent, RunStarted
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject, file_objects
 from cwl_prefect.settings import Settings
@@ -164,8 +165,25 @@ async def resume(
         caller = _caller(known, settings_of(known, settings), observer, backend)
         caller.claimed = claimed
         async with connected(caller.settings), get_client() as client:
-            await call(plan, found.job_order, caller, await _reopened(client, UUID(found.run_id)))
+            flow_run = await _reopened(client, UUID(found.run_id))
+            if flow_run is None:
+                caller.name, caller.tags = found.name, found.tags
+                caller.observer = _noting_successor(known.directory, found, observer)
+            await call(plan, found.job_order, caller, flow_run)
     return caller
+
+
+def _noting_successor(directory: Path, found: RunManifest, observer: Observer | None) -> Observer:
+    """Let it be noted that nobody wants a run to be finished, once a new one has begun in its place."""
+
+    def observe(event: RunEvent) -> None:
+        """Note the beginning of the new run, and tell of every event."""
+        if isinstance(event, RunStarted):
+            note_end(directory, found.ended_as(Outcome.CANCELLED, f"the run {event.flow_run_id} goes on in its place"))
+        if observer is not None:
+            observer(event)
+
+    return observe
 
 
 def _unfinished(known: KnownRun) -> RunManifest:

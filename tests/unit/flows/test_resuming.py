@@ -1,4 +1,5 @@
 import os
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from cwl_prefect.flows.known_run import KILLED, KnownRun
 from cwl_prefect.flows.run_lines import Filter, Line
 from cwl_prefect.flows.run_records import RunRecord, StateRecord
 from cwl_prefect.flows.stopping import FOREVER
+from cwl_prefect.model.events import RunStarted
 from cwl_prefect.settings import OnError, Settings
 from tests.plans import workflow
 
@@ -186,6 +188,36 @@ async def test_a_run_that_was_completed_since_it_was_found_is_refused(settings, 
     with pytest.raises(InputError, match="it is complete"):
         await resuming.resume(found, settings=settings)
     assert found.directory.exists() == (left is not None)
+
+
+async def test_a_run_that_the_server_has_forgotten_hands_its_name_and_tags_on_and_is_done_with(
+    settings, known, monkeypatch
+):
+    run_id = str(uuid4())
+    known(run_id, Outcome.INTERRUPTED, tags=("night",))
+    begun = []
+
+    @asynccontextmanager
+    async def reached(*_):
+        yield None
+
+    async def forgotten(*_):
+        return None
+
+    async def call(plan, order, caller, flow_run):
+        before = list(due(settings)[1].values())
+        caller.observer(RunStarted(flow_run_id="2", name=caller.name, url=None))
+        begun.append((flow_run, caller.name, caller.tags, before))
+
+    monkeypatch.setattr(resuming.manifest, "plan_of", lambda *_: workflow(()))
+    for name, fake in (("connected", reached), ("get_client", reached), ("_reopened", forgotten), ("call", call)):
+        monkeypatch.setattr(resuming, name, fake)
+    told = []
+    await resuming.resume(resuming.find(run_id, settings), settings=settings, observer=told.append)
+    assert begun == [(None, f"name-{run_id}", ("night",), ["it is running"])]
+    assert [event.flow_run_id for event in told] == ["2"]
+    assert due(settings) == ([], {run_id: "it was cancelled"})
+    assert resuming.find(run_id, settings).manifest.error == "the run 2 goes on in its place"
 
 
 class TestRescheduling:

@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +14,7 @@ from cwltool.errors import WorkflowException
 from cwltool.stdfsaccess import StdFsAccess
 from pydantic import JsonValue
 from schema_salad.exceptions import SchemaSaladException
-from schema_salad.ref_resolver import file_uri, uri_file_path
+from schema_salad.ref_resolver import file_uri
 
 from cwl_prefect.cwl.faults import value_faults
 from cwl_prefect.cwl.live import DescribedJob, call_errors, expression_error
@@ -35,18 +36,20 @@ _SEVERAL = "Multiple matches for output item that is a single file"
 
 
 class OutputFiles(StdFsAccess):
-    """Access to one output directory, closed to links that lead out of it.
+    """Access to one output directory, closed to links and locations that lead out of it, and to pipes and devices.
 
-    A tool in a container could otherwise read this machine's files by links, through loadContents.
+    A tool in a container could otherwise read this machine's files, or keep this process waiting for a pipe.
 
     Args:
         basedir: The output directory.
         inputs: Real paths of files and directories that links may lead to.
+        passed_on: Paths of inputs, and of what is listed of them, that outputs may name as they stand.
     """
 
-    def __init__(self, basedir: str, *, inputs: tuple[str, ...]) -> None:
+    def __init__(self, basedir: str, *, inputs: tuple[str, ...], passed_on: frozenset[str] = frozenset()) -> None:
         super().__init__(basedir)
         self._inputs = inputs
+        self._passed_on = passed_on
 
     def glob(self, pattern: str) -> list[str]:
         """Give the URIs of what matches a pattern, or else has just that name; the directory's own is no pattern."""
@@ -62,22 +65,55 @@ class OutputFiles(StdFsAccess):
 
     def open(self, fn: str, mode: str) -> IO[Any]:
         """Open a file."""
-        path = uri_file_path(fn) if fn.startswith("file://") else fn
-        if os.path.normpath(path).startswith(f"{self.basedir}/"):
-            self._check(path)
-        return super().open(fn, mode)
+        path = self._abs(fn)
+        self._check(path)
+        return open(path, mode, opener=_at_once)
+
+    def isfile(self, fn: str) -> bool:
+        """Tell whether a location is that of a file; cwltool asks it of each that a tool gives."""
+        return super().isfile(fn) and self._is_open(fn)
+
+    def isdir(self, fn: str) -> bool:
+        """Tell whether a location is that of a directory."""
+        return super().isdir(fn) and self._is_open(fn)
+
+    def _is_open(self, fn: str) -> bool:
+        self._check(self._abs(fn))
+        return True
 
     def _check(self, path: str) -> None:
         directory, _, name = path.rpartition("/")
-        if directory == self.basedir and name != ".." and not Path(path).is_symlink():
+        if directory == self.basedir and name != ".." and _is_plain(path):
             return  # the usual case, told by one look
+        if path in self._passed_on:
+            return
         real = os.path.realpath(path)
         roots = (os.path.realpath(self.basedir), *self._inputs)
+        shown = os.path.relpath(path, self.basedir) if path.startswith(f"{self.basedir}/") else path
         if not any(real == root or real.startswith(f"{root}/") for root in roots):
+            leads = "is" if real == shown else f"leads to {real},"
             raise OutputError(
-                f"{os.path.relpath(path, self.basedir)} leads to {real}, outside the output directory.",
+                f"{shown} {leads} outside the output directory.",
                 hint="A tool may only give files of its own output directory or its inputs; let it copy the file.",
             )
+        if os.path.lexists(real) and not _is_plain(real):
+            raise OutputError(
+                f"{shown} is neither a file nor a directory but a pipe, socket or device.",
+                hint="Let the tool write a regular file.",
+            )
+
+
+def _is_plain(path: str) -> bool:
+    """Tell whether a path is that of a regular file or a directory, and no link."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def collector(job: DescribedJob, call: BoundCall, *, name: str) -> Collect:
@@ -90,11 +126,18 @@ def collector(job: DescribedJob, call: BoundCall, *, name: str) -> Collect:
         """Collect the outputs from an output directory, knowing the exit code."""
         _settle_literals(job, call, outdir)
         inputs = tuple(os.path.realpath(entry.source) for entry in call.entries if entry.kind in _FILE_KINDS)
-        job.builder.make_fs_access = cast("type[StdFsAccess]", partial(OutputFiles, inputs=inputs))
+        files = partial(OutputFiles, inputs=inputs, passed_on=_passed_on(job, call, outdir))
+        job.builder.make_fs_access = cast("type[StdFsAccess]", files)
         with call_errors(name), output_errors(name, outdir):
             return as_object(job.collect_outputs(str(outdir), exit_code))
 
     return collect
+
+
+def _passed_on(job: DescribedJob, call: BoundCall, outdir: Path) -> frozenset[str]:
+    """Give the paths that cwltool names for inputs passed on; a literal has one only where a call mounts nothing."""
+    kinds = ("File", "Directory", "CreateFile") if call.outdir == str(outdir) else ("File", "Directory")
+    return frozenset(entry.resolved for entry in job.pathmapper if entry.type in kinds)
 
 
 def gives_outdir(tool: ToolPlan) -> bool:
@@ -122,6 +165,8 @@ def output_errors(name: str, outdir: Path) -> Iterator[None]:
     """
     try:
         yield
+    except OutputError as error:
+        raise OutputError(f"{name}: {error.message}", step=name, hint=error.hint) from error
     except CwlPrefectError:
         raise
     except (WorkflowException, SchemaSaladException, ValueError, KeyError, TypeError, OSError) as error:

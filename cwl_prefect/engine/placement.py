@@ -87,7 +87,7 @@ class Placement:
             return value
         if not is_file_object(value):
             return {name: self.place(item, folder) for name, item in value.items()}
-        if _is_remote(value):
+        if is_remote(value):
             return value
         return self._file(value, folder) if value["class"] == "File" else self._directory(value, folder)
 
@@ -242,7 +242,8 @@ def file_uri(path: Path | str) -> str:
     return "file://" + quote(str(path), safe="/~", errors="surrogateescape")
 
 
-def _is_remote(value: CwlObject) -> bool:
+def is_remote(value: CwlObject) -> bool:
+    """Tell whether a File or Directory lies elsewhere than on this machine."""
     location = value.get("location")
     if not isinstance(location, str) or location.startswith(("_:", "file:", "/")):
         return False

@@ -1,9 +1,12 @@
 """What a tool prints, as lines that a person can read: its end, or what came since the last look."""
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 LONGEST_LINE = 2_000
 _MOST_BYTES = 64 * 1024
@@ -26,7 +29,7 @@ def last_lines(path: Path, count: int) -> list[str]:
     if count <= 0:
         return []
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _MOST_BYTES))
             ending = file.read(_MOST_BYTES)
@@ -53,7 +56,7 @@ class Follower:
         if self._left <= 0:
             return []
         try:
-            with self._path.open("rb") as file:
+            with _opened(self._path) as file:
                 file.seek(self._offset)
                 read = file.read(_MOST_BYTES)
         except OSError:
@@ -65,6 +68,19 @@ class Follower:
         if self._left <= 0:
             lines.append(f"(more is in {self._path})")
         return lines
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file that a tool may have replaced by anything: a link leads elsewhere, and opening a pipe may not end.
+
+    Raises:
+        OSError: It cannot be opened, or is not a regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def _readable(text: bytes) -> Iterator[str]:

@@ -2,9 +2,9 @@
 
 import os
 import stat
-import urllib.parse
 from pathlib import Path
 
+from cwl_prefect.engine.placement import is_remote, local_path
 from cwl_prefect.errors import OutputError
 from cwl_prefect.model.job import BoundCall, EntryKind
 from cwl_prefect.model.values import CwlObject, file_objects
@@ -12,6 +12,9 @@ from cwl_prefect.model.values import CwlObject, file_objects
 
 def validate(outputs: CwlObject, call: BoundCall, outdir: Path, *, name: str) -> None:
     """Check that every File and Directory exists and lies inside the output directory or is an input passed on.
+
+    A location that is a path instead of a URI was checked when it was collected: only inputs passed on have one, whose
+    links may lead anywhere.
 
     Args:
         outputs: What was collected, by output port.
@@ -24,13 +27,20 @@ def validate(outputs: CwlObject, call: BoundCall, outdir: Path, *, name: str) ->
     """
     for port, value in outputs.items():
         for found in file_objects(value):
-            location = found.get("location")
-            if isinstance(location, str) and location.startswith("file://"):
-                path = urllib.parse.unquote(urllib.parse.urlsplit(location).path)
-                if not _lies_plainly_in(path, outdir):
-                    _check_place(path, _allowed(call, outdir), port=port, name=name)
-                if found["class"] == "Directory" and path.startswith(f"{outdir}/"):
-                    _check_links(path, _allowed(call, outdir), port=port, name=name)
+            place = None if is_remote(found) else local_path(found)
+            if place is None:
+                continue
+            path = str(place)
+            if str(found.get("location")).startswith("file:") and not _lies_plainly_in(path, outdir):
+                _check_place(path, _allowed(call, outdir), port=port, name=name)
+            if found["class"] == "Directory" and _lies_in(path, outdir):
+                _check_links(path, _allowed(call, outdir), port=port, name=name)
+
+
+def _lies_in(path: str, outdir: Path) -> bool:
+    """Tell whether a path is the output directory or one below it, however it is spelled."""
+    ways = ((path, str(outdir)), (os.path.realpath(path), os.path.realpath(outdir)))
+    return any(f"{spelled}/".startswith(f"{root}/") for spelled, root in ways)
 
 
 def _lies_plainly_in(path: str, outdir: Path) -> bool:

@@ -40,6 +40,9 @@ OUTPUT_OBJECT_OUT = tool(
     """[sh, -c, 'echo "{\\"found\\": {\\"class\\": \\"File\\", \\"path\\": \\"/etc/passwd\\"}}" > cwl.output.json']""",
     "{found: File}",
 )
+OUTPUT_OBJECT_LOCATION_OUT = OUTPUT_OBJECT_OUT.replace("path", "location")
+WHOLE_WITH_LINK_OUT = tool("[ln, -s, /etc/passwd, a.txt]", "{found: {type: Directory, outputBinding: {glob: .}}}")
+PIPE = tool("[mkfifo, a.txt]", "{found: {type: File, outputBinding: {glob: a.txt, loadContents: true}}}")
 OUTPUT_OBJECT_BROKEN = tool("""[sh, -c, 'echo "{" > cwl.output.json']""", "{found: File}")
 WRONG_TYPE = tool(
     '["true"]',
@@ -59,6 +62,15 @@ WRONG_TYPE = tool(
         pytest.param(GLOB_ABOVE, ["output found: ", "outside the output directory"], id="glob-above"),
         pytest.param(GLOB_ABSOLUTE, ["output found: glob patterns must not start with '/'"], id="absolute-glob"),
         pytest.param(OUTPUT_OBJECT_OUT, ["/etc/passwd is outside the output directory"], id="output-object-out"),
+        pytest.param(
+            OUTPUT_OBJECT_LOCATION_OUT,
+            ["/etc/passwd is outside the output directory"],
+            id="location-in-output-object-out",
+        ),
+        pytest.param(
+            WHOLE_WITH_LINK_OUT, ["output found: ", "a.txt leads to /etc/passwd"], id="link-out-in-whole-directory"
+        ),
+        pytest.param(PIPE, ["output found: a.txt is neither a file nor a directory"], id="pipe"),
         pytest.param(OUTPUT_OBJECT_BROKEN, ["cwl.output.json is not JSON"], id="output-object-not-json"),
         pytest.param(WRONG_TYPE, ["output found: expected int"], id="wrong-type"),
     ],

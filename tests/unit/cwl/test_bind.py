@@ -1,3 +1,4 @@
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 from cwl_prefect.cwl import bind as binding
 from cwl_prefect.cwl import javascript
 from cwl_prefect.cwl.bind import MOST_TRIALS, PATIENCE_S, Binder
-from cwl_prefect.errors import CwlPrefectError, ExpressionError, InputError, StepError, UnsupportedError
+from cwl_prefect.errors import CwlPrefectError, ExpressionError, InputError, OutputError, StepError, UnsupportedError
 from cwl_prefect.model.job import DockerImage, EntryKind, Resources
 
 
@@ -419,6 +420,27 @@ class TestCollecting:
         bound = bind("inputs: {}\noutputs: {n: int}\nbaseCommand: tool\n")
         (place.outdir / "cwl.output.json").write_text('{"n": 5}')
         assert bound.collect(place.outdir, 0)["n"] == 5
+
+    def test_an_output_object_cannot_name_a_file_elsewhere(self, bind, place, tmp_path):
+        bound = bind("inputs: {}\noutputs: {o: File}\nbaseCommand: tool\n")
+        found = {"o": {**file(tmp_path / "secret"), "location": str(tmp_path / "secret")}}
+        (place.outdir / "cwl.output.json").write_text(json.dumps(found))
+        with pytest.raises(OutputError, match=r"align\[3\]: .*secret is outside the output directory") as raised:
+            bound.collect(place.outdir, 0)
+        assert raised.value.step == "align[3]"
+
+    def test_what_is_listed_of_an_input_can_be_passed_on_though_it_is_a_link(self, bind, place, tmp_path):
+        (tmp_path / "d").mkdir()
+        file(tmp_path / "elsewhere")
+        (tmp_path / "d" / "link").symlink_to(tmp_path / "elsewhere")
+        text = requires(
+            "{InlineJavascriptRequirement: {}}",
+            "inputs: {d: {type: Directory, loadListing: shallow_listing}}\nbaseCommand: tool\n"
+            "outputs: {o: {type: 'File[]', outputBinding: {outputEval: $(inputs.d.listing)}}}\n",
+        )
+        bound = bind(text, {"d": {"class": "Directory", "location": (tmp_path / "d").as_uri()}})
+        (found,) = bound.collect(place.outdir, 0)["o"]
+        assert found["size"] == len("text\n")
 
     def test_a_glob_without_a_match_is_an_error(self, bind, place):
         bound = bind("inputs: {}\noutputs: {o: {type: File, outputBinding: {glob: a.txt}}}\nbaseCommand: tool\n")

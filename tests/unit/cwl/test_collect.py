@@ -1,6 +1,7 @@
 """An output directory is open to its own files only."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,33 @@ def test_a_directory_that_is_a_link_is_not_entered(files: OutputFiles, outdir: P
 def test_a_pattern_cannot_climb(files: OutputFiles, outdir: Path) -> None:
     with pytest.raises(OutputError, match="outside"):
         files.glob(f"{outdir}/../*.txt")
+
+
+@pytest.mark.parametrize("spelled", [str, Path.as_uri], ids=["path", "uri"])
+def test_a_location_elsewhere_is_closed(files: OutputFiles, outdir: Path, spelled: Callable[[Path], str]) -> None:
+    for ask in (files.isfile, lambda location: files.open(location, "r")):
+        with pytest.raises(OutputError, match=r"secret\.txt is outside the output directory"):
+            ask(spelled(outdir.parent / "secret.txt"))
+    with pytest.raises(OutputError, match="outside the output directory"):
+        files.isdir(spelled(outdir.parent))
+
+
+def test_an_input_that_is_passed_on_is_open_wherever_its_link_leads(outdir: Path) -> None:
+    (outdir.parent / "listed").symlink_to("secret.txt")
+    listed = str(outdir.parent / "listed")
+
+    assert OutputFiles(str(outdir), inputs=(), passed_on=frozenset({listed})).isfile(listed)
+
+
+@pytest.mark.parametrize("name", ["pipe", "link"])
+def test_a_pipe_is_not_waited_for(files: OutputFiles, outdir: Path, name: str) -> None:
+    os.mkfifo(outdir / "pipe")
+    (outdir / "link").symlink_to("pipe")
+
+    with pytest.raises(OutputError, match=f"{name} is neither a file nor a directory"):
+        files.glob(f"{outdir}/{name}")
+    with pytest.raises(OutputError, match=f"{name} is neither a file nor a directory"):
+        files.open(str(outdir / name), "r")
 
 
 def test_a_full_directory_is_told_in_part(outdir: Path) -> None:

@@ -120,6 +120,28 @@ class TestRefused:
         value = {"class": "Directory", "location": (outdir / "d").as_uri()}
         assert "outside the output directory" in told(value, outdir)
 
+    @pytest.mark.parametrize(
+        "spelled",
+        [
+            pytest.param(lambda outdir: outdir.as_uri(), id="uri"),
+            pytest.param(lambda outdir: f"file:{outdir}", id="uri-without-slashes"),
+            pytest.param(str, id="path"),
+            pytest.param(lambda outdir: f"{outdir}/../out", id="path-with-dots"),
+        ],
+    )
+    def test_a_link_that_leaves_the_output_directory_where_that_is_the_output(self, outdir, tmp_path, spelled):
+        (tmp_path / "secret").touch()
+        (outdir / "link").symlink_to(tmp_path / "secret")
+        assert "outside the output directory" in told({"class": "Directory", "location": spelled(outdir)}, outdir)
+
+    @pytest.mark.parametrize("mark", ["?", "#"])
+    def test_a_path_that_climbs_out_where_a_uri_may_have_ended(self, outdir, tmp_path, mark):
+        (tmp_path / "secret").touch()
+        (outdir / "a").touch()
+        (outdir / f"a{mark}").mkdir()
+        value = {"class": "File", "location": f"{outdir.as_uri()}/a{mark}/../../secret"}
+        assert "outside the output directory" in told(value, outdir)
+
     def test_a_path_that_climbs_out(self, outdir, tmp_path):
         (tmp_path / "secret").touch()
         value = {"class": "File", "location": f"{outdir.as_uri()}/../secret"}

@@ -17,6 +17,7 @@ _TOOL_LEVEL = frozenset(
 _REFERENCE = re.compile(r"""\$\([A-Za-z_]\w*(?:\.\w+|\[\d+\]|\['(?:[^'\\]|\\.)+'\]|\["(?:[^"\\]|\\.)+"\])*\)""")
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _LOCATED = re.compile(r"^(?:file|https?)://[^#]*/([^/#]+)(#.*)?$")
+_OF_LOADING = re.compile(r"^file://[^#]*/([^/#]+)(#.+)$")  # what schema-salad makes of a name in a default, as of an id
 
 
 def plain(value: Any) -> Any:
@@ -114,12 +115,15 @@ def has_javascript(value: Any) -> bool:
     return isinstance(value, Sequence) and any(has_javascript(item) for item in value)
 
 
-def _without_directories(value: Any, *, key: str | None) -> Any:
+def _without_directories(value: Any, *, key: str | None, located: re.Pattern[str] = _LOCATED) -> Any:
     if isinstance(value, dict):
-        return {name: _without_directories(item, key=name) for name, item in value.items()}
+        return {
+            name: _without_directories(item, key=name, located=_OF_LOADING if name == "default" else located)
+            for name, item in value.items()
+        }
     if isinstance(value, list):
-        return [_without_directories(item, key=key) for item in value]
-    if key in _IDENTIFIERS and isinstance(value, str) and (found := _LOCATED.match(value)) and "w3id.org" not in value:
+        return [_without_directories(item, key=key, located=located) for item in value]
+    if key in _IDENTIFIERS and isinstance(value, str) and (found := located.match(value)) and "w3id.org" not in value:
         return found.group(1) + (found.group(2) or "")
     return value
 

@@ -95,6 +95,17 @@ class TestProcesses:
     def test_other_texts_are_not_touched(self):
         assert canonical_process(TOOL)["arguments"] == ["file:///home/me/main.cwl#x"]
 
+    def test_a_default_is_not_touched(self):
+        default = {"id": "https://doi.org/10.5281/zenodo.4321", "items": [{"name": "file:///data/reads.fq"}]}
+        inputs = [{"id": "file:///home/me/main.cwl#x", "type": "Any", "default": default}]
+        for document in (canonical_process({**TOOL, "inputs": inputs}), bare_inputs({"inputs": inputs})):
+            assert document["inputs"] == [{"id": "main.cwl#x", "type": "Any", "default": default}]
+
+    def test_what_loading_made_of_a_name_in_a_default_loses_its_directory(self):
+        entry = {"id": "file:///home/me/main.cwl#x", "default": {"id": "file:///home/me/main.cwl#x/foo"}}
+        (found,) = canonical_process({**TOOL, "inputs": [entry]})["inputs"]
+        assert found["default"] == {"id": "main.cwl#x/foo"}
+
     def test_names_of_the_language_are_not_touched(self):
         entry = {"class": "X", "type": "https://w3id.org/cwl/salad#Any"}
         assert canonical_process(entry) == entry

@@ -16,6 +16,7 @@ from cwltool.mpi import MpiConfig
 from cwltool.mutation import MutationManager
 from cwltool.pathmapper import PathMapper
 from cwltool.stdfsaccess import StdFsAccess
+from cwltool.utils import normalizeFilesDirs, path_to_loc, visit_files_directories
 
 from cwl_prefect.cwl import javascript
 from cwl_prefect.cwl.collect import Collect, collector
@@ -143,6 +144,8 @@ class Binder:
             live = self._tools.get(tool, self._ontology)
             job = next(live.job(inputs, None, context))
             outputs = job.builder.do_eval(job.script)
+            visit_files_directories(outputs, path_to_loc)
+            normalizeFilesDirs(outputs)
             found.append(outputs)
         return expression_outputs(found[0], tool, name)
 

@@ -509,6 +509,30 @@ class TestExpressionTools:
         plan = tool(requires("{InlineJavascriptRequirement: {}}", text), kind="ExpressionTool")
         return Binder(expression_timeout_s=5).evaluate(plan, given or {}, name="count")
 
+    def test_a_file_that_it_makes_has_what_later_expressions_may_ask_for(self, tool):
+        text = """inputs: {}
+outputs: {f: File}
+expression: '${return {f: {class: "File", basename: "sheet.csv", contents: "a,b"}};}'
+"""
+        found = self.evaluate(tool, text)["f"]
+        assert (found["nameroot"], found["nameext"], found["location"][:2]) == ("sheet", ".csv", "_:")
+
+    def test_a_file_that_it_names_by_its_path_is_one_with_a_location(self, tool):
+        text = """inputs: {}
+outputs: {f: File}
+expression: '${return {f: {class: "File", path: "/data/sheet.csv"}};}'
+"""
+        found = self.evaluate(tool, text)["f"]
+        assert (found["location"], found["basename"]) == ("/data/sheet.csv", "sheet.csv")
+
+    def test_a_file_of_nothing_is_an_error(self, tool):
+        text = """inputs: {}
+outputs: {f: File}
+expression: '${return {f: {class: "File", basename: "a"}};}'
+"""
+        with pytest.raises(StepError, match="count: Anonymous file object must have 'contents'"):
+            self.evaluate(tool, text)
+
     def test_its_object_is_its_outputs(self, tool):
         text = "inputs: {n: int}\noutputs: {m: int}\nexpression: '${return {m: inputs.n + 1};}'\n"
         assert self.evaluate(tool, text, {"n": 1}) == {"m": 2}

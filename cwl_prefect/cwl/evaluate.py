@@ -1,11 +1,11 @@
-"""Evaluate what belongs to a step rather than to its tool: loadContents, valueFrom and when."""
+"""Evaluate what belongs to a step rather than to its tool: loadContents, loadListing, valueFrom and when."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from cwltool.builder import content_limit_respected_read
 from cwltool.stdfsaccess import StdFsAccess
-from cwltool.utils import adjustDirObjs, get_listing
+from cwltool.utils import get_listing
 
 from cwl_prefect.cwl.bind import missing_files
 from cwl_prefect.cwl.expressions import evaluate
@@ -13,6 +13,8 @@ from cwl_prefect.cwl.live import call_errors
 from cwl_prefect.errors import ExpressionError
 from cwl_prefect.model.plan import Link
 from cwl_prefect.model.values import CwlObject, CwlValue
+
+_LISTINGS = ("shallow_listing", "deep_listing")
 
 
 def step_values(
@@ -23,7 +25,7 @@ def step_values(
     name: str,
     seen: Mapping[str, CwlValue] | None = None,
 ) -> CwlObject:
-    """Apply loadContents and then valueFrom to the inputs of one step call.
+    """Apply loadContents and loadListing, and then valueFrom, to the inputs of one step call.
 
     Each valueFrom sees the values before any of them: their order is undefined (CWL Workflow, §WorkflowStepInput).
 
@@ -43,11 +45,16 @@ def step_values(
         for link in links:
             if link.load_contents and loaded.get(link.port) is not None:
                 loaded[link.port] = _with_contents(loaded[link.port])
-        inputs = loaded if seen is None else dict(seen)
-        evaluated = dict(loaded)
+        listed = loaded | {
+            link.port: _with_listing(loaded.get(link.port), deep=link.load_listing == "deep_listing")
+            for link in links
+            if link.load_listing in _LISTINGS
+        }
+        inputs = listed if seen is None else dict(seen)
+        evaluated = dict(listed)
         for link in links:
             if link.value_from is not None:
-                own = _with_listing(loaded.get(link.port))
+                own = _with_listing(loaded.get(link.port), deep=True)
                 with call_errors(f"{name}: valueFrom of {link.port}", step=name):
                     evaluated[link.port] = _evaluate(link.value_from, inputs, own, requirements)
         return evaluated
@@ -106,12 +113,12 @@ def _with_contents(value: CwlValue) -> CwlValue:
         return {**value, "contents": content_limit_respected_read(stream)}
 
 
-def _with_listing(value: CwlValue) -> CwlValue:
+def _with_listing(value: CwlValue, *, deep: bool) -> CwlValue:
     if not _has_directory(value):
         return value
-    copied = _copied(value)
-    adjustDirObjs(copied, lambda directory: get_listing(StdFsAccess(""), directory, recursive=True))
-    return copied
+    copied: Any = _copied(value)
+    get_listing(StdFsAccess(""), {"of": copied}, recursive=deep)  # within an object, as it takes no array
+    return cast("CwlValue", copied)
 
 
 def _has_directory(value: CwlValue) -> bool:

@@ -8,12 +8,12 @@ from cwl_prefect.model.values import CwlObject, CwlValue
 
 
 async def evaluated(run: Run, step: StepPlan, values: CwlObject, *, name: str) -> CwlObject:
-    """Give the inputs of a step after its loadContents and valueFrom (CWL Workflow, §WorkflowStepInput).
+    """Give the inputs of a step after its loadContents, loadListing and valueFrom (CWL Workflow, §WorkflowStepInput).
 
     Raises:
         CwlPrefectError: An expression failed, or a file cannot be read.
     """
-    if not any(link.value_from is not None or link.load_contents for link in step.links):
+    if not any(link.value_from is not None or link.load_contents or link.load_listing for link in step.links):
         return values
     return await run.in_thread(step_values, step.links, values, requirements=step.requirements, name=name)
 

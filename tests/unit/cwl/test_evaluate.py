@@ -71,6 +71,21 @@ class TestValueFrom:
         assert values([link], given) == {"x": "a.txt"}
         assert "listing" not in given["x"][0]
 
+    @pytest.mark.parametrize(
+        ("listing", "found"),
+        [("shallow_listing", [1, None]), ("deep_listing", [1, 1]), ("no_listing", [None, None]), (None, [None, None])],
+    )
+    def test_a_directory_is_listed_for_other_expressions_where_the_link_says_so(self, tmp_path, listing, found):
+        (tmp_path / "below").mkdir()
+        (tmp_path / "below" / "a.txt").touch()
+        given = {"d": {"class": "Directory", "location": tmp_path.as_uri()}, "n": None}
+        count = "(d => d && d.listing ? d.listing.length : null)"
+        expression = f"$([{count}(inputs.d), {count}((inputs.d.listing || [])[0])])"
+        listed = values([Link(port="d", load_listing=listing), Link(port="n", value_from=expression)], given)
+        assert listed["n"] == found
+        assert ("listing" in listed["d"]) == (found[0] is not None)
+        assert "listing" not in given["d"]
+
     def test_an_expression_that_throws_names_the_step(self):
         with pytest.raises(ExpressionError, match=r"align.*no luck") as found:
             values([Link(port="x", value_from='${throw "no luck";}')], {"x": 1})

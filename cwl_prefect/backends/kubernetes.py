@@ -13,7 +13,7 @@ from cwl_prefect.backends.base import Capabilities, JobHandle
 from cwl_prefect.backends.job_variables import JobVariables, StepVariables, packaged_template
 from cwl_prefect.backends.kubernetes_client import RefusedError
 from cwl_prefect.backends.kubernetes_cluster import Cluster, open_cluster
-from cwl_prefect.backends.kubernetes_jobs import DRIVER_ANNOTATION, adoptable, create, pods_of, remove
+from cwl_prefect.backends.kubernetes_jobs import DRIVER_ANNOTATION, create, pods_of, remove, take_over
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, StepPod, step_defaults, step_manifest
 from cwl_prefect.backends.kubernetes_marks import forget, note
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, selector
@@ -157,7 +157,7 @@ class KubernetesBackend:
         cluster = await self.cluster()
         handle = JobHandle(job=job, reference=job_name(job.job_id))
         self._running.pop(handle.reference, None)
-        if await adoptable(cluster, job):
+        if await take_over(cluster, job):
             followed = self._follow(cluster, job, adopted=True)
             for pod in await pods_of(cluster.api, cluster.defaults.namespace, handle.reference):
                 followed.see(pod, deleted=False)  # the watch tells only what changes from now on

@@ -5,7 +5,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -142,6 +142,11 @@ class KubernetesApi:
         """Write annotations to a Job, upon which its controller looks at it at once."""
         body: KubernetesObject = {"metadata": {"annotations": dict(annotations)}}
         await self._found("PATCH", f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}", body=body)
+
+    async def give_job(self, namespace: str, name: str, owners: Sequence[KubernetesObject]) -> bool:
+        """Let a Job go away with these owners, and with no others; tell whether it is there."""
+        body: KubernetesObject = {"metadata": {"ownerReferences": [*owners]}}
+        return await self._found("PATCH", f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}", body=body) is not None
 
     async def make_no_more_pods(self, namespace: str, name: str) -> None:
         """Let a Job have no pod besides those that end already; one that was made in their place is deleted."""

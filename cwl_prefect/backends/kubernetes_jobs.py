@@ -9,10 +9,11 @@ from cwl_prefect.backends.kubernetes_cluster import Cluster
 from cwl_prefect.backends.kubernetes_labels import job_annotations
 from cwl_prefect.backends.kubernetes_objects import (
     KubernetesObject,
-    conditions,
+    end_of,
     job_name,
     label_value,
     part,
+    parts,
     selector,
     text,
 )
@@ -57,8 +58,10 @@ async def create(cluster: Cluster, manifest: KubernetesObject) -> None:
             await remove(cluster.api, namespace, name)
 
 
-async def adoptable(cluster: Cluster, job: ContainerJob) -> bool:
-    """Tell whether a call's Job is there, was started for the very same call, and still has all that it needs.
+async def take_over(cluster: Cluster, job: ContainerJob) -> bool:
+    """Take over a call's Job; tell whether it was there, was started for the very same call, and lacks nothing.
+
+    Its owner becomes this flow run's Job, so that it does not go away with that of the driver that is gone.
 
     Raises:
         BackendError: The cluster refuses or does not answer.
@@ -74,9 +77,16 @@ async def adoptable(cluster: Cluster, job: ContainerJob) -> bool:
         return False
     if await _made_pods(cluster.api, found) > 1:
         return False  # one was deleted, and the next began in what it left behind
-    failed = any(condition.get("status") == "True" for condition in conditions(found, kind="Failed"))
-    # Of a Job that failed, only its pod can tell why.
-    return not failed or bool(await pods_of(cluster.api, namespace, name))
+    if end_of(found) is not None and not await pods_of(cluster.api, namespace, name):
+        return False  # only its pod could tell how the call ended
+    owners = [] if cluster.owner is None else [cluster.owner]
+    if _uids(owners) == _uids(parts(found, "metadata", "ownerReferences")):
+        return True
+    return await cluster.api.give_job(namespace, name, owners)
+
+
+def _uids(owners: Iterable[KubernetesObject]) -> set[str]:
+    return {text(owner, "uid") for owner in owners}
 
 
 async def _made_pods(api: KubernetesApi, job: KubernetesObject) -> int:

@@ -59,6 +59,12 @@ def conditions(of: Mapping[str, JsonValue], *, kind: str) -> Iterator[Kubernetes
             yield condition
 
 
+def end_of(job: Mapping[str, JsonValue]) -> KubernetesObject | None:
+    """Give the condition by which a Job has ended, well or badly; None while it goes on."""
+    ends = (condition for kind in ("Failed", "Complete") for condition in conditions(job, kind=kind))
+    return next((condition for condition in ends if condition.get("status") == "True"), None)
+
+
 def job_name(job_id: str) -> str:
     """Give the name of a call's Job: the same for the same call, in whichever process."""
     return resource_name(job_id, limit=_LONGEST_NAME)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from cwl_prefect.backends.kubernetes_client import KubernetesApi
 from cwl_prefect.backends.kubernetes_jobs import pods_of
 from cwl_prefect.backends.kubernetes_manifest import KubernetesOptions
-from cwl_prefect.backends.kubernetes_objects import KubernetesObject, conditions, job_name, number, text
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, conditions, end_of, job_name, number, text
 from cwl_prefect.backends.kubernetes_outcomes import (
     Obstacle,
     Stuck,
@@ -206,6 +206,8 @@ class PodWait:
         ended = self._deadline(job)
         if ended is not None:
             return ended
+        if end_of(job) is not None:
+            return self._failed(Reason.LOST, "its Job ended, and its pod, which could tell how, is gone")
         refusals = await self._events(job)
         return await self._refused(refusals, now_s) if refusals else None
 

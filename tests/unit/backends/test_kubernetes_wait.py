@@ -46,6 +46,10 @@ class Api:
         self.said = list(said)
         self.alone: list[str] = []
 
+    async def pods(self, namespace: str, selector: str) -> tuple[list[dict[str, Any]], str]:
+        del namespace, selector
+        return [], "1"
+
     async def make_no_more_pods(self, namespace: str, name: str) -> None:
         assert namespace == "lab"
         self.alone.append(name)
@@ -270,6 +274,17 @@ async def test_a_pod_that_its_node_cannot_prepare_is_given_up_after_a_while(
         assert caplog.messages == ['align waits to be started: FailedMount: secret "reads" not found']
 
 
+async def test_a_job_that_ended_and_has_no_pod_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_wait, "_TICK_S", 0.01)
+    monkeypatch.setattr(kubernetes_wait, "_LOOK_AGAIN_S", 0.0)
+    complete = {"metadata": {"uid": "u1"}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+    api = Api([], *[complete] * 50)
+    wait = PodWait(JOB, api, "lab", options=KubernetesOptions(), watch=PodWatch(api, "lab", "a=b"), followed=Followed())
+    async with asyncio.timeout(5):
+        outcome = await wait.outcome()
+    assert (outcome.reason, "its pod, which could tell how, is gone" in str(outcome.message)) == (Reason.LOST, True)
+
+
 LACKING = "exceeded quota: few, requested: pods=1, used: pods={used}, limited: pods=2"
 
 
@@ -283,10 +298,6 @@ class WithoutQuota(Api):
     async def job(self, namespace: str, name: str) -> dict[str, Any]:
         del namespace, name
         return {"metadata": {"uid": "u1"}, "spec": {}}
-
-    async def pods(self, namespace: str, selector: str) -> tuple[list[dict[str, Any]], str]:
-        del namespace, selector
-        return [], "1"
 
     async def events(self, namespace: str, uid: str) -> list[dict[str, Any]]:
         del namespace, uid

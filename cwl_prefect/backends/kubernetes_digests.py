@@ -12,8 +12,8 @@ from collections.abc import Set as AbstractSet
 from cwl_prefect.backends.base import UnidentifiedError
 from cwl_prefect.backends.kubernetes_images import StepImages, pinned_digest
 from cwl_prefect.backends.kubernetes_launcher import launched_command
-from cwl_prefect.backends.kubernetes_objects import KubernetesObject, parts, text
-from cwl_prefect.backends.kubernetes_outcomes import main_container
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, text
+from cwl_prefect.backends.kubernetes_outcomes import call_container, main_container
 from cwl_prefect.backends.kubernetes_registry import Registries, RegistryError
 from cwl_prefect.backends.once import Once
 from cwl_prefect.errors import BackendError
@@ -109,8 +109,7 @@ def ran_digest(pod: KubernetesObject) -> str | None:
 
 
 def _command(pod: KubernetesObject) -> list[str]:
-    containers = parts(pod, "spec", "containers")
-    words = containers[0].get("command") if containers else None
+    words = call_container(pod).get("command")
     if not isinstance(words, list):
         return []
     return [word.replace("$$", "$") for word in launched_command([str(word) for word in words])]

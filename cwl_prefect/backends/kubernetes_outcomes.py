@@ -75,10 +75,21 @@ class Stuck:
     hint: str | None = None  # where it is not the tool's own image
 
 
-def main_container(pod: KubernetesObject) -> KubernetesObject:
-    """Give the status of the container that runs the call: the first one, whatever sidecars there are."""
+def call_container(pod: KubernetesObject) -> KubernetesObject:
+    """Give the container that runs the call, by its command: meshes put their sidecars first, and others change it."""
     containers = parts(pod, "spec", "containers")
-    name = text(containers[0], "name") if containers else ""
+    ours = (container for container in containers if _runs_launcher(container))
+    return next(ours, containers[0] if containers else {})
+
+
+def _runs_launcher(container: KubernetesObject) -> bool:
+    command = container.get("command")
+    return isinstance(command, list) and command[:1] == [PROGRAM_PATH]
+
+
+def main_container(pod: KubernetesObject) -> KubernetesObject:
+    """Give the status of the container that runs the call."""
+    name = text(call_container(pod), "name")
     statuses = parts(pod, "status", "containerStatuses")
     return next((status for status in statuses if status.get("name") == name), {})
 
@@ -245,7 +256,7 @@ def _init_failure(pod: KubernetesObject) -> str | None:
 
 def _by_user(pod: KubernetesObject, outcome: JobOutcome) -> JobOutcome:
     """Name the user of a pod who cannot see or write what the run made, where it is not the run's own."""
-    security = {**part(pod, "spec", "securityContext"), **part(parts(pod, "spec", "containers")[0], "securityContext")}
+    security = {**part(pod, "spec", "securityContext"), **part(call_container(pod), "securityContext")}
     user = number(security, "runAsUser")
     if outcome.message not in (NOT_WRITABLE, NOT_SHARED) or user is None or user == os.geteuid():
         return outcome

@@ -53,10 +53,10 @@ def site() -> Site:
 
 def pod(image_id: str, words: tuple[str, ...] = JOB.command) -> dict:
     command = launched([word.replace("$", "$$") for word in words], Streams(stdin="i", stdout="o", stderr="e"))
-    # Sidecars may stand first among the states.
+    # Sidecars may stand first.
     states = [{"name": "proxy", "imageID": f"x@{OTHER}"}, {"name": "tool", "imageID": image_id}]
     return {
-        "spec": {"containers": [{"name": "tool", "command": command}, {"name": "proxy"}]},
+        "spec": {"containers": [{"name": "proxy"}, {"name": "tool", "command": command}]},
         "status": {"containerStatuses": states},
     }
 

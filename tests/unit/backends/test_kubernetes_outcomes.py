@@ -55,6 +55,28 @@ def test_how_a_container_ended(ended: dict[str, Any], reason: Reason, exit_code:
 
 
 @pytest.mark.parametrize(
+    "sidecar", [{"name": "proxy"}, {"name": "proxy", "command": ["proxy"]}], ids=["plain", "command"]
+)
+def test_a_sidecar_that_is_put_first_is_not_taken_for_the_call(sidecar: dict[str, Any]) -> None:
+    command = launched(["align"], Streams(stdin="i", stdout="o", stderr="e"))
+    begun = {"startedAt": "2026-01-01T00:00:00Z"}
+    ended = {**begun, "exitCode": 7, "finishedAt": "2026-01-01T00:01:00Z"}
+    found = {
+        "spec": {"containers": [sidecar, {"name": "tool", "command": command}]},
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [
+                {"name": "proxy", "state": {"running": begun}},
+                {"name": "tool", "state": {"terminated": ended}},
+            ],
+        },
+    }
+    outcome = outcome_of(found, JOB)
+    assert outcome is not None
+    assert (outcome.reason, outcome.exit_code) == (Reason.EXITED, 7)
+
+
+@pytest.mark.parametrize(
     "ended",
     [
         {"exitCode": 125, "reason": "Error", "message": f"StartFailed: {NOT_SHARED}"},

@@ -23,7 +23,10 @@ _POD_REASONS = {
     "Shutdown": Reason.NODE_LOST,
     "Terminated": Reason.NODE_LOST,
     "DeadlineExceeded": Reason.TIMED_OUT,
+    "UnexpectedAdmissionError": Reason.EVICTED,
+    "TopologyAffinityError": Reason.EVICTED,
 }
+_NO_ROOM = "OutOf"  # cpu, memory, pods or a device: taken on the node since the scheduler chose it
 _DISRUPTIONS = {
     "PreemptionByScheduler": Reason.PREEMPTED,
     "PreemptionByKubeScheduler": Reason.PREEMPTED,
@@ -228,7 +231,8 @@ def told(events: Iterable[KubernetesObject]) -> str:
 
 
 def _disruption(pod: KubernetesObject) -> Reason | None:
-    reason = _POD_REASONS.get(text(pod, "status", "reason"))
+    said = text(pod, "status", "reason")
+    reason = Reason.EVICTED if said.startswith(_NO_ROOM) else _POD_REASONS.get(said)
     if reason is not None:
         return reason
     for condition in conditions(pod, kind="DisruptionTarget"):

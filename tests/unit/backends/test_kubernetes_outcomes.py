@@ -150,6 +150,11 @@ def test_the_launcher_leaves_no_variable_of_the_flow_run_to_the_tool(
         ("NodeLost", Reason.NODE_LOST),
         ("Shutdown", Reason.NODE_LOST),
         ("DeadlineExceeded", Reason.TIMED_OUT),
+        ("OutOfcpu", Reason.EVICTED),
+        ("OutOfpods", Reason.EVICTED),
+        ("OutOfnvidia.com/gpu", Reason.EVICTED),
+        ("UnexpectedAdmissionError", Reason.EVICTED),
+        ("TopologyAffinityError", Reason.EVICTED),
     ],
 )
 def test_how_a_pod_was_ended(said: str, reason: Reason) -> None:

@@ -22,7 +22,7 @@ from cwl_prefect.backends.kubernetes_images import stated_entry_point
 from cwl_prefect.backends.kubernetes_labels import annotations_of, labels_of, platform_labels, spell_labels
 from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Streams, launched
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, part, parts, text
-from cwl_prefect.backends.kubernetes_storage import VOLUME_NAME, Storage, seen_inside
+from cwl_prefect.backends.kubernetes_storage import VOLUME_NAME, Storage, same_volume, seen_inside
 from cwl_prefect.backends.template import STEP_IMAGE, merged_configuration, outermost_first
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, Mount, Resources
@@ -365,7 +365,7 @@ def _shows_storage(mount: KubernetesObject, defaults: KubernetesDefaults, storag
         text(volume, "name"): volume for volume in parts(defaults.manifest, "spec", "template", "spec", "volumes")
     }
     volume = {name: value for name, value in volumes.get(text(mount, "name"), {}).items() if name != "name"}
-    return volume == storage.volume
+    return same_volume(volume, storage.volume)
 
 
 def _unless_taken(kept: Sequence[KubernetesObject], mounts: Sequence[KubernetesObject]) -> list[KubernetesObject]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cwl_prefect.backends.kubernetes_objects import KubernetesObject, parts, text
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, parts, text
 from cwl_prefect.backends.once import Once
 from cwl_prefect.errors import BackendError, UsageError
 from cwl_prefect.model.job import ContainerJob, Mount
@@ -44,6 +44,16 @@ class Storage:
         inner = posixpath.normpath(posixpath.join(self.sub_path, place.relative_to(self.path).as_posix()))
         mount: KubernetesObject = {"name": VOLUME_NAME, "mountPath": target, "readOnly": not writable}
         return mount if inner == "." else {**mount, "subPath": inner}
+
+
+def same_volume(one: KubernetesObject, other: KubernetesObject) -> bool:
+    """Tell whether two volumes are the same: a directory of nodes has an empty type where its pod comes from the API."""
+    return _with_type(one) == _with_type(other)
+
+
+def _with_type(volume: KubernetesObject) -> KubernetesObject:
+    directory = part(volume, "hostPath")
+    return {**volume, "hostPath": {**directory, "type": directory.get("type") or ""}} if directory else volume
 
 
 def parse_volume(stated: str) -> KubernetesObject:

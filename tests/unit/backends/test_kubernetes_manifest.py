@@ -90,8 +90,14 @@ def job(**changed: Any) -> ContainerJob:
     return ContainerJob(**(stated | changed))
 
 
-def manifest(of: ContainerJob, *, options: KubernetesOptions | None = None, **changed: Any) -> dict[str, Any]:
-    storage = Storage(volume={"hostPath": {"path": "/volume"}}, path=VOLUME)
+def manifest(
+    of: ContainerJob,
+    *,
+    options: KubernetesOptions | None = None,
+    volume: dict[str, Any] | None = None,
+    **changed: Any,
+) -> dict[str, Any]:
+    storage = Storage(volume={"hostPath": volume or {"path": "/volume"}}, path=VOLUME)
     stated: dict[str, Any] = {
         "job": of,
         "image": "bwa:1",
@@ -305,6 +311,13 @@ def test_a_step_sees_its_own_files_of_the_shared_volume_only() -> None:
     assert (mounts["/in/a.txt"]["subPath"], mounts["/in/a.txt"]["readOnly"]) == ("in/a.txt", True)
     assert mounts["/.cwl-prefect-streams/stderr"]["subPath"] == "r/logs/stderr"
     assert mounts["/tmp"]["name"] == "cwl-prefect-tmpdir"
+
+
+def test_the_shared_volume_is_known_where_the_api_server_gave_it_an_empty_type() -> None:
+    mounts = tool_of(manifest(job(), volume={"path": "/volume", "type": ""}))["volumeMounts"]
+    assert "/volume" not in {mount["mountPath"] for mount in mounts}
+    other = tool_of(manifest(job(), volume={"path": "/volume", "type": "Socket"}))["volumeMounts"]
+    assert "/volume" in {mount["mountPath"] for mount in other}
 
 
 def test_stdout_below_a_mount_is_written_where_the_tool_sees_it() -> None:

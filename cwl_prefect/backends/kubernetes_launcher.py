@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cwl_prefect.backends.kubernetes_objects import KubernetesObject
+from pydantic import JsonValue
+
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part
 from cwl_prefect.backends.kubernetes_storage import OWN_DIRECTORY, Storage
 
 MOUNT_PATH = "/.cwl-prefect"
@@ -113,6 +115,26 @@ def launched(command: Sequence[str], streams: Streams) -> list[str]:
 def launched_command(words: Sequence[str]) -> list[str]:
     """Give the command that a command line of :func:`launched` runs."""
     return list(words[8:])
+
+
+def restricted(
+    container: KubernetesObject, pod_security: KubernetesObject, step_security: KubernetesObject
+) -> KubernetesObject:
+    """Give the init container with all restrictions that it can bear, as Pod Security's profile `restricted` demands.
+
+    Args:
+        container: The init container.
+        pod_security: Security context of the pod, which names the user.
+        step_security: What the template gives the step's container.
+    """
+    security: KubernetesObject = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True}
+    root = pod_security.get("runAsUser") == 0  # who may need capabilities to write to another user's directory
+    dropped: JsonValue = part(step_security, "capabilities").get("drop") if root else ["ALL"]
+    if dropped:
+        security["capabilities"] = {"drop": dropped}
+    if not root and step_security.get("runAsNonRoot"):
+        security["runAsNonRoot"] = True
+    return {**container, "securityContext": security}
 
 
 class Launcher:

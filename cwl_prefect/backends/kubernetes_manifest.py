@@ -20,7 +20,7 @@ from cwl_prefect.backends.kubernetes_credentials import ClusterConfig
 from cwl_prefect.backends.kubernetes_environment import environment, environment_digest, literal
 from cwl_prefect.backends.kubernetes_images import stated_entry_point
 from cwl_prefect.backends.kubernetes_labels import annotations_of, labels_of, platform_labels, spell_labels
-from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Streams, launched
+from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Streams, launched, restricted
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, part, parts, text
 from cwl_prefect.backends.kubernetes_storage import VOLUME_NAME, Storage, same_volume, seen_inside
 from cwl_prefect.backends.template import STEP_IMAGE, merged_configuration, outermost_first
@@ -247,7 +247,8 @@ def _write_pod(pod: KubernetesObject, step: StepPod, options: KubernetesOptions,
         volumes.append({"name": "cwl-prefect-shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}})
     pod["volumes"] = cast("JsonValue", volumes)
     if step.init_container is not None:
-        pod["initContainers"] = cast("JsonValue", [*parts(pod, "initContainers"), step.init_container])
+        own = restricted(step.init_container, security, part(parts(pod, "containers")[0], "securityContext"))
+        pod["initContainers"] = cast("JsonValue", [*parts(pod, "initContainers"), own])
 
 
 def _container(

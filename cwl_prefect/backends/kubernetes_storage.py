@@ -47,7 +47,7 @@ class Storage:
 
 
 def same_volume(one: KubernetesObject, other: KubernetesObject) -> bool:
-    """Tell whether two volumes are the same: a directory of nodes has an empty type where its pod comes from the API."""
+    """Tell whether two volumes are the same: the API server gives a directory of nodes without a type an empty one."""
     return _with_type(one) == _with_type(other)
 
 

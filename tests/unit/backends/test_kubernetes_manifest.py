@@ -299,6 +299,14 @@ def test_one_pod_and_never_another() -> None:
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
 
 
+def test_every_container_of_a_step_fits_the_pod_security_profile_restricted() -> None:
+    pod = pod_of(manifest(job(), init_container={"name": "launcher"}))
+    for container in (pod["initContainers"][-1], pod["containers"][0]):
+        security = container["securityContext"]
+        assert (security["allowPrivilegeEscalation"], security["capabilities"]) == (False, {"drop": ["ALL"]})
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
 def test_no_token_of_a_service_account_is_mounted() -> None:
     assert pod_of(manifest(job()))["automountServiceAccountToken"] is False
 

@@ -1,10 +1,11 @@
 """The volume that driver and steps share."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cwl_prefect.backends.kubernetes_launcher import Launcher
+from cwl_prefect.backends.kubernetes_launcher import Launcher, restricted
 from cwl_prefect.backends.kubernetes_storage import (
     Imports,
     Storage,
@@ -150,3 +151,25 @@ async def test_another_pod_brings_it_where_the_first_could_not(storage: Storage)
     await launcher.init_container("one")
     launcher.ended("one")
     assert await launcher.init_container("two") is not None
+
+
+@pytest.mark.parametrize(
+    ("user", "step", "expected"),
+    [
+        pytest.param(1000, {}, {"capabilities": {"drop": ["ALL"]}}, id="user"),
+        pytest.param(
+            1000,
+            {"runAsNonRoot": True, "privileged": True, "capabilities": {"add": ["SYS_ADMIN"]}},
+            {"capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True},
+            id="user-of-a-step-that-may-do-more",
+        ),
+        pytest.param(0, {"runAsNonRoot": True, "runAsUser": 1000}, {}, id="root-who-writes-for-a-user"),
+        pytest.param(0, {"capabilities": {"drop": ["ALL"]}}, {"capabilities": {"drop": ["ALL"]}}, id="root-as-stated"),
+    ],
+)
+def test_the_launcher_s_container_has_the_restrictions_that_it_can_bear(
+    user: int, step: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    found = restricted({"name": "launcher"}, {"runAsUser": user}, step)
+    always = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True}
+    assert found == {"name": "launcher", "securityContext": {**always, **expected}}

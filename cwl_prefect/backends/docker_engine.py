@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,10 @@ from cwl_prefect.backends.docker_end import ContainerEnd, container_end
 from cwl_prefect.backends.docker_errors import (
     ContainerGoneError,
     engine_errors,
-    image_hint,
-    plain,
     refusal,
     unreachable,
 )
+from cwl_prefect.backends.docker_progress import followed, image_errors
 from cwl_prefect.backends.naming import JOB_LABEL, LABEL_PREFIX
 from cwl_prefect.errors import BackendError, ImageError
 
@@ -137,16 +136,16 @@ class DockerEngine:
         Raises:
             ImageError: It cannot be pulled, or the run was stopped meanwhile.
         """
-        with _image_errors("pull", name):
+        with image_errors("pull", name):
             auth = login.auth_for(name) if login is not None else None
-            _follow(self._client.api.pull(name, stream=True, decode=True, auth_config=auth), stopped)
+            followed(self._client.api.pull(name, stream=True, decode=True, auth_config=auth), stopped)
 
     def load(self, archive: Path, *, stopped: Callable[[], bool]) -> tuple[str, ...]:
         """Load the images of an archive that ``docker save`` made, and give their names."""
         prefix = "Loaded image"
-        with _image_errors("load", str(archive)), archive.open("rb") as file:
+        with image_errors("load", str(archive)), archive.open("rb") as file:
             load = cast("Callable[[IO[bytes]], Iterable[object]]", self._client.api.load_image)
-            lines = _follow(load(file), stopped)
+            lines = followed(load(file), stopped)
         texts = [str(line.get("stream", "")).strip() for line in lines]
         return tuple(text.partition(": ")[2] for text in texts if text.startswith(prefix))
 
@@ -159,10 +158,10 @@ class DockerEngine:
         from docker.utils import parse_repository_tag
 
         repository, tag = parse_repository_tag(name)
-        with _image_errors("import", source):
+        with image_errors("import", source):
             answer = self._client.api.import_image(src=source, repository=repository, tag=tag)
             lines = [json.loads(line) for line in str(answer).splitlines() if line.strip()]
-            _follow(lines, lambda: False)
+            followed(lines, lambda: False)
 
     def build(self, dockerfile: str, name: str, *, stopped: Callable[[], bool]) -> None:
         """Build an image from the text of a Dockerfile, without any context.
@@ -171,7 +170,7 @@ class DockerEngine:
             ImageError: It cannot be built.
         """
         digest = hashlib.sha256(dockerfile.encode()).hexdigest()
-        with _image_errors("build", name):
+        with image_errors("build", name):
             lines = self._client.api.build(
                 fileobj=io.BytesIO(dockerfile.encode()),
                 tag=name,
@@ -180,7 +179,7 @@ class DockerEngine:
                 decode=True,
                 labels={f"{LABEL_PREFIX}dockerfile": digest},
             )
-            _follow(lines, stopped)
+            followed(lines, stopped)
 
     def create(self, settings: Mapping[str, object], *, image: str) -> str:
         """Create a container and give its id; one that an earlier try of the same job left is replaced.
@@ -358,44 +357,3 @@ class DockerEngine:
         """Give back the connections."""
         with suppress(OSError):
             self._client.close()
-
-
-class _StoppedError(Exception):
-    """The run ends while an image is still on its way."""
-
-
-def _follow(progress: Iterable[object], stopped: Callable[[], bool]) -> list[Mapping[str, object]]:
-    """Read the progress of an image to its end, which is where errors are told."""
-    import docker.errors
-
-    lines = []
-    for line in progress:
-        if stopped():
-            raise _StoppedError
-        if not isinstance(line, Mapping):
-            continue
-        if "error" in line:
-            raise docker.errors.DockerException(str(line["error"]))
-        lines.append(line)
-    return lines
-
-
-@contextmanager
-def _image_errors(verb: str, name: str) -> Iterator[None]:
-    import docker.errors
-    import requests.exceptions
-
-    try:
-        yield
-    except _StoppedError as exc:
-        raise ImageError(f"stopped while it was to {verb} image {name}") from exc
-    except docker.errors.APIError as exc:
-        raise _image_error(verb, name, str(exc.explanation or exc)) from exc
-    except (docker.errors.DockerException, OSError) as exc:
-        if isinstance(exc, requests.exceptions.RequestException):
-            raise unreachable(exc) from exc
-        raise _image_error(verb, name, str(exc)) from exc
-
-
-def _image_error(verb: str, name: str, explanation: str) -> ImageError:
-    return ImageError(f"cannot {verb} image {name}: {plain(explanation)}", hint=image_hint(explanation))

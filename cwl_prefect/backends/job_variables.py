@@ -28,6 +28,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from cwl_prefect.backends.tool_environment import looks_secret, tool_environment
 from cwl_prefect.errors import BackendError, UsageError
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.overrides import Override, ToolOverride, combined, read_override
@@ -49,17 +50,9 @@ MANIFEST_MEMBERS: Mapping[str, frozenset[str]] = {
 }
 """By type of pool, what steps may be given although the template has no such variable: the backend writes it itself."""
 
-FLOW_RUN_PREFIXES = ("PREFECT_", "CWL_PREFECT_")
-"""Environment variables of the flow run; no tool ever sees one."""
-
 _PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 _NO_STEP_S = frozenset({"command", "image", "name", "auto_remove"})
 _OWNED_PREFIXES = ("env.", "cpu_", "memory_")
-_CREDENTIAL = re.compile(
-    r"(?:^|_)(?:API_?KEYS?|(?:ACCESS|SECRET|PRIVATE|ACCOUNT|STORAGE)_KEYS?|SECRETS?|TOKENS?|PASSW(?:OR)?DS?|PWD|PASSPHRASE|"
-    r"CREDENTIALS?|AUTH|SAS|CONNECTION_STRING)(?:_|$)|(?:PASSWORD|SECRET|TOKEN|APIKEY)",
-    re.IGNORECASE,
-)
 
 
 class Origin(StrEnum):
@@ -272,21 +265,6 @@ def template_layer(template: Mapping[str, JsonValue]) -> Layer:
 def owned(variable: str) -> bool:
     """Tell whether a job variable describes the flow run's own container, so that steps do not take it over."""
     return variable in OWNED_VARIABLES or variable.startswith(_OWNED_PREFIXES)
-
-
-def looks_secret(name: str) -> bool:
-    """Tell whether a variable's name says that its value is a credential."""
-    return _CREDENTIAL.search(name) is not None
-
-
-def of_flow_run(name: str) -> bool:
-    """Tell whether an environment variable is one of Prefect or cwl-prefect."""
-    return name.upper().startswith(FLOW_RUN_PREFIXES)
-
-
-def tool_environment(environment: Mapping[str, str | None]) -> dict[str, str]:
-    """Give what of an environment may reach a tool: nothing of Prefect, of cwl-prefect, or without a value."""
-    return {name: value for name, value in environment.items() if value is not None and not of_flow_run(name)}
 
 
 def shared_template(template: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

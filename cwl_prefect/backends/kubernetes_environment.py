@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-from cwl_prefect.backends.job_variables import looks_secret, of_flow_run
 from cwl_prefect.backends.kubernetes_launcher import KEPT_VARIABLES
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, parts, text
+from cwl_prefect.backends.tool_environment import looks_secret, of_flow_run
 from cwl_prefect.model.job import ContainerJob
 
 

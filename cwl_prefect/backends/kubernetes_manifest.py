@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic import JsonValue
 
-from cwl_prefect.backends.job_variables import StepVariables, tool_environment
+from cwl_prefect.backends.job_variables import StepVariables
 from cwl_prefect.backends.kubernetes_credentials import ClusterConfig
 from cwl_prefect.backends.kubernetes_environment import environment, environment_digest, literal
 from cwl_prefect.backends.kubernetes_images import stated_entry_point
@@ -24,6 +24,7 @@ from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Str
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, part, parts, text
 from cwl_prefect.backends.kubernetes_storage import VOLUME_NAME, Storage, same_volume, seen_inside
 from cwl_prefect.backends.template import STEP_IMAGE, merged_configuration, outermost_first
+from cwl_prefect.backends.tool_environment import tool_environment
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, Mount, Resources
 

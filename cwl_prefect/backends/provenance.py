@@ -6,7 +6,7 @@ from typing import TypeAlias, cast
 
 from pydantic import JsonValue
 
-from cwl_prefect.backends.job_variables import looks_secret
+from cwl_prefect.backends.tool_environment import looks_secret
 
 FieldPath: TypeAlias = tuple[str | int, ...]
 """Keys and positions that lead to a field."""

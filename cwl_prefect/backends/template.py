@@ -21,8 +21,9 @@ from pydantic import JsonValue, ValidationError
 
 from cwl_prefect.backends.docker_engine import RegistryLogin
 from cwl_prefect.backends.images import PullPolicy
-from cwl_prefect.backends.job_variables import StepVariables, packaged_template, template_default, tool_environment
+from cwl_prefect.backends.job_variables import StepVariables, packaged_template, template_default
 from cwl_prefect.backends.naming import job_labels, resource_name
+from cwl_prefect.backends.tool_environment import tool_environment
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, Mount, Resources
 

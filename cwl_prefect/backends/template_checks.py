@@ -5,8 +5,9 @@ from pathlib import PurePosixPath
 
 from pydantic import JsonValue
 
-from cwl_prefect.backends.job_variables import JobVariables, check_job_variables, looks_secret, placeholders
+from cwl_prefect.backends.job_variables import JobVariables, check_job_variables, placeholders
 from cwl_prefect.backends.kubernetes_objects import parts, text
+from cwl_prefect.backends.tool_environment import looks_secret
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.findings import Finding
 

@@ -251,9 +251,7 @@ class LocalStore:
     def _take(self, source: Path, part: Path, *, executable: bool) -> bool:
         """Make an object of a file; tells whether it is the file itself."""
         mode = 0o555 if executable else 0o444
-        source = source.resolve(
-            strict=True
-        )  # an output may be a link to another; a hard link must be to the file itself
+        source = source.resolve(strict=True)  # of a link to another output the file itself
         if not self._cloned(source, part):
             if source.stat().st_nlink == 1:  # any other name may be one of the user's own files
                 try:

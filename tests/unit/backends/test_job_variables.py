@@ -10,17 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cwl_prefect.backends.job_variables import (
-    FLOW_RUN_PREFIXES,
     JobVariables,
     Layer,
     Origin,
     check_flow_run_variables,
     check_job_variables,
-    looks_secret,
     owned,
     packaged_template,
-    tool_environment,
 )
+from cwl_prefect.backends.tool_environment import FLOW_RUN_PREFIXES, looks_secret, tool_environment
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.names import call_name, without_indices
 

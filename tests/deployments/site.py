@@ -26,7 +26,7 @@ class Site:
         self.environment = environment
         self.directory = directory
         self.run("cwl-prefect", "server", "start")
-        state = json.loads(next((directory / "cwl-prefect" / "server").glob("*.json")).read_text())
+        state = json.loads((directory / "cwl-prefect" / "server" / "server.json").read_text())
         self.api = f"http://{state['host']}:{state['port']}/api"
         self.environment["PREFECT_API_URL"] = self.api
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from cwl_prefect.errors import ServerError
 from cwl_prefect.flows.server_state import ServerFiles
+from cwl_prefect.standby.namespaces import namespace
 from cwl_prefect.whole_file import write_whole
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_NAMESPACES = Path("/proc/self/ns")
 _HINT = (
     "give this machine or container a home of its own by CWL_PREFECT_HOME, name a Prefect API that both reach by "
     "PREFECT_API_URL, or run `cwl-prefect server stop` where the server runs."
@@ -37,8 +37,8 @@ class Machine:
         return cls(
             hostname=socket.gethostname(),
             boot_id=_boot_id(),
-            processes=_namespace("pid"),
-            network=_namespace("net"),
+            processes=namespace("pid"),
+            network=namespace("net"),
         )
 
     def reaches(self, other: "Machine") -> bool:
@@ -103,10 +103,4 @@ def _said(files: ServerFiles, found: Machine) -> str:
 def _boot_id() -> str:
     with contextlib.suppress(OSError):
         return _BOOT_ID.read_text().strip()
-    return ""
-
-
-def _namespace(kind: str) -> str:
-    with contextlib.suppress(OSError):
-        return str((_NAMESPACES / kind).readlink())
     return ""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic, sleep
 
+from cwl_prefect.standby.namespaces import namespace
 from cwl_prefect.standby.place import Place, private_directory
 
 MOST = 3
@@ -33,7 +34,7 @@ def hold(place: Place, home: Path) -> int | None:
         descriptor = _try_lock(place.record)
         if descriptor is not None:
             os.ftruncate(descriptor, 0)
-            said = {"pid": os.getpid(), "home": str(home), "processes": _processes()}
+            said = {"pid": os.getpid(), "home": str(home), "processes": namespace("pid")}
             os.pwrite(descriptor, json.dumps(said).encode(), 0)
         return descriptor
 
@@ -108,15 +109,8 @@ def _try_lock(path: Path) -> int | None:
 def _read(record: Path) -> tuple[int, str]:
     try:
         said = json.loads(record.read_text(encoding="utf-8"))
-        if said.get("processes") not in (None, _processes()):
+        if said.get("processes") not in (None, namespace("pid")):
             return 0, ""  # in a container that shares the directory, or outside this one: the id is another process's
         return int(said["pid"]), str(said["home"])
     except (OSError, ValueError, KeyError):
         return 0, ""  # written by nothing of ours, or not to its end
-
-
-def _processes() -> str:
-    """Name the namespace in which this process's id is its own."""
-    with contextlib.suppress(OSError):
-        return str(Path("/proc/self/ns/pid").readlink())
-    return ""

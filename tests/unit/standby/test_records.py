@@ -122,7 +122,7 @@ def test_what_stands_by_in_another_container_is_not_ended_by_its_number(
     place = at(environment, "one")
     held = hold(place, HOME)
     assert held is not None
-    monkeypatch.setattr(records, "_processes", lambda: "pid:[1]")
+    monkeypatch.setattr(records, "namespace", lambda _: "pid:[1]")
     assert standing(HOME, environment) == []
     assert end(HOME, environment) == 0
     release(place, held)

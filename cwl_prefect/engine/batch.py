@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from cwl_prefect.engine.placement import path_here
 from cwl_prefect.errors import InputError, PublishError, UsageError
 from cwl_prefect.model.values import CwlObject, file_objects
 
@@ -209,10 +210,10 @@ def run_key(
 
 def _more(job_order: CwlObject, prepared: CwlObject, state_of_tree: Callable[[Path], str]) -> list[JsonValue]:
     """Give the states of secondaryFiles that are not named, and of what is in directories; mostly there is none."""
-    named = {_path(found) for found in file_objects(job_order)}
+    named = {path_here(found) for found in file_objects(job_order)}
     found: list[JsonValue] = []
     for each in file_objects({name: prepared.get(name) for name in job_order}):
-        path = _path(each)
+        path = path_here(each)
         if path is None:
             continue
         if each["class"] == "Directory":
@@ -220,11 +221,6 @@ def _more(job_order: CwlObject, prepared: CwlObject, state_of_tree: Callable[[Pa
         elif path not in named:
             found.append([str(path), _state_of(path)])
     return found
-
-
-def _path(found: CwlObject) -> Path | None:
-    address = urlsplit(str(found.get("location") or ""))
-    return Path(unquote(address.path)) if address.scheme == "file" else None
 
 
 def _state(location: str) -> list[JsonValue] | None:

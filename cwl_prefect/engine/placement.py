@@ -87,7 +87,7 @@ class Placement:
             return value
         if not is_file_object(value):
             return {name: self.place(item, folder) for name, item in value.items()}
-        if is_remote(value):
+        if _is_remote(value):
             return value
         return self._file(value, folder) if value["class"] == "File" else self._directory(value, folder)
 
@@ -237,13 +237,17 @@ def local_path(value: CwlObject) -> Path | None:
     return Path(location)
 
 
+def path_here(value: CwlObject) -> Path | None:
+    """Tell where on this machine a File or Directory lies; None for a literal, and for what lies elsewhere."""
+    return None if _is_remote(value) else local_path(value)
+
+
 def file_uri(path: Path | str) -> str:
     """Spell a path as a ``file://`` URI."""
     return "file://" + quote(str(path), safe="/~", errors="surrogateescape")
 
 
-def is_remote(value: CwlObject) -> bool:
-    """Tell whether a File or Directory lies elsewhere than on this machine."""
+def _is_remote(value: CwlObject) -> bool:
     location = value.get("location")
     if not isinstance(location, str) or location.startswith(("_:", "file:", "/")):
         return False

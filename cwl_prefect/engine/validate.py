@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from cwl_prefect.engine.placement import is_remote, local_path
+from cwl_prefect.engine.placement import path_here
 from cwl_prefect.errors import OutputError
 from cwl_prefect.model.job import BoundCall, EntryKind
 from cwl_prefect.model.values import CwlObject, file_objects
@@ -27,7 +27,7 @@ def validate(outputs: CwlObject, call: BoundCall, outdir: Path, *, name: str) ->
     """
     for port, value in outputs.items():
         for found in file_objects(value):
-            place = None if is_remote(found) else local_path(found)
+            place = path_here(found)
             if place is None:
                 continue
             path = str(place)

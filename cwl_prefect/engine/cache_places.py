@@ -12,7 +12,7 @@ def open_store(place: str | None, home: Path, checksums: Checksums) -> Store:
     """Open a cache.
 
     Args:
-        place: A directory or URL; None: the home's own.
+        place: An absolute directory or a URL, as the setting gives it; None: the home's own.
         home: The user's home of this program.
         checksums: Remembers which objects are whole.
 
@@ -33,7 +33,7 @@ def _directory(place: str | None, home: Path) -> Path:
         return home / "cache"
     if place.startswith("file://"):
         return Path(urllib.parse.unquote(urllib.parse.urlsplit(place).path))
-    return Path(place).expanduser()
+    return Path(place)
 
 
 def lock_file(store: Store, home: Path) -> Path:

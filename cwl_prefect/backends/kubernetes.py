@@ -15,7 +15,7 @@ from cwl_prefect.backends.kubernetes_client import RefusedError
 from cwl_prefect.backends.kubernetes_cluster import Cluster, open_cluster
 from cwl_prefect.backends.kubernetes_jobs import DRIVER_ANNOTATION, create, pods_of, remove, take_over
 from cwl_prefect.backends.kubernetes_manifest import KubernetesDefaults, StepPod, step_defaults, step_manifest
-from cwl_prefect.backends.kubernetes_marks import forget, note
+from cwl_prefect.backends.kubernetes_marks import Mark, forget, note
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, selector
 from cwl_prefect.backends.kubernetes_outcomes import doubtful
 from cwl_prefect.backends.kubernetes_patience import Patience, exceeded_quota, quota_advice
@@ -62,6 +62,7 @@ class KubernetesBackend:
         variables: Job template of a Kubernetes work pool and the job variables over it; the packaged template where
             none is given.
         client: Resolves blocks and variables that the template refers to.
+        pool: Name of that work pool.
     """
 
     def __init__(
@@ -70,9 +71,11 @@ class KubernetesBackend:
         variables: JobVariables | None = None,
         *,
         client: "PrefectClient | None" = None,
+        pool: str | None = None,
     ) -> None:
         self._variables = variables or JobVariables(template=packaged_template("kubernetes"))
         self._client = client
+        self._pool = pool
         self._driver = uuid.uuid4().hex
         self._home = settings.home
         self._noted: list[str] = []
@@ -278,10 +281,14 @@ class KubernetesBackend:
         run = labels.get(FLOW_RUN_LABEL)
         chosen = selector({FLOW_RUN_LABEL: run}) if run else JOB_LABEL
         if chosen not in self._watches:
-            if run and note(self._home, run, cluster.defaults.namespace):
+            if run and note(self._home, self._mark(cluster, run)):
                 self._noted.append(run)
             self._watches[chosen] = PodWatch(cluster.api, cluster.defaults.namespace, chosen)
         return self._watches[chosen]
+
+    def _mark(self, cluster: Cluster, run: str) -> Mark:
+        named_by = None if cluster.defaults.cluster is None else self._pool
+        return Mark(run_id=run, namespace=cluster.defaults.namespace, pool=named_by)
 
     async def _manifest(self, cluster: Cluster, job: ContainerJob, wanted: DockerImage) -> KubernetesObject:
         defaults, image = await self._merged.get(self._patterns_of(job.name)), await cluster.images.get(wanted)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from cwl_prefect.backends.kubernetes_client import KubernetesApi, RefusedError, connect
 from cwl_prefect.backends.kubernetes_cluster import Cluster
+from cwl_prefect.backends.kubernetes_credentials import ClusterConfig
 from cwl_prefect.backends.kubernetes_labels import job_annotations
 from cwl_prefect.backends.kubernetes_objects import (
     KubernetesObject,
@@ -105,19 +106,20 @@ async def pods_of(api: KubernetesApi, namespace: str, name: str) -> list[Kuberne
     return pods
 
 
-async def reap(labels: Mapping[str, str], namespaces: Iterable[str]) -> int:
+async def reap(labels: Mapping[str, str], namespaces: Iterable[str], *, named: ClusterConfig | None = None) -> int:
     """Remove every Job with all these labels, whoever started it, and tell how many there were.
 
     Args:
         labels: At least one label, as ``{FLOW_RUN_LABEL: flow_run_id}``; an empty mapping removes nothing.
         namespaces: Where to look if not every namespace may be looked at.
+        named: The cluster; None for the one that this process is configured for.
 
     Raises:
         BackendError: The cluster does not answer or refuses.
     """
     if not labels:
         return 0
-    api = await connect()
+    api = await connect(named)
     try:
         try:
             found = await api.jobs(None, selector(labels))

@@ -1,43 +1,57 @@
 """Which runs have Jobs, noted on this machine, so that a reaper asks no cluster about runs that never used one."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from cwl_prefect.backends.naming import resource_name
 
 
-def note(home: Path, run_id: str, namespace: str) -> bool:
-    """Note that a run has Jobs in a namespace; tell whether no earlier driver had."""
-    mark = _mark(home, run_id)
-    new = not mark.exists()
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.write_text(f"{namespace}\n{run_id}\n", encoding="utf-8")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """That a run has, or had, Jobs.
+
+    Attributes:
+        run_id: The run.
+        namespace: Where they are.
+        pool: Work pool that names their cluster; None where it is the one that this machine is configured for.
+    """
+
+    run_id: str
+    namespace: str
+    pool: str | None = None
+
+
+def note(home: Path, mark: Mark) -> bool:
+    """Note that a run has Jobs; tell whether no earlier driver had."""
+    path = _path(home, mark.run_id)
+    new = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{mark.namespace}\n{mark.run_id}\n{mark.pool or ''}\n", encoding="utf-8")
     return new
 
 
-def noted(home: Path, run_id: str) -> str | None:
-    """Give the namespace of a run's Jobs, or None where it is not known to have any."""
-    return _read(_mark(home, run_id))[0] or None
+def noted(home: Path, run_id: str) -> Mark | None:
+    """Give the mark of a run, or None where it is not known to have Jobs."""
+    return _read(_path(home, run_id))
 
 
 def noted_runs(home: Path) -> list[str]:
     """Give the runs that are known to have, or to have had, Jobs."""
-    found = (_read(mark)[1] for mark in (home / "kubernetes").glob("*"))
-    return [run_id for run_id in found if run_id]
+    return [mark.run_id for mark in map(_read, (home / "kubernetes").glob("*")) if mark is not None]
 
 
 def forget(home: Path, run_id: str) -> None:
     """Take note that a run has no Jobs any more."""
-    _mark(home, run_id).unlink(missing_ok=True)
+    _path(home, run_id).unlink(missing_ok=True)
 
 
-def _read(mark: Path) -> tuple[str, str]:
-    """Give the namespace and the run of a mark, empty where it has none."""
+def _read(path: Path) -> Mark | None:
     try:
-        namespace, _, run_id = mark.read_text(encoding="utf-8").partition("\n")
+        namespace, run_id, pool, *_ = [*path.read_text(encoding="utf-8").splitlines(), "", "", ""]
     except OSError:
-        return "", ""
-    return namespace.strip(), run_id.strip()
+        return None
+    return Mark(run_id=run_id, namespace=namespace, pool=pool or None) if namespace and run_id else None
 
 
-def _mark(home: Path, run_id: str) -> Path:
+def _path(home: Path, run_id: str) -> Path:
     return home / "kubernetes" / resource_name(run_id)

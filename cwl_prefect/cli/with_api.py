@@ -23,7 +23,7 @@ def with_api(work: Callable[[PrefectClient, Settings], Awaitable[T]]) -> T:
     Raises:
         ServerError: No Prefect API can be reached or started.
     """
-    configure_logging(quiet=True, verbose=False)
+    configure_logging()
     settings = settings_with({})
 
     async def run() -> T:

@@ -8,6 +8,7 @@ from datetime import datetime
 import typer
 
 from cwl_prefect.cli.failures import settings_with
+from cwl_prefect.cli.log_output import configure_logging
 from cwl_prefect.cli.run_list import asking
 from cwl_prefect.cli.terminal import complain
 from cwl_prefect.engine import retention
@@ -50,6 +51,7 @@ def collect(*, dry_run: bool) -> None:
         from cwl_prefect.flows.reaping import reap_abandoned
 
         done.removed.extend(_concluded(done.killed))
+        configure_logging()
         done.containers = asyncio.run(reap_abandoned(settings))
     would = "would be " if dry_run else ""
     for run in done.marked:

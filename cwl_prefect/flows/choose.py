@@ -33,8 +33,10 @@ def _docker(settings: Settings, pool: StepsPool | None, variables: JobVariables 
 def _kubernetes(settings: Settings, pool: StepsPool | None, variables: JobVariables | None) -> Backend:
     from cwl_prefect.backends.kubernetes import KubernetesBackend
 
-    client = None if pool is None else pool.client
-    return KubernetesBackend(settings, variables or job_variables(settings, pool), client=client)
+    variables = variables or job_variables(settings, pool)
+    if pool is None:
+        return KubernetesBackend(settings, variables)
+    return KubernetesBackend(settings, variables, client=pool.client, pool=pool.name)
 
 
 def _docker_answers() -> bool:

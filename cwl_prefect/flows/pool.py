@@ -26,6 +26,7 @@ from cwl_prefect.settings import BackendName, Settings
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import FlowRun
 
 DOCKER, KUBERNETES, PROCESS = "docker", "kubernetes", "process"
 
@@ -68,7 +69,15 @@ async def steps_pool(settings: Settings) -> StepsPool | None:
     flow_run = context.flow_run
     if settings.steps_pool is None and flow_run.deployment_id is None:
         return None
-    client: Any = context.client
+    return await pool_of(flow_run, settings, cast("Any", context.client))
+
+
+async def pool_of(flow_run: "FlowRun", settings: Settings, client: "PrefectClient") -> StepsPool | None:
+    """Give the pool of a flow run's steps, with the job variables of its deployment and its own, or None without one.
+
+    Raises:
+        UsageError: There is no such pool.
+    """
     layers = [Layer(origin=Origin.RUN, variables=dict(flow_run.job_variables or {}))]
     name = settings.steps_pool
     if flow_run.deployment_id is not None:

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
-from pathlib import Path
 
 from cwl_prefect.backends import kubernetes_marks
+from cwl_prefect.backends.kubernetes_credentials import ClusterConfig
+from cwl_prefect.backends.kubernetes_marks import Mark
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.flows.cleanup import attempted
 from cwl_prefect.flows.collecting import is_abandoned
@@ -22,7 +23,7 @@ async def reap_run(flow_run_id: str) -> int:
     if await asyncio.to_thread(docker_available):
         removals.append(_attempt("containers", flow_run_id, _remove_containers(flow_run_id)))
     if _may_have_jobs(flow_run_id):
-        removals.append(_attempt("Jobs", flow_run_id, _remove_jobs(flow_run_id, Settings().home)))
+        removals.append(_attempt("Jobs", flow_run_id, _remove_jobs(flow_run_id, Settings())))
     return sum(await asyncio.gather(*removals))
 
 
@@ -43,14 +44,23 @@ async def _remove_containers(flow_run_id: str) -> int:
         await backend.close()
 
 
-async def _remove_jobs(flow_run_id: str, home: Path) -> int:
+async def _remove_jobs(flow_run_id: str, settings: Settings) -> int:
     from cwl_prefect.backends import kubernetes_jobs
 
-    own, named = own_pod(), kubernetes_marks.noted(home, flow_run_id)
-    namespaces = {*([] if own is None else [own[0]]), *([] if named is None else [named])}
-    removed = await kubernetes_jobs.reap({FLOW_RUN_LABEL: flow_run_id}, namespaces)
-    kubernetes_marks.forget(home, flow_run_id)
+    own, mark = own_pod(), kubernetes_marks.noted(settings.home, flow_run_id)
+    namespaces = {*([] if own is None else [own[0]]), *([] if mark is None else [mark.namespace])}
+    named = None if mark is None else await _named_cluster(mark, settings)
+    removed = await kubernetes_jobs.reap({FLOW_RUN_LABEL: flow_run_id}, namespaces, named=named)
+    kubernetes_marks.forget(settings.home, flow_run_id)
     return removed
+
+
+async def _named_cluster(mark: Mark, settings: Settings) -> ClusterConfig | None:
+    if mark.pool is None:
+        return None
+    from cwl_prefect.flows.named_cluster import named_cluster
+
+    return await named_cluster(mark.run_id, mark.pool, settings)
 
 
 def _may_have_jobs(flow_run_id: str) -> bool:
@@ -65,15 +75,23 @@ async def reap_abandoned(settings: Settings) -> int:
     """
     containers, jobs = await asyncio.gather(
         attempted("containers that other runs left could not be removed", _remove_abandoned_containers(settings)),
-        attempted("Jobs that other runs left could not be removed", _remove_abandoned_jobs(settings)),
+        _remove_abandoned_jobs(settings),
     )
-    return (containers or 0) + (jobs or 0)
+    return (containers or 0) + jobs
 
 
 async def _remove_abandoned_jobs(settings: Settings) -> int:
+    left = await attempted("runs that left Jobs could not be found", _abandoned_with_jobs(settings)) or []
+    removals = [
+        attempted(f"Jobs that the run {run_id} left could not be removed", _remove_jobs(run_id, settings))
+        for run_id in left
+    ]
+    return sum(removed or 0 for removed in await asyncio.gather(*removals))
+
+
+async def _abandoned_with_jobs(settings: Settings) -> list[str]:
     marked = await asyncio.to_thread(kubernetes_marks.noted_runs, settings.home)
-    left = [run_id for run_id in marked if await asyncio.to_thread(is_abandoned, settings, run_id)]
-    return sum([await _remove_jobs(run_id, settings.home) for run_id in left])
+    return [run_id for run_id in marked if await asyncio.to_thread(is_abandoned, settings, run_id)]
 
 
 async def _remove_abandoned_containers(settings: Settings) -> int:

@@ -7,6 +7,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Crashed, State
 
 from cwl_prefect.backends import choice, docker, kubernetes_jobs, kubernetes_marks
+from cwl_prefect.backends.kubernetes_marks import Mark
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.engine.audit import Act
 from cwl_prefect.flows import cleanup, hooks, reaping
@@ -115,18 +116,19 @@ async def test_jobs_of_the_flow_run_are_removed_too(engine, flow_run, caplog, mo
     engine(None)
     asked = []
 
-    async def removal(labels, namespaces):
-        asked.append((dict(labels), namespaces))
+    async def removal(labels, namespaces, named):
+        asked.append((dict(labels), namespaces, named))
         return 3
 
     monkeypatch.setenv("CWL_PREFECT_HOME", str(tmp_path))
     monkeypatch.setattr(kubernetes_jobs, "reap", removal)
     await end(flow_run)
     assert asked == []  # no driver noted Jobs: no cluster is asked
-    assert kubernetes_marks.note(tmp_path, str(flow_run.id), "lab")
-    assert not kubernetes_marks.note(tmp_path, str(flow_run.id), "lab")
+    mark = Mark(run_id=str(flow_run.id), namespace="lab")
+    assert kubernetes_marks.note(tmp_path, mark)
+    assert not kubernetes_marks.note(tmp_path, mark)
     with caplog.at_level(logging.WARNING, logger=reaping.__name__):
         await end(flow_run)
         await end(flow_run)
-    assert asked == [({FLOW_RUN_LABEL: str(flow_run.id)}, {"lab"})]
+    assert asked == [({FLOW_RUN_LABEL: str(flow_run.id)}, {"lab"}, None)]
     assert f"removed 3 Jobs that the flow run {flow_run.id} had left" in caplog.text

@@ -3,9 +3,11 @@ import asyncio
 import pytest
 
 from cwl_prefect.backends import kubernetes_marks
+from cwl_prefect.backends.kubernetes_marks import Mark
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.cwl.compile import compile_process
 from cwl_prefect.cwl.load import load_process
+from cwl_prefect.errors import UsageError
 from cwl_prefect.flows import cleanup, reaping, sweeping
 from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.run import Caller
@@ -96,31 +98,55 @@ async def test_a_failing_engine_stops_nobody(tmp_path, monkeypatch, caplog):
 async def test_jobs_of_abandoned_runs_are_reaped_too(tmp_path, monkeypatch):
     asked = []
 
-    async def reap(labels, namespaces):
-        asked.append((labels, namespaces))
+    async def reap(labels, namespaces, named):
+        asked.append((labels, namespaces, named))
         return 2
 
     for run_id in ("gone", "driven"):
-        kubernetes_marks.note(tmp_path, run_id, "lab")
+        kubernetes_marks.note(tmp_path, Mark(run_id=run_id, namespace="lab"))
     monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: False)
     monkeypatch.setattr("cwl_prefect.backends.kubernetes_jobs.reap", reap)
     monkeypatch.setattr(reaping, "is_abandoned", lambda _, run_id: run_id == "gone")
     assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 2
     assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 0
-    assert asked == [({FLOW_RUN_LABEL: "gone"}, {"lab"})]
+    assert asked == [({FLOW_RUN_LABEL: "gone"}, {"lab"}, None)]
     assert kubernetes_marks.noted_runs(tmp_path) == ["driven"]
 
 
 async def test_a_cluster_that_does_not_answer_stops_nobody_and_is_asked_again(tmp_path, monkeypatch, caplog):
-    async def reap(labels, namespaces):
+    async def reap(labels, namespaces, named):
         await asyncio.sleep(60)
 
-    kubernetes_marks.note(tmp_path, "gone", "lab")
+    kubernetes_marks.note(tmp_path, Mark(run_id="gone", namespace="lab"))
     monkeypatch.setattr(cleanup, "CLEANUP_TIMEOUT_S", 0.05)
     monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: False)
     monkeypatch.setattr("cwl_prefect.backends.kubernetes_jobs.reap", reap)
     monkeypatch.setattr(reaping, "is_abandoned", lambda *_: True)
     assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 0
-    assert "Jobs that other runs left could not be removed: it took too long" in caplog.text
+    assert "Jobs that the run gone left could not be removed: it took too long" in caplog.text
     assert "Traceback" not in caplog.text
     assert kubernetes_marks.noted_runs(tmp_path) == ["gone"]
+
+
+async def test_a_pool_that_is_gone_leaves_only_its_own_run_to_be_asked_again(tmp_path, monkeypatch, caplog):
+    asked = []
+
+    async def named_cluster(run_id, pool, settings):
+        if pool == "removed":
+            raise UsageError("There is no work pool removed for the steps.")
+        return f"the cluster of {pool} for {run_id}"
+
+    async def reap(labels, namespaces, named):
+        asked.append(named)
+        return 2
+
+    for run_id, pool in (("a", "removed"), ("b", "far"), ("c", None)):
+        kubernetes_marks.note(tmp_path, Mark(run_id=run_id, namespace="lab", pool=pool))
+    monkeypatch.setattr("cwl_prefect.backends.choice.docker_available", lambda: False)
+    monkeypatch.setattr("cwl_prefect.backends.kubernetes_jobs.reap", reap)
+    monkeypatch.setattr("cwl_prefect.flows.named_cluster.named_cluster", named_cluster)
+    monkeypatch.setattr(reaping, "is_abandoned", lambda *_: True)
+    assert await reaping.reap_abandoned(Settings(home=tmp_path)) == 4
+    assert sorted(asked, key=str) == [None, "the cluster of far for b"]
+    assert "Jobs that the run a left could not be removed: There is no work pool removed" in caplog.text
+    assert kubernetes_marks.noted_runs(tmp_path) == ["a"]

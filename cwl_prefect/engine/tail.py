@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 LONGEST_LINE = 2_000
 _MOST_BYTES = 64 * 1024
+_ENTERED = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)  # where there is O_PATH, no right to list is needed
 
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -73,14 +74,28 @@ class Follower:
 def _opened(path: Path) -> BinaryIO:
     """Open a file that a tool may have replaced by anything: a link leads elsewhere, and opening a pipe may not end.
 
+    A directory on the way may be replaced too, at any moment, so that each is entered from the one before. Workspaces
+    lie below a directory whose path is resolved, with no link on the way to them.
+
     Raises:
-        OSError: It cannot be opened, or is not a regular file.
+        OSError: It cannot be opened, is not a regular file, or lies behind a link.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path.anchor, _ENTERED)
+    for name in path.parts[1:-1]:
+        descriptor = _open_in(descriptor, name, _ENTERED)
+    descriptor = _open_in(descriptor, path.name, os.O_RDONLY | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return os.fdopen(descriptor, "rb")
+
+
+def _open_in(directory: int, name: str, flags: int) -> int:
+    """Open what a directory has under a name, unless that is a link; the directory is closed."""
+    try:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    finally:
+        os.close(directory)
 
 
 def _readable(text: bytes) -> Iterator[str]:

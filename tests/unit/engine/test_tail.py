@@ -45,3 +45,22 @@ def test_what_a_tool_put_in_place_of_its_stderr_has_no_lines(stream, replace):
     replace(stream)
     assert last_lines(stream, 5) == []
     assert Follower(stream, most=5).more(ended=True) == []
+
+
+def test_a_directory_that_a_tool_replaced_by_a_link_is_not_entered(stream):
+    follower = Follower(stream, most=5)
+    stream.write_text("said\n")
+    assert follower.more(ended=False) == ["said"]
+    elsewhere = stream.parent.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / stream.name).write_text("said\nsecret\n")
+    stream.parent.rename(stream.parent.with_name("aside"))
+    stream.parent.symlink_to(elsewhere)
+    assert follower.more(ended=True) == []
+    assert last_lines(stream, 5) == []
+
+
+def test_a_directory_that_may_be_entered_and_not_listed_is_on_the_way(stream):
+    stream.write_text("said\n")
+    stream.parent.chmod(0o311)
+    assert last_lines(stream, 5) == ["said"]

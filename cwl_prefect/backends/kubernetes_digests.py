@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from cwl_prefect.backends.base import UnidentifiedError
-from cwl_prefect.backends.kubernetes_images import StepImages, pinned_digest
+from cwl_prefect.backends.kubernetes_images import SAY_IT, StepImages, pinned_digest
 from cwl_prefect.backends.kubernetes_launcher import launched_command
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, text
 from cwl_prefect.backends.kubernetes_outcomes import call_container, main_container
@@ -61,17 +61,22 @@ class ImageDigests:
     ) -> str | None:
         """Give the digest of the image that a job ran in, where its tag was resolved and its pod tells one.
 
-        None is given too where the pod, which another driver may have started, has not the entry point that the image
-        is known, or stated, to have.
+        None is given too where nobody tells the image's entry point, so that the call ran without it, and where the
+        pod, which another driver may have started, has another one.
         """
-        if pod is None or job.image is None or job.image.pull is None or self._resolved.peek(job.image.pull) is None:
+        if pod is None or job.image is None or job.image.pull is None:
+            return None
+        pinned = pinned_digest(job.image)
+        if pinned is None and self._resolved.peek(job.image.pull) is None:
             return None
         try:
             known = (await self._images.get(job.image)).entry_point
         except BackendError:
             return None
-        entry_point = stated if stated is not None else known or ()
-        return ran_digest(pod) if _command(pod) == [*entry_point, *job.command] else None
+        entry_point = stated if stated is not None else known
+        if entry_point is None or _command(pod) != [*entry_point, *job.command]:
+            return None
+        return pinned or ran_digest(pod)
 
     async def doubt(self, image: DockerImage, ran: str | None) -> str | None:
         """Tell why a call did not surely run in the image that was identified; None where it did.
@@ -80,8 +85,10 @@ class ImageDigests:
             image: What the call asked for; it was identified before.
             ran: The digest that the pod told.
         """
-        if pinned_digest(image) is not None:
-            return None  # nodes run nothing else under a digest
+        if pinned_digest(image) is not None:  # nodes run nothing else under a digest
+            return (
+                self._tell(image, "its call did not surely run with its entry point", SAY_IT) if ran is None else None
+            )
         wanted = await self.identify(image)
         if ran is None:
             return self._tell(image, "the cluster does not tell which image ran", "name the image by its digest")
@@ -95,7 +102,7 @@ class ImageDigests:
         if image.name not in self._told:
             self._told.add(image.name)
             logger.warning("calls in the image %s are not cached: %s; %s", image.name, why, hint)
-        return f"the digest of its image {image.name} is not sure: {why}; {hint}"
+        return f"what ran of its image {image.name} is not sure: {why}; {hint}"
 
 
 def ran_digest(pod: KubernetesObject) -> str | None:
@@ -123,7 +130,7 @@ def _difference(wanted: str, ran: str, known: AbstractSet[str]) -> tuple[str, st
             "let the work pool's job template pull always (imagePullPolicy), or name the image by its digest",
         )
     if not known:
-        return "its entry point cannot be found", "let this process reach the registry, or name the image by its digest"
+        return "its entry point cannot be found", SAY_IT
     return (
         "its entry point was read from another image of this name",
         "if the Docker engine of this machine has it, pull it anew; or name the image by its digest",

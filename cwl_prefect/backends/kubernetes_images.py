@@ -32,11 +32,11 @@ Inspect = Callable[[DockerImage], "StepImage | None"]
 Lookup = Callable[[str], Awaitable[Described | None]]
 """Describes an image from its registry; None where that tells nothing."""
 
-
-_SAY_IT = (
+SAY_IT = (
     f"give the step the job variable {ENTRY_POINT} ([] for none), or let the run read the image's registry, with "
     "the pull secret that it takes"
 )
+"""What to do where nobody tells an image's entry point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class StepImages:
             raise ImageError(
                 f"the call has no command, and the entry point of its image {image.name} is not known: neither the "
                 "Docker engine of this machine nor its registry tells it",
-                hint=_SAY_IT,
+                hint=SAY_IT,
             )
         if image.name not in self._told:
             self._told.add(image.name)
@@ -120,7 +120,7 @@ class StepImages:
                 "the entry point of the image %s is not known, since neither the Docker engine of this machine nor its "
                 "registry tells it; if it has one, its commands run without it: %s",
                 image.name,
-                _SAY_IT,
+                SAY_IT,
             )
         return ()
 

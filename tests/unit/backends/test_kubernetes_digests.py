@@ -70,8 +70,29 @@ async def test_a_tag_is_asked_for_once_however_many_calls_there_are(site: Site) 
 async def test_a_digest_in_the_name_needs_no_registry(site: Site) -> None:
     pinned = DockerImage(pull=f"registry.example/team/tool@{OTHER}")
     assert await site.digests.identify(pinned) == OTHER
-    assert await site.digests.doubt(pinned, None) is None
     assert site.registry.asked == []
+
+
+@pytest.mark.parametrize("stated", [None, (), ("tini", "--")], ids=["nobody", "none", "words"])
+async def test_a_call_whose_entry_point_nobody_tells_is_not_cached_even_under_a_digest(
+    site: Site, stated: tuple[str, ...] | None
+) -> None:
+    pinned = DockerImage(pull=f"registry.example/team/tool@{OTHER}")
+    ran = await site.digests.ran(replace(JOB, image=pinned), pod(f"x@{OTHER}", (*(stated or ()), *JOB.command)), stated)
+    doubt = await site.digests.doubt(pinned, ran)
+    assert (ran, doubt is None) == ((None, False) if stated is None else (OTHER, True))
+    assert doubt is None or "did not surely run with its entry point; give the step the job variable" in doubt
+
+
+async def test_an_image_that_is_named_by_its_digest_ran_with_the_entry_point_that_its_registry_tells(
+    site: Site,
+) -> None:
+    digest = site.registry.put("1", entry_point=["tini", "--"])
+    pinned = DockerImage(pull=f"registry.example/team/tool@{digest}")
+    job = replace(JOB, image=pinned)
+    whole = await site.digests.ran(job, pod(f"x@{digest}", ("tini", "--", *JOB.command)))
+    assert (whole, await site.digests.doubt(pinned, whole)) == (digest, None)
+    assert await site.digests.ran(job, pod(f"x@{digest}")) is None
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,7 @@ async def open_cluster(
         BackendError: Kubernetes support is not installed, no cluster is configured or answers, the template is not
             valid, or no volume is shared with the cluster.
     """
-    await asyncio.to_thread(_import_kubernetes_worker)
-    defaults = await kubernetes_defaults(variables.for_step(""), client=client)
+    defaults = await defaults_of_all(variables, client=client)
     api = await connect(defaults.cluster)
     try:
         own = await _own_pod(api)
@@ -82,6 +81,20 @@ async def open_cluster(
         digests=ImageDigests(registries, images),
         owner=_owner(own, defaults.namespace),
     )
+
+
+async def defaults_of_all(variables: JobVariables, *, client: "PrefectClient | None" = None) -> KubernetesDefaults:
+    """Merge the template for steps without overrides, whose cluster and namespace are those of all.
+
+    Args:
+        variables: Job template of a Kubernetes work pool and the job variables over it.
+        client: Resolves blocks and variables that the template refers to.
+
+    Raises:
+        BackendError: Kubernetes support is not installed, or the template is not valid.
+    """
+    await asyncio.to_thread(_import_kubernetes_worker)
+    return await kubernetes_defaults(variables.for_step(""), client=client)
 
 
 def options_of(settings: Settings) -> KubernetesOptions:

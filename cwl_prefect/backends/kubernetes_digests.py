@@ -59,7 +59,7 @@ class ImageDigests:
     async def ran(
         self, job: ContainerJob, pod: KubernetesObject | None, stated: Sequence[str] | None = None
     ) -> str | None:
-        """Give the digest of the image that a job ran in, where its tag was resolved and its pod tells one.
+        """Give the digest of the image that a job ran in: that of its name, or for a resolved tag what its pod tells.
 
         None is given too where nobody tells the image's entry point, so that the call ran without it, and where the
         pod, which another driver may have started, has another one.

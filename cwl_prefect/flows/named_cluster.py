@@ -9,22 +9,23 @@ from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 
+from cwl_prefect.backends.kubernetes_cluster import defaults_of_all
 from cwl_prefect.backends.kubernetes_credentials import ClusterConfig
-from cwl_prefect.backends.kubernetes_manifest import kubernetes_defaults
-from cwl_prefect.errors import ServerError
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL
+from cwl_prefect.errors import BackendError, ServerError
 from cwl_prefect.flows.connected import connected
 from cwl_prefect.flows.pool import StepsPool, job_variables, pool_of, read_steps_pool
 from cwl_prefect.settings import BackendName, Settings
 
 
-async def named_cluster(run_id: str, pool: str, settings: Settings) -> ClusterConfig | None:
+async def named_cluster(run_id: str, pool: str, settings: Settings) -> ClusterConfig:
     """Ask Prefect for the cluster that a work pool and a flow run's job variables name, as the run itself did.
 
     Nothing of the block is kept on this machine, so that no key of a cluster lies there.
 
     Raises:
         UsageError: There is no such pool any more.
-        BackendError: The pool's template and the job variables make no valid configuration.
+        BackendError: The pool's template and the job variables are not valid, or name no cluster any more.
         ServerError: Prefect's API does not answer.
     """
     then = settings.model_copy(update={"steps_pool": pool, "backend": BackendName.KUBERNETES})
@@ -34,12 +35,18 @@ async def named_cluster(run_id: str, pool: str, settings: Settings) -> ClusterCo
                 await stack.enter_async_context(connected(settings))
             client = await stack.enter_async_context(get_client())
             variables = job_variables(then, await _pool(client, UUID(run_id), pool, then))
-            return (await kubernetes_defaults(variables.for_step(""), client=client)).cluster
+            found = (await defaults_of_all(variables, client=client)).cluster
     except httpx.HTTPError as error:
         raise ServerError(
             f"Prefect's API does not tell the cluster of the work pool {pool}: {type(error).__name__}: {error}",
             hint="see `cwl-prefect server status`, or look at the server that PREFECT_API_URL names.",
         ) from error
+    if found is None:
+        raise BackendError(
+            f"the work pool {pool} names no cluster any more",
+            hint=f"kubectl delete jobs -l {FLOW_RUN_LABEL}={run_id} on the cluster that it named",
+        )
+    return found
 
 
 async def _pool(client: PrefectClient, run_id: UUID, pool: str, settings: Settings) -> StepsPool | None:

@@ -8,7 +8,7 @@ import pytest
 from prefect.exceptions import ObjectNotFound
 
 from cwl_prefect.backends.job_variables import packaged_template
-from cwl_prefect.errors import ServerError, UsageError
+from cwl_prefect.errors import BackendError, ServerError, UsageError
 from cwl_prefect.flows import named_cluster as module
 from cwl_prefect.flows.named_cluster import named_cluster
 from cwl_prefect.settings import BackendName, Settings
@@ -21,8 +21,10 @@ def kubeconfig(name: str) -> dict:
 class Client:
     """Stands for Prefect's client: the pool `far`, whose template names a cluster, and perhaps a flow run."""
 
-    def __init__(self, *, job_variables: dict | None = None, error: Exception | None = None) -> None:
-        self._job_variables, self._error = job_variables, error
+    def __init__(
+        self, *, job_variables: dict | None = None, error: Exception | None = None, names: str | None = "of-the-pool"
+    ) -> None:
+        self._job_variables, self._error, self._names = job_variables, error, names
 
     async def read_flow_run(self, run_id):
         if self._error is not None:
@@ -35,7 +37,8 @@ class Client:
         if name != "far":
             raise ObjectNotFound(LookupError())
         template = copy.deepcopy(dict(packaged_template("kubernetes")))
-        template["variables"]["properties"]["cluster_config"]["default"] = kubeconfig("of-the-pool")
+        if self._names is not None:
+            template["variables"]["properties"]["cluster_config"]["default"] = kubeconfig(self._names)
         return SimpleNamespace(type="kubernetes", base_job_template=template)
 
 
@@ -71,6 +74,13 @@ async def test_a_run_that_prefect_has_forgotten_was_on_the_cluster_of_its_pool(a
 async def test_a_pool_that_is_gone_is_named(ask):
     with pytest.raises(UsageError, match="no work pool elsewhere"):
         await ask(Client(), "elsewhere")
+
+
+async def test_a_pool_that_names_no_cluster_any_more_leaves_the_jobs_to_be_removed_by_hand(ask):
+    with pytest.raises(
+        BackendError, match=r"far names no cluster any more\n.*kubectl delete jobs -l cwl-prefect.io/flow"
+    ):
+        await ask(Client(job_variables={}, names=None))
 
 
 async def test_an_api_that_is_away_is_an_error_of_ours(ask):

@@ -181,7 +181,14 @@ class KubernetesApi:
 
     async def events(self, namespace: str, uid: str) -> list[KubernetesObject]:
         """Give the events about one object, the oldest first; none where they may not be read."""
-        query: Query = {"fieldSelector": f"involvedObject.uid={uid}"}
+        return await self._events(namespace, f"involvedObject.uid={uid}")
+
+    async def warnings(self, namespace: str) -> list[KubernetesObject]:
+        """Give all warnings but those that no node has room, the oldest first; none where they may not be read."""
+        return await self._events(namespace, "type=Warning,reason!=FailedScheduling")
+
+    async def _events(self, namespace: str, chosen: str) -> list[KubernetesObject]:
+        query: Query = {"fieldSelector": chosen}
         try:
             found = await self.request("GET", f"/api/v1/namespaces/{namespace}/events", query=query)
         except BackendError:

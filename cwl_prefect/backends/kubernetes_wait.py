@@ -136,7 +136,10 @@ class PodWait:
         now_s = time.monotonic()
         if now_s >= self._looked_s + _LOOK_AGAIN_S:
             self._looked_s = now_s
-            self._unprepared = unprepared(await self._api.events(self._namespace, text(pod, "metadata", "uid")))
+            uid = text(pod, "metadata", "uid")
+            self._unprepared = unprepared(await self._watch.warnings.about(uid))
+            if self._unprepared is not None:  # whether it went on since then is no warning
+                self._unprepared = unprepared(await self._api.events(self._namespace, uid))
         return self._unprepared
 
     async def _stay_alone(self) -> None:
@@ -208,7 +211,7 @@ class PodWait:
             return ended
         if end_of(job) is not None:
             return self._failed(Reason.LOST, "its Job ended, and its pod, which could tell how, is gone")
-        refusals = await self._events(job)
+        refusals = told(await self._watch.warnings.about(text(job, "metadata", "uid")))
         return await self._refused(refusals, now_s) if refusals else None
 
     async def _refused(self, refusals: str, now_s: float) -> JobOutcome | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from cwl_prefect.backends.kubernetes_client import HistoryLostError, KubernetesApi, RefusedError
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, part, text
 from cwl_prefect.backends.kubernetes_outcomes import started_at
+from cwl_prefect.backends.kubernetes_warnings import Warnings
 from cwl_prefect.backends.once import ignore_error
 from cwl_prefect.errors import BackendError
 
@@ -57,9 +58,13 @@ class PodWatch:
         api: Where the pods are.
         namespace: Their namespace.
         selector: Label selector for the pods of the run.
+
+    Attributes:
+        warnings: What the cluster warns of there.
     """
 
     def __init__(self, api: KubernetesApi, namespace: str, selector: str) -> None:
+        self.warnings = Warnings(api, namespace)
         self._api = api
         self._namespace = namespace
         self._selector = selector

@@ -45,6 +45,7 @@ class Api:
         self._events = events
         self.said = list(said)
         self.alone: list[str] = []
+        self.asked_about: list[str] = []
 
     async def pods(self, namespace: str, selector: str) -> tuple[list[dict[str, Any]], str]:
         del namespace, selector
@@ -60,7 +61,13 @@ class Api:
 
     async def events(self, namespace: str, uid: str) -> list[dict[str, Any]]:
         assert (namespace, uid) == ("lab", "u1")
+        self.asked_about.append(uid)
         return self._events
+
+    async def warnings(self, namespace: str) -> list[dict[str, Any]]:
+        assert namespace == "lab"
+        about = {"involvedObject": {"uid": "u1"}}
+        return [about | event for event in self._events if event["type"] == "Warning"]
 
 
 def deleted_pod(state: dict[str, Any], phase: str) -> dict[str, Any]:
@@ -238,6 +245,7 @@ async def test_what_calls_wait_for_is_told_once_for_all(
 
 UNMOUNTED = {"type": "Warning", "reason": "FailedMount", "message": 'secret "reads" not found'}
 PULLING = {"type": "Normal", "reason": "Pulling", "message": "Pulling image"}
+HARMLESS = {"type": "Warning", "reason": "MissingClusterDNS", "message": "no cluster DNS"}
 ON_NODE = {
     "metadata": {"name": "align-x", "uid": "u1"},
     "spec": {"nodeName": "n1", "containers": [{"name": "tool"}]},
@@ -250,8 +258,8 @@ ON_NODE = {
 
 @pytest.mark.parametrize(
     ("events", "given_up"),
-    [([UNMOUNTED], True), ([UNMOUNTED, PULLING], False), ([PULLING], False), ([], False)],
-    ids=["without a volume", "once without", "pulling", "nothing said"],
+    [([UNMOUNTED], True), ([UNMOUNTED, PULLING], False), ([PULLING], False), ([HARMLESS], False), ([], False)],
+    ids=["without a volume", "once without", "pulling", "of no account", "nothing said"],
 )
 async def test_a_pod_that_its_node_cannot_prepare_is_given_up_after_a_while(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, events: list[dict[str, Any]], given_up: bool
@@ -266,6 +274,7 @@ async def test_a_pod_that_its_node_cannot_prepare_is_given_up_after_a_while(
     ended = asyncio.create_task(wait.outcome())
     await asyncio.wait([ended], timeout=5 if given_up else 0.4)
     assert ended.done() is given_up
+    assert bool(api.asked_about) is (UNMOUNTED in events)  # a server looks through all events for those of one pod
     ended.cancel()
     if given_up:
         outcome = await ended
@@ -299,12 +308,13 @@ class WithoutQuota(Api):
         del namespace, name
         return {"metadata": {"uid": "u1"}, "spec": {}}
 
-    async def events(self, namespace: str, uid: str) -> list[dict[str, Any]]:
-        del namespace, uid
+    async def warnings(self, namespace: str) -> list[dict[str, Any]]:
+        del namespace
         said = (
             f'Error creating: pods "align-{n}" is forbidden: {LACKING.format(used=n)}' for n in range(self.nudged + 1)
         )
-        return [{"type": "Warning", "reason": "FailedCreate", "message": message} for message in said]
+        failed = {"type": "Warning", "reason": "FailedCreate", "involvedObject": {"uid": "u1"}}
+        return [failed | {"message": message} for message in said]
 
     async def nudge_job(self, namespace: str, name: str, annotations: Any) -> None:
         del namespace, name, annotations
@@ -321,7 +331,8 @@ async def test_want_of_quota_is_told_seldom_in_the_server_s_words_and_ends(
     watch = PodWatch(api, "lab", "a=b")
     options = KubernetesOptions(start_timeout_s=0.2)
     waits = [PodWait(JOB, api, "lab", options=options, watch=watch, followed=Followed()) for _ in range(2)]
-    outcomes = await asyncio.gather(*(wait.outcome() for wait in waits))
+    async with asyncio.timeout(30):
+        outcomes = await asyncio.gather(*(wait.outcome() for wait in waits))
     assert {outcome.reason for outcome in outcomes} == {Reason.QUOTA}
     assert {str(outcome.message).partition(" used")[0] for outcome in outcomes} == {LACKING.partition(" used")[0]}
     assert api.nudged > 2

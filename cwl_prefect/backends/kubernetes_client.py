@@ -33,6 +33,7 @@ _SILENCE_S = 90.0  # of a watch: servers send a bookmark about every minute
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
 _MOMENTARY = frozenset({408, 429, 500, 502, 503, 504})
+_UNTOLD = ("FailedScheduling", "BackOff", "Unhealthy", "MissingClusterDNS")
 _UNAUTHORIZED = 401
 _GONE = 410
 _KILL_GRACE_S = 1
@@ -184,8 +185,11 @@ class KubernetesApi:
         return await self._events(namespace, f"involvedObject.uid={uid}")
 
     async def warnings(self, namespace: str) -> list[KubernetesObject]:
-        """Give all warnings but those that no node has room, the oldest first; none where they may not be read."""
-        return await self._events(namespace, "type=Warning,reason!=FailedScheduling")
+        """Give the warnings that keep pods from their beginning, the oldest first; none where they may not be read.
+
+        Left out are those that the state of a pod tells too, and those that nodes give with each pod.
+        """
+        return await self._events(namespace, ",".join(("type=Warning", *(f"reason!={one}" for one in _UNTOLD))))
 
     async def _events(self, namespace: str, chosen: str) -> list[KubernetesObject]:
         query: Query = {"fieldSelector": chosen}

@@ -34,7 +34,7 @@ class Warnings:
     async def about(self, uid: str) -> Sequence[KubernetesObject]:
         """Give the warnings about an object, oldest first, as they were a few seconds ago at the latest.
 
-        A server that takes long to answer is asked less often. That no node has room is left out: pods say it.
+        A server that takes long to answer is asked less often.
         """
         async with self._asking:
             if time.monotonic() >= self._fresh_until_s:

@@ -13,7 +13,7 @@ from cwl_prefect.backends.kubernetes_client import KubernetesApi
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, text
 
 _FRESH_S = 4.0
-_SHARE = 20.0  # of the time between two questions, at most this part is spent on an answer
+_TIMES = 20.0  # as long as an answer took, no other is asked for
 
 
 class Warnings:
@@ -41,7 +41,7 @@ class Warnings:
                 began_s = time.monotonic()
                 self._found = _by_object(await self._api.warnings(self._namespace))
                 now_s = time.monotonic()
-                self._fresh_until_s = now_s + max(_FRESH_S, _SHARE * (now_s - began_s))
+                self._fresh_until_s = now_s + max(_FRESH_S, _TIMES * (now_s - began_s))
         return self._found.get(uid, ())
 
 

@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import httpx
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.log_output import configure_logging
-from cwl_prefect.errors import ServerError
-from cwl_prefect.flows.connected import connected
+from cwl_prefect.flows.connected import api_failures, connected
 from cwl_prefect.settings import Settings
 
 T = TypeVar("T")
@@ -27,14 +25,9 @@ def with_api(work: Callable[[PrefectClient, Settings], Awaitable[T]]) -> T:
     settings = settings_with({})
 
     async def run() -> T:
-        """Do the work with a client; what fails on the way to the API becomes an error of ours."""
-        try:
+        """Do the work with a client."""
+        with api_failures("Prefect's API failed"):
             async with connected(settings), get_client() as client:
                 return await work(client, settings)
-        except httpx.HTTPError as error:
-            raise ServerError(
-                f"Prefect's API failed: {type(error).__name__}: {error}",
-                hint="see `cwl-prefect server status`, or look at the server that PREFECT_API_URL names.",
-            ) from error
 
     return asyncio.run(run())

@@ -8,10 +8,12 @@ from importlib.resources import as_file, files
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
+import httpx
 from prefect import Flow
 from prefect.context import FlowRunContext, SettingsContext, get_settings_context
 from prefect.settings import PREFECT_API_URL
 
+from cwl_prefect.errors import ServerError
 from cwl_prefect.flows.endings import told_again
 from cwl_prefect.flows.mark import MARK
 from cwl_prefect.flows.server import ApiEndpoint, lease
@@ -31,6 +33,22 @@ async def connected(settings: Settings) -> AsyncIterator[ApiEndpoint]:
         with working_with(endpoint):
             async with told_again(endpoint, settings):
                 yield endpoint
+
+
+@contextmanager
+def api_failures(what: str) -> Iterator[None]:
+    """Turn what fails on the way to the API into an error of ours, which begins with these words.
+
+    Raises:
+        ServerError: Something did.
+    """
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise ServerError(
+            f"{what}: {type(error).__name__}: {error}",
+            hint="see `cwl-prefect server status`, or look at the server that PREFECT_API_URL names.",
+        ) from error
 
 
 @contextmanager

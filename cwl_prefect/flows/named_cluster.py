@@ -3,7 +3,6 @@
 from contextlib import AsyncExitStack
 from uuid import UUID
 
-import httpx
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import ObjectNotFound
@@ -12,8 +11,8 @@ from prefect.settings import PREFECT_API_URL
 from cwl_prefect.backends.kubernetes_cluster import defaults_of_all
 from cwl_prefect.backends.kubernetes_credentials import ClusterConfig
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
-from cwl_prefect.errors import BackendError, ServerError
-from cwl_prefect.flows.connected import connected
+from cwl_prefect.errors import BackendError
+from cwl_prefect.flows.connected import api_failures, connected
 from cwl_prefect.flows.pool import StepsPool, job_variables, pool_of, read_steps_pool
 from cwl_prefect.settings import BackendName, Settings
 
@@ -29,18 +28,13 @@ async def named_cluster(run_id: str, pool: str, settings: Settings) -> ClusterCo
         ServerError: Prefect's API does not answer.
     """
     then = settings.model_copy(update={"steps_pool": pool, "backend": BackendName.KUBERNETES})
-    try:
+    with api_failures(f"Prefect's API does not tell the cluster of the work pool {pool}"):
         async with AsyncExitStack() as stack:
             if not PREFECT_API_URL.value():
                 await stack.enter_async_context(connected(settings))
             client = await stack.enter_async_context(get_client())
             variables = job_variables(then, await _pool(client, UUID(run_id), pool, then))
             found = (await defaults_of_all(variables, client=client)).cluster
-    except httpx.HTTPError as error:
-        raise ServerError(
-            f"Prefect's API does not tell the cluster of the work pool {pool}: {type(error).__name__}: {error}",
-            hint="see `cwl-prefect server status`, or look at the server that PREFECT_API_URL names.",
-        ) from error
     if found is None:
         raise BackendError(
             f"the work pool {pool} names no cluster any more",

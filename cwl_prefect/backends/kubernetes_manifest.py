@@ -211,7 +211,9 @@ def step_manifest(
 
 
 def _write_job_spec(spec: KubernetesObject) -> None:
-    spec.update({"backoffLimit": 0, "parallelism": 1, "completions": 1})
+    # A pod that is deleted may still run for its grace; servers before 1.28 drop the policy.
+    # https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-replacement-policy
+    spec.update({"backoffLimit": 0, "parallelism": 1, "completions": 1, "podReplacementPolicy": "Failed"})
     _set_unless_stated(spec, "ttlSecondsAfterFinished", _DEFAULT_TTL_S)
     spec.pop("podFailurePolicy", None)
 

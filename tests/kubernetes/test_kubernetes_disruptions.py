@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from cwl_prefect.backends.base import execute
 from cwl_prefect.backends.kubernetes import KubernetesBackend
 from cwl_prefect.backends.kubernetes_client import KubernetesApi
-from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, part, text
+from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, number, part, text
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.model.job import ContainerJob, Reason
 from tests.commandline.driving import CommandLine
@@ -164,6 +164,19 @@ async def pod_of(api: KubernetesApi, job: ContainerJob, holds: Callable[[Kuberne
             await asyncio.sleep(0.2)
 
 
+async def left_alone(api: KubernetesApi, job: ContainerJob, pod: str) -> None:
+    """Wait until the Job of a call makes no more pods and has only this one, which still runs."""
+    async with asyncio.timeout(5):
+        while True:
+            made = await api.job("default", job_name(job.job_id))
+            pods, _ = await api.pods("default", f"job-name={job_name(job.job_id)}")
+            assert pods, "it ended before its Job was kept from making another"
+            alone = [text(each, "metadata", "name") for each in pods] == [pod]
+            if alone and made is not None and number(made, "spec", "parallelism") == 0:
+                return
+            await asyncio.sleep(0.2)
+
+
 class TestDisruptions(BackendCase):
     async def test_a_node_that_falls_silent(
         self, api: KubernetesApi, silent: Silent, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
@@ -192,22 +205,25 @@ class TestDisruptions(BackendCase):
         assert (await api.pods("default", f"job-name={job_name(job.job_id)}"))[0] == []
 
     async def test_a_call_that_ends_well_in_its_grace_is_not_begun_again_meanwhile(
-        self, api: KubernetesApi, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
+        self, api: KubernetesApi, device: str, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
     ) -> None:
         def change(spec: dict) -> None:
             spec["template"]["spec"]["terminationGracePeriodSeconds"] = 30
 
         script = "trap 'sleep 6; echo ended; exit 0' TERM; echo begun; for i in `seq 60`; do sleep 1; done"
-        job = replace(make_job(("sh", "-c", script)), resources=SMALL)
-        running = asyncio.create_task(execute(other_backend(with_template(change)), job))
+        with_the_device = replace(SMALL, gpus=1)  # so that another pod cannot begin before the Job is kept from it
+        job = replace(make_job(("sh", "-c", script)), resources=with_the_device)
+        running = asyncio.create_task(execute(other_backend(with_template(change), kubernetes_gpu=device), job))
         await wrote(job, b"begun\n", running)
         await asyncio.sleep(SETTLED_S)
         name = await pod_of(api, job, lambda _: True)
         await api.request("DELETE", f"{PODS}/{name}")  # with the grace that it has, as a node that is drained
+        await left_alone(api, job, name)
 
         outcome = await running
 
-        assert (outcome.exit_code, job.stdout.read_bytes()) == (0, b"begun\nended\n")
+        assert (outcome.reason, outcome.message, outcome.exit_code) == (Reason.EXITED, None, 0)
+        assert job.stdout.read_bytes() == b"begun\nended\n"
 
     async def test_more_devices_than_any_node_has(
         self, device: str, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker

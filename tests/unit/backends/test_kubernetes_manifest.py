@@ -296,6 +296,7 @@ def test_the_time_limit_is_a_later_safety_net() -> None:
 def test_one_pod_and_never_another() -> None:
     spec = manifest(job())["spec"]
     assert (spec["backoffLimit"], spec["parallelism"], spec["completions"]) == (0, 1, 1)
+    assert spec["podReplacementPolicy"] == "Failed"  # none beside one that is deleted and still runs
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
 
 

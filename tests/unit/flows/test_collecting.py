@@ -180,8 +180,11 @@ def test_a_long_history_is_looked_at_fast(settings):
             text = (directory / "run.json").read_bytes()
         (directory / "run.json").write_bytes(text)
     began = time.process_time()
+    assert len(list(manifest.read_all(settings.runs))) == 1000
+    read_s = time.process_time() - began
+    began = time.process_time()
     assert collect(settings).marked == []
-    assert time.process_time() - began < 0.5  # 10,000 are to take 2 s at most, with the start of the command
+    assert time.process_time() - began < 5 * read_s
 
 
 def test_sizes_count_what_is_on_the_disk(tmp_path):

@@ -183,12 +183,11 @@ def test_what_is_left_of_a_removal_that_was_killed_is_still_a_run(settings, monk
 
 
 async def test_a_long_history_in_several_directories_is_looked_at_fast(settings, tmp_path):
-    for number in range(20):
-        killed(Settings(home=settings.home, workdir=tmp_path / f"work-{number}"), str(uuid4()))
-    text = next(Workdirs.of(settings).kept_runs()).directory.joinpath(manifest.MANIFEST).read_bytes()
     ids = [str(uuid4()) for _ in range(1000)]
-    for run_id in ids:
-        directory = run_directory(tmp_path / "work-7", run_id)
+    killed(Settings(home=settings.home, workdir=tmp_path / "work-0"), ids[0])
+    text = next(Workdirs.of(settings).kept_runs()).directory.joinpath(manifest.MANIFEST).read_bytes()
+    for run_id in ids[1:]:
+        directory = run_directory(tmp_path / "work-0", run_id)
         directory.mkdir()
         (directory / manifest.MANIFEST).write_bytes(text)
 
@@ -196,7 +195,14 @@ async def test_a_long_history_in_several_directories_is_looked_at_fast(settings,
         page = ids[question["offset"] :][: question["limit"]]
         return [RunRecord(id=UUID(one), name="a", state=StateRecord(type="RUNNING", name="Running")) for one in page]
 
-    began = time.process_time()
-    assert len(await run_lines.lines(ask, settings, Filter(), 1000)) == 1000
-    assert collect(settings).marked == []
-    assert time.process_time() - began < 0.8
+    async def looked_s():
+        began = time.process_time()
+        assert len(await run_lines.lines(ask, settings, Filter(), 1000)) == 1000
+        assert collect(settings).marked == []
+        return time.process_time() - began
+
+    await looked_s()  # the first look also loads modules
+    in_one_s = min([await looked_s() for _ in range(2)])
+    for number in range(1, 20):
+        killed(Settings(home=settings.home, workdir=tmp_path / f"work-{number}"), str(uuid4()))
+    assert min([await looked_s() for _ in range(2)]) < 5 * in_one_s

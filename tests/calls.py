@@ -26,7 +26,7 @@ def call(**said: Any) -> BoundCall:
 
 
 def job(place: Path, **said: Any) -> ContainerJob:
-    """Give a job of a container whose streams go to files below a place, with nothing mounted."""
+    """Give a job of a container whose streams go to files in a directory below a place, with nothing mounted."""
     plain = {
         "job_id": "id",
         "name": "tool",
@@ -36,8 +36,8 @@ def job(place: Path, **said: Any) -> ContainerJob:
         "mounts": (),
         "workdir": "/",
         "stdin": None,
-        "stdout": place / "stdout",
-        "stderr": place / "stderr",
+        "stdout": place / "logs" / "stdout",
+        "stderr": place / "logs" / "stderr",
     }
     return ContainerJob(**(plain | said))
 

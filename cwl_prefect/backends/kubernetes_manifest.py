@@ -22,7 +22,7 @@ from cwl_prefect.backends.kubernetes_images import stated_entry_point
 from cwl_prefect.backends.kubernetes_labels import annotations_of, labels_of, platform_labels, spell_labels
 from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Streams, launched, restricted
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, part, parts, text
-from cwl_prefect.backends.kubernetes_storage import VOLUME_NAME, Storage, same_volume, seen_inside
+from cwl_prefect.backends.kubernetes_storage import VOLUME_NAME, Storage, same_volume, seen_inside, writable_mount_of
 from cwl_prefect.backends.template import STEP_IMAGE, merged_configuration, outermost_first
 from cwl_prefect.backends.tool_environment import tool_environment
 from cwl_prefect.errors import BackendError
@@ -348,19 +348,20 @@ def _mounts(step: StepPod, options: KubernetesOptions, storage: Storage) -> tupl
     found += [{"name": name, "mountPath": target} for name, target in scratch.items()]
     if step.job.resources.shm_mib is not None:
         found.append({"name": "cwl-prefect-shm", "mountPath": "/dev/shm"})  # noqa: S108 - in the container
-    seen: dict[str, str] = {}
-    for name, place in (("stdout", step.job.stdout), ("stderr", step.job.stderr)):
-        inside = seen_inside(place, chosen.values()) or seen.get(str(place))
-        if inside is None:
-            inside = f"{STREAMS_PATH}/{name}"
-            seen[str(place)] = inside
-            found.append(storage.mount(place, inside, writable=True))
-        seen[name] = inside
+    shown = list(chosen.values())
+    seen: list[str] = []
+    for place in (step.job.stdout, step.job.stderr):
+        shows = writable_mount_of(place, shown)
+        if shows is None:  # with its directory both are seen; each mount costs a node more than the container itself
+            shows = Mount(source=place.parent, target=f"{STREAMS_PATH}/{len(seen)}", writable=True)
+            shown.append(shows)
+            found.append(storage.mount(shows.source, shows.target, writable=True))
+        seen.append(seen_inside(place, shows))
     stdin = "/dev/null"
     if step.stdin is not None:
         stdin = f"{STREAMS_PATH}/stdin"
         found.append(storage.mount(step.stdin.source, stdin, writable=False))
-    return found, Streams(stdin=stdin, stdout=seen["stdout"], stderr=seen["stderr"])
+    return found, Streams(stdin=stdin, stdout=seen[0], stderr=seen[1])
 
 
 def _shows_storage(mount: KubernetesObject, defaults: KubernetesDefaults, storage: Storage) -> bool:

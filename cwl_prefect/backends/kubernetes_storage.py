@@ -204,12 +204,14 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def seen_inside(place: Path, mounts: Iterable[Mount]) -> str | None:
-    """Give the path at which a container sees a file to write, or None where no mount shows it."""
+def writable_mount_of(place: Path, mounts: Iterable[Mount]) -> Mount | None:
+    """Give the innermost mount by which a container may write to a file, or None where no mount shows it."""
     fitting = [mount for mount in mounts if mount.writable and place.is_relative_to(mount.source)]
-    if not fitting:
-        return None
-    mount = max(fitting, key=lambda candidate: len(candidate.source.parts))
+    return max(fitting, key=lambda mount: len(mount.source.parts), default=None)
+
+
+def seen_inside(place: Path, mount: Mount) -> str:
+    """Give the path at which a container sees a file that a mount shows."""
     return posixpath.normpath(posixpath.join(mount.target, place.relative_to(mount.source).as_posix()))
 
 

@@ -13,7 +13,7 @@ from cwl_prefect.backends.kubernetes_client import KubernetesApi
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, text
 
 _FRESH_S = 4.0
-_TIMES = 20.0  # as long as an answer took, no other is asked for
+_TIMES = 100.0  # as long as an answer took, no other is asked for
 
 
 class Warnings:

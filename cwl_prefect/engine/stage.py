@@ -181,10 +181,9 @@ class _Links:
             StepError: A target is outside of the workspace, or an input is not of its kind.
             OSError: A file cannot be read or written.
         """
-        roots = [str(directory) for directory in (self.workspace.out, self.workspace.tmp, self.workspace.stage)]
         for target in (self.call.outdir, self.call.tmpdir, *(entry.target for entry in self.call.entries)):
-            _demand_inside(target, roots)
-        for directory in (self.workspace.out, self.workspace.tmp, self.workspace.stage):
+            _demand_inside(target, self._roots)
+        for directory in map(Path, self._roots):
             node = layout.find(str(directory))
             if node is not None and (node.children or not directory.is_dir()):
                 self._realise(node, directory)
@@ -195,8 +194,12 @@ class _Links:
         Raises:
             StepError: It is outside of the workspace.
         """
-        _demand_inside(target, [str(directory) for directory in (self.workspace.root, self.workspace.logs)])
+        _demand_inside(target, self._roots)
         return Path(target)
+
+    @property
+    def _roots(self) -> list[str]:
+        return [str(directory) for directory in (self.workspace.out, self.workspace.tmp, self.workspace.stage)]
 
     def _realise(self, node: Node, path: Path) -> None:
         if node.children is not None:

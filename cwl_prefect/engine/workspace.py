@@ -52,8 +52,8 @@ class Workspace:
 
     @property
     def logs(self) -> Path:
-        """What the tool printed, where it does not go to an output."""
-        return self.scratch or self.root
+        """What the tool printed, where it does not go to an output; nothing else, so that the tool may see it."""
+        return (self.scratch or self.root) / "logs"
 
 
 class ScratchPool:
@@ -65,7 +65,7 @@ class ScratchPool:
         self._numbers = count()
 
     def take(self) -> Path:
-        """Give a scratch directory with an empty ``tmp``.
+        """Give a scratch directory with an empty ``tmp``, and ``logs`` with nothing but empty files.
 
         Raises:
             BackendError: It cannot be made.
@@ -75,19 +75,24 @@ class ScratchPool:
         scratch = self._directory / str(next(self._numbers))
         try:
             (scratch / "tmp").mkdir(parents=True)
+            (scratch / "logs").mkdir()
         except OSError as error:
             raise _no_place("a step", error) from error
         return scratch
 
     def give_back(self, workspace: Workspace) -> None:
-        """Empty the scratch directory of a call that ended well, for the next."""
+        """Empty the scratch directory of a call that ended well, for the next; one that resists is removed."""
         scratch = workspace.scratch
         if scratch is None:
             return
-        with os.scandir(scratch) as entries:
-            for entry in entries:
-                _empty(entry)
-        self._free.append(scratch)
+        try:
+            with os.scandir(scratch) as entries:
+                for entry in entries:
+                    _empty(entry)
+        except OSError:
+            remove_tree(scratch)
+        else:
+            self._free.append(scratch)
 
 
 def run_directory(runs: Path, run_id: str) -> Path:
@@ -119,8 +124,8 @@ def create(workspace: Workspace) -> None:
     try:
         _make_empty(workspace.root)
         if workspace.scratch is None:
-            workspace.out.mkdir()
-            workspace.tmp.mkdir()
+            for directory in (workspace.out, workspace.tmp, workspace.logs):
+                directory.mkdir()
     except OSError as error:
         raise _no_place(f"'{workspace.root.parent.name}'", error) from error
 
@@ -139,12 +144,9 @@ def tidy(workspace: Workspace) -> None:
     """Remove what is of no use after a call that ended well, where it lies in the workspace itself."""
     if workspace.scratch is not None:
         return
-    for directory in (workspace.tmp, workspace.stage):
+    for directory in (workspace.tmp, workspace.stage, workspace.logs):
         if directory.is_dir():
             remove_tree(directory)
-    for stream in ("stdout", "stderr"):
-        with contextlib.suppress(OSError):
-            (workspace.logs / stream).unlink()
 
 
 def remove(workspace: Workspace) -> None:
@@ -205,18 +207,21 @@ def _no_place(who: str, error: OSError) -> BackendError:
 
 
 def _empty(entry: "os.DirEntry[str]") -> None:
-    """Remove one thing from a scratch directory, but leave an empty ``tmp``."""
+    """Remove one thing from a scratch directory, but leave ``tmp`` and ``logs`` for the next call."""
     if not entry.is_dir(follow_symlinks=False):
-        if entry.stat(follow_symlinks=False).st_size > 0:
-            Path(entry.path).unlink()
-        return
-    if entry.name == "tmp":
-        with contextlib.suppress(StopIteration), os.scandir(entry.path) as inside:
-            next(inside)
-            remove_tree(Path(entry.path))
+        Path(entry.path).unlink()
+    elif not _is_ready(entry):
+        remove_tree(Path(entry.path))
+        if entry.name in ("tmp", "logs"):
             Path(entry.path).mkdir()
-        return
-    remove_tree(Path(entry.path))
+
+
+def _is_ready(directory: "os.DirEntry[str]") -> bool:
+    """Tell whether the next call may use a directory as it is; most print nothing and leave nothing."""
+    with os.scandir(directory.path) as inside:
+        if directory.name == "logs":
+            return all(left.is_file(follow_symlinks=False) and left.stat().st_size == 0 for left in inside)
+        return directory.name == "tmp" and next(inside, None) is None
 
 
 def _make_empty(root: Path) -> None:

@@ -105,8 +105,8 @@ class ContainerJob:
     mounts: tuple[Mount, ...]
     workdir: str  # as the tool sees it
     stdin: Path | None  # a file of this machine; None: empty
-    stdout: Path  # files of this machine that receive the bytes exactly
-    stderr: Path
+    stdout: Path  # a file of this machine that receives the bytes exactly, as ``stderr`` does: in a writable mount,
+    stderr: Path  # or in a directory for nothing else, which a backend may show to the tool
     resources: Resources = field(default_factory=Resources)
     network: bool = False
     user: str | None = None  # None: the backend's own choice, which is the caller's uid and gid

@@ -30,4 +30,4 @@ async def test_a_step_sees_its_own_mounts_only(tmp_path: Path) -> None:
     finally:
         await backends.close()
     assert outcome.exit_code == 0
-    assert sorted((tmp_path / "stdout").read_text().split()) == ["/out", "/tmp"]
+    assert sorted(looking.stdout.read_text().split()) == ["/out", "/tmp"]

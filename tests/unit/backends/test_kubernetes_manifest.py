@@ -318,7 +318,7 @@ def test_a_step_sees_its_own_files_of_the_shared_volume_only() -> None:
     assert "/volume" not in mounts
     assert (mounts["/out"]["subPath"], mounts["/out"]["readOnly"]) == ("r/out", False)
     assert (mounts["/in/a.txt"]["subPath"], mounts["/in/a.txt"]["readOnly"]) == ("in/a.txt", True)
-    assert mounts["/.cwl-prefect-streams/stderr"]["subPath"] == "r/logs/stderr"
+    assert mounts["/.cwl-prefect-streams/1"]["subPath"] == "r/logs"
     assert mounts["/tmp"]["name"] == "cwl-prefect-tmpdir"
 
 
@@ -331,7 +331,16 @@ def test_the_shared_volume_is_known_where_the_api_server_gave_it_an_empty_type()
 
 def test_stdout_below_a_mount_is_written_where_the_tool_sees_it() -> None:
     command = tool_of(manifest(job()))["command"]
-    assert command[command.index("launcher") :][1:4] == ["/dev/null", "/out/said.txt", "/.cwl-prefect-streams/stderr"]
+    assert command[command.index("launcher") :][1:4] == ["/dev/null", "/out/said.txt", "/.cwl-prefect-streams/1/stderr"]
+
+
+def test_the_logs_of_a_step_are_one_mount() -> None:
+    tool = tool_of(manifest(job(stdout=VOLUME / "r/logs/stdout")))
+    mounts = [mount["mountPath"] for mount in tool["volumeMounts"] if "streams" in mount["mountPath"]]
+    assert mounts == ["/.cwl-prefect-streams/0"]
+    command = tool["command"]
+    streams = ["/.cwl-prefect-streams/0/stdout", "/.cwl-prefect-streams/0/stderr"]
+    assert command[command.index("launcher") + 2 :][:2] == streams
 
 
 def test_two_sources_at_one_target_are_refused() -> None:

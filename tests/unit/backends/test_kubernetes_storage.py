@@ -14,6 +14,7 @@ from cwl_prefect.backends.kubernetes_storage import (
     parse_volume,
     seen_inside,
     stated_storage,
+    writable_mount_of,
 )
 from cwl_prefect.errors import BackendError, UsageError
 from cwl_prefect.model.job import Mount
@@ -132,8 +133,11 @@ def test_a_file_is_seen_through_the_innermost_mount() -> None:
         Mount(source=Path("/v/out"), target="/out", writable=True),
         Mount(source=Path("/v/out/deep"), target="/deep", writable=True),
     ]
-    assert seen_inside(Path("/v/out/deep/x"), mounts) == "/deep/x"
-    assert seen_inside(Path("/v/logs/x"), mounts) is None
+    place = Path("/v/out/deep/x")
+    mount = writable_mount_of(place, mounts)
+    assert mount is mounts[1]
+    assert seen_inside(place, mount) == "/deep/x"
+    assert writable_mount_of(Path("/v/logs/x"), mounts) is None
 
 
 async def test_only_the_first_pod_brings_the_launcher(storage: Storage) -> None:

@@ -16,6 +16,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def job(tmp_path) -> ContainerJob:
+    (tmp_path / "logs").mkdir()
     return calls.job(
         tmp_path,
         name="align[3]",

@@ -1,4 +1,6 @@
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -92,14 +94,43 @@ class TestScratchPool:
         first = pool.take()
         made = create(tmp_path, "run", "step", (), scratch=first)
         assert made.tmp.is_dir()
-        assert made.tmp.parent == made.logs == first
-        (made.tmp / "left").write_text("x")
+        assert made.tmp.parent == made.logs.parent == first
+        (made.tmp / "left").touch()
         (made.logs / "stderr").write_text("said")
         (made.logs / "stdout").touch()
         made.stage.mkdir()
         pool.give_back(made)
         assert pool.take() == first
-        assert sorted(path.name for path in first.rglob("*")) == ["stdout", "tmp"]
+        assert sorted(path.name for path in first.rglob("*")) == ["logs", "tmp"]
+
+    def test_empty_files_for_what_the_next_call_prints_stay(self, tmp_path):
+        pool = workspace.ScratchPool(tmp_path, "run")
+        made = create(tmp_path, "run", "step", (), scratch=pool.take())
+        (made.logs / "stderr").touch()
+        inode = (made.logs / "stderr").stat().st_ino
+        pool.give_back(made)
+        pool.take()
+        assert (made.logs / "stderr").stat().st_ino == inode
+
+    @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null"), Path.mkdir])
+    def test_what_a_tool_put_in_place_of_a_log_is_not_for_the_next(self, tmp_path, make):
+        pool = workspace.ScratchPool(tmp_path, "run")
+        made = create(tmp_path, "run", "step", (), scratch=pool.take())
+        make(made.logs / "stderr")
+        pool.give_back(made)
+        assert pool.take() == made.scratch
+        assert list(made.logs.iterdir()) == []
+
+    def test_a_directory_that_cannot_be_emptied_is_not_for_the_next(self, tmp_path):
+        pool = workspace.ScratchPool(tmp_path, "run")
+        made = create(tmp_path, "run", "step", (), scratch=pool.take())
+        made.tmp.rmdir()
+        made.logs.rmdir()
+        made.scratch.rmdir()  # as one that nobody may look into, of which root knows none
+        pool.give_back(made)
+        following = pool.take()
+        assert following != made.scratch
+        assert (following / "tmp").is_dir()
 
     def test_calls_at_one_time_have_different_ones(self, tmp_path):
         pool = workspace.ScratchPool(tmp_path, "run")
@@ -116,7 +147,7 @@ class TestScratchPool:
         (made.tmp / "left").write_text("x")
         assert made.out == made.root
         settled = workspace.settle(made)
-        assert settled.logs == made.out / workspace.EVIDENCE
+        assert settled.logs == made.out / workspace.EVIDENCE / "logs"
         assert (settled.logs / "stderr").read_text() == "said"
         assert (settled.tmp / "left").read_text() == "x"
         assert not made.scratch.exists()

@@ -20,9 +20,16 @@ from cwl_prefect.backends.kubernetes_credentials import ClusterConfig
 from cwl_prefect.backends.kubernetes_environment import environment, environment_digest, literal
 from cwl_prefect.backends.kubernetes_images import stated_entry_point
 from cwl_prefect.backends.kubernetes_labels import annotations_of, labels_of, platform_labels, spell_labels
-from cwl_prefect.backends.kubernetes_launcher import STREAMS_PATH, Launcher, Streams, launched, restricted
+from cwl_prefect.backends.kubernetes_launcher import MOUNT_PATH, STREAMS_PATH, Launcher, Streams, launched, restricted
 from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, part, parts, text
-from cwl_prefect.backends.kubernetes_storage import VOLUME_NAME, Storage, same_volume, seen_inside, writable_mount_of
+from cwl_prefect.backends.kubernetes_storage import (
+    VOLUME_NAME,
+    Storage,
+    same_volume,
+    seen_inside,
+    shown_directly,
+    writable_mount_of,
+)
 from cwl_prefect.backends.template import STEP_IMAGE, merged_configuration, outermost_first
 from cwl_prefect.backends.tool_environment import tool_environment
 from cwl_prefect.errors import BackendError
@@ -38,6 +45,7 @@ _DEFAULT_TTL_S = 3600
 _LEAST_CORES = 0.001
 _LEAST_CPU_LIMIT = 0.2  # what starts a container runs under its limit too: with a hundredth of a core, for seconds
 _KILL_GRACE_S = 1
+_LOGS_PATHS = (f"{STREAMS_PATH}/0", f"{STREAMS_PATH}/1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +198,10 @@ def step_manifest(
     _write_pod(pod, step, options, storage)
     containers = parts(pod, "containers")
     containers[0] = _container(containers[0], step, defaults, options, storage=storage, launcher=launcher)
+    mounts, volumes = shown_directly(parts(containers[0], "volumeMounts"), storage, _own_targets(step))
+    containers[0]["volumeMounts"] = cast("JsonValue", mounts)
     pod["containers"] = cast("JsonValue", containers)
+    pod["volumes"] = cast("JsonValue", [*parts(pod, "volumes"), *volumes])
     labels, annotations = labels_of(step.job, manifest), annotations_of(step.job, manifest)
     pod_metadata = part(template, "metadata")
     pod_labels = {**platform_labels(template), **labels}
@@ -353,7 +364,7 @@ def _mounts(step: StepPod, options: KubernetesOptions, storage: Storage) -> tupl
     for place in (step.job.stdout, step.job.stderr):
         shows = writable_mount_of(place, shown)
         if shows is None:  # with its directory both are seen; each mount costs a node more than the container itself
-            shows = Mount(source=place.parent, target=f"{STREAMS_PATH}/{len(seen)}", writable=True)
+            shows = Mount(source=place.parent, target=_LOGS_PATHS[len(seen)], writable=True)
             shown.append(shows)
             found.append(storage.mount(shows.source, shows.target, writable=True))
         seen.append(seen_inside(place, shows))
@@ -362,6 +373,11 @@ def _mounts(step: StepPod, options: KubernetesOptions, storage: Storage) -> tupl
         stdin = f"{STREAMS_PATH}/stdin"
         found.append(storage.mount(step.stdin.source, stdin, writable=False))
     return found, Streams(stdin=stdin, stdout=seen[0], stderr=seen[1])
+
+
+def _own_targets(step: StepPod) -> set[str]:
+    """Give where a step sees directories that the run made for it alone, in places that no tool writes to."""
+    return {MOUNT_PATH, step.job.workdir, *_LOGS_PATHS}
 
 
 def _shows_storage(mount: KubernetesObject, defaults: KubernetesDefaults, storage: Storage) -> bool:

@@ -6,7 +6,7 @@ import os
 import posixpath
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,29 @@ class Storage:
         inner = posixpath.normpath(posixpath.join(self.sub_path, place.relative_to(self.path).as_posix()))
         mount: KubernetesObject = {"name": VOLUME_NAME, "mountPath": target, "readOnly": not writable}
         return mount if inner == "." else {**mount, "subPath": inner}
+
+
+def shown_directly(
+    mounts: Sequence[KubernetesObject], storage: Storage, targets: Container[str]
+) -> tuple[list[KubernetesObject], list[KubernetesObject]]:
+    """Give mounts without a ``subPath`` at some targets, and the volumes that they are of.
+
+    For each ``subPath`` a node makes and removes a mount of its own, which costs it more than the container. Only a
+    directory of nodes can be spared that. Its path is followed through links, which a ``subPath`` is not, so that no
+    target may be of a place that a tool could have written.
+    """
+    root = text(storage.volume, "hostPath", "path")
+    shown: list[KubernetesObject] = []
+    volumes: list[KubernetesObject] = []
+    for mount in mounts:
+        inner = text(mount, "subPath")
+        if not root or not inner or ":" in inner or text(mount, "mountPath") not in targets:  # engines split at colons
+            shown.append(mount)
+            continue
+        name = f"{VOLUME_NAME}-{len(volumes)}"
+        volumes.append({"name": name, "hostPath": {"path": posixpath.join(root, inner)}})
+        shown.append({"name": name, **{key: value for key, value in mount.items() if key not in ("name", "subPath")}})
+    return shown, volumes
 
 
 def same_volume(one: KubernetesObject, other: KubernetesObject) -> bool:

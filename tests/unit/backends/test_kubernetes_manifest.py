@@ -97,7 +97,7 @@ def manifest(
     volume: dict[str, Any] | None = None,
     **changed: Any,
 ) -> dict[str, Any]:
-    storage = Storage(volume={"hostPath": volume or {"path": "/volume"}}, path=VOLUME)
+    storage = Storage(volume=volume or {"hostPath": {"path": "/volume"}}, path=VOLUME)
     stated: dict[str, Any] = {
         "job": of,
         "image": "bwa:1",
@@ -316,16 +316,44 @@ def test_a_step_sees_its_own_files_of_the_shared_volume_only() -> None:
     mounts = {mount["mountPath"]: mount for mount in tool_of(manifest(job()))["volumeMounts"]}
     assert mounts["/data"] == {"name": "data", "mountPath": "/data"}
     assert "/volume" not in mounts
-    assert (mounts["/out"]["subPath"], mounts["/out"]["readOnly"]) == ("r/out", False)
     assert (mounts["/in/a.txt"]["subPath"], mounts["/in/a.txt"]["readOnly"]) == ("in/a.txt", True)
-    assert mounts["/.cwl-prefect-streams/1"]["subPath"] == "r/logs"
     assert mounts["/tmp"]["name"] == "cwl-prefect-tmpdir"
 
 
+def test_a_step_sees_its_own_files_of_a_claimed_volume_only() -> None:
+    claim = {"persistentVolumeClaim": {"claimName": "shared"}}
+    tool = tool_of(manifest(job(), volume=claim))
+    mounts = {mount["mountPath"]: mount for mount in tool["volumeMounts"] if mount["name"] == "cwl-prefect-storage"}
+    assert (mounts["/out"]["subPath"], mounts["/out"]["readOnly"]) == ("r/out", False)
+    assert mounts["/.cwl-prefect-streams/1"]["subPath"] == "r/logs"
+    assert mounts["/.cwl-prefect"]["readOnly"]
+    assert all(mount["subPath"] for mount in mounts.values())
+
+
+def test_of_a_directory_of_nodes_a_step_s_own_directories_are_volumes_without_a_sub_path() -> None:
+    made = manifest(job())
+    volumes = {volume["name"]: volume for volume in pod_of(made)["volumes"]}
+    mounts = {mount["mountPath"]: mount for mount in tool_of(made)["volumeMounts"]}
+    own = {target: mounts[target] for target in ("/.cwl-prefect", "/out", "/.cwl-prefect-streams/1")}
+    assert not any("subPath" in mount for mount in own.values())
+    paths = {target: volumes[mount["name"]]["hostPath"]["path"] for target, mount in own.items()}
+    assert paths["/out"] == "/volume/r/out"
+    assert paths["/.cwl-prefect-streams/1"] == "/volume/r/logs"
+    assert paths["/.cwl-prefect"].startswith("/volume/.cwl-prefect/launcher/")
+    assert [own[target]["readOnly"] for target in own] == [True, False, False]
+    assert mounts["/in/a.txt"]["subPath"] == "in/a.txt"  # a tool may have put a link in its way
+
+
+def test_a_directory_of_nodes_with_a_colon_keeps_its_sub_path() -> None:
+    own = Mount(source=VOLUME / "r:1/out", target="/out", writable=True)
+    mounts = {mount["mountPath"]: mount for mount in tool_of(manifest(job(mounts=(own,))))["volumeMounts"]}
+    assert mounts["/out"]["subPath"] == "r:1/out"
+
+
 def test_the_shared_volume_is_known_where_the_api_server_gave_it_an_empty_type() -> None:
-    mounts = tool_of(manifest(job(), volume={"path": "/volume", "type": ""}))["volumeMounts"]
+    mounts = tool_of(manifest(job(), volume={"hostPath": {"path": "/volume", "type": ""}}))["volumeMounts"]
     assert "/volume" not in {mount["mountPath"] for mount in mounts}
-    other = tool_of(manifest(job(), volume={"path": "/volume", "type": "Socket"}))["volumeMounts"]
+    other = tool_of(manifest(job(), volume={"hostPath": {"path": "/volume", "type": "Socket"}}))["volumeMounts"]
     assert "/volume" in {mount["mountPath"] for mount in other}
 
 

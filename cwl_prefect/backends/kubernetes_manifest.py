@@ -363,7 +363,7 @@ def _mounts(step: StepPod, options: KubernetesOptions, storage: Storage) -> tupl
     seen: list[str] = []
     for place in (step.job.stdout, step.job.stderr):
         shows = writable_mount_of(place, shown)
-        if shows is None:  # with its directory both are seen; each mount costs a node more than the container itself
+        if shows is None:  # with its directory both are seen, by one mount instead of two
             shows = Mount(source=place.parent, target=_LOGS_PATHS[len(seen)], writable=True)
             shown.append(shows)
             found.append(storage.mount(shows.source, shows.target, writable=True))

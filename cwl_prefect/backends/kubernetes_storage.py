@@ -49,17 +49,17 @@ class Storage:
 def shown_directly(
     mounts: Sequence[KubernetesObject], storage: Storage, targets: Container[str]
 ) -> tuple[list[KubernetesObject], list[KubernetesObject]]:
-    """Give mounts without a ``subPath`` at some targets, and the volumes that they are of.
+    """Give mounts of the volume without a ``subPath`` at some targets, and the volumes that they are of then.
 
-    For each ``subPath`` a node makes and removes a mount of its own, which costs it more than the container. Only a
-    directory of nodes can be spared that. Its path is followed through links, which a ``subPath`` is not, so that no
-    target may be of a place that a tool could have written.
+    For each ``subPath`` a node makes and removes a mount of its own, which with many pods at once is a large part of
+    its work. Only a directory of nodes can be spared that. Its path is followed through links, which a ``subPath`` is
+    not, so that no target may be of a place that a tool could have written.
     """
     root = text(storage.volume, "hostPath", "path")
     shown: list[KubernetesObject] = []
     volumes: list[KubernetesObject] = []
     for mount in mounts:
-        inner = text(mount, "subPath")
+        inner = text(mount, "subPath") if text(mount, "name") == VOLUME_NAME else ""
         if not root or not inner or ":" in inner or text(mount, "mountPath") not in targets:  # engines split at colons
             shown.append(mount)
             continue

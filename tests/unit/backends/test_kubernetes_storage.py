@@ -13,6 +13,7 @@ from cwl_prefect.backends.kubernetes_storage import (
     mounted_storage,
     parse_volume,
     seen_inside,
+    shown_directly,
     stated_storage,
     writable_mount_of,
 )
@@ -138,6 +139,12 @@ def test_a_file_is_seen_through_the_innermost_mount() -> None:
     assert mount is mounts[1]
     assert seen_inside(place, mount) == "/deep/x"
     assert writable_mount_of(Path("/v/logs/x"), mounts) is None
+
+
+def test_a_volume_of_the_platform_keeps_its_sub_path() -> None:
+    mounts = [{"name": "data", "mountPath": "/out", "subPath": "x"}]
+    storage = Storage(volume={"hostPath": {"path": "/v"}}, path=Path("/v"))
+    assert shown_directly(mounts, storage, {"/out"}) == (mounts, [])
 
 
 async def test_only_the_first_pod_brings_the_launcher(storage: Storage) -> None:

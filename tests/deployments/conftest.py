@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.commands import command_environment
 from tests.conftest import missing_engine
@@ -43,5 +43,6 @@ def page(browser: Browser) -> Iterator[Page]:
     """A page of its own."""
     opened = browser.new_page(viewport={"width": 1400, "height": 2400})
     opened.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)  # the same for what a page shows
     yield opened
     opened.close()

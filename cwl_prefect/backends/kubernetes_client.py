@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -36,6 +37,7 @@ _MOMENTARY = frozenset({408, 429, 500, 502, 503, 504})
 _UNTOLD = ("FailedScheduling", "BackOff", "Unhealthy", "MissingClusterDNS")
 _UNAUTHORIZED = 401
 _GONE = 410
+_VERSION = re.compile(r"(\d+)\.(\d+)")  # some providers' minor version is as "29+"
 _KILL_GRACE_S = 1
 
 _logger = logging.getLogger(__name__)
@@ -124,6 +126,15 @@ class KubernetesApi:
     async def close(self) -> None:
         """Give back connections."""
         await self._client.close()
+
+    async def version(self) -> tuple[int, int]:
+        """Give the server's version of Kubernetes, as ``(1, 29)``; ``(0, 0)`` where it does not tell."""
+        try:
+            found = await self.request("GET", "/version")
+        except RefusedError:
+            return 0, 0
+        told = _VERSION.match(f"{found.get('major')}.{found.get('minor')}")
+        return (int(told[1]), int(told[2])) if told else (0, 0)
 
     async def create_job(self, namespace: str, manifest: Mapping[str, JsonValue]) -> KubernetesObject:
         """Create a Job."""

@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cwl_prefect.backends.job_variables import JobVariables
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _PREFECT_FLOW_RUN_LABEL = "prefect.io/flow-run-id"  # which workers give the pods of flow runs
+_REPLACEMENT_POLICY = (1, 29)  # the first version with it that has it switched on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ async def open_cluster(
         own = await _own_pod(api)
         storage = await asyncio.to_thread(_storage, settings, defaults, own)
         secrets = await _pull_secrets(api, defaults)
+        version = await api.version()
     except BaseException:
         await api.close()
         raise
@@ -71,7 +73,7 @@ async def open_cluster(
     return Cluster(
         api=api,
         defaults=defaults,
-        options=options_of(settings),
+        options=replace(options_of(settings), replacement_policy=version >= _REPLACEMENT_POLICY),
         storage=storage,
         imports=Imports(storage),
         links=Links(storage),

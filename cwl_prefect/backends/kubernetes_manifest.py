@@ -85,6 +85,7 @@ class KubernetesOptions:
     node_tmp: bool = True  # the temporary directory is on the node's own disk instead of the shared volume
     start_timeout_s: float = 600.0
     image_grace_s: float = 20.0
+    replacement_policy: bool = False  # the server knows `podReplacementPolicy`, which came with Kubernetes 1.29
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +209,7 @@ def step_manifest(
     pod_annotations = {**part(pod_metadata, "annotations"), **annotations}
     template["metadata"] = {**pod_metadata, "labels": pod_labels, "annotations": pod_annotations}
     template["spec"] = pod
-    _write_job_spec(spec)
+    _write_job_spec(spec, options)
     spec["template"] = template
     metadata: KubernetesObject = {
         "name": job_name(step.job.job_id),
@@ -221,10 +222,12 @@ def step_manifest(
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
-def _write_job_spec(spec: KubernetesObject) -> None:
-    # A pod that is deleted may still run for its grace; servers before 1.28 drop the policy.
-    # https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-replacement-policy
-    spec.update({"backoffLimit": 0, "parallelism": 1, "completions": 1, "podReplacementPolicy": "Failed"})
+def _write_job_spec(spec: KubernetesObject, options: KubernetesOptions) -> None:
+    spec.update({"backoffLimit": 0, "parallelism": 1, "completions": 1})
+    if options.replacement_policy:
+        # A pod that is deleted may still run for its grace, beside the one in its place.
+        # https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-replacement-policy
+        spec["podReplacementPolicy"] = "Failed"
     _set_unless_stated(spec, "ttlSecondsAfterFinished", _DEFAULT_TTL_S)
     spec.pop("podFailurePolicy", None)
 

@@ -120,6 +120,20 @@ async def test_a_server_that_never_answered_is_given_up_soon_and_for_good(monkey
     assert len(server.asked) == asked + 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "version"),
+    [
+        (Answer(200, {"major": "1", "minor": "29"}), (1, 29)),
+        (Answer(200, {"major": "1", "minor": "31+"}), (1, 31)),
+        (Answer(200, {"gitVersion": "of its own"}), (0, 0)),
+        (Answer(403, {"message": "forbidden"}), (0, 0)),
+    ],
+    ids=["plain", "of a provider", "not told", "refused"],
+)
+async def test_the_version_of_a_server(answer: Answer, version: tuple[int, int]) -> None:
+    assert await KubernetesApi(Server(answer)).version() == version
+
+
 async def test_what_is_not_there_is_nothing() -> None:
     server = Server(refusal(404, "not found"))
     assert await KubernetesApi(server).job("lab", "x") is None

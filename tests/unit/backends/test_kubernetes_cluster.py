@@ -22,8 +22,13 @@ def flow_pod(name: str, phase: str = "Running") -> dict[str, Any]:
 class Api:
     """Has pods, some of them with the label of the flow run."""
 
-    def __init__(self, *labelled: dict[str, Any], named: dict[str, Any] | None = None) -> None:
-        self._labelled, self._named = labelled, named
+    def __init__(
+        self, *labelled: dict[str, Any], named: dict[str, Any] | None = None, version: tuple[int, int] = (1, 20)
+    ) -> None:
+        self._labelled, self._named, self._version = labelled, named, version
+
+    async def version(self) -> tuple[int, int]:
+        return self._version
 
     async def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
         assert (namespace, name) == ("default", "this-host")
@@ -32,6 +37,22 @@ class Api:
     async def pods(self, namespace: str, selector: str) -> tuple[list[dict[str, Any]], str]:
         assert (namespace, selector) == ("default", "prefect.io/flow-run-id=r1")
         return list(self._labelled), "1"
+
+
+def connected(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect(_: object) -> Api:
+        return api
+
+    monkeypatch.setattr(kubernetes_cluster, "connect", connect)
+
+
+@pytest.mark.parametrize(("version", "known"), [((1, 20), False), ((1, 28), False), ((1, 29), True), ((2, 0), True)])
+async def test_what_a_server_knows_of_jobs_follows_from_its_version(
+    version: tuple[int, int], known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected(Api(version=version), monkeypatch)
+    cluster = await open_cluster(Settings(home=tmp_path, kubernetes_volume=f"hostPath:{tmp_path}"), VARIABLES)
+    assert cluster.options.replacement_policy is known
 
 
 @pytest.mark.parametrize(
@@ -47,10 +68,7 @@ class Api:
 async def test_steps_belong_to_the_job_of_their_driver(
     api: Api, flow_run: str | None, owner: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def connect(_: object) -> Api:
-        return api
-
-    monkeypatch.setattr(kubernetes_cluster, "connect", connect)
+    connected(api, monkeypatch)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("HOSTNAME", "this-host")
     monkeypatch.setenv("POD_NAMESPACE", "default")

@@ -296,8 +296,13 @@ def test_the_time_limit_is_a_later_safety_net() -> None:
 def test_one_pod_and_never_another() -> None:
     spec = manifest(job())["spec"]
     assert (spec["backoffLimit"], spec["parallelism"], spec["completions"]) == (0, 1, 1)
-    assert spec["podReplacementPolicy"] == "Failed"  # none beside one that is deleted and still runs
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
+
+
+@pytest.mark.parametrize(("known", "policy"), [(True, "Failed"), (False, None)])
+def test_no_pod_is_made_beside_one_that_is_deleted_and_still_runs(known: bool, policy: str | None) -> None:
+    spec = manifest(job(), options=KubernetesOptions(replacement_policy=known))["spec"]
+    assert spec.get("podReplacementPolicy") == policy
 
 
 def test_every_container_of_a_step_fits_the_pod_security_profile_restricted() -> None:

@@ -31,7 +31,7 @@ from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 
 _TICK_S = 1.0
-_LOOKS_S = (0.0, 0.2, 0.5, 1.0)  # a Job says that its deadline has passed a moment after its pod is gone
+_LOOKS_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)  # a Job says that its deadline has passed a moment after its pod is gone
 _LOOK_AGAIN_S = 5.0
 _DYING_S = 120.0  # after its grace; a busy node may look at its pods once a minute, and one that is gone does not
 _SILENT_S = 10.0  # the same where the cluster says that the node has fallen silent

@@ -78,7 +78,7 @@ class KubernetesDefaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubernetesOptions:
-    """What a user may choose for all Jobs, beside the template."""
+    """What holds for all Jobs beside the template: what a user may choose, and what the server knows."""
 
     gpu_resource: str = "nvidia.com/gpu"
     limits: bool = True  # what a step asks for is also the most that it may use

@@ -9,6 +9,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
 # What `make conformance` runs: docker, local, kubernetes, cached (everything twice), or empty for all and the black box.
 BACKEND ?=
+# How long `make fuzz` tries odd data, and the first of its seeds.
+FUZZ_SECONDS ?= 1800
+FUZZ_SEED ?= 0
 # What `make bench` measures (empty: everything) and how often.
 ROWS ?=
 REPEAT ?= 3
@@ -17,6 +20,10 @@ SEEDS ?= 200
 FIRST_SEED ?= 0
 # How many processes `make test` runs tests in, each file in one of them; 0 is this one alone.
 PROCESSES ?= 2
+# Which versions of its dependencies `make test-versions` takes.
+VERSIONS ?= newest
+# What `make wheel` demands of the wheel (empty: anything).
+VERSION ?=
 # More arguments for pytest, as in `make test ARGS="-k scatter"`.
 ARGS ?=
 
@@ -94,6 +101,14 @@ coverage: $(VENV)/.dev-stamp ## Show which lines the last `make test` did not re
 test-unit: $(VENV)/.dev-stamp ## Run the unit tests only: seconds, no network, no engine
 	@$(PYTEST) tests/unit $(ARGS)
 
+.PHONY: test-versions
+test-versions: $(BIN)/python ## Run the unit tests with other versions of all dependencies [VERSIONS=lowest|newest]
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@rm -rf .venv-$(VERSIONS) && $(PYTHON) -m venv .venv-$(VERSIONS)
+	@$(BIN)/uv pip install --quiet --python .venv-$(VERSIONS)/bin/python --upgrade \
+		--resolution $(if $(filter lowest,$(VERSIONS)),lowest-direct,highest) --editable '.[dev]'
+	@.venv-$(VERSIONS)/bin/python -m pytest tests/unit -q --no-header $(SIDE_BY_SIDE) $(ARGS)
+
 .PHONY: test-docker
 test-docker: $(VENV)/.dev-stamp ## Run the tests that need a Docker engine
 	@CWL_PREFECT_REQUIRE_ENGINES=1 $(PYTEST) tests -m "docker and not conformance and not bench" $(ARGS)
@@ -106,6 +121,10 @@ test-kubernetes: $(VENV)/.dev-stamp ## Run the tests that need a Kubernetes clus
 chaos: $(VENV)/.dev-stamp ## Kill runs at 200 random moments, resume, and compare [SEEDS=200] [FIRST_SEED=0]
 	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST_SEED=$(FIRST_SEED) $(PYTEST) tests/chaos $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev-stamp ## Try odd documents, job orders and outputs for half an hour [FUZZ_SECONDS=1800] [FUZZ_SEED=0]
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) $(PYTEST) tests/security/fuzz $(ARGS)
+
 .PHONY: conformance
 conformance: $(VENV)/.dev-stamp ## Run the CWL v1.2 conformance suite [BACKEND=docker|local|kubernetes|cached] (CWL_CONFORMANCE_SUITE names its folder)
 	@test -n "$$CWL_CONFORMANCE_SUITE" || { \
@@ -114,6 +133,7 @@ conformance: $(VENV)/.dev-stamp ## Run the CWL v1.2 conformance suite [BACKEND=d
 
 .PHONY: bench
 bench: $(VENV)/.dev-stamp ## Measure against cwltool and the project's bars [ROWS="chain-100 echo"] [REPEAT=3]
+	@$(if $(ROWS),:,$(PYTEST) tests/bench -q --no-header)
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m tests.bench --repeat $(REPEAT) $(ROWS)
 
 # --- quality --------------------------------------------------------------------------------------------------------------------------
@@ -131,17 +151,19 @@ check: $(VENV)/.dev-stamp ## Lint, check format, types, import contracts and spe
 	@$(MAKE) check-check
 
 .PHONY: check-check
-check-check: $(VENV)/.dev-stamp ## Write a wrong type and a forbidden import, and demand that the checks fail
+check-check: $(VENV)/.dev-stamp ## Write a wrong type, forbidden imports and a circle, and demand that the checks fail
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
 	cp -R cwl_prefect pyproject.toml "$$scratch" && \
 	printf '"""Wrong on purpose."""\n\nfrom cwl_prefect.errors import CwlPrefectError\n\nwrong: int = CwlPrefectError("not a number")\n' > "$$scratch/wrong.py" && \
 	printf '"""Wrong on purpose."""\n\nimport prefect\n\nfrom cwl_prefect import cli\n\n__all__ = ["cli", "prefect"]\n' > "$$scratch/cwl_prefect/model/wrong.py" && \
+	printf '"""Wrong on purpose."""\n\nfrom cwl_prefect.model import another\n\n__all__ = ["another"]\n' > "$$scratch/cwl_prefect/model/one.py" && \
+	printf '"""Wrong on purpose."""\n\nfrom cwl_prefect.model import one\n\n__all__ = ["one"]\n' > "$$scratch/cwl_prefect/model/another.py" && \
 	{ $(BIN)/mypy "$$scratch/wrong.py" > "$$scratch/types" 2>&1 && { echo "mypy did not find a wrong type" >&2; exit 1; } || true; } && \
 	{ grep -q 'Incompatible types in assignment' "$$scratch/types" || { cat "$$scratch/types" >&2; exit 1; }; } && \
 	linter=$$(cd $(BIN) && pwd)/lint-imports && cd "$$scratch" && \
-	{ PYTHONPATH="$$scratch" "$$linter" --no-cache > imports 2>&1 && { echo "lint-imports did not find forbidden imports" >&2; exit 1; } || true; } && \
-	{ grep -q 'cwl_prefect.model.wrong -> cwl_prefect.cli' imports && grep -q 'cwl_prefect.model.wrong -> prefect' imports || { cat imports >&2; exit 1; }; } && \
-	echo "The checks find a wrong type and forbidden imports."
+	{ PYTHONPATH="$$scratch" "$$linter" --no-cache > imports 2>&1 && { echo "lint-imports did not find forbidden imports and circles" >&2; exit 1; } || true; } && \
+	{ grep -q 'cwl_prefect.model.wrong -> cwl_prefect.cli' imports && grep -q 'cwl_prefect.model.wrong -> prefect' imports && grep -q 'No cycles are allowed in cwl_prefect.model' imports || { cat imports >&2; exit 1; }; } && \
+	echo "The checks find a wrong type, forbidden imports and a circle."
 
 .PHONY: format
 format: $(VENV)/.dev-stamp ## Mend what can be mended by itself: format and simple lint
@@ -152,6 +174,16 @@ format: $(VENV)/.dev-stamp ## Mend what can be mended by itself: format and simp
 docs: $(VENV)/.docs-stamp ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+.PHONY: wheel
+wheel: $(VENV)/.dev-stamp ## Build dist/, and try the wheel in an environment of its own [VERSION=1.2.3]
+	@rm -rf dist && $(BIN)/python -m build --outdir dist .
+	@test -z "$(VERSION)" || ls dist/cwl_prefect-$(VERSION)-py3-none-any.whl
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch/venv" && \
+	"$$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check dist/*.whl && \
+	cp -R $(dir $(DEMO)) "$$scratch/demo" && cd "$$scratch/demo" && export CWL_PREFECT_HOME="$$scratch/home" && \
+	"$$scratch/venv/bin/cwl-prefect" run --backend local --outdir out $(notdir $(DEMO)).cwl $(notdir $(DEMO)).yml > /dev/null && \
+	"$$scratch/venv/bin/cwl-prefect" server stop && test -s out/season.csv && echo "The wheel runs a workflow."
+
 .PHONY: clean
 clean: ## Remove what was built or measured, but not .venv
-	rm -rf build dist site $(DEMO_OUT) .coverage* .benchmarks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist site .venv-lowest .venv-newest $(DEMO_OUT) .coverage* .benchmarks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cwl_prefect.standby.caller import hand_over
-from cwl_prefect.standby.circumstances import Circumstances
-from cwl_prefect.standby.place import own_place, place_of
+from cwl_prefect.server.standby.caller import hand_over
+from cwl_prefect.server.standby.circumstances import Circumstances
+from cwl_prefect.server.standby.place import own_place, place_of
 
 INTERRUPTED = 130
 OBJECTS_OF_START = 1_000_000  # imports make some hundred thousand, which stay: none of them is rubbish
@@ -21,6 +21,8 @@ OBJECTS_BEFORE_COLLECTION = 50_000  # a run makes many objects and few cycles; b
 
 def main() -> None:
     """Run the command line, in a process that stands by where there is one, and leave with its exit code."""
+    _open_standard_streams()
+    _check_current_directory()
     with _process(_leave_without_teardown()):
         place = own_place()
         status = None if place is None else hand_over(place, sys.argv)
@@ -30,7 +32,7 @@ def main() -> None:
             _run_command_line()
         finally:
             if place is not None and sys.argv[1:2] == ["run"]:
-                from cwl_prefect.standby.starter import leave_behind
+                from cwl_prefect.server.standby.starter import leave_behind
 
                 leave_behind(place)
 
@@ -42,8 +44,8 @@ def stand_by() -> None:
     place = place_of(Circumstances.own(Path(wanted["directory"])))
     if place.name != wanted["name"]:  # something has changed since
         return
+    from cwl_prefect.server.standby.process import wait_for_calls
     from cwl_prefect.settings import Settings
-    from cwl_prefect.standby.process import wait_for_calls
 
     home = Path(wanted["directory"], Settings().home)
     if wait_for_calls(place, home, wanted["modules"], wanted["models"]) is None:
@@ -60,10 +62,32 @@ def _run_command_line() -> None:
 
 def runner() -> None:
     """Run the ``cwl-runner`` compatible command line and leave with its exit code."""
+    _open_standard_streams()
+    _check_current_directory()
     with _process(_leave_without_teardown()):
-        from cwl_prefect.cli.runner import run_as_cwl_runner
+        from cwl_prefect.cli.run.runner import run_as_cwl_runner
 
         sys.exit(run_as_cwl_runner(sys.argv[1:]))
+
+
+def _open_standard_streams() -> None:
+    """Open those that the caller closed: the next file that is opened would take their place, and all that is said."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
+
+
+def _check_current_directory() -> None:
+    """Leave where the current directory was removed: relative paths mean nothing there."""
+    try:
+        os.getcwd()  # noqa: PTH109 - Path costs a millisecond
+    except FileNotFoundError:
+        os.write(2, b"Error: the current directory does not exist any more.\nTo fix: change to another directory.\n")
+        sys.exit(2)
 
 
 @contextlib.contextmanager
@@ -80,6 +104,8 @@ def _process(leave: Callable[[object], None]) -> Iterator[None]:
         sys.exit(INTERRUPTED)
     except SystemExit as ending:
         leave(ending.code)
+        if ending.code == INTERRUPTED:
+            atexit._run_exitfuncs()  # noqa: SLF001 - without waiting for threads, which may read a huge file
         raise
     finally:
         _leave_at_once_on_signals()

@@ -1,42 +1,62 @@
-"""What a Python user imports: compile, load, run.
+"""What a Python user imports, by ``from cwl_prefect import ...``; the functions beside are what the commands call."""
 
-Example:
-    ::
-
-        from cwl_prefect import load_flow
-
-        flow = load_flow("workflow.cwl")
-        outputs = await flow(message="hi")
-"""
-
+import asyncio
 import urllib.parse
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from pydantic import JsonValue
 
 from cwl_prefect.backends.base import Backend
+from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.errors import CwlPrefectError
-from cwl_prefect.model.callbacks import Callback
-from cwl_prefect.model.events import Observer
+from cwl_prefect.model.callbacks import Callback, Happening, Level, Moment
+from cwl_prefect.model.deployment import DeploymentOptions
+from cwl_prefect.model.events import Observers, RunObserver
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
-from cwl_prefect.settings import OnError, Settings
+from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
     from prefect import Flow
 
-    from cwl_prefect.flows.run import Caller
+    from cwl_prefect.cwl.checking.validate import Checked
+    from cwl_prefect.deploy.deployment import DeploymentResult
+    from cwl_prefect.flows.execution.run import RunReport
 
+__all__ = [
+    "Callback",
+    "CwlPrefectError",
+    "FakeBackend",
+    "Happening",
+    "Level",
+    "Moment",
+    "RunObserver",
+    "RunResult",
+    "RunStatus",
+    "Settings",
+    "deploy",
+    "load_flow",
+    "load_plan",
+    "resume",
+    "run",
+]
 
 OVERRIDES = frozenset({"cwl:requirements", "cwltool:overrides"})
 
 
 class RunStatus(StrEnum):
-    """How a run ended."""
+    """How a run ended.
+
+    Examples:
+        >>> from cwl_prefect import RunStatus
+        >>> [str(status) for status in RunStatus]
+        ['completed', 'failed', 'partial']
+    """
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -54,6 +74,13 @@ class RunResult:
         url: Its page in the Prefect UI, where there is one.
         errors: Why it failed.
         callback_failures: How many callbacks failed, which changes nothing else.
+
+    Examples:
+        >>> import asyncio
+        >>> from cwl_prefect import FakeBackend, run
+        >>> result = asyncio.run(run("examples/cwl/hello/hello.cwl", backend=FakeBackend(lambda job: 7)))
+        >>> result.status, result.outputs, [error.exit_code for error in result.errors]
+        (<RunStatus.FAILED: 'failed'>, {}, [13])
     """
 
     status: RunStatus
@@ -64,42 +91,33 @@ class RunResult:
     callback_failures: int = 0
 
 
-def compile_document(
-    document: str | Path, *, job_order: Mapping[str, JsonValue] | None = None, settings: Settings | None = None
-) -> WorkflowPlan:
+def compile_document(document: str | Path, *, job_order: Mapping[str, JsonValue] | None = None) -> WorkflowPlan:
     """Compile a CWL document into a plan.
 
     Args:
         document: Path or URL, with ``#id`` for a part of a packed document.
         job_order: A job order whose ``cwl:requirements`` and ``cwltool:overrides`` apply.
-        settings: Settings; from the environment where none are given.
 
     Raises:
         DocumentError: It cannot be read or is not valid CWL.
         UnsupportedError: It requires a feature that this runner does not have.
     """
-    from cwl_prefect.cwl.compile import compile_process
-    from cwl_prefect.cwl.load import load_process, translated_errors
+    from cwl_prefect.cwl.loading.compile import compile_process
+    from cwl_prefect.cwl.loading.load import load_process, translated_errors
 
-    del settings
     process = load_process(str(document), defaults=job_order)
     with translated_errors(str(document)):
         return compile_process(process, origin=str(document))
 
 
-def compile_processes(document: str | Path) -> tuple[WorkflowPlan, ...]:
-    """Compile what a document holds: one process, or all of a graph of several of which none is named and none is main.
+def check_document(document: str | Path) -> "Checked":
+    """Check a document, and everything it refers to, without running anything.
 
-    Raises:
-        DocumentError: It cannot be read, or one of them is not valid CWL.
-        UnsupportedError: One requires a feature that this runner does not have.
+    Of a graph of several processes of which none is named and none is main, all are checked.
     """
-    from cwl_prefect.cwl.compile import compile_process
-    from cwl_prefect.cwl.load import load_processes, translated_errors
+    from cwl_prefect.cwl.checking.validate import check_document as check
 
-    processes = load_processes(str(document))
-    with translated_errors(str(document)):
-        return tuple(compile_process(process, origin=str(document)) for process in processes)
+    return check(str(document))
 
 
 def load_plan(
@@ -115,8 +133,14 @@ def load_plan(
     Raises:
         DocumentError: It cannot be read or is not valid CWL.
         UnsupportedError: It requires a feature that this runner does not have.
+
+    Examples:
+        >>> from cwl_prefect import load_plan
+        >>> plan = load_plan("examples/cwl/hello/hello.cwl")
+        >>> plan.name, [port.id for port in plan.inputs]
+        ('hello', ['message'])
     """
-    from cwl_prefect.cwl.plans import cached_plan, read_plan
+    from cwl_prefect.cwl.loading.plans import cached_plan, read_plan
 
     chosen = settings or Settings()
     plan = read_plan(document)
@@ -128,7 +152,7 @@ def load_plan(
     return cached_plan(str(document), chosen.plans)
 
 
-def read_job_order(plan: WorkflowPlan, source: str | Path | None) -> CwlObject:
+def read_job_order(source: str | Path | None) -> CwlObject:
     """Read a job order from a YAML or JSON file or URL; relative paths in it start from its directory.
 
     The text ``-`` stands for the standard input, where they start from the current directory.
@@ -136,25 +160,17 @@ def read_job_order(plan: WorkflowPlan, source: str | Path | None) -> CwlObject:
     Raises:
         InputError: It cannot be read or is not a mapping.
     """
-    from cwl_prefect.cwl.job_orders import load_job_order, received_job_order
+    from cwl_prefect.cwl.binding.job_orders import load_job_order, received_job_order
 
-    del plan
     if source == "-":
         return received_job_order()
     return {} if source is None else load_job_order(source)
 
 
-def unknown_inputs(plan: WorkflowPlan, job_order: Mapping[str, JsonValue]) -> dict[str, str | None]:
-    """Give the keys of a job order that name no input, each with the input whose name is nearest, or None."""
-    from cwl_prefect.cwl import inputs
-
-    return inputs.unknown_inputs(plan, job_order)
-
-
 def document_of(source: str | Path) -> str | None:
-    """Give the document that a job order names as ``cwl:tool``, resolved, or None."""
-    from cwl_prefect.cwl.inputs import parse_job_order
-    from cwl_prefect.cwl.job_orders import read_text
+    """Return the document that a job order names as ``cwl:tool``, resolved, or None."""
+    from cwl_prefect.cwl.binding.inputs import parse_job_order
+    from cwl_prefect.cwl.binding.job_orders import read_text
 
     text, base = read_text(source)
     if "cwl:tool" not in text:
@@ -163,96 +179,111 @@ def document_of(source: str | Path) -> str | None:
     return urllib.parse.urljoin(base, named) if isinstance(named, str) else None
 
 
-def build_flow(
-    plan: WorkflowPlan,
-    *,
-    settings: Settings | None = None,
-    backend: Backend | None = None,
-    callbacks: Sequence[Callback] = (),
-) -> "Flow[..., Coroutine[Any, Any, CwlObject]]":
-    """Build the Prefect flow of a plan; its parameters are the workflow's inputs.
-
-    Args:
-        plan: What the flow runs.
-        settings: Settings; from the environment where none are given.
-        backend: Runs every tool call, as a FakeBackend does in tests; chosen by the settings where none is given.
-        callbacks: What to call when something happens.
-    """
-    from cwl_prefect.flows.build import build_flow as build
-
-    return build(plan, settings or Settings(), backend=backend, callbacks=callbacks)
-
-
 def load_flow(
-    document: str | Path,
+    document: str | Path | WorkflowPlan,
     *,
     settings: Settings | None = None,
     backend: Backend | None = None,
     callbacks: Sequence[Callback] = (),
+    observers: Observers = (),
 ) -> "Flow[..., Coroutine[Any, Any, CwlObject]]":
-    """Load a CWL document as a Prefect flow, to be awaited or called from another flow.
+    """Load a CWL document as a Prefect flow, to be awaited, called from another flow, deployed or served.
 
     Args:
-        document: A CWL document, or a plan that ``cwl-prefect compile`` wrote.
+        document: A CWL document, a plan that ``cwl-prefect compile`` wrote, or one that :func:`load_plan` returned.
         settings: Settings; from the environment where none are given.
         backend: Runs every tool call, as a FakeBackend does in tests; chosen by the settings where none is given.
         callbacks: What to call when something happens.
+        observers: Told what happens; of a class each run gets its own.
 
     Raises:
         DocumentError: The document cannot be read or is not valid CWL.
         UnsupportedError: It requires a feature that this runner does not have.
+
+    Examples:
+        >>> import asyncio
+        >>> from cwl_prefect import FakeBackend, load_flow
+        >>> flow = load_flow("examples/cwl/hello/hello.cwl", backend=FakeBackend())
+        >>> outputs = asyncio.run(flow(message="hi"))
+        >>> outputs["greeting"]["basename"]
+        'greeting.txt'
     """
-    return build_flow(load_plan(document, settings=settings), settings=settings, backend=backend, callbacks=callbacks)
+    from cwl_prefect.flows.build import build_flow
+
+    chosen = settings or Settings()
+    return build_flow(_plan(document, chosen), chosen, backend=backend, callbacks=callbacks, observers=observers)
 
 
-async def run(  # noqa: PLR0913 - all that a caller may choose
-    plan: WorkflowPlan,
-    job_order: Mapping[str, JsonValue],
-    *,
-    settings: Settings | None = None,
-    outdir: Path | None = None,
-    observer: Observer | None = None,
-    backend: Backend | None = None,
-    callbacks: Sequence[Callback] = (),
-    name: str | None = None,
-    tags: Sequence[str] = (),
-) -> RunResult:
-    """Run a plan as a Prefect flow run, on the API that is configured or else on a local server.
+def _plan(document: str | Path | WorkflowPlan, settings: Settings) -> WorkflowPlan:
+    return document if isinstance(document, WorkflowPlan) else load_plan(document, settings=settings)
 
-    Args:
-        plan: What to run.
-        job_order: Values of its inputs; file locations are absolute URIs.
-        settings: Settings; from the environment where none are given.
-        outdir: Where outputs are published; a directory of the run where it is not given.
-        observer: Told what happens.
+
+class RunOptions(TypedDict, total=False):
+    """What else a run may be given.
+
+    Attributes:
+        observers: Told what happens; of a class each run gets its own.
         backend: Runs every tool call, as a FakeBackend does in tests; chosen by the settings where none is given.
         callbacks: What to call when something happens.
         name: Name of the flow run; Prefect makes one up where none is given.
         tags: Tags of the flow run.
+    """
+
+    observers: Observers
+    backend: Backend | None
+    callbacks: Sequence[Callback]
+    name: str | None
+    tags: Sequence[str]
+
+
+async def run(
+    document: str | Path | WorkflowPlan,
+    job_order: str | Path | Mapping[str, JsonValue] | None = None,
+    *,
+    settings: Settings | None = None,
+    outdir: Path | None = None,
+    **options: Unpack[RunOptions],
+) -> RunResult:
+    """Run a CWL document as a Prefect flow run, on the API that is configured or else on a local server.
+
+    Args:
+        document: A CWL document, a plan that ``cwl-prefect compile`` wrote, or one that :func:`load_plan` returned.
+        job_order: Values of its inputs, whose file locations are absolute URIs; or a file or URL that holds them, from
+            whose directory relative paths start.
+        settings: Settings; from the environment where none are given.
+        outdir: Where outputs are published; a directory of the run where it is not given.
+        options: What else a run may be given: see :class:`RunOptions`.
 
     Raises:
+        DocumentError: The document cannot be read or is not valid CWL.
         InputError: The job order does not fit.
         ServerError: No Prefect API can be reached or started.
+
+    Examples:
+        >>> import asyncio
+        >>> from cwl_prefect import FakeBackend, run
+        >>> result = asyncio.run(run("examples/cwl/hello/hello.cwl", {"message": "hi"}, backend=FakeBackend()))
+        >>> result.status
+        <RunStatus.COMPLETED: 'completed'>
     """
     from cwl_prefect.flows.invoke import invoke
 
     chosen = settings or Settings()
-    caller = await invoke(
-        plan,
-        job_order,
-        settings=chosen,
-        outdir=outdir,
-        observer=observer,
-        backend=backend,
-        callbacks=callbacks,
-        name=name,
-        tags=tags,
-    )
-    return _result(caller)
+    plan, order = await asyncio.to_thread(_read, document, job_order, chosen)
+    return _result(await invoke(plan, order, settings=chosen, outdir=outdir, **options))
+
+
+def _read(
+    document: str | Path | WorkflowPlan, job_order: str | Path | Mapping[str, JsonValue] | None, settings: Settings
+) -> tuple[WorkflowPlan, Mapping[str, JsonValue]]:
+    order = job_order if isinstance(job_order, Mapping) else read_job_order(job_order)
+    if isinstance(document, WorkflowPlan):
+        return document, order
+    return load_plan(document, job_order=order, settings=settings), order
 
 
 async def resume(
-    run: str, *, settings: Settings | None = None, observer: Observer | None = None, backend: Backend | None = None
+    run: str, *, settings: Settings | None = None, observers: Observers = (), backend: Backend | None = None
 ) -> RunResult:
     """Run again what a run did not finish, as the same flow run.
 
@@ -261,34 +292,78 @@ async def resume(
     Args:
         run: Name of the run, its flow run id, or the beginning of the id.
         settings: Say where its workspaces are; what the run was started with goes over them.
-        observer: Told what happens.
+        observers: Told what happens; of a class each run gets its own.
         backend: Runs every tool call; chosen by the settings where none is given.
 
     Raises:
         InputError: Nothing is known of it here, it is running, or it is complete.
         DocumentError: Its plan cannot be read.
         ServerError: No Prefect API can be reached or started.
+
+    Examples:
+        >>> import asyncio
+        >>> from cwl_prefect import FakeBackend, resume, run
+        >>> failed = asyncio.run(run("examples/cwl/hello/hello.cwl", backend=FakeBackend(lambda job: 7)))
+        >>> asyncio.run(resume(failed.flow_run_id, backend=FakeBackend())).status
+        <RunStatus.COMPLETED: 'completed'>
     """
-    from cwl_prefect.flows import resuming
+    from cwl_prefect.runs import resume as resuming
 
     chosen = settings or Settings()
     found = resuming.find(run, chosen)
-    caller = await resuming.resume(found, settings=chosen, observer=observer, backend=backend)
-    return _result(caller)
+    return _result(await resuming.resume(found, settings=chosen, observers=observers, backend=backend))
 
 
-def _result(caller: "Caller") -> RunResult:
-    return RunResult(
-        status=_status(caller.errors, caller.settings),
-        outputs=caller.outputs,
-        flow_run_id=caller.flow_run_id,
-        url=caller.url,
-        errors=tuple(caller.errors),
-        callback_failures=caller.callback_failures,
+async def deploy(
+    document: str | Path | WorkflowPlan,
+    *,
+    pool: str,
+    cron: str | Sequence[str] = (),
+    interval: timedelta | Sequence[timedelta] = (),
+    settings: Settings | None = None,
+    **options: Unpack[DeploymentOptions],
+) -> "DeploymentResult":
+    """Deploy a CWL document as ``cwl-prefect deploy`` does, or update the deployment of the same name.
+
+    Args:
+        document: A CWL document, a plan that ``cwl-prefect compile`` wrote, or one that :func:`load_plan` returned.
+        pool: Work pool whose workers run it.
+        cron: When runs start by themselves, as cron writes it; one or several.
+        interval: How often runs start by themselves; one or several.
+        settings: Settings that find the API; from the environment where none are given.
+        options: What else a deployment may say: see :class:`DeploymentOptions`.
+
+    Raises:
+        CwlPrefectError: The document, a parameter or an option is wrong, or no Prefect API can be reached or started.
+
+    Examples:
+        >>> import asyncio
+        >>> from cwl_prefect import deploy
+        >>> made = asyncio.run(deploy("examples/cwl/hello/hello.cwl", pool="here", name="daily", cron="0 6 * * *"))
+        >>> made.full_name
+        'hello/daily'
+    """
+    from cwl_prefect.deploy.deployment import DeploymentRequest
+    from cwl_prefect.deploy.deployment import deploy as register
+
+    chosen = settings or Settings()
+    request = DeploymentRequest(
+        plan=await asyncio.to_thread(_plan, document, chosen),
+        pool=pool,
+        crons=(cron,) if isinstance(cron, str) else cron,
+        intervals=(interval,) if isinstance(interval, timedelta) else interval,
+        **options,
     )
+    return await register(request, chosen)
 
 
-def _status(errors: Sequence[CwlPrefectError], settings: Settings) -> RunStatus:
-    if not errors:
-        return RunStatus.COMPLETED
-    return RunStatus.PARTIAL if settings.on_error is OnError.CONTINUE else RunStatus.FAILED
+def _result(report: "RunReport") -> RunResult:
+    known = RunStatus.__members__  # a run that was ended has failed, for who waited for it
+    return RunResult(
+        status=known.get(report.outcome.name, RunStatus.FAILED),
+        outputs=report.outputs,
+        flow_run_id=report.flow_run_id,
+        url=report.url,
+        errors=report.errors,
+        callback_failures=report.callback_failures,
+    )

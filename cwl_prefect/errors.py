@@ -23,7 +23,34 @@
     └── InterruptedRunError                  130   stopped by Ctrl-C, SIGTERM or a closed terminal
 """
 
-from typing import ClassVar
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where something stands in a document or job order; lines and columns count from 1."""
+
+    document: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.document}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault of a document, where it is (None where that is not known), and what to do about it."""
+
+    text: str
+    place: Place | None = None
+    fix: str | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.place is None else f"{self.place}: {self.text}"
 
 
 class CwlPrefectError(Exception):
@@ -33,18 +60,48 @@ class CwlPrefectError(Exception):
         exit_code: What the command line exits with.
         hint: What the user can do next, or None where nothing is known.
         try_again: Whether another try of the call that it ended is due.
+        faults: What the text says, fault by fault, each with its place.
+        parts: What it happened in, from the call or workflow inwards, as ``("align[3]", "input reads")``.
+        expression: The text of a document that holds the expression that failed, if one did.
+
+    Examples:
+        >>> from cwl_prefect import CwlPrefectError, load_plan
+        >>> try:
+        ...     load_plan("no-such.cwl")
+        ... except CwlPrefectError as error:
+        ...     print(type(error).__name__, error.exit_code)
+        DocumentError 10
     """
 
     exit_code: ClassVar[int] = 1
     try_again: bool = False
+    parts: tuple[str, ...] = ()
+    expression: str | None = None
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, faults: Sequence[Fault] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.faults = tuple(faults) or (Fault(text=message),)
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\nTo fix: {self.hint}"
+
+    def put(self, place: Place) -> None:
+        """Put a place before the text; one that is there already goes behind it."""
+        known, text = self.faults[0].place, self.message
+        if known is not None:
+            text = f"{text.removeprefix(f'{known}: ').removesuffix('.')} (declared at {known})."
+        self.message = f"{place}: {text}"
+        self.args = (self.message,)
+        self.faults = (Fault(text=text, place=place),)
+
+    def naming(self, name: str) -> Self:
+        """Return the same error with what it happened to before its text; all else that it carries stays."""
+        named = copy.copy(self)
+        named.message = f"{name}: {self.message}"
+        named.args = (named.message,)
+        return named
 
 
 class UsageError(CwlPrefectError):
@@ -92,6 +149,12 @@ class StepError(CwlPrefectError):
         super().__init__(message, hint=hint)
         self.step = step
         self.exit_status = exit_status
+
+    def at_step(self, step: str) -> Self:
+        """Return the same error as one of a step; all else that it carries stays."""
+        placed = copy.copy(self)
+        placed.step = step
+        return placed
 
 
 class ExpressionError(StepError):

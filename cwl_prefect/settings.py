@@ -1,12 +1,15 @@
-"""Settings of cwl-prefect: the only reader of the environment."""
+"""Settings of cwl-prefect, from the environment and files."""
 
 import os
 import re
 from enum import StrEnum
 from pathlib import Path
+from typing import get_args
 
 from pydantic import Field, JsonValue, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from cwl_prefect.configuration import Configuration, configurations, demand_known
 
 
 class BackendName(StrEnum):
@@ -42,6 +45,13 @@ class CacheMode(StrEnum):
 
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib makes one of two slashes
+
+RECORDER = "cwl_prefect.reports.recorder:Recorder"
+"""Observer of all runs that are recorded."""
+
+SHOWN_BY = "cwl_prefect.reports.artifacts:Artifacts"
+"""Observer of all runs that are shown by artifacts."""
 
 EVERY_STEP = "*"
 """Pattern of the names of all steps."""
@@ -53,9 +63,22 @@ def _default_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """Every setting, with its default; each can be set as an environment variable ``CWL_PREFECT_<NAME>``."""
+    """Every setting, with its default.
 
-    model_config = SettingsConfigDict(env_prefix="CWL_PREFECT_", frozen=True, extra="ignore")
+    Each can be set as an environment variable ``CWL_PREFECT_<NAME>``, or by its name in a file ``cwl-prefect.toml`` of
+    the current directory or of the user (``~/.config/cwl-prefect``).
+
+    Raises:
+        UsageError: Such a file cannot be used.
+
+    Examples:
+        >>> from cwl_prefect import Settings
+        >>> settings = Settings(backend="local", max_cores=2)
+        >>> settings.backend, settings.max_cores
+        (<BackendName.LOCAL: 'local'>, 2.0)
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CWL_PREFECT_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     home: Path = Field(
         default_factory=_default_home,
@@ -73,6 +96,18 @@ class Settings(BaseSettings):
         default={},
         description="What applies to single steps: JSON by pattern of step names, with resources, image, env and job "
         "variables of the work pool.",
+    )
+    allow_path: tuple[Path, ...] = Field(
+        default=(), description="Directories beside a document's own tree whose files it may name, as JSON."
+    )
+    untrusted: bool = Field(
+        default=False,
+        description="Refuse what a document names outside of its own tree, and run tools in containers only; so it "
+        "always is for documents that are read from a URL.",
+    )
+    require_containers: bool = Field(default=False, description="Run no tool as a process of this machine.")
+    default_image: str | None = Field(
+        default=None, description="Image for a tool that names none; without it such a tool runs where the run does."
     )
     workdir: Path | None = Field(
         default=None, description="Directory for workspaces of new runs; <home>/runs where none is given."
@@ -97,8 +132,8 @@ class Settings(BaseSettings):
     )
     outdir: Path | None = Field(
         default=None,
-        description="Destination of results; where none is given, the current directory for `run`, and "
-        "<home>/outputs/<run> for Python and deployments.",
+        description="Destination of results, with {run_id}, {run_name}, {deployment}; where none is given, the "
+        "current directory for `run`, and <home>/outputs/<run> for Python and deployments.",
     )
     nested_flows: int = Field(
         default=5,
@@ -110,6 +145,24 @@ class Settings(BaseSettings):
         default={}, description="JSON by pattern of step names: higher goes first where calls wait; 0 by default."
     )
     callbacks: Path | None = Field(default=None, description="File of callbacks: what to call when something happens.")
+    record: bool = Field(
+        default=True, description="Record what each call asks for and uses, for reports, in <home>/reports."
+    )
+    artifacts: bool = Field(
+        default=True, description="Show progress, steps, outputs and a summary of runs as artifacts in Prefect."
+    )
+    agent: str | None = Field(
+        default=None,
+        description="Who runs workflows, for crates: a name, and an address such as an ORCID in angle brackets.",
+    )
+    license: str | None = Field(
+        default=None, description="Licence of what is in crates: an address, as of SPDX, or a sentence."
+    )
+    observers: tuple[str, ...] = Field(
+        default=(),
+        description="Observers of every run: JSON of names, each `module:name` or an entry point of the group "
+        "cwl_prefect.observers.",
+    )
     circuit_breaker: int | None = Field(
         default=None,
         ge=1,
@@ -123,6 +176,9 @@ class Settings(BaseSettings):
     max_ram_mib: float | None = Field(default=None, gt=0, description="Memory in MiB that steps may use together.")
     strict_limits: bool = Field(
         default=False, description="Hold containers to the cores and memory that their step asks for."
+    )
+    docker_build_network: bool = Field(
+        default=False, description="Let the commands of a document's dockerFile use a network while they build."
     )
     max_calls: int = Field(
         default=128, ge=1, description="Tool calls in hand at once: prepared, waiting for resources or running."
@@ -155,7 +211,7 @@ class Settings(BaseSettings):
         default=None, gt=0, description="Time limit in seconds of a step without a ToolTimeLimit."
     )
     run_timeout_s: float | None = Field(default=None, gt=0, description="Time limit in seconds of a whole run.")
-    log_tail_lines: int = Field(default=20, ge=0, description="Lines of a failed tool's stderr shown in the error.")
+    log_tail_lines: int = Field(default=20, ge=0, description="Last lines of a failed tool's stderr or stdout shown.")
     log_lines: int = Field(
         default=100,
         ge=0,
@@ -178,9 +234,10 @@ class Settings(BaseSettings):
         default="busybox:stable-musl",
         description="Image with a static busybox at /bin/busybox, which connects the streams of steps to files.",
     )
-    kubernetes_default_image: str | None = Field(
-        default=None,
-        description="Image on Kubernetes for a tool that names none; without it such a tool runs where the run does.",
+    kubernetes_images_by_digest: bool = Field(
+        default=True,
+        description="Run pods on Kubernetes by the digest that an image's tag stands for; without it by the tag, "
+        "uncached, as where nodes can pull no digest.",
     )
     kubernetes_gpu: str = Field(
         default="nvidia.com/gpu", description="What Kubernetes calls the devices that CUDARequirement asks for."
@@ -234,11 +291,36 @@ class Settings(BaseSettings):
         description="Port of the local server; a free one where none is given.",
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as pydantic-settings calls it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where values come from, the strongest first: what is given, the environment, files."""
+        files = (InitSettingsSource(settings_cls, found.placed(_paths())) for found in _configured())
+        return (init_settings, env_settings, *files)
+
     @field_validator("callbacks", "outdir")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         """Let a path mean the same to a run that is resumed from another directory."""
         return None if path is None else path.absolute()
+
+    @field_validator("allow_path")
+    @classmethod
+    def _absolute_paths(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(path.expanduser().absolute() for path in paths)
+
+    @field_validator("outdir", "workdir", mode="before")
+    @classmethod
+    def _of_this_machine(cls, path: object) -> object:
+        if isinstance(path, str | Path) and names_url(path):
+            raise ValueError(f"it is a URL; {NO_URL}")
+        return path
 
     @field_validator("cache_url")
     @classmethod
@@ -261,11 +343,6 @@ class Settings(BaseSettings):
         return self.home / "workdirs"
 
     @property
-    def memory(self) -> Path:
-        """Directory for what is known of the memory that tools need."""
-        return self.home / "memory"
-
-    @property
     def checksums(self) -> Path:
         """File that remembers checksums of inputs."""
         return self.home / "checksums.sqlite"
@@ -276,56 +353,47 @@ class Settings(BaseSettings):
         return self.home / "journals"
 
     @property
+    def reports(self) -> Path:
+        """Directory of traces and reports, with one for each run."""
+        return self.home / "reports"
+
+    @property
     def plans(self) -> Path:
         """Directory for compiled plans."""
         return self.home / "plans"
 
 
+def origin(name: str) -> str | None:
+    """Return what sets a setting of this process, a variable or a file; None where it has its default.
+
+    Raises:
+        UsageError: A file of settings cannot be used.
+    """
+    variable = f"CWL_PREFECT_{name.upper()}"
+    if os.environ.get(variable):
+        return variable
+    return next((str(file.path) for file in _configured() if name in file.values), None)
+
+
+def _configured() -> tuple[Configuration, ...]:
+    files = configurations(os.environ, Path())
+    demand_known(files, Settings.model_fields)
+    return files
+
+
+def _paths() -> set[str]:
+    kinds = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return {"cache_url", *(name for name, kind in kinds.items() if Path in (kind, *get_args(kind)))}
+
+
 def is_url(place: str) -> bool:
-    """Tell whether a call cache lies at a URL rather than in a directory."""
+    """Check whether a call cache lies at a URL rather than in a directory."""
     return _URL.match(place) is not None
 
 
-def search_path() -> str:
-    """PATH for tools that run as processes of this machine."""
-    return os.environ.get("PATH", os.defpath)
+NO_URL = "only directories of this machine can be written; name one, and copy from there"
 
 
-def own_pod() -> tuple[str, str] | None:
-    """Namespace and name of the pod that this process runs in, or None outside of a cluster.
-
-    The name of the host is the pod's, unless the pod is in its node's network or is given another: then POD_NAME tells.
-    """
-    if "KUBERNETES_SERVICE_HOST" not in os.environ:
-        return None
-    name = os.environ.get("POD_NAME") or os.environ.get("HOSTNAME")
-    namespace = os.environ.get("POD_NAMESPACE") or _mounted_namespace()
-    return (namespace, name) if name and namespace else None
-
-
-def own_flow_run() -> str | None:
-    """Identifier of the flow run that a worker started this process for, or None where none did."""
-    return os.environ.get("PREFECT__FLOW_RUN_ID")
-
-
-def _mounted_namespace() -> str | None:
-    try:
-        return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-
-
-def environment() -> dict[str, str]:
-    """A copy of the environment, for child processes of cwl-prefect itself; never for tools."""
-    return dict(os.environ)
-
-
-def reach_directly(host: str) -> None:
-    """Let HTTP clients of this process, and of those that it starts, pass by the environment's proxies to a host.
-
-    ``no_proxy`` counts before ``NO_PROXY`` where both are set (urllib.request.getproxies_environment).
-    """
-    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    hosts = [found for part in named.split(",") if (found := part.strip())]
-    if host not in hosts and hosts != ["*"]:
-        os.environ["no_proxy"] = ",".join([*hosts, host])
+def names_url(path: str | Path) -> bool:
+    """Check whether what should be a path is a URL; as a path it would be a directory named after its scheme."""
+    return _SCHEME.match(str(path)) is not None

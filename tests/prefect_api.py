@@ -1,7 +1,10 @@
 """Ask a Prefect API as Prefect's own client does: again where SQLite, which lets one write at a time, was busy."""
 
+import json
 import time
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -18,6 +21,20 @@ def ask(method: str, url: str, content: object = None) -> httpx.Response:
             break
         time.sleep(_PAUSE_S)
     return answer
+
+
+def local_api(home: Path) -> str:
+    """Give the address of the API of the local server of a home, with what it demands."""
+    state = json.loads((home / "server" / "server.json").read_text())
+    user, _, secret = state["auth"].partition(":")
+    return f"http://{quote(user)}:{quote(secret)}@{state['host']}:{state['port']}/api"
+
+
+def prefect_environment(home: Path) -> dict[str, str]:
+    """Give the variables by which Prefect's own commands use the local server of a home."""
+    state = json.loads((home / "server" / "server.json").read_text())
+    url = f"http://{state['host']}:{state['port']}/api"
+    return {"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": state["auth"]}
 
 
 def read(url: str) -> Any:

@@ -1,13 +1,12 @@
 """What every backend promises."""
 
-import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from cwl_prefect._lib.cancellation import shielded
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +83,7 @@ class Backend(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give back connections and threads; no job of this backend may run any more."""
+        """Close connections; no job of this backend may run any more."""
         ...
 
 
@@ -97,7 +96,7 @@ class Identifying(Protocol):
     """A backend whose calls may be cached, because it can tell what they run in."""
 
     async def identify(self, image: DockerImage | None, *, step: str) -> str | None:
-        """Tell by content what a tool runs in, the same on every machine: the image's digest, or the kind of machine.
+        """Return by what content a tool runs, the same on every machine: the image's digest, or the kind of machine.
 
         Args:
             image: The image that the tool names; None: it runs as a process.
@@ -110,20 +109,6 @@ class Identifying(Protocol):
             UnidentifiedError: It cannot be told, and there is something to say about it.
             ImageError: The image cannot be had.
             BackendError: The engine does not answer.
-        """
-        ...
-
-
-@runtime_checkable
-class Confirming(Protocol):
-    """A backend that only the end of a call tells whether it ran in what was identified."""
-
-    async def doubt(self, image: DockerImage, outcome: JobOutcome) -> str | None:
-        """Tell why a call did not surely run in what :meth:`Identifying.identify` told; None where it did.
-
-        Args:
-            image: The image that the call asked for.
-            outcome: How the call ended.
         """
         ...
 
@@ -145,21 +130,23 @@ async def finish(backend: Backend, handle: JobHandle) -> JobOutcome:
         await delete_shielded(backend, handle)
 
 
+@asynccontextmanager
+async def ended(backend: Backend, handle: JobHandle) -> AsyncIterator[JobOutcome]:
+    """Wait for a job that was started or adopted, and leave nothing behind, also when cancelled.
+
+    What outlives its driver is deleted only after the body, which keeps its result: a driver that is killed until then
+    leaves it to the next one, which need not run it again. Anything else is deleted before, so that nothing of it runs
+    while its outputs are collected.
+    """
+    if not backend.capabilities.outlives_driver:
+        yield await finish(backend, handle)
+        return
+    try:
+        yield await backend.wait(handle)
+    finally:
+        await delete_shielded(backend, handle)
+
+
 async def delete_shielded(backend: Backend, handle: JobHandle) -> None:
     """Delete a job even while the caller is being cancelled, also more than once."""
     await shielded(backend.delete(handle))
-
-
-async def shielded(work: Awaitable[T]) -> T:
-    """Do something to its end even while the caller is being cancelled, also more than once."""
-    doing = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not doing.done():
-        try:
-            await asyncio.wait([doing])
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-    result = doing.result()
-    if cancelled is not None:
-        raise cancelled
-    return result

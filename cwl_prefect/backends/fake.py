@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from inspect import isawaitable, iscoroutine
 from typing import TypeAlias
 
+from cwl_prefect._lib.cancellation import cancel_and_wait
 from cwl_prefect.backends.base import Capabilities, JobHandle
 from cwl_prefect.backends.outcomes import signal_of, timed_out
 from cwl_prefect.errors import BackendError
@@ -33,7 +34,8 @@ class FakeBackend:
     and may write ``job.stdout`` and ``job.stderr``, which are empty otherwise. A BackendError that the handler raises
     is one of ``start``.
 
-    Example:
+    Examples:
+        >>> from cwl_prefect import FakeBackend
         >>> backend = FakeBackend(lambda job: 0 if job.command[0] == "echo" else 7)
 
     Args:
@@ -80,7 +82,7 @@ class FakeBackend:
         return JobHandle(job=job, reference=reference)
 
     async def adopt(self, job: ContainerJob) -> JobHandle | None:
-        """Give what was started here under the same id, and cancel it where its labels or its input say otherwise."""
+        """Return what was started here under the same id, and cancel it where its labels or its input say otherwise."""
         found = [(name, play) for name, play in self._plays.items() if play.job.job_id == job.job_id]
         for reference, play in found:
             if play.job.labels == job.labels and play.job.stdin is None:
@@ -135,9 +137,6 @@ async def _played(
 
 
 async def _cancel(play: _Play) -> None:
-    play.task.cancel()
-    await asyncio.wait([play.task])
+    await cancel_and_wait(play.task)
     if iscoroutine(play.answer):
         play.answer.close()  # it may never have begun
-    if not play.task.cancelled():
-        play.task.exception()  # marks it as seen

@@ -12,6 +12,9 @@ LABEL_PREFIX = "cwl-prefect.io/"
 JOB_LABEL = f"{LABEL_PREFIX}job-id"
 """Label that holds a job's identifier."""
 
+BUILT_LABEL = f"{LABEL_PREFIX}dockerfile"
+"""Label of images that were built here, which holds a digest of their Dockerfile."""
+
 NAME_LABEL = f"{LABEL_PREFIX}name"
 """Label that holds a job's name for people, as ``align[3]``."""
 
@@ -22,13 +25,13 @@ STEP_LABEL = f"{LABEL_PREFIX}step"
 """Label that holds the name of the call that a job runs, as ``align[3]``; a caller puts it there too."""
 
 CALL_LABEL = f"{LABEL_PREFIX}call"
-"""Label that holds what the call runs on what (see `cwl_prefect.engine.identity`); a caller puts it there too."""
+"""Label of what the call runs on what (see `cwl_prefect.engine.staging.identity`); a caller puts it there too."""
 
 _FOREIGN_LABELS = ("prefect.io/", "io.prefect.")
 
 
 def resource_name(job_id: str, *, limit: int = 120) -> str:
-    """Give the name of a job's container: the same for the same job, and legal for engines and clusters.
+    """Return the name of a job's container: the same for the same job, and legal for engines and clusters.
 
     Args:
         job_id: The job's identifier.
@@ -41,7 +44,7 @@ def resource_name(job_id: str, *, limit: int = 120) -> str:
 
 
 def job_labels(job: ContainerJob, platform: Mapping[str, str]) -> dict[str, str]:
-    """Give all labels of a job's container: the platform's, then the job's, then ours.
+    """Return all labels of a job's container: the platform's, then the job's, then ours.
 
     Labels that Prefect's workers watch are left out, since a removed container would then count as a crashed flow run.
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
+from cwl_prefect.model.usage import Usage
 
 _SIGNALS = frozenset(int(number) for number in signal.valid_signals())
 
@@ -14,21 +15,21 @@ FIRST_SIGNAL_STATUS = 128
 
 
 def signal_of(exit_code: int) -> int | None:
-    """Tell which signal an exit code such as 137 stands for, or None where it stands for none."""
+    """Return which signal an exit code such as 137 stands for, or None where it stands for none."""
     number = exit_code - FIRST_SIGNAL_STATUS
     return number if number in _SIGNALS else None
 
 
 def unstarted(job: ContainerJob, reason: Reason, message: str) -> JobOutcome:
-    """Give the outcome of a job whose command could not be started."""
+    """Return the outcome of a job whose command could not be started."""
     now = datetime.now(UTC)
     return JobOutcome(
         job_id=job.job_id, reason=reason, exit_code=None, started_at=now, finished_at=now, message=message
     )
 
 
-def timed_out(job: ContainerJob, started_at: datetime, *, max_rss_mib: float | None = None) -> JobOutcome:
-    """Give the outcome of a job that was killed for being late."""
+def timed_out(job: ContainerJob, started_at: datetime, *, usage: Usage | None = None) -> JobOutcome:
+    """Return the outcome of a job that was killed for being late."""
     return JobOutcome(
         job_id=job.job_id,
         reason=Reason.TIMED_OUT,
@@ -36,12 +37,12 @@ def timed_out(job: ContainerJob, started_at: datetime, *, max_rss_mib: float | N
         started_at=started_at,
         finished_at=datetime.now(UTC),
         message=f"it ran longer than its time limit of {job.timeout_s} s",
-        max_rss_mib=max_rss_mib,
+        usage=usage or Usage(),
     )
 
 
 def open_output(path: Path) -> int:
-    """Open a file for a command's output, emptied, and give its descriptor.
+    """Open a file for a command's output, emptied, and return its descriptor.
 
     A symbolic link is refused: staging links input files into the output directory, and following such a link would
     overwrite the user's own file.

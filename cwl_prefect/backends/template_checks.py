@@ -5,16 +5,97 @@ from pathlib import PurePosixPath
 
 from pydantic import JsonValue
 
-from cwl_prefect.backends.job_variables import JobVariables, check_job_variables, placeholders
-from cwl_prefect.backends.kubernetes_objects import parts, text
-from cwl_prefect.backends.tool_environment import looks_secret
+from cwl_prefect.backends.job_template.job_variables import (
+    JobVariables,
+    check_job_variables,
+    placeholders,
+    template_environment,
+)
+from cwl_prefect.backends.job_template.tool_environment import looks_secret
+from cwl_prefect.backends.kubernetes.objects import parts, text
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.findings import Finding
 
 CHECK = "pool template"
-WORKDIR, HOME = "CWL_PREFECT_WORKDIR", "CWL_PREFECT_HOME"
+WORKDIR, HOME, OUTDIR = "CWL_PREFECT_WORKDIR", "CWL_PREFECT_HOME", "CWL_PREFECT_OUTDIR"
+CONTAINERS = frozenset({"docker", "kubernetes"})
+"""Types of pools whose flow runs have a container of their own, which ends with them."""
 
+_PLACE = "/var/lib/cwl-prefect"
+_TRANSIENT = frozenset({"emptyDir", "ephemeral", "configMap", "secret", "projected", "downwardAPI"})
 _EDIT = "edit the pool's base job template: `prefect work-pool update NAME --base-job-template FILE`"
+
+
+def lost_results(
+    pool_type: str, template: Mapping[str, JsonValue], given: Mapping[str, JsonValue] | None = None
+) -> str | None:
+    """Return why the results of flow runs would go away with their containers; None where they stay, or may.
+
+    Where nothing says where they go, the image may, so that some volume is enough.
+
+    Args:
+        pool_type: Type of the pool.
+        template: Its base job template.
+        given: Job variables over it, as of a deployment.
+    """
+    if pool_type not in CONTAINERS:
+        return None
+    place, mounted = _results_place(template, given or {}), _mounted(pool_type, template, given or {})
+    if place is None and not mounted:
+        return "results of flow runs go away with their containers: there is no volume."
+    if place is None or any(_within(place, target) for target in mounted):
+        return None
+    return f"results of flow runs go to {place}, which is below no volume and goes away with their containers."
+
+
+def remedy(pool_type: str) -> str:
+    """Return what to add to the job template of a pool so that results stay."""
+    where = f"and {HOME}: {_PLACE} to the default of env"
+    if pool_type == "docker":
+        return f"add {_PLACE}:{_PLACE} to the default of volumes, {where}; or {_remake(pool_type)}."
+    return (
+        "add a volume with a persistentVolumeClaim to the pod of job_manifest, a volumeMount of it at "
+        f"{_PLACE} to its first container, {where}; or {_remake(pool_type)}."
+    )
+
+
+def results_environment(template: Mapping[str, JsonValue], given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the environment of flow runs as a template and job variables over it say."""
+    own = given.get("env")
+    dotted = {name.removeprefix("env."): value for name, value in given.items() if name.startswith("env.")}
+    configuration = template.get("job_configuration")
+    containers = _containers(configuration)[:1] if isinstance(configuration, dict) else []
+    declared = {text(entry, "name"): entry.get("value") for each in containers for entry in parts(each, "env")}
+    return {**declared, **template_environment(template), **(own if isinstance(own, dict) else {}), **dotted}
+
+
+def _results_place(template: Mapping[str, JsonValue], given: Mapping[str, JsonValue]) -> str | None:
+    environment = results_environment(template, given)
+    outdir, home = environment.get(OUTDIR), environment.get(HOME)
+    if outdir:
+        return str(outdir).partition("{")[0]
+    return f"{home}/outputs" if home else None
+
+
+def _mounted(pool_type: str, template: Mapping[str, JsonValue], given: Mapping[str, JsonValue]) -> list[str]:
+    """Return where the container of a flow run has volumes that stay and can be written."""
+    from prefect.utilities.templating import apply_values
+
+    defaults = {name: _default(_properties(template) or {}, name) for name in _properties(template) or {}}
+    values = {name: value for name, value in {**defaults, **given}.items() if value is not None}
+    filled = apply_values(template.get("job_configuration"), values)
+    if not isinstance(filled, dict):
+        return []
+    if pool_type == "docker":
+        volumes = filled.get("volumes")
+        shares = [str(volume).split(":") for volume in (volumes if isinstance(volumes, list) else [])]
+        return [share[1] for share in shares if len(share) > 1 and "ro" not in share[2:]]
+    pod = _pod(filled)
+    staying = {text(volume, "name") for volume in parts(pod, "volumes") if _TRANSIENT.isdisjoint(volume)}
+    mounts = [mount for container in _containers(filled)[:1] for mount in parts(container, "volumeMounts")]
+    return [
+        text(mount, "mountPath") for mount in mounts if text(mount, "name") in staying and not mount.get("readOnly")
+    ]
 
 
 def template_findings(pool_type: str, template: Mapping[str, JsonValue]) -> list[Finding]:
@@ -167,10 +248,14 @@ def _default(properties: Mapping[str, JsonValue], name: str) -> JsonValue:
 
 
 def _containers(configuration: dict[str, JsonValue]) -> list[dict[str, JsonValue]]:
-    place: JsonValue = configuration
-    for key in ("job_manifest", "spec", "template", "spec", "containers"):
+    return parts(_pod(configuration), "containers")
+
+
+def _pod(configuration: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    place: JsonValue = dict(configuration)
+    for key in ("job_manifest", "spec", "template", "spec"):
         place = place.get(key) if isinstance(place, dict) else None
-    return [entry for entry in place if isinstance(entry, dict)] if isinstance(place, list) else []
+    return place if isinstance(place, dict) else {}
 
 
 def _listed(names: list[str]) -> str:

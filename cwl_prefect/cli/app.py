@@ -8,13 +8,14 @@ import typer
 from typer.core import TyperGroup
 
 from cwl_prefect import __version__
-from cwl_prefect.cli.cache_app import cache_app
-from cwl_prefect.cli.pool_app import pool_app
-from cwl_prefect.cli.run_app import add_run
-from cwl_prefect.cli.run_options import BackendChoice, StepOverrides
-from cwl_prefect.cli.runs_app import runs_app
-from cwl_prefect.cli.server_app import server_app
-from cwl_prefect.cli.workspace_app import workspace_app
+from cwl_prefect.cli.cache.app import cache_app
+from cwl_prefect.cli.deploy.app import add_deploy
+from cwl_prefect.cli.deploy.pool_app import pool_app
+from cwl_prefect.cli.deploy.server_app import server_app
+from cwl_prefect.cli.run.app import add_run
+from cwl_prefect.cli.run.options import BackendChoice, StepOverrides
+from cwl_prefect.cli.runs.app import runs_app
+from cwl_prefect.cli.runs.workspace_app import workspace_app
 
 
 class ReportingGroup(TyperGroup):
@@ -40,6 +41,14 @@ class GraphFormat(StrEnum):
     SVG = "svg"
 
 
+class ReportFormat(StrEnum):
+    """How findings are told."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+
+
 app = typer.Typer(
     cls=ReportingGroup,
     name="cwl-prefect",
@@ -54,33 +63,24 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(workspace_app, name="workspace")
 app.add_typer(cache_app, name="cache")
 
+config_app = typer.Typer(help="Settings: of the environment, and of files cwl-prefect.toml.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+
+@config_app.command("show")
+def config_show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False) -> None:
+    """Print every setting and where its value comes from; a line that begins with # is a default."""
+    from cwl_prefect.cli import settings
+
+    settings.show(as_json=as_json)
+
+
 Document = Annotated[
     str, typer.Argument(metavar="DOCUMENT", help="A CWL document: a path or URL, with #id for a part of it.")
 ]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of the standard output.")
 ]
-DeploymentName = Annotated[str, typer.Option("--name", "-n", help="Name beside other deployments of this workflow.")]
-Cron = Annotated[
-    str | None, typer.Option(metavar="CRON", help="Start a run whenever this fits in UTC, as '0 6 * * *'.")
-]
-Interval = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Start a run so often: seconds, or a unit as 15m, 6h, 1d.")
-]
-Param = Annotated[
-    list[str] | None,
-    typer.Option("--param", metavar="INPUT=VALUE", help="Value that the form starts with; repeatable."),
-]
-InputsFile = Annotated[
-    str | None,
-    typer.Option(metavar="JOB_ORDER", help="Inputs by reference: a URL, or a path that the worker sees."),
-]
-ConcurrencyLimit = Annotated[int | None, typer.Option(min=1, help="How many runs there may be at once.")]
-JobVariable = Annotated[
-    list[str] | None,
-    typer.Option("--job-variable", metavar="NAME=VALUE", help="Job variable over the pool's, as JSON; repeatable."),
-]
-Tag = Annotated[list[str] | None, typer.Option("--tag", help="Tag of its runs; repeatable.")]
 
 
 @app.callback()
@@ -97,6 +97,7 @@ app.info.invoke_without_command = True
 
 
 add_run(app)
+add_deploy(app)
 
 
 @app.command("explain-job", context_settings={"ignore_unknown_options": True})
@@ -120,7 +121,7 @@ def explain_job(  # noqa: PLR0917 - one parameter for each option
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of YAML.")] = False,
 ) -> None:
     """Show the container of a step as it will be, and where each field comes from; nothing is run."""
-    from cwl_prefect.cli import explain
+    from cwl_prefect.cli.deploy import explain
 
     explain.explain(
         explain.ExplainRequest(
@@ -142,7 +143,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Check everything that a run needs: each finding comes with its fix."""
-    from cwl_prefect.cli import doctor as examining
+    from cwl_prefect.cli.deploy import doctor as examining
 
     raise typer.Exit(examining.doctor(pool, as_json=as_json))
 
@@ -159,11 +160,15 @@ def compile(document: Document, output: Output = None) -> None:
 def validate(
     document: Document,
     job_order: Annotated[str | None, typer.Argument(metavar="[JOB_ORDER]", help="Check this job order too.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
+    format: Annotated[
+        ReportFormat, typer.Option("--format", "-f", help="How to tell what is found.")
+    ] = ReportFormat.TEXT,
 ) -> None:
     """Check a document, and everything it refers to, without running anything."""
-    from cwl_prefect.cli import documents
+    from cwl_prefect.cli import validation
 
-    documents.check(document, job_order)
+    raise typer.Exit(validation.validate(document, job_order, strict=strict, format_name=format))
 
 
 @app.command()
@@ -184,72 +189,3 @@ def inputs(document: Document, output: Output = None) -> None:
     from cwl_prefect.cli import documents
 
     documents.write_job_order(document, output)
-
-
-@app.command()
-def deploy(  # noqa: PLR0917 - one parameter for each option
-    document: Document,
-    pool: Annotated[str, typer.Option("--pool", "-p", help="Work pool whose workers run it.")],
-    name: DeploymentName = "cwl",
-    image: Annotated[
-        str | None,
-        typer.Option(help="Image of flow runs on Docker and Kubernetes pools; it has cwl-prefect installed."),
-    ] = None,
-    cron: Cron = None,
-    interval: Interval = None,
-    param: Param = None,
-    inputs_file: InputsFile = None,
-    job_variable: JobVariable = None,
-    concurrency_limit: ConcurrencyLimit = None,
-    tag: Tag = None,
-    queue: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Queue of the pool, whose priority its runs have.")
-    ] = None,
-) -> None:
-    """Deploy a workflow: the Prefect UI gets a form for its inputs, and workers of the pool run it."""
-    from cwl_prefect.cli import deploy as deploying
-
-    deploying.deploy_document(
-        deploying.DeployOptions(
-            document=document,
-            name=name,
-            pool=pool,
-            image=image,
-            cron=cron,
-            interval=interval,
-            inputs_file=inputs_file,
-            parameters=param or (),
-            job_variables=job_variable or (),
-            concurrency_limit=concurrency_limit,
-            tags=tag or (),
-            queue=queue,
-        )
-    )
-
-
-@app.command()
-def serve(  # noqa: PLR0917 - one parameter for each option
-    document: Document,
-    name: DeploymentName = "served",
-    cron: Cron = None,
-    interval: Interval = None,
-    param: Param = None,
-    inputs_file: InputsFile = None,
-    concurrency_limit: ConcurrencyLimit = None,
-    tag: Tag = None,
-) -> None:
-    """Serve a workflow from this process, without a work pool, until Ctrl-C: for development."""
-    from cwl_prefect.cli import deploy as deploying
-
-    deploying.serve_document(
-        deploying.DeployOptions(
-            document=document,
-            name=name,
-            cron=cron,
-            interval=interval,
-            inputs_file=inputs_file,
-            parameters=param or (),
-            concurrency_limit=concurrency_limit,
-            tags=tag or (),
-        )
-    )

@@ -30,7 +30,7 @@ _OF_THE_PROCESS = (
 
 
 def exit_codes() -> tuple[ExitCode, ...]:
-    """Give every exit code in ascending order: those of the error classes, and those of the process itself."""
+    """Return every exit code in ascending order: those of the error classes, and those of the process itself."""
     codes = [*_OF_THE_PROCESS, *(_of(error) for error in _error_classes(CwlPrefectError))]
     return tuple(sorted(codes, key=lambda each: each.code))
 

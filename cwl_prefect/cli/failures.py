@@ -1,5 +1,6 @@
 """What the user sees when something goes wrong: one message on standard error and an exit code, never a traceback."""
 
+import errno
 import re
 import tempfile
 import traceback
@@ -7,23 +8,33 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from cwl_prefect._lib.own_files import make_private
 from cwl_prefect.cli.exit_codes import BROKEN_PIPE, INTERNAL_ERROR
 from cwl_prefect.cli.terminal import complain, silence_standard_output
+from cwl_prefect.environment import environment
 from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, UsageError
-from cwl_prefect.settings import Settings
+from cwl_prefect.server.configured_api import demand_harmless_settings
+from cwl_prefect.settings import Settings, origin
 
 _OPTIONS = {"max_ram_mib": "--max-ram", "max_calls": "--parallel", "run_timeout_s": "--timeout"}  # not spelled alike
 
+_EXHAUSTED = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO)
+)
+_FREE = "Check free space, memory, and the limits that `ulimit -a` shows."
+
 
 def settings_with(overrides: Mapping[str, object]) -> Settings:
-    """Make the settings of one command: the environment's, overridden by what the command line gives (not None).
+    """Make the settings of one command: environment and files, overridden by what the command line gives (not None).
 
     Raises:
-        UsageError: A value is not allowed; the text names the variable or option.
+        UsageError: A value is not allowed; the text names the option, variable or file. Or Prefect would read here what
+            others could have written, or what names code.
     """
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
+    demand_harmless_settings(environment(), Path.cwd())
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings.model_validate({**Settings().model_dump(exclude_unset=True), **given})
@@ -39,7 +50,7 @@ def settings_with(overrides: Mapping[str, object]) -> Settings:
 
 
 def report_failure(error: BaseException) -> int:
-    """Tell the user about an error, and give the exit code for it."""
+    """Print an error for the user, and return the exit code for it."""
     match error:
         case CwlPrefectError():
             complain(f"Error: {error}")
@@ -49,8 +60,18 @@ def report_failure(error: BaseException) -> int:
             return BROKEN_PIPE
         case KeyboardInterrupt():
             return report_failure(InterruptedRunError("Stopped."))
+        case OSError() | MemoryError() | RuntimeError() if _is_of_machine(error):
+            said = str(error) or "there is no memory left"
+            return report_failure(CwlPrefectError(f"This machine failed: {said}.", hint=_FREE))
         case _:
             return _report_bug(error)
+
+
+def _is_of_machine(error: Exception) -> bool:
+    """Check whether an error says that this machine, or a limit of the user, has no more to give."""
+    if isinstance(error, OSError):
+        return error.errno in _EXHAUSTED
+    return isinstance(error, MemoryError) or str(error) == "can't start new thread"
 
 
 def _report_bug(error: BaseException) -> int:
@@ -67,7 +88,7 @@ def _write_traceback(error: BaseException) -> Path | None:
         if directory is None:
             continue
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(directory)
             with tempfile.NamedTemporaryFile("w", dir=directory, prefix=prefix, suffix=".log", delete=False) as file:
                 file.write(text)
             return Path(file.name)
@@ -79,14 +100,21 @@ def _write_traceback(error: BaseException) -> Path | None:
 def _log_directory() -> Path | None:
     try:
         return Settings().home / "logs"
-    except ValueError:  # the settings themselves are wrong
+    except (ValueError, UsageError):  # the settings themselves are wrong
         return None
+
+
+def _named(name: str) -> str:
+    """Return what a person wrote to set a setting."""
+    found = origin(name)
+    return f"CWL_PREFECT_{name.upper()}" if found is None or found.startswith("CWL_") else f"{found}: {name}"
 
 
 def _settings_error(problems: object, given: Mapping[str, object]) -> UsageError:
     texts = []
     for problem in problems if isinstance(problems, list) else []:
         name = str(problem["loc"][0]) if problem["loc"] else "settings"
-        source = _OPTIONS.get(name, f"--{name.replace('_', '-')}") if name in given else f"CWL_PREFECT_{name.upper()}"
-        texts.append(f"{source}: {problem['msg']}, not {problem['input']!r}")
+        option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+        source = option if name in given else _named(name)
+        texts.append(f"{source}: {problem['msg'].removeprefix('Value error, ')}, not {problem['input']!r}")
     return UsageError("; ".join(texts) or "The settings are wrong.", hint="see `cwl-prefect run --help`.")

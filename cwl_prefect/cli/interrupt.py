@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from cwl_prefect.errors import InterruptedRunError
-from cwl_prefect.flows.signalled import heeding
+from cwl_prefect.flows.lifecycle.signalled import heeding
 
 T = TypeVar("T")
 

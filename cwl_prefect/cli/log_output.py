@@ -4,7 +4,8 @@ import logging
 import sys
 import threading
 
-from cwl_prefect.flows.server import configured_api
+from cwl_prefect.cli.terminal import printable
+from cwl_prefect.server.local_server import configured_api
 
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 PREFECTS_LOGGERS = ("prefect", "APILogWorker", "EventsWorker")
@@ -23,7 +24,7 @@ class MessageOnly(logging.Formatter):
 
 
 def worth_showing(record: logging.LogRecord) -> bool:
-    """Tell whether a record says something that the run's own report does not.
+    """Check whether a record says something that the run's own report does not.
 
     The engine's loggers of runs repeat every failure, with tracebacks; the Prefect API keeps what they say.
     """
@@ -51,7 +52,7 @@ class ToldOnce(logging.Filter):
 
 
 def tell_of_thread(failed: threading.ExceptHookArgs) -> None:
-    """Tell in a line that a thread failed, where Python would print a traceback; to be Python's hook for that."""
+    """Log in a line that a thread failed, where Python would print a traceback; to be Python's hook for that."""
     if failed.exc_type is SystemExit:
         return
     name = "a thread" if failed.thread is None else f"the thread {failed.thread.name}"
@@ -65,7 +66,7 @@ class StandardErrorHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         try:
-            sys.stderr.write(f"{record.levelname.lower()}: {self.format(record)}\n")
+            sys.stderr.write(f"{record.levelname.lower()}: {printable(self.format(record))}\n")
         except (OSError, ValueError):
             return  # nobody reads it
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from packaging.version import InvalidVersion, Version
 from pydantic import JsonValue
 
-from cwl_prefect.backends.docker_checks import docker_findings
-from cwl_prefect.backends.job_variables import JobVariables
+from cwl_prefect.backends.docker.checks import docker_findings
+from cwl_prefect.backends.job_template.job_variables import JobVariables
 from cwl_prefect.backends.template_checks import CHECK as TEMPLATE
-from cwl_prefect.backends.template_checks import template_findings
+from cwl_prefect.backends.template_checks import lost_results, remedy, template_findings
 from cwl_prefect.deploy.connection import Connection, connected
 from cwl_prefect.deploy.machine_checks import machine_findings
 from cwl_prefect.deploy.pools import PoolType, read_pool
 from cwl_prefect.errors import CwlPrefectError
-from cwl_prefect.flows.pool import job_variables
+from cwl_prefect.flows.execution.work_pool import default_template, job_variables
 from cwl_prefect.model.findings import Finding
 from cwl_prefect.settings import BackendName, Settings
 
@@ -42,7 +42,7 @@ async def examine(settings: Settings, pool_name: str | None = None) -> list[Find
             found.append(await _api(connection))
             if pool_name is not None:
                 pool = await read_pool(connection, pool_name)
-                found += await _pool(pool, connection)
+                found += await _pool(pool, connection, for_steps_alone=settings.steps_pool == pool.name)
                 found += await _cluster(pool, connection, settings)
     except CwlPrefectError as error:
         check = API if pool_name is None or not any(each.check == API for each in found) else POOL
@@ -52,7 +52,7 @@ async def examine(settings: Settings, pool_name: str | None = None) -> list[Find
     elif pool is None or pool.type in (PoolType.DOCKER, PoolType.PROCESS):
         needed = settings.backend is BackendName.DOCKER or (pool is not None and pool.type == PoolType.DOCKER)
         if settings.backend is not BackendName.LOCAL:
-            found += await asyncio.to_thread(docker_findings, settings.runs, needed=needed)
+            found += await docker_findings(settings.runs, needed=needed)
     return found
 
 
@@ -77,7 +77,7 @@ def version_finding(server: str, client: str, url: str) -> Finding:
     return Finding.ok(API, message)
 
 
-async def _pool(pool: "WorkPool", connection: Connection) -> list[Finding]:
+async def _pool(pool: "WorkPool", connection: Connection, *, for_steps_alone: bool) -> list[Finding]:
     if pool.type not in set(PoolType):
         kinds = ", ".join(PoolType)
         return [
@@ -87,8 +87,11 @@ async def _pool(pool: "WorkPool", connection: Connection) -> list[Finding]:
                 fix="name one of those, or let only flow runs be on it and give steps another by --steps-pool.",
             )
         ]
-    template = pool.base_job_template or _prefect_s_own(pool.type)
+    template = pool.base_job_template or default_template(pool.type)
     found = [_use(pool, connection), *template_findings(pool.type, template)]
+    lost = None if for_steps_alone else lost_results(pool.type, template)
+    if lost is not None:
+        found.append(Finding.error(TEMPLATE, lost, fix=f"{remedy(pool.type)} Not needed for --steps-pool."))
     return found + await _merged(pool, template, connection)
 
 
@@ -108,11 +111,11 @@ async def _merged(pool: "WorkPool", template: Mapping[str, JsonValue], connectio
     step = JobVariables(template=template).for_step("")
     try:
         if pool.type == PoolType.DOCKER:
-            from cwl_prefect.backends.template import docker_defaults
+            from cwl_prefect.backends.docker.template import docker_defaults
 
             await docker_defaults(step, client=connection.client)
         elif pool.type == PoolType.KUBERNETES:
-            from cwl_prefect.backends.kubernetes_manifest import kubernetes_defaults
+            from cwl_prefect.backends.kubernetes.manifest.defaults import kubernetes_defaults
 
             await kubernetes_defaults(step, client=connection.client)
     except ImportError as error:
@@ -126,7 +129,7 @@ async def _merged(pool: "WorkPool", template: Mapping[str, JsonValue], connectio
 async def _cluster(pool: "WorkPool", connection: Connection, settings: Settings) -> list[Finding]:
     if pool.type != PoolType.KUBERNETES:
         return []
-    template = pool.base_job_template or _prefect_s_own(pool.type)
+    template = pool.base_job_template or default_template(pool.type)
     return await _on_kubernetes(settings, JobVariables(template=template), connection.client)
 
 
@@ -134,15 +137,8 @@ async def _on_kubernetes(
     settings: Settings, variables: JobVariables, client: "PrefectClient | None" = None
 ) -> list[Finding]:
     try:
-        from cwl_prefect.backends.kubernetes_checks import kubernetes_findings
+        from cwl_prefect.backends.kubernetes.checks import kubernetes_findings
 
         return await kubernetes_findings(settings, variables, client=client)
     except ImportError as error:
         return [Finding.error("Kubernetes API", f"{error}.", fix="pip install 'cwl-prefect[kubernetes]'")]
-
-
-def _prefect_s_own(pool_type: str) -> dict[str, JsonValue]:
-    from prefect.workers.base import BaseWorker
-
-    worker = BaseWorker.get_worker_class_from_type(pool_type)
-    return {} if worker is None else worker.get_default_base_job_template()

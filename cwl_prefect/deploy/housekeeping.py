@@ -24,7 +24,7 @@ async def deploy_collection(pool: str, cron: str, settings: Settings) -> tuple[s
     from prefect.client.schemas.schedules import CronSchedule
     from pydantic import ValidationError
 
-    from cwl_prefect.flows.housekeeping import ENTRYPOINT, collect_workspaces
+    from cwl_prefect.runs.housekeeping import ENTRYPOINT, collect_workspaces
 
     try:
         schedule = DeploymentScheduleCreate(schedule=CronSchedule(cron=cron), active=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from cwl_prefect._lib.own_files import make_private
 from cwl_prefect.model.findings import Finding
 from cwl_prefect.settings import Settings
 
@@ -45,9 +46,9 @@ def package_findings(requirements: Iterable[str]) -> Iterator[Finding]:
 
 
 def directory_finding(name: str, directory: Path) -> Finding:
-    """Tell whether a directory is there or can be made, and can be written."""
+    """Check whether a directory is there or can be made, and can be written."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private(directory)
         with tempfile.TemporaryFile(dir=directory):
             return Finding.ok(name, f"{directory} can be written.")
     except OSError as error:
@@ -59,7 +60,7 @@ def directory_finding(name: str, directory: Path) -> Finding:
 
 
 def room_findings(directory: Path) -> list[Finding]:
-    """Tell how much room there is where the files of steps go."""
+    """Return how much room there is where the files of steps go."""
     existing = next(place for place in (directory, *directory.parents) if place.exists())
     free_mib = shutil.disk_usage(existing).free // _MIB
     message = f"{free_mib / 1024:.1f} GiB free in {directory}."

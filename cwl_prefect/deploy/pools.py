@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from cwl_prefect.backends.job_variables import packaged_template
+from cwl_prefect.backends.job_template.job_variables import packaged_template
 from cwl_prefect.deploy.connection import Connection, connected
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.prefect_names import demand_name

@@ -2,54 +2,59 @@
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
+from zoneinfo import available_timezones
 
 from pydantic import ValidationError
 
 from cwl_prefect.errors import InputError, UsageError
-from cwl_prefect.flows.params import parameter_names
+from cwl_prefect.flows.parameters import parameter_names
 from cwl_prefect.model.plan import WorkflowPlan
 
 if TYPE_CHECKING:
     from prefect.client.schemas.actions import DeploymentScheduleCreate
-    from prefect.client.schemas.responses import DeploymentResponse
     from prefect.client.schemas.schedules import CronSchedule
 
 _FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
 _HINT = 'write minute, hour, day of the month, month and day of the week: "0 6 * * 1-5" is six o\'clock on workdays.'
 
 
-def new_schedules(cron: str | None, interval: timedelta | None) -> "list[DeploymentScheduleCreate]":
-    """Give the schedules that are asked for.
+def new_schedules(
+    crons: Sequence[str], intervals: Sequence[timedelta], timezone: str | None
+) -> "list[DeploymentScheduleCreate]":
+    """Return the schedules that are asked for.
+
+    Args:
+        crons: Texts as cron writes them.
+        intervals: Times between two runs.
+        timezone: Name of the time zone that they are in, as ``Europe/Berlin``; UTC where there is none.
 
     Raises:
-        UsageError: The cron text is none.
+        UsageError: A cron text is none, there is no such time zone, or one is given without any schedule.
     """
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.schedules import IntervalSchedule
 
-    schedules = []
-    if cron is not None:
-        schedules.append(DeploymentScheduleCreate(schedule=cron_schedule(cron), active=True))
-    if interval is not None:
-        schedules.append(DeploymentScheduleCreate(schedule=IntervalSchedule(interval=interval), active=True))
-    return schedules
-
-
-def kept_schedules(before: "DeploymentResponse | None") -> "list[DeploymentScheduleCreate]":
-    """Keep the schedules that were made in the UI or earlier; the server drops what it is not given."""
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-
-    return [
-        DeploymentScheduleCreate(
-            schedule=each.schedule,
-            active=each.active,
-            max_scheduled_runs=each.max_scheduled_runs,
-            parameters=each.parameters,
-            slug=each.slug,
-        )
-        for each in (before.schedules if before is not None else ())
+    if timezone is not None:
+        _demand_timezone(timezone, used=bool(crons or intervals))
+    schedules = [
+        *(cron_schedule(text, timezone) for text in crons),
+        *(IntervalSchedule(interval=interval, timezone=timezone) for interval in intervals),
     ]
+    return [DeploymentScheduleCreate(schedule=schedule, active=True) for schedule in schedules]
+
+
+def _demand_timezone(name: str, *, used: bool) -> None:
+    if not used:
+        raise UsageError("--timezone says nothing without a schedule.", hint="give --cron or --interval too.")
+    known = available_timezones()
+    if name not in known:
+        near = get_close_matches(name, known, n=1) or get_close_matches(f"Europe/{name}", known, n=1)
+        raise UsageError(
+            f"--timezone: there is no time zone {name!r}.",
+            hint=f"did you mean {near[0]}?" if near else "write it as Europe/Berlin, America/New_York or UTC.",
+        )
 
 
 def demand_inputs(
@@ -81,13 +86,13 @@ def demand_inputs(
             )
 
 
-def cron_schedule(text: str) -> "CronSchedule":
+def cron_schedule(text: str, timezone: str | None = None) -> "CronSchedule":
     """Read a schedule.
 
     Raises:
         UsageError: It is none; the text names the field that is wrong.
     """
-    schedule = _read(text)
+    schedule = _read(text, timezone)
     if schedule is None:
         raise UsageError(f"--cron: {text!r} is no schedule: {_fault(text.split())}.", hint=_HINT)
     return schedule
@@ -102,10 +107,10 @@ def _fault(fields: list[str]) -> str:
     return "there is no such time"
 
 
-def _read(text: str) -> "CronSchedule | None":
+def _read(text: str, timezone: str | None = None) -> "CronSchedule | None":
     from prefect.client.schemas.schedules import CronSchedule
 
     try:
-        return CronSchedule(cron=text)
+        return CronSchedule(cron=text, timezone=timezone)
     except ValidationError:
         return None

@@ -27,7 +27,7 @@ class _Registered:
         self._deployment_id = result.deployment_id
 
     async def aapply(self) -> UUID:  # codespell:ignore aapply
-        """Give the id of the deployment; Prefect's runner registers deployments by this call."""
+        """Return the id of the deployment; Prefect's runner registers deployments by this call."""
         return self._deployment_id
 
 

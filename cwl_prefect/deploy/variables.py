@@ -1,11 +1,12 @@
 """Job variables of a deployment: what no run could use is refused before any begins."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
-from cwl_prefect.backends.job_variables import (
+from cwl_prefect.backends.job_template.job_variables import (
     STEP_VARIABLES,
     JobVariables,
     Layer,
@@ -15,15 +16,49 @@ from cwl_prefect.backends.job_variables import (
     check_step_patterns,
     template_environment,
 )
+from cwl_prefect.backends.template_checks import OUTDIR, lost_results, remedy, results_environment
 from cwl_prefect.deploy.connection import Connection
-from cwl_prefect.engine.overrides import tool_steps
-from cwl_prefect.flows.pool import DOCKER, KUBERNETES, read_steps_pool
+from cwl_prefect.engine.workflow.overrides import tool_steps
+from cwl_prefect.errors import UsageError
+from cwl_prefect.flows.execution.work_pool import DOCKER, KUBERNETES, default_template, read_steps_pool
+from cwl_prefect.flows.lifecycle.results import demand_placeholders
 from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import WorkPool
 
+_NAME = "name a directory of the machines or volumes of the flow runs by its whole path."
 _STEPS_POOL, _BACKEND = "CWL_PREFECT_STEPS_POOL", "CWL_PREFECT_BACKEND"
+
+
+def demand_results(given: Mapping[str, JsonValue], pool: "WorkPool") -> None:
+    """Refuse a deployment whose results would go where nobody finds them.
+
+    Args:
+        given: The deployment's job variables.
+        pool: Pool whose workers run it.
+
+    Raises:
+        UsageError: They would go away with the containers of flow runs, or their destination is a URL or a path that
+            means another directory wherever a flow run starts.
+    """
+    template = pool.base_job_template or default_template(pool.type)
+    outdir = str(results_environment(template, given).get(OUTDIR) or "")
+    if outdir:
+        try:
+            Settings(outdir=Path(outdir))
+        except ValidationError as error:
+            raise UsageError(
+                f"{OUTDIR} of the flow runs is {outdir}: {error.errors()[0]['msg'].removeprefix('Value error, ')}.",
+                hint=_NAME,
+            ) from error
+    demand_placeholders(outdir)
+    if outdir and not Path(outdir).is_absolute():
+        raise UsageError(f"{OUTDIR} of the flow runs is {outdir}, which is relative.", hint=_NAME)
+    lost = lost_results(pool.type, template, given)
+    if lost is not None:
+        raise UsageError(f"The work pool {pool.name}: {lost}", hint=remedy(pool.type))
 
 
 async def demand_job_variables(

@@ -2,47 +2,55 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from prefect import Flow, State
+from prefect import State
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
+from prefect.states import Completed, Failed, exception_to_failed_state
+from prefect.utilities.annotations import quote
 
-from cwl_prefect.backends.base import Backend, shielded
-from cwl_prefect.cwl import javascript
-from cwl_prefect.cwl.inputs import prepare_inputs
-from cwl_prefect.engine import workspace as workspaces
-from cwl_prefect.engine.publish import publish
+from cwl_prefect._lib.cancellation import shielded
+from cwl_prefect.backends.base import Backend
+from cwl_prefect.cwl.access.host_files import HostFiles
+from cwl_prefect.cwl.binding.inputs import prepare_inputs
+from cwl_prefect.cwl.javascript import engine
+from cwl_prefect.engine.outputs.publish import publish
+from cwl_prefect.engine.records.manifest import Outcome
+from cwl_prefect.engine.staging import workspace as workspaces
 from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, ServerError
-from cwl_prefect.flows.audit import audited
 from cwl_prefect.flows.callbacks import called_back
-from cwl_prefect.flows.choose import Backends
 from cwl_prefect.flows.cleanup import cleaned_up
-from cwl_prefect.flows.connected import ConnectedFlow
-from cwl_prefect.flows.console import outlive_readers
-from cwl_prefect.flows.drive import Driver, Scope
-from cwl_prefect.flows.failures import told_by_state
-from cwl_prefect.flows.hooks import reap
-from cwl_prefect.flows.nested import count_unscattered
-from cwl_prefect.flows.params import docstring, signature
+from cwl_prefect.flows.deployment.reference import Deployed
+from cwl_prefect.flows.execution.backends import Backends
+from cwl_prefect.flows.execution.driver import Driver, Scope
+from cwl_prefect.flows.execution.failures import failed_state
+from cwl_prefect.flows.execution.nested import count_unscattered
+from cwl_prefect.flows.execution.observing import observed
+from cwl_prefect.flows.execution.run import Progress, Run, RunReport, RunRequest
+from cwl_prefect.flows.flow import CwlFlow, Rebuild
+from cwl_prefect.flows.lifecycle.audit import audited
+from cwl_prefect.flows.lifecycle.console import outlive_readers
+from cwl_prefect.flows.lifecycle.hooks import reaper
+from cwl_prefect.flows.lifecycle.opening import open_run
+from cwl_prefect.flows.lifecycle.recording import clear, concluded, recorded
+from cwl_prefect.flows.lifecycle.run_log import tell_errors_by_text, warnings_in_log
+from cwl_prefect.flows.lifecycle.stopping import ended_state, note_wish, stoppable
+from cwl_prefect.flows.lifecycle.sweeping import swept
+from cwl_prefect.flows.parameters import docstring, signature
 from cwl_prefect.flows.prefect_names import flow_name
-from cwl_prefect.flows.recording import clear, concluded, recorded
-from cwl_prefect.flows.reference import Deployed
-from cwl_prefect.flows.results import destination
-from cwl_prefect.flows.run import CALLER, Caller, Run, open_run
-from cwl_prefect.flows.run_log import tell_errors_by_text, warnings_in_log
-from cwl_prefect.flows.stopping import ended_state, note_wish, stoppable
-from cwl_prefect.flows.sweeping import swept
 from cwl_prefect.flows.tagging import marked, untagged
 from cwl_prefect.model.callbacks import Callback
-from cwl_prefect.model.events import RunStarted
+from cwl_prefect.model.events import Observers, RunStarted
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import OnError, Settings
 
 
-def build_flow(
+def build_flow(  # noqa: PLR0913 - all that a flow may be given
     plan: WorkflowPlan,
     settings: Settings,
     *,
@@ -50,7 +58,8 @@ def build_flow(
     deployed: Deployed | None = None,
     backend: Backend | None = None,
     callbacks: Sequence[Callback] = (),
-) -> Flow[..., Any]:
+    observers: Observers = (),
+) -> CwlFlow:
     """Build the flow of a plan.
 
     Its parameters have the types, defaults and descriptions of the workflow's inputs; it returns the workflow's output
@@ -58,28 +67,43 @@ def build_flow(
 
     Args:
         plan: What the flow runs.
-        settings: What its runs use, unless their caller says otherwise.
+        settings: What its runs use.
         validate: Whether Prefect checks the parameters; not needed where the job order was checked already.
         deployed: What a deployment adds: what its job order gives need not be a parameter.
         backend: Runs every tool call; chosen by the settings where none is given.
         callbacks: What to call when something happens.
+        observers: Told what happens; of a class each run gets its own.
     """
     backends = None if backend is None else Backends.of(backend, settings)
     known = deployed or Deployed(plan=plan)
 
-    def _body_of(settings: Settings) -> Callable[..., Any]:
-        async def _body(**parameters: Any) -> CwlObject | State[object]:
-            caller = CALLER.get() or Caller(settings=settings, backends=backends, callbacks=tuple(callbacks))
-            if caller.job_order is not None:
-                ending = await _ending(plan, caller.job_order, caller)
-                # The caller has the outputs; Prefect would walk through all of them.
-                return ending if isinstance(ending, State) else {}
-            ready = prepared(plan, known.order(parameters), caller.settings)
-            return await _ending(plan, ready, caller)
+    async def _body(**parameters: Any) -> CwlObject | State[object]:
+        order = prepared(plan, known.order(parameters), settings)
+        request = RunRequest(
+            job_order=order,
+            settings=settings,
+            backends=backends,
+            callbacks=tuple(callbacks),
+            observers=tuple(observers),
+        )
+        return _outputs_or_state(await run_plan(plan, request), settings)
 
-        return _presented(_body, plan, known.form)
+    body = _presented(_body, plan, known.form)
+    stays = _present(backend=backend, callbacks=callbacks, observers=observers)
+    again = partial(
+        build_flow,
+        plan,
+        validate=validate,
+        deployed=deployed,
+        backend=backend,
+        callbacks=callbacks,
+        observers=observers,
+    )
+    return _flow(body, plan, settings, rebuild=again, stays=stays, validate_parameters=validate)
 
-    return _flow(_body_of, plan, settings, validate=validate)
+
+def _present(**given: object) -> tuple[str, ...]:
+    return tuple(name for name, value in given.items() if value)
 
 
 def _presented(body: Callable[..., Any], plan: WorkflowPlan, form: WorkflowPlan) -> Callable[..., Any]:
@@ -92,47 +116,85 @@ def _presented(body: Callable[..., Any], plan: WorkflowPlan, form: WorkflowPlan)
     return body
 
 
-def build_reference_flow(plan: WorkflowPlan, settings: Settings) -> Flow[..., Any]:
-    """Build the flow of a plan for a job order that the caller holds, because it is too large for flow parameters."""
+def build_requested_flow(plan: WorkflowPlan, request: RunRequest, *, shown: bool) -> CwlFlow:
+    """Build the flow of one run, whose last state has its :class:`RunReport`; its parameters are only for people.
 
-    async def _body(inputs: str) -> CwlObject | State[object]:  # noqa: ARG001 - shown with the flow run
-        caller = CALLER.get()
-        if caller is None or caller.job_order is None:
-            raise ServerError("this flow can only be called with a job order at hand")
-        ending = await _ending(plan, caller.job_order, caller)
-        return ending if isinstance(ending, State) else {}
+    Args:
+        plan: What the flow runs.
+        request: The run that is wanted.
+        shown: Whether its parameters are the workflow's inputs, as far as they are not too large for that.
+    """
 
-    return _flow(lambda _: _body, plan, settings, validate=False)
+    async def _body(**_: Any) -> State[object]:
+        return await _reporting_state(await run_plan(plan, request), request.settings)
+
+    async def _reference(inputs: str) -> State[object]:  # noqa: ARG001 - shown with the flow run
+        return await _body()
+
+    def _again(settings: Settings) -> CwlFlow:
+        return build_requested_flow(plan, replace(request, settings=settings), shown=shown)
+
+    body = _presented(_body, plan, plan) if shown else _reference
+    return _flow(body, plan, request.settings, rebuild=_again, validate_parameters=False, persist_result=False)
 
 
-async def _ending(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) -> CwlObject | State[object]:
-    """Run a plan, and give its outputs, or the state that says why there are none."""
-    try:
-        with warnings_in_log():
-            return await told_by_state(stoppable(run_plan(plan, order, caller), caller), caller)
-    except InterruptedRunError as error:
-        caller.errors.append(error)
-        return ended_state(error, caller)
+def _outputs_or_state(report: RunReport, settings: Settings) -> CwlObject | State[object]:
+    """Return what the flow of a user gives: its outputs, or the state that says why there are none.
+
+    Raises:
+        CwlPrefectError: It failed, and its error says all.
+    """
+    if not report.errors:
+        return report.outputs
+    state = _unfinished_state(report, settings)
+    if state is None:
+        raise report.errors[0]
+    return state
+
+
+async def _reporting_state(report: RunReport, settings: Settings) -> State[object]:
+    """Return the state of a run with its report, through which Prefect does not walk."""
+    if not report.errors:
+        return Completed(data=quote(report))
+    state = _unfinished_state(report, settings)
+    if state is None:
+        _log_failures(report.errors[:1])
+        failed = await exception_to_failed_state(report.errors[0], message="Flow run encountered an exception:")
+        state = Failed(message=failed.message)
+    state.data = quote(report)
+    return state
+
+
+def _unfinished_state(report: RunReport, settings: Settings) -> State[object] | None:
+    """Return the state of a run that was ended, or that says more than its error."""
+    if report.outcome in (Outcome.CANCELLED, Outcome.INTERRUPTED):
+        return ended_state(report)
+    state = failed_state(report, settings.on_error)
+    if state is not None:
+        _log_failures(report.errors)
+    return state
 
 
 def _flow(
-    body_of: Callable[[Settings], Callable[..., Any]], plan: WorkflowPlan, settings: Settings, *, validate: bool
-) -> Flow[..., Any]:
+    body: Callable[..., Any], plan: WorkflowPlan, settings: Settings, *, rebuild: Rebuild, **options: Any
+) -> CwlFlow:
     tell_errors_by_text()
-    conclude = concluded(settings)
-    return ConnectedFlow.of(
-        body_of,
+    conclude, reap = concluded(settings), reaper(settings)
+    return CwlFlow.of(
+        body,
+        plan,
         settings,
+        rebuild=rebuild,
         name=flow_name(plan.name),
         version=plan.digest[:12],
         description=plan.doc or plan.label,
         timeout_seconds=settings.run_timeout_s,
-        validate_parameters=validate,
-        persist_result=False,
+        result_serializer="json",
         on_completion=[conclude],
         on_failure=[conclude],
         on_cancellation=[reap, conclude],
         on_crashed=[reap, conclude],
+        **options,
     )
 
 
@@ -140,72 +202,101 @@ def prepared(plan: WorkflowPlan, order: Mapping[str, Any], settings: Settings) -
     """Fill the defaults of a job order and check it, before anything runs.
 
     Raises:
-        InputError: It does not fit the workflow.
+        InputError: It does not fit the workflow, or names what the run may not read.
     """
-    javascript.install(timeout_s=settings.javascript_timeout_s, memory_mib=settings.javascript_memory_mib)
+    host_files = HostFiles.of(plan, settings)
+    for part in plan.named_files:
+        if part.included:
+            host_files.demand_location(part.location)
+    engine.install(timeout_s=settings.javascript_timeout_s, memory_mib=settings.javascript_memory_mib)
     return prepare_inputs(
         plan,
         order,
         ontology=plan.ontology,
         outermost=True,
-        timeout_s=settings.javascript_timeout_s,
         name=plan.name,
+        host_files=host_files.with_named(dict(order)),
     )
 
 
-async def run_plan(plan: WorkflowPlan, order: Mapping[str, Any], caller: Caller) -> CwlObject:
+async def run_plan(plan: WorkflowPlan, request: RunRequest) -> RunReport:
     """Run a plan inside a flow run: drive it, publish its outputs, clean up.
 
     Args:
         plan: What to run.
-        order: Its prepared inputs (see :func:`prepared`).
-        caller: Who wants it.
+        request: The run that is wanted.
 
     Raises:
-        CwlPrefectError: A step failed; what could still be given is with the caller.
+        CwlPrefectError: It could not begin.
     """
     outlive_readers()
-    flow_run = _flow_run()
-    run_id, settings = str(flow_run.id), caller.settings
-    caller.flow_run_id, caller.url = run_id, _url(run_id)
-    succeeded = False
+    flow_run, progress = _flow_run(), Progress()
+    began = RunReport(outcome=Outcome.RUNNING, flow_run_id=str(flow_run.id), url=page_of(str(flow_run.id)))
+    try:
+        with warnings_in_log():
+            callback_failures = await stoppable(_opened(plan, request, flow_run, progress), progress)
+    except InterruptedRunError as error:
+        outcome = progress.outcome(request.settings.on_error)
+        return replace(began, outcome=outcome, errors=(*progress.failures, error))
+    return replace(
+        began,
+        outcome=progress.outcome(request.settings.on_error),
+        outputs=progress.outputs,
+        errors=tuple(progress.failures),
+        callback_failures=callback_failures,
+    )
+
+
+async def _opened(plan: WorkflowPlan, request: RunRequest, flow_run: FlowRun, progress: Progress) -> int:
+    """Open a run, drive it, and return how many callbacks failed; what else failed is noted."""
     async with (
-        open_run(plan, caller, run_id) as run,
-        recorded(run, plan, order, flow_run),
-        audited(run),
-        called_back(run),
-        swept(plan, caller),
+        open_run(plan, request, str(flow_run.id), progress) as opened,
+        recorded(opened, plan, flow_run),
+        audited(opened),
+        called_back(opened) as called,
+        swept(plan, request),
     ):
+        run = replace(opened, observers=(*opened.observers, *called.observers))
         if run.cache is not None:
             run.cache.begin(flow_run.name, plan.name)
-        run.tell(RunStarted(flow_run_id=run_id, name=flow_run.name, url=caller.url))
-        try:
-            outputs = await _driven(run, order)
-            if not caller.errors or settings.on_error is OnError.CONTINUE:
-                caller.outputs = await run.in_thread(_publish, outputs, run)
-            succeeded = not caller.errors
-        except CwlPrefectError as error:
-            caller.errors.append(error)
-            raise
-        finally:
-            cleaning = run.in_thread(clear, run, succeeded=succeeded)
-            await cleaned_up((f"workspaces of the run {run_id} could not be cleaned up", cleaning))
-    if caller.errors:
-        _log_failures(caller)
-        raise caller.errors[0]
-    return caller.outputs
+        async with observed(run):
+            run.tell(_started(run, flow_run.name))
+            await _driven(run)
+    return called.failed
 
 
-async def _driven(run: Run, order: Mapping[str, Any]) -> CwlObject:
-    plan = run.plan
-    nested = 0 < count_unscattered(plan) <= run.settings.nested_flows
-    await marked()
+def _started(run: Run, name: str) -> RunStarted:
+    return RunStarted(
+        flow_run_id=run.run_id,
+        name=name,
+        url=page_of(run.run_id),
+        resumed=run.again,
+        plan=run.plan,
+        inputs=run.request.job_order,
+        settings=run.settings,
+        outdir=run.outdir,
+    )
+
+
+async def _driven(run: Run) -> None:
+    """Drive a run and clean up; note its outputs as they were published, or why there are none."""
+    plan, order, failures = run.plan, run.request.job_order, run.progress.failures
+    nested, succeeded = 0 < count_unscattered(plan) <= run.settings.nested_flows, False
     try:
+        await marked()
         with untagged():
-            return await Driver(run).workflow(plan, dict(order), Scope(nested=nested))
+            outputs, _ = await Driver(run).workflow(plan, order, Scope(nested=nested))
+        if not failures or run.settings.on_error is OnError.CONTINUE:
+            run.progress.outputs = await run.in_thread(_publish, outputs, run)
+        succeeded = not failures
     except asyncio.CancelledError:
-        await shielded(note_wish(run.caller))
+        await shielded(note_wish(run.progress))
         raise
+    except CwlPrefectError as error:
+        failures.insert(0, error)
+    finally:
+        cleaning = run.in_thread(clear, run, succeeded=succeeded)
+        await cleaned_up((f"workspaces of the run {run.run_id} could not be cleaned up", cleaning))
 
 
 def _flow_run() -> FlowRun:
@@ -215,7 +306,8 @@ def _flow_run() -> FlowRun:
     return context.flow_run
 
 
-def _url(run_id: str) -> str | None:
+def page_of(run_id: str) -> str | None:
+    """Return the page of a flow run in the Prefect UI, where there is one."""
     from prefect.settings import PREFECT_UI_URL
 
     base = PREFECT_UI_URL.value()
@@ -223,12 +315,18 @@ def _url(run_id: str) -> str | None:
 
 
 def _publish(outputs: CwlObject, run: Run) -> CwlObject:
-    place = destination(run.run_id, run.caller.outdir, run.settings)
     workspace = workspaces.run_directory(run.runs, run.run_id)
-    return publish(outputs, place, move_from=(workspace,), run_id=run.run_id)
+    return publish(
+        outputs,
+        run.outdir,
+        move_from=(workspace,),
+        run_id=run.run_id,
+        inputs=run.request.job_order,
+        since_s=run.began_s,
+    )
 
 
-def _log_failures(caller: Caller) -> None:
+def _log_failures(failures: Sequence[CwlPrefectError]) -> None:
     logger = get_run_logger()
-    for error in caller.errors:
+    for error in failures:
         logger.error("%s", error)

@@ -16,13 +16,21 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from cwl_prefect.backends.base import shielded
-from cwl_prefect.engine.callback_file import read_callbacks
+from cwl_prefect._lib.cancellation import shielded
+from cwl_prefect.engine.records.callback_file import read_callbacks
 from cwl_prefect.errors import CwlPrefectError
-from cwl_prefect.flows.run import Run
+from cwl_prefect.flows.execution.run import Run
 from cwl_prefect.model.callbacks import Action, Callback, Command, Happening, Level, Moment, Notification, Webhook
-from cwl_prefect.model.events import RunEvent, RunStarted, StepEvent, StepEventKind
-from cwl_prefect.model.values import CwlObject
+from cwl_prefect.model.events import (
+    Observer,
+    RunEnded,
+    RunEvent,
+    RunStarted,
+    RunState,
+    StepEnded,
+    StepEvent,
+    StepEventKind,
+)
 from cwl_prefect.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -40,6 +48,11 @@ _MOMENTS = {
     StepEventKind.SKIPPED: Moment.SKIP,
     StepEventKind.RETRYING: Moment.RETRY,
     StepEventKind.CANCELLED: Moment.CANCEL,
+}
+_ENDS = {
+    RunState.SUCCEEDED: Moment.SUCCESS,
+    RunState.FAILED: Moment.FAILURE,
+    RunState.CANCELLED: Moment.CANCEL,
 }
 
 
@@ -61,32 +74,27 @@ class Callbacks:
         self._kinds: dict[str, Counter[Moment]] = {}
         self.called = 0
         self.failed = 0
+        self.cancelled = False
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """What is to be told what happens; nothing, where nobody is to be called."""
+        return (self.observe,) if self._callbacks else ()
 
     def observe(self, event: RunEvent) -> None:
         """Take note of an event, and call whoever wants to know of it."""
-        if not self._callbacks:
-            return
         if isinstance(event, RunStarted):
             self._about = replace(self._about, run_name=event.name, url=event.url)
+            return
+        if isinstance(event, RunEnded):
+            self._observe_run_end(event)
+            return
+        if isinstance(event, StepEnded):
+            self._observe_end(event)
             return
         moment = _MOMENTS.get(event.kind)
         if moment is not None:
             self._observe_call(event, moment)
-
-    def step_ended(self, step: str, error: BaseException | None) -> None:
-        """Tell that a step ended as a whole."""
-        if Level.STEP not in self._levels:
-            return
-        seen = set(self._kinds.pop(step, Counter()))
-        moment = Moment.SKIP if seen == {Moment.SKIP} else Moment.SUCCESS
-        if error is not None:
-            moment = Moment.CANCEL if isinstance(error, asyncio.CancelledError) else Moment.FAILURE
-        message = str(error) if isinstance(error, CwlPrefectError) else None
-        self._happen(replace(self._about, level=Level.STEP, moment=moment, step=step, message=message))
-
-    def run_ended(self, moment: Moment, *, message: str | None, outputs: CwlObject) -> None:
-        """Tell that the workflow ended."""
-        self._happen(replace(self._about, moment=moment, message=message, outputs=deepcopy(outputs) or None))
 
     async def drain(self, limit_s: float) -> None:
         """Wait until all were called, but no longer than this; what is late is cancelled and counts as failed."""
@@ -98,6 +106,21 @@ class Callbacks:
         if late:
             await asyncio.wait(late, timeout=1.0)
             _logger.warning("%d callbacks were not done %g s after the end of the run", len(late), limit_s)
+
+    def _observe_run_end(self, event: RunEnded) -> None:
+        self.cancelled = event.state is RunState.CANCELLED
+        outputs = deepcopy(event.outputs) or None
+        self._happen(replace(self._about, moment=_ENDS[event.state], message=event.message, outputs=outputs))
+
+    def _observe_end(self, event: StepEnded) -> None:
+        if Level.STEP not in self._levels:
+            return
+        seen, error = set(self._kinds.pop(event.step, Counter())), event.error
+        moment = Moment.SKIP if seen == {Moment.SKIP} else Moment.SUCCESS
+        if error is not None:
+            moment = Moment.CANCEL if isinstance(error, asyncio.CancelledError) else Moment.FAILURE
+        message = str(error) if isinstance(error, CwlPrefectError) else None
+        self._happen(replace(self._about, level=Level.STEP, moment=moment, step=event.step, message=message))
 
     def _observe_call(self, event: StepEvent, moment: Moment) -> None:
         if Level.STEP in self._levels and moment is not Moment.RETRY:
@@ -220,8 +243,13 @@ async def _run_command(command: Command, happening: Happening) -> None:
 async def _post(webhook: Webhook, happening: Happening) -> None:
     import httpx
 
-    async with httpx.AsyncClient(timeout=None) as client:  # noqa: S113 - the callback's own limit holds
-        answer = await client.post(webhook.url, json=happening.as_object(), headers=dict(webhook.headers))
+    async with (
+        httpx.AsyncClient(timeout=None) as client,  # noqa: S113 - the callback's own limit holds
+        client.stream(
+            "POST", webhook.url, json=happening.as_object(), headers=dict(webhook.headers)
+        ) as answer,  # whose body nobody needs: it may have no end
+    ):
+        pass
     if answer.is_error or answer.is_redirect:
         raise RuntimeError(f"the answer was {answer.status_code}")
 
@@ -238,7 +266,7 @@ async def _notify(notification: Notification, happening: Happening) -> None:
 
 
 def all_callbacks(settings: Settings, given: Sequence[Callback]) -> tuple[Callback, ...]:
-    """Give the callbacks that a caller wants, and those of the settings' file.
+    """Return the callbacks that a caller wants, and those of the settings' file.
 
     Raises:
         UsageError: The file cannot be used.
@@ -247,33 +275,17 @@ def all_callbacks(settings: Settings, given: Sequence[Callback]) -> tuple[Callba
 
 
 @asynccontextmanager
-async def called_back(run: Run) -> AsyncIterator[None]:
-    """Call the callbacks of a run, tell them how it ended, and wait for all of them within limits.
+async def called_back(run: Run) -> AsyncIterator[Callbacks]:
+    """Have a run's callbacks called by what they observe, and wait for all within limits.
 
     Raises:
         UsageError: The settings' file of callbacks cannot be used.
     """
-    wanted = all_callbacks(run.settings, run.caller.callbacks)
-    if not wanted:
-        yield
-        return
-    called = run.caller.called = Callbacks(wanted, workflow=run.plan.name, run_id=run.run_id)
-    moment, message, limit_s = Moment.SUCCESS, None, DRAIN_S
+    wanted = all_callbacks(run.settings, run.request.callbacks)
+    called = Callbacks(wanted, workflow=run.plan.name, run_id=run.run_id)
     try:
-        yield
-        if run.caller.errors:
-            moment, message = Moment.FAILURE, str(run.caller.errors[0])
-    except asyncio.CancelledError:
-        moment, limit_s = Moment.CANCEL, DRAIN_CANCELLED_S
-        if run.caller.timed_out:
-            moment, message = Moment.FAILURE, "the run took longer than its time limit allows."
-        raise
-    except Exception as error:
-        moment, message = Moment.FAILURE, str(error)
-        raise
+        yield called
     finally:
-        called.run_ended(moment, message=message, outputs=run.caller.outputs)
-        await shielded(called.drain(limit_s))
-        run.caller.callback_failures = called.failed
+        await shielded(called.drain(DRAIN_CANCELLED_S if called.cancelled else DRAIN_S))
         if called.failed:
             _logger.warning("%d of %d callbacks failed", called.failed, called.called)

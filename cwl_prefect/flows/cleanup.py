@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from cwl_prefect.backends.base import shielded
+from cwl_prefect._lib.cancellation import shielded
 from cwl_prefect.errors import CwlPrefectError
 
 T = TypeVar("T")

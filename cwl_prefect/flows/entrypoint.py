@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prefect import Flow
 
-ENTRYPOINT = "cwl_prefect.flows.entrypoint.flow"
-"""Entry point of every deployment."""
-
 
 def __getattr__(name: str) -> "Flow[..., Any]":
     """Build the flow when Prefect asks for it (PEP 562)."""
     if name != "flow":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from cwl_prefect.flows.build import build_flow
-    from cwl_prefect.flows.steps import unpacked
+    from cwl_prefect.flows.deployment.pull_step import unpacked
     from cwl_prefect.settings import Settings
 
     deployed = unpacked(Path.cwd())

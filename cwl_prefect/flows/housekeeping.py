@@ -1,32 +1,8 @@
-"""The flow that collects workspaces by a schedule, on the machine of its worker."""
+"""The name under which deployments have stored the flow of :mod:`cwl_prefect.runs.housekeeping`."""
 
-import asyncio
-
-from prefect import flow, get_client
-from prefect.logging import get_run_logger
-
-from cwl_prefect.flows.client_records import asking
-from cwl_prefect.flows.collecting import collect
-from cwl_prefect.flows.concluding import conclude
-from cwl_prefect.flows.reaping import reap_abandoned
-from cwl_prefect.settings import Settings
-
-ENTRYPOINT = "cwl_prefect.flows.housekeeping.collect_workspaces"
+from importlib import import_module
 
 
-@flow(name="cwl-prefect-workspace-gc")
-async def collect_workspaces() -> dict[str, int]:
-    """Mark and remove what is due, and remove leftovers of killed runs."""
-    settings = Settings()
-    done = await asyncio.to_thread(collect, settings)
-    async with get_client() as client:
-        done.removed.extend(await conclude(done.killed, asking(client), settings))
-    done.containers = await reap_abandoned(settings)
-    found = {
-        "marked": len(done.marked),
-        "removed": len(done.removed),
-        "containers": done.containers,
-        "files": done.files,
-    }
-    get_run_logger().info("workspaces: %s", ", ".join(f"{count} {what}" for what, count in found.items()))
-    return found
+def __getattr__(name: str) -> object:
+    """Load the flow from its room when Prefect asks for it (PEP 562); this room may not import that one."""
+    return getattr(import_module("cwl_prefect.runs.housekeeping"), name)

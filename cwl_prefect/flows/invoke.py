@@ -1,4 +1,4 @@
-"""Call a plan's flow as a program does: find the API, check the inputs, run, and tell what came of it."""
+"""Call a plan's flow as a program does: find the API, check the inputs, run, and return what came of it."""
 
 import asyncio
 import json
@@ -10,18 +10,24 @@ from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import CancelledRun
 from prefect.flow_engine import run_flow
+from prefect.utilities.annotations import quote
 from pydantic import JsonValue
 
 from cwl_prefect.backends.base import Backend
+from cwl_prefect.engine.records.manifest import Outcome
+from cwl_prefect.engine.records.secrets import object_without, secret_texts
 from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, ServerError, StepError, TimeLimitError
-from cwl_prefect.flows.build import build_flow, build_reference_flow, prepared
-from cwl_prefect.flows.choose import Backends
-from cwl_prefect.flows.connected import connected
-from cwl_prefect.flows.params import parameter_names
-from cwl_prefect.flows.run import CALLER, Caller
+from cwl_prefect.flows.build import build_requested_flow, page_of, prepared
+from cwl_prefect.flows.execution.backends import Backends
+from cwl_prefect.flows.execution.failures import result_of
+from cwl_prefect.flows.execution.run import RunReport, RunRequest
+from cwl_prefect.flows.execution.work_pool import demanded
+from cwl_prefect.flows.lifecycle.results import local_outdir
+from cwl_prefect.flows.parameters import parameter_names
+from cwl_prefect.flows.session import connected
 from cwl_prefect.flows.tagging import tagged
 from cwl_prefect.model.callbacks import Callback
-from cwl_prefect.model.events import Observer
+from cwl_prefect.model.events import Observers
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.settings import Settings
 
@@ -35,26 +41,28 @@ async def invoke(  # noqa: PLR0913 - all that a caller may choose
     *,
     settings: Settings,
     outdir: Path | None,
-    observer: Observer | None,
+    observers: Observers = (),
     backend: Backend | None = None,
     callbacks: Sequence[Callback] = (),
     name: str | None = None,
     tags: Sequence[str] = (),
-) -> Caller:
-    """Run a plan's flow and give what it told its caller; failed steps are among its errors.
+) -> RunReport:
+    """Run a plan's flow and return what came of it; failed steps are among its errors.
 
     Raises:
+        UsageError: The destination of the results is a URL.
         InputError: The job order does not fit.
         ServerError: No Prefect API can be reached or started.
         TimeLimitError: The run took longer than the settings allow.
         Exception: A fault of this package, as it was raised within a step.
     """
+    settings = demanded(settings, plan)
     order = await asyncio.to_thread(prepared, plan, job_order, settings)
     backends = None if backend is None else Backends.of(backend, settings)
-    caller = Caller(
+    request = RunRequest(
         settings=settings,
-        observer=observer,
-        outdir=outdir,
+        observers=tuple(observers),
+        outdir=local_outdir(outdir),
         backends=backends,
         job_order=order,
         callbacks=tuple(callbacks),
@@ -62,62 +70,76 @@ async def invoke(  # noqa: PLR0913 - all that a caller may choose
         tags=tuple(tags),
     )
     async with connected(settings):
-        await call(plan, job_order, caller)
-    return caller
+        return await call(plan, job_order, request)
 
 
 async def call(
-    plan: WorkflowPlan, job_order: Mapping[str, JsonValue], caller: Caller, flow_run: FlowRun | None = None
-) -> None:
-    """Run the flow of a plan for a caller, who is told what came of it.
+    plan: WorkflowPlan, job_order: Mapping[str, JsonValue], request: RunRequest, flow_run: FlowRun | None = None
+) -> RunReport:
+    """Run the flow of a plan as it is requested, and return what came of it.
 
     Args:
         plan: What to run.
         job_order: Inputs to show with the flow run.
-        caller: Who wants it; holds the prepared inputs.
+        request: The run that is wanted.
         flow_run: The flow run to go on with; a new one where none is given.
 
     Raises:
         TimeLimitError: The run took longer than the settings allow.
     """
     names = parameter_names(plan)
-    shown = {names[port]: value for port, value in job_order.items() if port in names}
+    open_inputs = object_without(dict(job_order), plan, secret_texts(plan, request.job_order))
+    shown = {names[port]: value for port, value in open_inputs.items() if port in names}
     large = len(json.dumps(shown)) > LARGEST_PARAMETERS
-    flow = build_reference_flow(plan, caller.settings) if large else build_flow(plan, caller.settings, validate=False)
+    flow = build_requested_flow(plan, request, shown=not large)
     parameters: dict[str, Any] = {"inputs": "given by the caller; too large to be shown"} if large else shown
-    token = CALLER.set(caller)
+    run_id: str | None = None if flow_run is None else str(flow_run.id)
     try:
-        if flow_run is None:
-            state = await _begun(flow, parameters, caller)
-        else:
-            again = cast("Callable[..., Awaitable[State[Any]]]", run_flow)
-            state = await again(flow, flow_run=flow_run, parameters=parameters, return_type="state")
-        await state.aresult()
-    except CwlPrefectError as error:
-        if error not in caller.errors:
-            caller.errors.append(error)
+        with tagged(request.tags):
+            state = await _begun(flow, parameters, request, flow_run)
+        run_id = str(state.state_details.flow_run_id or run_id)
+        return await _reported(state)
     except CancelledRun:
-        if not caller.errors:
-            caller.errors.append(InterruptedRunError("The run was cancelled."))
+        failure: CwlPrefectError = InterruptedRunError("The run was cancelled.")
+    except CwlPrefectError as error:
+        failure = error
     except TimeoutError as error:
-        raise _too_long(caller.settings) from error
+        raise _too_long(request.settings) from error
     except OSError as error:
-        caller.errors.append(StepError(f"This machine failed: {error}", hint="Check disks, permissions and limits."))
+        failure = StepError(f"This machine failed: {error}", hint="Check disks, permissions and limits.")
     except Exception as error:
         if not type(error).__module__.startswith(API_MODULES):
             raise  # a fault of ours, to be reported as one
-        caller.errors.append(_api_error(error))
-    finally:
-        CALLER.reset(token)
+        failure = _api_error(error)
+    url = None if run_id is None else page_of(run_id)
+    return RunReport(outcome=Outcome.FAILED, errors=(failure,), flow_run_id=run_id, url=url)
 
 
-async def _begun(flow: Flow[..., Any], parameters: Mapping[str, Any], caller: Caller) -> State[Any]:
-    name = caller.name
+def _begun(
+    flow: Flow[..., Any], parameters: dict[str, Any], request: RunRequest, flow_run: FlowRun | None
+) -> Awaitable[State[Any]]:
+    if flow_run is not None:
+        again = cast("Callable[..., Awaitable[State[Any]]]", run_flow)
+        return again(flow, flow_run=flow_run, parameters=parameters, return_type="state")
+    begin = cast("Callable[..., Awaitable[State[Any]]]", _named(flow, request.name))
+    return begin(**parameters, return_state=True)
+
+
+async def _reported(state: State[Any]) -> RunReport:
+    """Return the report that the flow gave, or raise why there is none: Prefect ended it, or it is a fault."""
+    found = await result_of(state, raise_on_failure=False)
+    if not isinstance(found, quote):
+        await result_of(state)
+        raise ServerError(f"Prefect's API says that the run is {state.name} before it has ended.")
+    report = found.unwrap()
+    assert isinstance(report, RunReport)  # noqa: S101
+    return report
+
+
+def _named(flow: Flow[..., Any], name: str | None) -> Flow[..., Any]:
     if name is not None:
         flow.flow_run_name = lambda: name  # a text would be taken for a template
-    begin = cast("Callable[..., Awaitable[State[Any]]]", flow)
-    with tagged(caller.tags):
-        return await begin(**parameters, return_state=True)
+    return flow
 
 
 def _too_long(settings: Settings) -> TimeLimitError:

@@ -1,9 +1,22 @@
-"""Names of flows, work pools and deployments, as Prefect takes them."""
+"""Names of flows, work pools and deployments, as Prefect takes them, and the tag of runs of workflows."""
+
+from collections.abc import Iterable
 
 from cwl_prefect.errors import UsageError
 
 _FORBIDDEN = "/%&<>"
 _SPELT = str.maketrans(dict.fromkeys(_FORBIDDEN, "_"))
+
+ENTRYPOINT = "cwl_prefect.flows.entrypoint.flow"
+"""Entry point of every deployment; :mod:`cwl_prefect.flows.entrypoint` has it."""
+
+MARK = "cwl-prefect"
+"""Tag of every run of a workflow, by which the API finds them among those of other flows."""
+
+
+def without_mark(tags: Iterable[str]) -> list[str]:
+    """Return the tags that somebody chose."""
+    return [tag for tag in tags if tag != MARK]
 
 
 def flow_name(name: str) -> str:

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from prefect.client.orchestration import PrefectClient
 from prefect.context import FlowRunContext, TagsContext
 
-from cwl_prefect.flows.mark import MARK
+from cwl_prefect.flows.prefect_names import MARK
 
 _OUTSIDE: ContextVar[frozenset[str] | None] = ContextVar("cwl_prefect_tags_outside", default=None)
 _logger = logging.getLogger(__name__)

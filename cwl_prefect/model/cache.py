@@ -3,14 +3,49 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cwl_prefect._lib.hashing import digits
 from cwl_prefect.model.job import DockerImage
 from cwl_prefect.model.values import CwlObject, CwlValue
 
-KEY_SCHEME = 1
+KEY_SCHEME = 2
 """Version of how keys are made; entries of another version are never found."""
 
-ENTRY_FORMAT = 1
+ENTRY_FORMAT = 2
 """Version of how entries are written."""
+
+
+RESOURCES = "resources"
+"""What is read where an expression reads the cores, memory or disk of ``runtime``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """Something that an expression of a call read, and that is no content.
+
+    Attributes:
+        port: The input in whose files it is; None: of any input.
+        field: The field of the File and Directory objects; ``*``: which fields they have.
+        expression: What read it.
+    """
+
+    port: str | None
+    field: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What the expressions of a call read that ended well.
+
+    Attributes:
+        reads: What of its inputs they read.
+        obstacle: Why the call may give something else another time, or None.
+        directories: Directories of the call whose paths are others in each run.
+    """
+
+    reads: tuple[Read, ...] = ()
+    obstacle: str | None = None
+    directories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +57,8 @@ class ToolIdentity:
         requirements: The effective requirements that matter, by class.
         defaults: Values of inputs that are not given, by port.
         ports: All input ports.
-        visible: Fields of File and Directory objects that the tool's expressions may look at.
+        resources: What the tool asks for of the machine.
+        formats: Whether the formats of its input files are checked.
         image: The image it runs in, where it runs in one.
         command: First word of its command line, where that is a plain text.
         obstacle: Why its calls can never be reused, or None.
@@ -34,7 +70,8 @@ class ToolIdentity:
     requirements: Mapping[str, CwlValue]
     defaults: Mapping[str, CwlValue]
     ports: tuple[str, ...]
-    visible: frozenset[str]
+    resources: CwlValue = None
+    formats: bool = False
     image: DockerImage | None = None
     command: str | None = None
     obstacle: str | None = None
@@ -63,7 +100,7 @@ class StoredFile:
     @property
     def object_name(self) -> str:
         """Name of the object that holds its content."""
-        return f"{self.checksum.removeprefix('sha1$')}-{self.size}{'-x' if self.executable else ''}"
+        return f"{digits(self.checksum)}-{self.size}{'-x' if self.executable else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +124,7 @@ class BrokenLink:
 class CacheEntry:
     """The outputs of one call; locations in them are relative to its output directory, as ``out:path``.
 
-    Attributes:
-        call_keys: Keys of the calls inside, where it is a subworkflow or a scatter.
+    They are those of another call with the same key where ``seen`` is the same.
     """
 
     key: CallKey
@@ -98,11 +134,12 @@ class CacheEntry:
     created_at: float
     duration_s: float
     outputs: CwlObject
+    reads: tuple[Read, ...] = ()  # what its expressions read beside what the key is made of
+    seen: CwlObject = field(default_factory=dict)  # what that was
     files: tuple[StoredFile, ...] = ()
     directories: tuple[str, ...] = ()
     links: tuple[StoredLink, ...] = ()
     broken_links: tuple[BrokenLink, ...] = ()
-    call_keys: tuple[str, ...] = field(default=())
 
     @property
     def size(self) -> int:

@@ -13,7 +13,13 @@ from cwl_prefect.model.names import without_indices
 
 
 class Moment(StrEnum):
-    """When a callback is called."""
+    """When a callback is called.
+
+    Examples:
+        >>> from cwl_prefect import Moment
+        >>> sorted(Moment)[:3]
+        [<Moment.ALWAYS: 'always'>, <Moment.CANCEL: 'cancel'>, <Moment.FAILURE: 'failure'>]
+    """
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -24,7 +30,13 @@ class Moment(StrEnum):
 
 
 class Level(StrEnum):
-    """What a callback is about."""
+    """What a callback is about.
+
+    Examples:
+        >>> from cwl_prefect import Level
+        >>> [str(level) for level in Level]
+        ['workflow', 'step', 'call']
+    """
 
     WORKFLOW = "workflow"
     STEP = "step"  # a step as a whole, however often it is called
@@ -33,7 +45,16 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """What a callback is told."""
+    """What a callback is told.
+
+    Examples:
+        >>> from cwl_prefect import Happening, Level, Moment
+        >>> happening = Happening(
+        ...     moment=Moment.RETRY, level=Level.CALL, workflow="map", run_id="7", step="align", call="align[3]"
+        ... )
+        >>> happening.summary
+        'align[3] of map is tried again'
+    """
 
     moment: Moment
     level: Level
@@ -67,7 +88,7 @@ class Happening:
         return f"{self.name}{where} {words[self.moment]}"
 
     def as_object(self) -> dict[str, JsonValue]:
-        """Give what commands and webhooks receive as JSON."""
+        """Return what commands and webhooks receive as JSON."""
         return {
             "moment": self.moment.value,
             "level": self.level.value,
@@ -120,6 +141,11 @@ class Callback:
         name: Names of steps or calls that it is wanted for, with ``*`` and ``?``; a name without an index stands for
             all calls of its step.
         timeout_s: Seconds that it may take.
+
+    Examples:
+        >>> from cwl_prefect import Callback, Level, Moment
+        >>> told = []
+        >>> callback = Callback(action=told.append, on=frozenset({Moment.FAILURE}), level=Level.CALL, name="align*")
     """
 
     action: Action
@@ -129,14 +155,14 @@ class Callback:
     timeout_s: float = 30.0
 
     def wants(self, happening: Happening) -> bool:
-        """Tell whether this is to be called for what happened."""
+        """Check whether this is to be called for what happened."""
         if happening.level is not self.level or not {happening.moment, Moment.ALWAYS} & self.on:
             return False
         return self.level is Level.WORKFLOW or matches(self.name, happening.name)
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Tell whether a name of a step or call fits a pattern of ``*`` and ``?``, with or without its indexes."""
+    """Check whether a name of a step or call fits a pattern of ``*`` and ``?``, with or without its indexes."""
     if pattern == "*":
         return True
     literal = pattern.replace("[", "[[]")

@@ -1,9 +1,23 @@
-"""What happens in a run, as told to progress displays and users' own observers."""
+"""What happens in a run, as told to observers: progress displays, callbacks, records, and users' own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeAlias
+
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.usage import Tried
+from cwl_prefect.model.values import CwlObject
+from cwl_prefect.settings import Settings
+
+
+class RunState(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class StepEventKind(StrEnum):
@@ -28,17 +42,127 @@ class StepEvent:
     call: str | None = None
     count: int | None = None
     message: str | None = None
+    subworkflow: bool = False  # it is about a call of a workflow, whose own steps are told of too
+    tried: Tried | None = None  # of a try that ended: what it asked for and used
+    saved_s: float | None = None  # of a cached call: how long the one took that it repeats
+    inputs: CwlObject | None = None  # of a call that ended
+    outputs: CwlObject | None = None  # of a call that ended well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """The flow run exists."""
+    """The flow run exists.
+
+    Attributes:
+        flow_run_id: Its identifier.
+        name: Its name.
+        url: Its page in the Prefect UI, where there is one.
+        resumed: Whether an earlier driver began it.
+        plan: What it runs; None: not known here.
+        inputs: Its job order, with defaults.
+        settings: What it runs with; None: not known here.
+        outdir: Where its results go; None: not known here.
+    """
 
     flow_run_id: str
     name: str
     url: str | None
+    resumed: bool = False
+    plan: WorkflowPlan | None = None
+    inputs: CwlObject | None = None
+    settings: Settings | None = None
+    outdir: Path | None = None
 
 
-RunEvent: TypeAlias = StepEvent | RunStarted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEnded:
+    """A step ended as a whole, however often it was called."""
+
+    step: str
+    error: BaseException | None  # None: it ended well
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """The run ended; its outputs are published.
+
+    Attributes:
+        state: How.
+        message: Why it failed.
+        outputs: Its output object; empty where there is none.
+    """
+
+    state: RunState
+    message: str | None
+    outputs: CwlObject
+
+
+RunEvent: TypeAlias = RunStarted | StepEvent | StepEnded | RunEnded
 Observer: TypeAlias = Callable[[RunEvent], None]
 """Called on the event loop for each event in order; it must not block."""
+
+
+class RunObserver:
+    """An observer that has a method for each thing that happens; those that are not overridden do nothing.
+
+    Methods are called on the event loop, in order, and must not block. One that raises is logged, and the observer is
+    told nothing more of the run.
+
+    Examples:
+        >>> import asyncio
+        >>> from cwl_prefect import FakeBackend, RunObserver, run
+        >>> class Starts(RunObserver):
+        ...     def call_started(self, event):
+        ...         print(event.call)
+        >>> given = run("examples/cwl/hello/hello.cwl", backend=FakeBackend(), observers=[Starts()])
+        >>> _ = asyncio.run(given)
+        hello
+    """
+
+    def __call__(self, event: RunEvent) -> None:
+        """Call the method for an event."""
+        match event:
+            case RunStarted():
+                self.run_started(event)
+            case RunEnded():
+                self.run_ended(event)
+            case StepEnded():
+                self.step_ended(event)
+            case StepEvent(kind=StepEventKind.PLANNED):
+                self.step_planned(event)
+            case StepEvent(kind=StepEventKind.STARTED):
+                self.call_started(event)
+            case StepEvent(kind=StepEventKind.RETRYING):
+                self.call_retrying(event)
+            case StepEvent():
+                self.call_ended(event)
+
+    def run_started(self, event: RunStarted) -> None:
+        """Note that the flow run exists."""
+
+    def step_planned(self, event: StepEvent) -> None:
+        """Note how many calls a step has, as far as it is known: a loop plans again with every iteration."""
+
+    def call_started(self, event: StepEvent) -> None:
+        """Note that a call began, at its first try."""
+
+    def call_retrying(self, event: StepEvent) -> None:
+        """Note that a try of a call failed, and that another follows."""
+
+    def call_ended(self, event: StepEvent) -> None:
+        """Note how a call ended: its kind says it."""
+
+    def step_ended(self, event: StepEnded) -> None:
+        """Note that a step ended as a whole."""
+
+    def run_ended(self, event: RunEnded) -> None:
+        """Note how the run ended."""
+
+    async def aclose(self) -> None:
+        """Do at the end what takes its time; the run waits for it."""
+
+
+ObserverGiven: TypeAlias = Observer | type[RunObserver]
+"""An observer, or a class of which each run gets its own."""
+
+Observers: TypeAlias = Sequence[ObserverGiven]

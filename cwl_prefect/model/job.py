@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from cwl_prefect.model.usage import Usage
 from cwl_prefect.model.values import CwlObject
 
 
@@ -150,9 +151,11 @@ class JobOutcome:
     message: str | None = None  # the engine's own words, where there are any
     signal: int | None = None
     memory_sufficed: bool = False  # the engine tells that it was not killed for want of memory
-    max_rss_mib: float | None = None
+    usage: Usage = field(default_factory=Usage)
+    node: str | None = None  # machine of the job, where the backend knows it
+    container: str | None = None  # process, container or pod
+    image_digest: str | None = None  # of what it ran in
     hint: str | None = None  # what may help, where the backend knows better than the reason tells
-    image: str | None = None  # digest of the image that ran, where the engine chose it and tells
 
 
 class CallStatus(StrEnum):

@@ -11,5 +11,5 @@ def call_name(step: str, index: tuple[int, ...]) -> str:
 
 
 def without_indices(name: str) -> str:
-    """Give the path of a step without places in scatters, as ``prepare.align`` of ``prepare[2].align[0]``."""
+    """Return the path of a step without places in scatters, as ``prepare.align`` of ``prepare[2].align[0]``."""
     return _INDICES.sub("", name) if "[" in name else name

@@ -1,29 +1,21 @@
 """What a user changes about single steps without touching the document."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
+from cwl_prefect._lib import quantities
 from cwl_prefect.errors import UsageError
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", re.IGNORECASE)
-_MEBIBYTES = {"": 1.0, "k": 1 / 1024, "m": 1.0, "g": 1024.0, "t": 1024.0**2}
+
+def _mebibytes(value: object) -> object:
+    """Return a size in MiB that is a number, or a text with a unit as ``512M`` or ``8G``."""
+    return quantities.mebibytes(value) if isinstance(value, str) else value
 
 
-def mebibytes(value: object) -> object:
-    """Read a size: a number of mebibytes, or a text with a unit as ``512M`` or ``8G``."""
-    if not isinstance(value, str):
-        return value
-    match = _SIZE.fullmatch(value)
-    if match is None:
-        raise ValueError("is no size; write mebibytes, or a unit as in 512M or 8G")
-    return float(match.group(1)) * _MEBIBYTES[match.group(2).lower()]
-
-
-Mebibytes = Annotated[float, BeforeValidator(mebibytes), Field(gt=0, allow_inf_nan=False)]
+Mebibytes = Annotated[float, BeforeValidator(_mebibytes), Field(gt=0, allow_inf_nan=False)]
 
 
 class ResourcesOverride(BaseModel):

@@ -4,16 +4,21 @@ A plan is JSON all the way down (:func:`encode_plan`, :func:`decode_plan`), so t
 by a deployment and run on another machine. The terms are those of the CWL v1.2 Workflow Description.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import Literal, NewType
+from typing import Literal, NewType, TypeAlias
 
 from pydantic import ConfigDict, JsonValue, TypeAdapter, with_config
 
 StepId = NewType("StepId", str)
 """Identifier of a step within its own workflow, without any path."""
+
+Places: TypeAlias = dict[str, str]
+"""Where parts of a process or step stand, as ``tools/align.cwl:3:5``: by their names in errors, as ``input reads``,
+expressions by their texts, the whole by an empty text. Paths start from the directory of the plan's own document."""
 
 PLAN_FORMAT = 1
 """Version of this data model; a cached plan of another version is compiled anew."""
@@ -164,6 +169,15 @@ class StepPlan:
     hints: tuple[dict[str, JsonValue], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedFile:
+    """A file or directory of this machine that a document names itself."""
+
+    location: str
+    place: str  # where it does, for people
+    included: bool = False  # by $include, $import or $schemas: its text is part of the document
+
+
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowPlan:
@@ -184,7 +198,19 @@ class WorkflowPlan:
     outputs: tuple[OutputPort, ...]
     namespaces: tuple[tuple[str, str], ...] = ()  # prefixes for formats in job orders, of the outermost plan only
     ontology: tuple[tuple[str, str, str], ...] = field(default=())  # format hierarchy, of the outermost plan only
-    origin: str | None = None  # where the document was read, for people; not part of the digest
+    origin: str | None = None  # where the document was read; not part of the digest
+    named_files: tuple[NamedFile, ...] = ()  # of the outermost plan only; not part of the digest
+    places: dict[str, Places] = field(default_factory=dict)
+    """Of the outermost plan, for people, not part of the digest: of its inputs and outputs by an empty text, of tools
+    by digest, of steps by path, as ``prepare.align``, of the subworkflows that they run with a dot behind it."""
+
+
+def places_in(plan: WorkflowPlan, what: str) -> Places:
+    """Return where the parts of a tool, step, subworkflow or the plan stand, with paths as its own document has one."""
+    found, directory = plan.places.get(what, {}), os.path.dirname((plan.origin or "").partition("#")[0])  # noqa: PTH120
+    if not directory or "://" in directory:
+        return found
+    return {part: place if "://" in place else f"{directory}/{place}" for part, place in found.items()}
 
 
 @cache

@@ -1,5 +1,7 @@
 """CWL values as plain JSON: what flows along the links of a workflow."""
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, cast
 
@@ -11,11 +13,71 @@ CwlValue: TypeAlias = JsonValue
 CwlObject: TypeAlias = dict[str, JsonValue]
 """A CWL object such as a job order, an output object or a File."""
 
-FILE_CLASSES = frozenset({"File", "Directory"})
+FILE_CLASSES = ("File", "Directory")  # no set, which a class that is no text could not be looked up in
+
+MOST_NESTED = 100
+"""How deep values, documents and output directories may be nested."""
+
+TOO_DEEP = f"it is nested deeper than {MOST_NESTED} levels"
+
+LARGEST_TOLD = 256 * 1024
+"""Bytes of JSON of the largest object that is told by a line of a trace or by an event; Prefect takes 1.5 MB."""
+
+# Those from U+DC80 to U+DCFF stand for the bytes of file names that are no text, as Python has them.
+_HALF_CHARACTER = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_MOST_QUOTED = 60  # characters
+_TEXTS = ("location", "path", "basename", "contents", "format", "checksum")
+_INNER = ("secondaryFiles", "listing")
+
+
+def unusable(value: object, *, files: bool = True) -> str | None:
+    """Return why a value that comes from outside cannot be used, or None where it can.
+
+    It may be nested too deeply, hold what is no text, or have a File or Directory that is none by its fields.
+
+    Args:
+        value: The value.
+        files: Whether to look at the fields of files; in documents they may be expressions.
+    """
+    waiting = [(value, 1)]
+    while waiting:
+        found, depth = waiting.pop()
+        if isinstance(found, str):
+            if not found.isascii() and _HALF_CHARACTER.search(found):
+                return f"{found[:_MOST_QUOTED]!r} holds half of a character, which no text may"
+        elif isinstance(found, dict | list):
+            if depth > MOST_NESTED:
+                return TOO_DEEP
+            waiting.extend((part, depth + 1) for part in found)
+            if isinstance(found, dict):
+                waiting.extend((part, depth + 1) for part in found.values())
+                if files and (reason := _wrong_field(found)):
+                    return reason
+    return None
+
+
+def _wrong_field(found: dict[object, object]) -> str | None:
+    kind = found.get("class")
+    if kind not in FILE_CLASSES:
+        return None
+    for field in _TEXTS:
+        text = found.get(field)
+        if text is not None and (not isinstance(text, str) or (field != "contents" and "\0" in text)):
+            shown = repr(text[:_MOST_QUOTED]) if isinstance(text, str) else str(text)[:_MOST_QUOTED]
+            return f"the {field} of a {kind}: expected string, found {shown}"
+    for field in _INNER:
+        inner = found.get(field)
+        if inner is not None and not (isinstance(inner, list) and all(map(_is_file, inner))):
+            return f"the {field} of a {kind}: expected an array of File and Directory"
+    return None
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, dict) and value.get("class") in FILE_CLASSES
 
 
 def is_file_object(value: CwlValue) -> bool:
-    """Tell whether a value is a File or Directory object (CWL v1.2 Workflow, §File, §Directory)."""
+    """Check whether a value is a File or Directory object (CWL v1.2 Workflow, §File, §Directory)."""
     return isinstance(value, dict) and value.get("class") in FILE_CLASSES
 
 
@@ -52,10 +114,32 @@ def map_file_objects(value: CwlValue, change: Callable[[CwlObject], CwlObject]) 
 
 
 def as_object(value: object) -> CwlObject:
-    """Give a mapping as a CWL object, without copying a plain dict."""
+    """Return a mapping as a CWL object, without copying a plain dict."""
     if isinstance(value, dict):
         return cast("CwlObject", value)
     if isinstance(value, Mapping):
         return dict(value)
     msg = f"expected a mapping, found {type(value).__name__}"
     raise TypeError(msg)
+
+
+def bounded(value: CwlValue) -> CwlValue:
+    """Return a job order or an output object, or None where it is too large to be told by a line or an event."""
+    return value if len(json.dumps(value)) <= LARGEST_TOLD else None
+
+
+_KINDS = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+}
+
+
+def kind(value: object) -> str:
+    """Return what a value is in words of CWL, as ``a string``."""
+    if isinstance(value, dict):
+        return f"a {value['class']}" if value.get("class") in FILE_CLASSES else "an object"
+    return _KINDS.get(type(value), "no value of CWL")

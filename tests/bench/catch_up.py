@@ -1,14 +1,15 @@
 """How long the server still works on a run's events after the run has ended: until then the UI shows an old state."""
 
-import json
 import time
-import urllib.request
 from pathlib import Path
 from time import perf_counter
 
-from cwl_prefect.flows.server import server_files
-from cwl_prefect.flows.server_state import read_state
+import httpx
+
+from cwl_prefect.server.local_server import server_files
+from cwl_prefect.server.state import read_state
 from cwl_prefect.settings import Settings
+from tests import prefect_api
 from tests.bench.processes import BenchError
 
 POLL_S = 0.2
@@ -22,19 +23,15 @@ def local_api(home: Path) -> str:
     Raises:
         BenchError: It is not running.
     """
-    state = read_state(server_files(Settings(home=home / ".cache" / "cwl-prefect")))
-    if state is None:
+    if read_state(server_files(Settings(home=home / ".cache" / "cwl-prefect"))) is None:
         raise BenchError("the local server is not running")
-    return state.api_url
+    return prefect_api.local_api(home / ".cache" / "cwl-prefect")
 
 
 def post(api: str, path: str, body: dict[str, object]) -> object:
     """Ask an API, and give what it answers."""
-    request = urllib.request.Request(
-        f"{api}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json", "User-Agent": "bench"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+    answer = httpx.post(f"{api}/{path}", json=body, headers={"User-Agent": "bench"}, timeout=60)
+    return answer.raise_for_status().json()
 
 
 def seconds_to_catch_up(home: Path) -> tuple[float, int]:

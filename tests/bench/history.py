@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from cwl_prefect.engine.manifest import MANIFEST
+from cwl_prefect.engine.records.manifest import MANIFEST
 from cwl_prefect.errors import StepError
-from cwl_prefect.flows.server import server_files
+from cwl_prefect.server.local_server import server_files
 from cwl_prefect.settings import Settings
 from tests.bench import workloads
 from tests.bench.catch_up import local_api, post, seconds_to_catch_up

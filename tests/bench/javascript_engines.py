@@ -86,7 +86,7 @@ def node():
 
 
 def confined():
-    from cwl_prefect.cwl.javascript import QuickJSEngine
+    from cwl_prefect.cwl.javascript.engine import QuickJSEngine
 
     engine = QuickJSEngine(timeout_s=TIME_LIMIT_S, memory_mib=MEMORY_MIB)
     return lambda library, expression: engine.eval(expression, library + HEAD)

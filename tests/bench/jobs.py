@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cwl_prefect.backends.base import execute
-from cwl_prefect.backends.kubernetes import KubernetesBackend
-from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
-from cwl_prefect.backends.kubernetes_objects import KubernetesObject, text
-from cwl_prefect.backends.kubernetes_watch import Followed, PodWatch
+from cwl_prefect.backends.kubernetes.api.client import KubernetesApi, connect
+from cwl_prefect.backends.kubernetes.backend import KubernetesBackend
+from cwl_prefect.backends.kubernetes.objects import KubernetesObject, text
+from cwl_prefect.backends.kubernetes.watch import Followed, PodWatch
 from cwl_prefect.model.job import ContainerJob, DockerImage, Resources
 from tests.bench.processes import BenchError
 from tests.calls import job, own_directories

@@ -210,6 +210,31 @@ def history_10000(bench: Bench) -> Iterator[Check]:
             yield Check(row="history-10000", what=what, figure=median(walls), bar=2.0, unit="s", ours=walls)
 
 
+def bind_1000(bench: Bench) -> Iterator[Check]:
+    """1,000 calls of a tool with 20 inputs, bound in this process, and one call with 20,000 items."""
+    from tests.bench import binding
+
+    times = binding.measure(bench.documents / "bind", repeat=bench.repeat)
+    figure = median(times.ours) / median(times.cwltool)
+    what = "1,000 calls of 20 inputs bound"
+    yield Check(
+        row="bind", what=what, figure=figure, bar=0.25, unit="times cwltool", ours=times.ours, reference=times.cwltool
+    )
+    items = median(times.items)
+    yield Check(row="bind", what="… 20,000 items bound", figure=items, bar=2.0, unit="s", ours=times.items)
+
+
+def report_10000(bench: Bench) -> Iterator[Check]:
+    """The report of a run with 10,000 calls, made and opened in Chromium."""
+    from tests.bench import reports
+
+    found = reports.measure(bench.documents / "report", calls=10_000, repeat=bench.repeat)
+    what, row = "report of 10,000 calls made", "report-10000"
+    yield Check(row=row, what=what, figure=median(found.made_s), bar=10.0, unit="s", ours=found.made_s)
+    yield Check(row=row, what="… opened", figure=median(found.opened_s), bar=3.0, unit="s", ours=found.opened_s)
+    yield Check(row=row, what="… its size", figure=found.mib, bar=15.0, unit="MiB")
+
+
 def docker_50(bench: Bench) -> Iterator[Check]:
     """50 calls of echo, each in a container."""
     runs = bench.against(workloads.scatter(bench.documents, 50, image=IMAGE), container=True)
@@ -248,6 +273,8 @@ ROWS: dict[str, Callable[[Bench], Iterator[Check]]] = {
     "cached-1000": cached_1000,
     "scatter-10000": scatter_10000,
     "history-10000": history_10000,
+    "bind": bind_1000,
+    "report-10000": report_10000,
     "docker-50": docker_50,
     "kubernetes-step": kubernetes_step,
     "kubernetes-50": kubernetes_50,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-from cwl_prefect.standby.place import IDLE_VARIABLE
+from cwl_prefect.server.standby.place import IDLE_VARIABLE
 from tests.bench.processes import BenchError, Run, run
 from tests.bench.workloads import Workload
 

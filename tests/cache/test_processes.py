@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import BIN, command_environment
-from tests.prefect_api import matching
+from tests.prefect_api import local_api, matching
 from tests.waiting import until
 
 pytestmark = pytest.mark.server
@@ -113,8 +113,8 @@ def test_the_ui_shows_cached_calls(tmp_path: Path, environment: dict[str, str], 
         done = subprocess.run([*command, tmp_path / name], env=environment, check=True, capture_output=True, text=True)
     assert "1 cached" in done.stderr
     run_id = done.stderr.partition("/flow-run/")[2].split()[0]
-    api = done.stderr.partition("http://")[2].partition("/runs/")[0]
-    until(lambda: states(f"http://{api}/api", run_id) == ["Cached"])
+    api = local_api(Path(environment["CWL_PREFECT_HOME"]))
+    until(lambda: states(api, run_id) == ["Cached"])
 
 
 def states(api: str, run_id: str) -> list[str]:

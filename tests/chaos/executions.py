@@ -82,8 +82,7 @@ def kept(cache: Path) -> set[str]:
 def _entries(cache: Path) -> Iterator[str]:
     for path in (cache / "entries").glob("??/[!.]*"):
         entry = json.loads(path.read_bytes().partition(b"\n")[2])
-        if not entry["calls"]:  # of a whole scatter the calls have entries of their own
-            yield _name(entry["step"], entry["parts"]["inputs"].get("part", 0))
+        yield _name(entry["step"], entry["parts"]["inputs"].get("part", 0))
 
 
 def _name(step: str, part: int) -> str:

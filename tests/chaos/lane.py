@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class Lane:
     def server_pid(self) -> int | None:
         """Give the server's process, if there is one."""
         with contextlib.suppress(OSError, ValueError):
-            return int((self.home / "server" / "server.pid").read_text())
+            return int(json.loads((self.home / "server" / "server.json").read_text())["pid"])
         return None
 
     def place(self, name: str, *, wide: bool = False) -> "Place":

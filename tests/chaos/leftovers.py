@@ -31,7 +31,7 @@ def left(run: Run, *, docker: bool) -> list[str]:
 def _workspaces(run: Run) -> list[str]:
     """Name workspaces; those of a run whose driver was killed after Prefect had called it complete are for ``gc``."""
     if _of_runs(run):
-        collected = run.place.command("workspace", "gc", environment={"PREFECT_API_URL": run.place.lane.site.api})
+        collected = run.place.command("workspace", "gc", environment=run.place.lane.site.prefect)
         assert collected.code == 0, collected.stderr
     return _of_runs(run)
 

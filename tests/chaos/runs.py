@@ -189,9 +189,7 @@ class Deployed(Run):
         if self._site.state(self._run_id) == "SCHEDULED":
             self._work()
         else:
-            self._resuming = self.place.command.start(
-                "runs", "resume", self._run_id, environment={"PREFECT_API_URL": self._site.api}
-            )
+            self._resuming = self.place.command.start("runs", "resume", self._run_id, environment=self._site.prefect)
 
     def outputs(self) -> dict[str, object]:
         return self._site.outputs(self._run_id)

@@ -12,7 +12,7 @@ from tests.commands import command_environment
 @pytest.fixture(scope="session")
 def shared_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """One home, and so one server, for the whole session."""
-    yield from command_environment(tmp_path_factory.mktemp("home"), covered=True)
+    yield from command_environment(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture

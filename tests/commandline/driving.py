@@ -90,6 +90,7 @@ class CommandLine:
         environment: Mapping[str, str] | None = None,
         stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
     ) -> Started:
         process = subprocess.Popen(
             [str(BIN / program), *map(str, arguments)],
@@ -97,7 +98,7 @@ class CommandLine:
             env={**self.environment, **(environment or {})},
             stdin=stdin,
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
             preexec_fn=as_in_a_terminal,  # noqa: PLW1509 - no thread runs here

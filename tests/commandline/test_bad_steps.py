@@ -80,7 +80,7 @@ def test_an_output_that_is_not_what_it_declares(command: CommandLine, document: 
 
     ended = command.run("tool.cwl")
 
-    assert_refused(ended, 15, "Error: tool: ", *texts, outdir=command.outdir)
+    assert_refused(ended, 15, " tool: ", *texts, outdir=command.outdir)
     assert "root:" not in ended.stderr
 
 
@@ -125,7 +125,7 @@ def test_an_expression_that_fails(command: CommandLine, expression: str, text: s
 
     ended = command.run("workflow.cwl", environment={"CWL_PREFECT_JAVASCRIPT_TIMEOUT_S": "2"})
 
-    assert_refused(ended, 14, "Error: say: valueFrom of message: ", text, outdir=command.outdir)
+    assert_refused(ended, 14, "Error: workflow.cwl:", ": say: valueFrom of message: ", text, outdir=command.outdir)
     assert ended.seconds < 30
 
 
@@ -133,7 +133,7 @@ def test_an_expression_of_a_tool_that_fails(command: CommandLine) -> None:
     document = tool("[echo]", "{}", 'arguments: ["$(inputs.a.b)"]', "requirements: {InlineJavascriptRequirement: {}}")
     command.write("tool.cwl", document)
 
-    assert_refused(command.run("tool.cwl"), 14, "Error: tool: ", outdir=command.outdir)
+    assert_refused(command.run("tool.cwl"), 14, "Error: tool.cwl:", ": tool: ", outdir=command.outdir)
 
 
 def test_a_command_that_does_not_exist(command: CommandLine) -> None:
@@ -141,7 +141,11 @@ def test_a_command_that_does_not_exist(command: CommandLine) -> None:
 
     ended = command.run("tool.cwl")
 
-    texts = ["Error: tool failed: its command was not found", "command:   no-such-program 'two words'", "To fix: "]
+    texts = [
+        "Error: tool.cwl:3:1: tool failed: its command was not found",
+        "command:   no-such-program 'two words'",
+        "To fix: ",
+    ]
     assert_refused(ended, 13, *texts, outdir=command.outdir)
 
 
@@ -169,7 +173,13 @@ def test_a_failure_tells_all_that_is_known(command: CommandLine) -> None:
 
     ended = command.run("workflow.cwl", environment={"CWL_PREFECT_LOG_TAIL_LINES": "2"})
 
-    assert_refused(ended, 13, "Error: align[1] failed: it exited with code 3", "exit $0' 3", outdir=command.outdir)
+    assert_refused(
+        ended,
+        13,
+        "Error: workflow.cwl:11:7: align[1] failed: it exited with code 3",
+        "exit $0' 3",
+        outdir=command.outdir,
+    )
     evidence = ended.stderr.partition("Error: ")[2]
     assert "image:     none" in evidence
     assert evidence.rstrip().endswith("    line 4\n    line 5")
@@ -190,7 +200,7 @@ def test_an_image_that_does_not_exist(command: CommandLine) -> None:
 
     ended = command.run("tool.cwl")
 
-    assert_refused(ended, 18, "Error: tool: ", image, "To fix: ", outdir=command.outdir)
+    assert_refused(ended, 18, "Error: tool.cwl:6:", ": tool: ", image, "To fix: ", outdir=command.outdir)
 
 
 @pytest.mark.docker
@@ -272,7 +282,9 @@ def test_a_full_work_directory(command: CommandLine, mounted: Path) -> None:
 
     ended = command.run("--workdir", mounted, "tool.cwl", environment={"CWL_PREFECT_LEAST_FREE_MIB": "0"})
 
-    assert_refused(ended, 13, "Error: tool failed: ", "no space is left", "by --workdir", outdir=command.outdir)
+    assert_refused(
+        ended, 13, "Error: tool.cwl:3:1: tool failed: ", "no space is left", "by --workdir", outdir=command.outdir
+    )
 
 
 def test_no_call_starts_where_little_space_is_left(command: CommandLine, mounted: Path) -> None:
@@ -308,5 +320,7 @@ def test_a_tool_that_takes_too_long_is_killed_with_its_children(command: Command
 
     ended = command.run("tool.cwl")
 
-    assert_refused(ended, 13, "Error: tool failed: it ran longer than its time limit of 1 s", outdir=command.outdir)
+    assert_refused(
+        ended, 13, "Error: tool.cwl:3:1: tool failed: it ran longer than its time limit of 1 s", outdir=command.outdir
+    )
     assert processes(["sleep", "61.25"]) == []

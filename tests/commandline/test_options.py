@@ -99,7 +99,7 @@ def test_quiet_still_says_errors(command: CommandLine) -> None:
     ended = command.run("--quiet", "tool.cwl", "--message", "hi")
 
     assert_refused(ended, 13, outdir=command.outdir)
-    assert ended.stderr.startswith("Error: tool failed: it exited with code 1")
+    assert ended.stderr.startswith("Error: tool.cwl:4:1: tool failed: it exited with code 1")
 
 
 def test_verbose_tells_what_the_tool_says(command: CommandLine) -> None:
@@ -244,7 +244,7 @@ def test_stop_publishes_nothing(command: CommandLine) -> None:
 
     ended = command.run("workflow.cwl")
 
-    assert_refused(ended, 13, "Error: bad failed: it exited with code 7", outdir=command.outdir)
+    assert_refused(ended, 13, "Error: workflow.cwl:9:35: bad failed: it exited with code 7", outdir=command.outdir)
 
 
 def test_continue_publishes_what_there_is(command: CommandLine) -> None:
@@ -256,7 +256,7 @@ def test_continue_publishes_what_there_is(command: CommandLine) -> None:
     outputs = json.loads(ended.stdout)
     assert outputs["bad"] is None
     assert text_of(outputs["good"]) == "fine\n"
-    assert "Error: bad failed: it exited with code 7" in ended.stderr
+    assert "Error: workflow.cwl:9:35: bad failed: it exited with code 7" in ended.stderr
     assert ended.stderr.count("Error: ") == 1
     assert (command.outdir / "good.txt").is_file()
 
@@ -325,7 +325,7 @@ def test_finish_lets_what_runs_end_and_publishes_nothing(command: CommandLine) -
 
     ended = command.run("--on-error", "finish", "workflow.cwl")
 
-    assert_refused(ended, 13, "Error: bad failed: it exited with code 7", outdir=command.outdir)
+    assert_refused(ended, 13, "Error: workflow.cwl:9:35: bad failed: it exited with code 7", outdir=command.outdir)
     assert mark.exists()
 
 
@@ -367,7 +367,7 @@ def test_temporary_failures_are_tried_again(command: CommandLine, retries: str, 
     assert ended.code == code, ended.stderr
     assert counted.read_text() == "try\n" * tries
     if code:
-        assert_refused(ended, code, "Error: tool failed: it exited with code 9", outdir=command.outdir)
+        assert_refused(ended, code, "Error: tool.cwl:3:1: tool failed: it exited with code 9", outdir=command.outdir)
 
 
 def test_permanent_failures_are_not_tried_again(command: CommandLine) -> None:

@@ -20,7 +20,7 @@ from cwltest import utils
 from cwltest.plugin import CWLItem
 from ruamel.yaml import YAML
 
-from cwl_prefect.api import OVERRIDES, load_plan, read_job_order, run
+from cwl_prefect import run
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.settings import BackendName, Keep, Settings
 from tests.commands import COVERAGE_OF_PROCESSES
@@ -157,11 +157,11 @@ class Driver:
         self._start_server()
 
     def _start_server(self) -> None:
-        from cwl_prefect.flows import server
+        from cwl_prefect.server import local_server
 
         with pytest.MonkeyPatch.context() as patch:
             patch.delenv(COVERAGE_OF_PROCESSES, raising=False)
-            self._loop.run(server.start(self.settings))
+            self._loop.run(local_server.start(self.settings))
 
     @property
     def settings(self) -> Settings:
@@ -187,12 +187,7 @@ class Driver:
         return self._home / "outputs" / str(self._outputs)
 
     async def _execute(self, document: str, job_order: str | None, outdir: Path) -> tuple[int, dict[str, Any] | None]:
-        settings = self.settings
-        plan = load_plan(document, settings=settings)
-        inputs = read_job_order(plan, job_order)
-        if not OVERRIDES.isdisjoint(inputs):
-            plan = load_plan(document, job_order=inputs, settings=settings)
-        result = await run(plan, inputs, settings=settings, outdir=outdir)
+        result = await run(document, job_order, settings=self.settings, outdir=outdir)
         for error in result.errors:
             print(f"{type(error).__name__}: {error}")
         return (result.errors[0].exit_code if result.errors else 0), result.outputs
@@ -201,11 +196,11 @@ class Driver:
         """Stop the server, which has all logs by then, and give PATH back."""
         from prefect.logging.handlers import APILogHandler
 
-        from cwl_prefect.flows import server
+        from cwl_prefect.server import local_server
 
         os.environ["PATH"] = self._path
         self._loop.run(APILogHandler.aflush())
-        self._loop.run(server.stop(self.settings, force=True))
+        self._loop.run(local_server.stop(self.settings, force=True))
         self._loop.close()
 
 

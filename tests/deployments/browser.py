@@ -11,14 +11,19 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.conftest import missing_engine
 
 
+def chromium() -> str:
+    """Give the path of Chromium; the test is skipped, or fails where engines are required, without one."""
+    found = shutil.which("chromium")
+    if found is None:
+        missing_engine("there is no Chromium to show the user interface")
+    return str(found)
+
+
 @contextmanager
 def opened_browser() -> Iterator[Browser]:
     """Have a headless Chromium; the test is skipped, or fails where engines are required, without one."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        missing_engine("there is no Chromium to show the user interface")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         yield opened
         opened.close()
 

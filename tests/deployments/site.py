@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from playwright.sync_api import Page
 
 from tests.commands import BIN
-from tests.prefect_api import ask, matching, read
+from tests.prefect_api import ask, local_api, matching, prefect_environment, read
 from tests.waiting import until
 
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -26,14 +27,19 @@ class Site:
         self.environment = environment
         self.directory = directory
         self.run("cwl-prefect", "server", "start")
-        state = json.loads((directory / "cwl-prefect" / "server" / "server.json").read_text())
-        self.api = f"http://{state['host']}:{state['port']}/api"
-        self.environment["PREFECT_API_URL"] = self.api
+        self.api = local_api(directory / "cwl-prefect")
+        self.prefect = prefect_environment(directory / "cwl-prefect")
+        self.environment |= self.prefect
 
     @property
     def root(self) -> str:
         """Address of the user interface."""
-        return self.api.removesuffix("/api")
+        return self.prefect["PREFECT_API_URL"].removesuffix("/api")
+
+    def show(self, page: Page, path: str) -> None:
+        """Open a page of the user interface logged in, as the address that a run prints does."""
+        secret = self.prefect["PREFECT_API_AUTH_STRING"].partition(":")[2]
+        page.goto(f"{self.root}/open/{path}#{secret}")
 
     def run(self, command: str, *arguments: str, code: int = 0) -> str:
         done = self.run_anyhow(command, *arguments, cwd=self.directory)
@@ -82,9 +88,10 @@ class Site:
             yield process
 
     def deploy(self, document: str, *options: str, pool: str = "here") -> str:
-        """Give the deployment's identifier."""
+        """Give the deployment's identifier; it is named after its pool, if not otherwise."""
         (self.directory / "workflow.cwl").write_text(document)
-        said = self.run("cwl-prefect", "deploy", "workflow.cwl", "--pool", pool, *options)
+        named = options if "--name" in options else ("--name", pool, *options)
+        said = self.run("cwl-prefect", "deploy", "workflow.cwl", "--pool", pool, *named)
         found = re.search(r"deployment/([0-9a-f-]{36})/run", said)
         assert found, said
         return found[1]

@@ -91,7 +91,7 @@ def test_a_run_is_started_by_filling_the_form(site: Site, page: Page, interface:
     place, field = INTERFACES[interface]
     (site.directory / "letters.txt").write_text("twelve chars")
     deployment = site.deploy(SURVEY, "--name", interface)
-    page.goto(f"{site.root}/{place}deployments/deployment/{deployment}/run")
+    site.show(page, f"{place}deployments/deployment/{deployment}/run")
     form = Form(page, field)
     expect(form.field("Your name")).to_be_visible()
     picture(page, f"{interface}-empty")
@@ -117,6 +117,6 @@ def test_a_run_is_started_by_filling_the_form(site: Site, page: Page, interface:
     assert site.until(run, *ENDED) == "COMPLETED"
     assert site.outputs(run)["letters"] == len("twelve chars")
     assert site.outputs(run)["given"] == GIVEN
-    page.goto(f"{site.root}/{place}runs/flow-run/{run}")
+    site.show(page, f"{place}runs/flow-run/{run}")
     expect(page.get_by_text("Completed").first).to_be_visible()
     picture(page, f"{interface}-completed")

@@ -75,6 +75,66 @@ def test_deploying_again_updates_it_and_keeps_its_schedule(site: Site) -> None:
     assert [each["schedule"]["cron"] for each in after["schedules"]] == ["0 6 * * *"]
 
 
+def test_deploying_again_keeps_what_was_set_here_or_in_the_ui_until_it_is_reset(site: Site) -> None:
+    options = ("--name", "kept", "--cron", "0 6 * * *", "--cron", "0 18 * * *", "--timezone", "Europe/Berlin")
+    values = ("--param", "message=Morning", "--param", "times=3", "--tag", "daily")
+    limits = ("--concurrency-limit", "2", "--collision-strategy", "CANCEL_NEW", "--queue", "urgent", "--priority", "1")
+    deployment = site.deploy(WORKFLOW, *options, *values, *limits)
+    in_the_ui = {"parameters": {"message": "Evening", "times": 3}, "job_variables": {"env": {"A": "1"}}}
+    site.send("PATCH", f"deployments/{deployment}", in_the_ui).raise_for_status()
+
+    site.deploy(WORKFLOW.replace("'%s %s'", "'%s-%s'"), "--name", "kept")
+
+    after = site.get(f"deployments/{deployment}")
+    schedules = {(each["schedule"]["cron"], each["schedule"]["timezone"]) for each in after["schedules"]}
+    assert schedules == {("0 6 * * *", "Europe/Berlin"), ("0 18 * * *", "Europe/Berlin")}
+    assert (after["parameters"], after["job_variables"]) == ({"message": "Evening", "times": 3}, {"env": {"A": "1"}})
+    assert after["tags"] == ["daily", "cwl-prefect"]
+    assert after["global_concurrency_limit"]["limit"] == 2
+    assert after["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    assert after["work_queue_name"] == "urgent"
+    assert site.get("work_pools/here/queues/urgent")["priority"] == 1
+
+    site.deploy(WORKFLOW, "--name", "kept", "--reset")
+
+    after = site.get(f"deployments/{deployment}")
+    assert (after["schedules"], after["parameters"], after["job_variables"]) == ([], {}, {})
+    assert (after["tags"], after["global_concurrency_limit"]) == (["cwl-prefect"], None)
+    assert after["work_queue_name"] == "default"
+
+
+def test_a_deployment_is_not_taken_away_from_another_pool_in_silence(site: Site) -> None:
+    site.run("cwl-prefect", "pool", "create", "elsewhere", "--type", "process", "--keep")
+    deployment = site.deploy(WORKFLOW, "--name", "moved")
+    options = ("deploy", "workflow.cwl", "--name", "moved", "--pool", "elsewhere")
+
+    said = site.run("cwl-prefect", *options, code=2)
+
+    assert "already, in the work pool here" in said
+    assert "--move" in said
+    site.run("cwl-prefect", *options, "--move")
+    assert site.get(f"deployments/{deployment}")["work_pool_name"] == "elsewhere"
+
+
+def test_a_file_declares_many_deployments_and_removes_what_it_does_not_declare_any_more(site: Site) -> None:
+    (site.directory / "said.cwl").write_text(WORKFLOW)
+    entry = "- {document: said.cwl, pool: here, name: NAME, parameters: {message: hi}, cron: '0 6 * * *'}\n"
+    file = site.directory / "declared.yaml"
+    file.write_text("group: lab\ndeployments:\n" + entry.replace("NAME", "one") + entry.replace("NAME", "two"))
+    declare = ("cwl-prefect", "deploy", "--from", "declared.yaml")
+
+    assert "+ said/one: new" in site.run(*declare, "--dry-run")
+    assert site.send("GET", "deployments/name/said/one", None).status_code == 404
+    assert site.run(*declare).splitlines() == ["+ said/one: new", "+ said/two: new"]
+    assert site.run(*declare).splitlines() == ["= said/one: unchanged", "= said/two: unchanged"]
+
+    file.write_text("group: lab\ndeployments:\n" + entry.replace("NAME", "one").replace("hi", "ho"))
+    said = site.run(*declare, "--prune").splitlines()
+    assert said == ["~ said/one: values of the form", "- said/two: removed"]
+    assert site.get("deployments/name/said/one")["parameters"] == {"message": "ho"}
+    assert site.send("GET", "deployments/name/said/two", None).status_code == 404
+
+
 def test_a_schedule_is_refused_whose_runs_would_lack_an_input(site: Site) -> None:
     (site.directory / "workflow.cwl").write_text(WORKFLOW)
     options = ("workflow.cwl", "--pool", "here", "--name", "lacking")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cwl_prefect.backends.job_variables import packaged_template
+from cwl_prefect.backends.job_template.job_variables import packaged_template
 from tests.commands import BIN
 from tests.deployments.site import Site
 

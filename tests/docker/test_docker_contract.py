@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import docker
 import pytest
 
-from cwl_prefect.backends.docker import DockerBackend
+from cwl_prefect.backends.docker.backend import DockerBackend
 from cwl_prefect.backends.naming import JOB_LABEL
 from cwl_prefect.model.job import ContainerJob
 from tests.contract.backend_contract import AdoptionContract
@@ -23,7 +23,7 @@ class TestContract(AdoptionContract):
 
     async def successor(self, backend: DockerBackend) -> DockerBackend:
         for running in backend._running.values():
-            running.launch.attachment.close()
+            running.ended.cancel()
         self.backends.append(DockerBackend())
         return self.backends[-1]
 

@@ -10,8 +10,8 @@ import docker
 import pytest
 
 from cwl_prefect.backends.base import execute
-from cwl_prefect.backends.choice import docker_available
-from cwl_prefect.backends.docker import DockerBackend
+from cwl_prefect.backends.docker.backend import DockerBackend
+from cwl_prefect.backends.docker.engine import engine_answers
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL, resource_name
 from cwl_prefect.errors import BackendError, ImageError
 from cwl_prefect.model.job import ContainerJob, DockerImage, Mount, Reason, Resources
@@ -308,6 +308,5 @@ class TestNothingLeft(DockerCase):
         await backend.delete(handle)
 
 
-def test_the_engine_is_found(docker_engine: None) -> None:
-    docker_available.cache_clear()
-    assert docker_available()
+async def test_the_engine_is_found(docker_engine: None) -> None:
+    assert await engine_answers()

@@ -6,8 +6,8 @@ from uuid import uuid4
 import docker
 import pytest
 
-from cwl_prefect.backends.docker import DockerBackend
-from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin, packaged_template
+from cwl_prefect.backends.docker.backend import DockerBackend
+from cwl_prefect.backends.job_template.job_variables import JobVariables, Layer, Origin, packaged_template
 from cwl_prefect.errors import ImageError
 from cwl_prefect.model.job import DockerImage
 

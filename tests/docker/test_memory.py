@@ -1,12 +1,16 @@
 """A tool that runs out of memory in a real container, tried again with more."""
 
 import asyncio
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from cwl_prefect.backends.docker import DockerBackend
+from cwl_prefect.backends.docker.backend import DockerBackend
 from cwl_prefect.errors import MemoryStepError
+from cwl_prefect.flows.execution.backends import Backends
+from tests.engines import answer
 from tests.unit.flows.driving import Drive, drive, graph
 
 pytestmark = pytest.mark.docker
@@ -36,12 +40,12 @@ DOCUMENT = graph(
 def prepare(directory: Path, **settings) -> Drive:
     run = drive(directory, DOCUMENT, tries=9, **settings)
     backend = DockerBackend(strict_limits=True)
-    run.caller.backends._make = {True: lambda: backend, False: lambda: backend}
-    run.caller.backends._available = lambda: True
+    given = partial(Backends, processes=lambda: backend, containers=lambda: backend, available=answer(found=True))
+    run.request = replace(run.request, backends=given(run.settings))
     return run
 
 
-async def test_it_gets_more_and_the_next_run_starts_with_it(tmp_path: Path) -> None:
+async def test_it_gets_more(tmp_path: Path) -> None:
     async with asyncio.timeout(60):
         first = prepare(tmp_path)
         assert (await first(mib=80))["said"] == "128\n"
@@ -51,9 +55,6 @@ async def test_it_gets_more_and_the_next_run_starts_with_it(tmp_path: Path) -> N
             "retrying",
             "succeeded",
         ]
-        second = prepare(tmp_path, cache=False)
-        assert (await second(mib=80))["said"] == "128\n"
-        assert [event.kind.value for event in second.events if event.call] == ["started", "succeeded"]
 
 
 async def test_the_cap_holds(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from uuid import uuid4
 import docker
 import pytest
 
-from cwl_prefect.backends.docker import DockerBackend
-from cwl_prefect.backends.docker_checks import docker_findings
-from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin, packaged_template
+from cwl_prefect.backends.docker.backend import DockerBackend
+from cwl_prefect.backends.docker.checks import docker_findings
+from cwl_prefect.backends.job_template.job_variables import JobVariables, Layer, Origin, packaged_template
 from cwl_prefect.model.findings import Severity
 from cwl_prefect.model.job import ContainerJob
 from tests import calls
@@ -126,7 +126,7 @@ class TestTemplate:
         try:
             handle = await backend.start(job)
             mounts.write_text(f"1 2 8:1 /d/containers/{handle.reference}/hosts /etc/hosts rw - ext4 /dev/sda rw\n")
-            *_, place = docker_findings(workdir / "runs", needed=True, mounts=mounts)
+            *_, place = await docker_findings(workdir / "runs", needed=True, mounts=mounts)
         finally:
             await backend.close()
 

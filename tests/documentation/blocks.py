@@ -9,7 +9,7 @@ PROJECT = Path(__file__).parents[2]
 PAGES = sorted([PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").rglob("*.md")])
 
 BLOCK = re.compile(
-    r"(?:^<!-- (?P<note>[^\n]*) -->\n)?^```(?P<language>sh|python)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?:^<!-- (?P<note>[^\n]*) -->\n)?^```(?P<language>sh|python|toml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import PROJECT, command_environment
+from tests.commands import BIN, PROJECT, command_environment
 from tests.documentation.blocks import Block, blocks
 
 pytestmark = pytest.mark.server
@@ -56,6 +56,28 @@ def test_shell(block: Block, environment: dict[str, str], folder: Path) -> None:
 
     assert done.returncode == block.exit_code, done.stderr
     assert "Traceback" not in done.stderr
+
+
+EXAMPLES = """\
+import doctest, sys
+from cwl_prefect import api
+for name in api.__all__:
+    for test in doctest.DocTestFinder(recurse=False).find(getattr(api, name), name, globs={}):
+        doctest.DocTestRunner().run(test)
+"""
+
+
+def test_the_examples_of_public_names(environment: dict[str, str], folder: Path) -> None:
+    """The examples deploy to a pool that is there, as those of the deployment's page do."""
+    make_pool = ["cwl-prefect", "pool", "create", "here", "--type", "process", "--keep"]
+    subprocess.run([BIN / make_pool[0], *make_pool[1:]], env=environment, check=True, capture_output=True)
+
+    done = subprocess.run(
+        [sys.executable, "-c", EXAMPLES], env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize("block", list(runnable("python")))

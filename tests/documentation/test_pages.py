@@ -9,6 +9,9 @@ import typer
 from typer.main import get_command
 
 from cwl_prefect.cli.app import app
+from cwl_prefect.configuration import NAME
+from cwl_prefect.model.overrides import ToolOverride
+from cwl_prefect.settings import Settings
 from tests.documentation.blocks import PAGES, PROJECT, Block, blocks, section
 from tests.documentation.tables import TABLES
 
@@ -44,6 +47,17 @@ def test_the_reference_names_every_command_and_option() -> None:
     commands = [name for name in command.commands if f"`cwl-prefect {name}" not in text]  # type: ignore[attr-defined]
 
     assert (missing, commands) == ([], [])
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=block.name) for block in blocks("toml")])
+def test_a_file_of_settings_can_be_used(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / NAME).write_text(block.text)
+    settings = Settings()
+
+    assert settings.model_fields_set >= tomllib.loads(block.text).keys()
+    for changes in settings.step_overrides.values():
+        ToolOverride.model_validate(changes)
 
 
 def _make_blocks() -> list[object]:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from cwl_prefect.backends.job_variables import JobVariables, packaged_template
-from cwl_prefect.backends.kubernetes_client import connect
-from cwl_prefect.backends.kubernetes_manifest import without_volumes
-from cwl_prefect.backends.kubernetes_objects import job_name
+from cwl_prefect.backends.job_template.job_variables import JobVariables, packaged_template
+from cwl_prefect.backends.kubernetes.api.client import connect
+from cwl_prefect.backends.kubernetes.manifest.defaults import without_volumes
+from cwl_prefect.backends.kubernetes.objects import job_name
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Resources
 from cwl_prefect.settings import Settings

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cwl_prefect.backends.job_variables import JobVariables
-from cwl_prefect.backends.kubernetes import KubernetesBackend
-from cwl_prefect.backends.kubernetes_client import KubernetesApi, connect
+from cwl_prefect.backends.job_template.job_variables import JobVariables
+from cwl_prefect.backends.kubernetes.api.client import KubernetesApi, connect
+from cwl_prefect.backends.kubernetes.backend import KubernetesBackend
 from cwl_prefect.settings import Settings
 from tests.commandline.driving import CommandLine
 from tests.commands import command_environment

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cwl_prefect.backends.kubernetes_checks import kubernetes_findings
+from cwl_prefect.backends.kubernetes.checks import kubernetes_findings
 from cwl_prefect.model.findings import Severity
 from cwl_prefect.settings import Settings
 from tests.kubernetes.cluster import VARIABLES, cluster_settings, with_template

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.backends.base import Backend, finish
-from cwl_prefect.backends.kubernetes import KubernetesBackend
-from cwl_prefect.backends.kubernetes_client import KubernetesApi
-from cwl_prefect.backends.kubernetes_jobs import pods_of
-from cwl_prefect.backends.kubernetes_objects import KubernetesObject, end_of, job_name, text
+from cwl_prefect.backends.kubernetes.api.client import KubernetesApi
+from cwl_prefect.backends.kubernetes.backend import KubernetesBackend
+from cwl_prefect.backends.kubernetes.jobs import pods_of
+from cwl_prefect.backends.kubernetes.objects import KubernetesObject, end_of, job_name, text
 from cwl_prefect.model.job import ContainerJob
 from tests.contract.backend_contract import ECHO_STDIN, TWO_STREAMS, AdoptionContract, JobMaker
 from tests.waiting import eventually

@@ -10,9 +10,9 @@ import pytest
 from pydantic import JsonValue
 
 from cwl_prefect.backends.base import execute
-from cwl_prefect.backends.kubernetes import KubernetesBackend
-from cwl_prefect.backends.kubernetes_client import KubernetesApi
-from cwl_prefect.backends.kubernetes_objects import KubernetesObject, job_name, number, part, text
+from cwl_prefect.backends.kubernetes.api.client import KubernetesApi
+from cwl_prefect.backends.kubernetes.backend import KubernetesBackend
+from cwl_prefect.backends.kubernetes.objects import KubernetesObject, job_name, number, part, text
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.model.job import ContainerJob, Reason
 from tests.commandline.driving import CommandLine
@@ -26,6 +26,8 @@ NODES = "/api/v1/nodes"
 PODS = "/api/v1/namespaces/default/pods"
 PRIORITIES = "/apis/scheduling.k8s.io/v1/priorityclasses"
 MARK = "cwl-prefect-test"
+UNTOLD = "its pod was deleted"  # all that is known where the cluster removes a pod before it says how it ended
+TRIES = 3  # a busy cluster of version 1.20 does that now and then
 SETTLED_S = 3.0  # a node that is to end what it has just begun may take a minute
 ON_DEVICES = """
     cwlVersion: v1.2
@@ -103,7 +105,8 @@ async def test_a_call_that_makes_room_for_something_urgent_is_run_again(
     ended = await asyncio.to_thread(started.ended)
 
     assert ended.outputs["log"] == "devices 1\n"
-    assert "retrying: it had to make room for something of higher priority" in ended.stderr
+    (said,) = (line for line in ended.stderr.splitlines() if "retrying: " in line)
+    assert said.endswith(": it had to make room for something of higher priority")
     pods, _ = await api.pods("default", f"{FLOW_RUN_LABEL}={run_id}")
     assert pods == []
 
@@ -211,16 +214,19 @@ class TestDisruptions(BackendCase):
             spec["template"]["spec"]["terminationGracePeriodSeconds"] = 30
 
         script = "trap 'sleep 6; echo ended; exit 0' TERM; echo begun; for i in `seq 60`; do sleep 1; done"
-        with_the_device = replace(SMALL, gpus=1)  # so that another pod cannot begin before the Job is kept from it
-        job = replace(make_job(("sh", "-c", script)), resources=with_the_device)
-        running = asyncio.create_task(execute(other_backend(with_template(change), kubernetes_gpu=device), job))
-        await wrote(job, b"begun\n", running)
-        await asyncio.sleep(SETTLED_S)
-        name = await pod_of(api, job, lambda _: True)
-        await api.request("DELETE", f"{PODS}/{name}")  # with the grace that it has, as a node that is drained
-        await left_alone(api, job, name)
-
-        outcome = await running
+        backend = other_backend(with_template(change), kubernetes_gpu=device)
+        for count in range(TRIES):
+            job = make_job(("sh", "-c", script), suffix=f"-{count}")
+            job = replace(job, resources=replace(SMALL, gpus=1))  # so that no other pod can begin meanwhile
+            running = asyncio.create_task(execute(backend, job))
+            await wrote(job, b"begun\n", running)
+            await asyncio.sleep(SETTLED_S)
+            name = await pod_of(api, job, lambda _: True)
+            await api.request("DELETE", f"{PODS}/{name}")  # with the grace that it has, as a node that is drained
+            await left_alone(api, job, name)
+            outcome = await running
+            if outcome.message != UNTOLD:
+                break
 
         assert (outcome.reason, outcome.message, outcome.exit_code) == (Reason.EXITED, None, 0)
         assert job.stdout.read_bytes() == b"begun\nended\n"

@@ -1,4 +1,4 @@
-"""What of a flow run's environment a tool sees whose template takes it from a secret."""
+"""What a tool sees of a flow run's environment that the template takes from a secret, and what its pod may do."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 
 from cwl_prefect.backends.base import execute
-from cwl_prefect.backends.kubernetes import KubernetesBackend
-from cwl_prefect.backends.kubernetes_client import KubernetesApi
-from cwl_prefect.backends.kubernetes_manifest import kubernetes_defaults
+from cwl_prefect.backends.kubernetes.api.client import KubernetesApi
+from cwl_prefect.backends.kubernetes.backend import KubernetesBackend
+from cwl_prefect.backends.kubernetes.manifest.defaults import kubernetes_defaults
 from tests.contract.backend_contract import ENVIRONMENT, BackendCase, JobMaker
 from tests.kubernetes.cluster import SMALL, VARIABLES, with_template
 
@@ -44,3 +44,30 @@ class TestEnvironment(BackendCase):
         seen = job.stdout.read_text()
         assert "SITE=north\n" in seen
         assert [line for line in seen.splitlines() if "PREFECT" in line.upper()] == ["PREFECT_RESULTS=of the document"]
+
+
+class TestRights(BackendCase):
+    async def shown(self, backend: KubernetesBackend, make_job: JobMaker) -> dict[str, str]:
+        job = replace(make_job(("cat", "/proc/self/status")), resources=SMALL)
+        assert (await execute(backend, job)).exit_code == 0
+        lines = (line.partition(":") for line in job.stdout.read_text().splitlines())
+        return {name: value.strip() for name, _, value in lines}
+
+    async def test_a_pod_has_no_capabilities_and_gains_none(
+        self, backend: KubernetesBackend, make_job: JobMaker
+    ) -> None:
+        status = await self.shown(backend, make_job)
+        assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapBnd")} == {0}
+        assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+
+    async def test_a_template_may_leave_a_pod_a_capability(
+        self, other_backend: Callable[..., KubernetesBackend], make_job: JobMaker
+    ) -> None:
+        def let_change_owners(spec: dict) -> None:
+            """Leave root the right to change owners."""
+            security = {"capabilities": {"drop": ["ALL"], "add": ["CHOWN"]}}
+            spec["template"]["spec"]["containers"][0]["securityContext"] = security
+
+        status = await self.shown(other_backend(with_template(let_change_owners)), make_job)
+        assert int(status["CapBnd"], 16) == 1
+        assert status["NoNewPrivs"] == "1"

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from cwl_prefect.backends import kubernetes_patience
 from cwl_prefect.backends.base import execute
-from cwl_prefect.backends.job_variables import JobVariables, Layer, Origin
-from cwl_prefect.backends.kubernetes import KubernetesBackend
-from cwl_prefect.backends.kubernetes_client import KubernetesApi
-from cwl_prefect.backends.kubernetes_launcher import NOT_SHARED
+from cwl_prefect.backends.job_template.job_variables import JobVariables, Layer, Origin
+from cwl_prefect.backends.kubernetes import patience
+from cwl_prefect.backends.kubernetes.api.client import KubernetesApi
+from cwl_prefect.backends.kubernetes.backend import KubernetesBackend
+from cwl_prefect.backends.kubernetes.launcher import NOT_SHARED
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
-from cwl_prefect.flows.reaping import reap_abandoned
+from cwl_prefect.flows.lifecycle.reaping import reap_abandoned
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason, Resources
 from cwl_prefect.settings import Settings
 from tests.contract.backend_contract import BackendCase, JobMaker
@@ -77,9 +77,9 @@ class TestFaults(BackendCase):
         run_id = str(uuid.uuid4())
         job = replace(make_job(("sleep", "60")), resources=SMALL, labels={"flow-run-id": run_id})
         handle = await backend.start(job)
-        monkeypatch.setattr("cwl_prefect.flows.reaping.is_abandoned", lambda _, found: False)
+        monkeypatch.setattr("cwl_prefect.flows.lifecycle.reaping.is_abandoned", lambda _, found: False)
         assert await reap_abandoned(settings) == 0
-        monkeypatch.setattr("cwl_prefect.flows.reaping.is_abandoned", lambda _, found: found == run_id)
+        monkeypatch.setattr("cwl_prefect.flows.lifecycle.reaping.is_abandoned", lambda _, found: found == run_id)
         assert await reap_abandoned(settings) == 1
         assert (await backend.wait(handle)).reason is Reason.LOST
 
@@ -209,7 +209,7 @@ class TestFaults(BackendCase):
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        monkeypatch.setattr(kubernetes_patience, "_TOLD_S", 0.0)
+        monkeypatch.setattr(patience, "_TOLD_S", 0.0)
         quota: dict[str, JsonValue] = {"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}}
         await api.request("POST", f"/api/v1/namespaces/{namespace}/resourcequotas", body=quota)
         backend = other_backend(variables(namespace=namespace), kubernetes_start_timeout_s=2)

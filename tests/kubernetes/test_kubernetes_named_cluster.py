@@ -1,18 +1,17 @@
 """Steps on a cluster that only a work pool names, by a block of Prefect: their driver knows no cluster by itself."""
 
 import copy
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cwl_prefect.backends.kubernetes_client import KubernetesApi
+from cwl_prefect.backends.kubernetes.api.client import KubernetesApi
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from tests.commandline.driving import CommandLine
 from tests.kubernetes.cluster import VARIABLES
-from tests.prefect_api import ask
+from tests.prefect_api import ask, local_api, prefect_environment
 from tests.waiting import until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.server]
@@ -44,9 +43,8 @@ def far(cluster: None, command: CommandLine) -> Iterator[CommandLine]:
         environment={**command.environment, "KUBECONFIG": str(command.directory / "none")}, directory=command.directory
     )
     assert here("pool", "create", POOL, "--type", "kubernetes").code == 0
-    state = json.loads((here.home / "server" / "server.json").read_text())
-    api = f"http://{state['host']}:{state['port']}/api"
-    saved = here("-c", SAVE_BLOCK, kubeconfig, program="python", environment={"PREFECT_API_URL": api})
+    api = local_api(here.home)
+    saved = here("-c", SAVE_BLOCK, kubeconfig, program="python", environment=prefect_environment(here.home))
     template = copy.deepcopy(dict(VARIABLES.template))
     block = {"$ref": {"block_document_id": saved.stdout.strip()}}
     template["variables"]["properties"]["cluster_config"]["default"] = block

@@ -1,4 +1,4 @@
-"""Images that are named by tags, in the call cache: what counts is which image a pod ran."""
+"""Images that are named by tags: pods run what the registry says that they stand for, and calls are cached by that."""
 
 import shutil
 import socket
@@ -9,13 +9,14 @@ from textwrap import dedent
 
 import pytest
 
-from cwl_prefect.cwl import javascript
-from cwl_prefect.cwl.compile import compile_process
-from cwl_prefect.cwl.load import load_process
-from cwl_prefect.engine.journal import read_journal
+from cwl_prefect.cwl.javascript import engine
+from cwl_prefect.cwl.loading.compile import compile_process
+from cwl_prefect.cwl.loading.load import load_process
+from cwl_prefect.engine.records.journal import read_journal
 from cwl_prefect.flows.build import prepared
-from cwl_prefect.flows.drive import Driver, Scope
-from cwl_prefect.flows.run import Caller, open_run
+from cwl_prefect.flows.execution.driver import Driver, Scope
+from cwl_prefect.flows.execution.run import RunRequest
+from cwl_prefect.flows.lifecycle.opening import open_run
 from cwl_prefect.model.events import StepEvent, StepEventKind
 from cwl_prefect.settings import Settings
 from tests.conftest import missing_engine
@@ -55,7 +56,7 @@ TOOL = """
     outputs:
       said: {{type: string, outputBinding: {{glob: said, loadContents: true, outputEval: "$(self[0].contents)"}}}}
     """
-ALL_CACHED = ["pair"]
+ALL_CACHED = ["pair.first", "pair.second"]
 ALL_RAN = ["pair.first", "pair.second"]
 
 
@@ -94,9 +95,12 @@ class Lab:
         settings = self.settings.model_copy(update=changed)
         self.runs += 1
         self.events.clear()
-        async with open_run(plan, Caller(settings=settings, observer=self._see), f"run-{self.runs}") as run:
+        async with open_run(
+            plan, RunRequest(job_order={}, settings=settings, observers=(self._see,)), f"run-{self.runs}"
+        ) as run:
             values = prepared(plan, {"word": "word"}, settings)
-            self.said = (await Driver(run, PlainTasks()).workflow(plan, values, Scope()))["said"]
+            outputs, _ = await Driver(run, PlainTasks()).workflow(plan, values, Scope())
+            self.said = outputs["said"]
 
     def _see(self, event: object) -> None:
         if isinstance(event, StepEvent):
@@ -122,7 +126,7 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
-    javascript.install(timeout_s=20, memory_mib=64)
+    engine.install(timeout_s=20, memory_mib=64)
     return Lab(directory=tmp_path, settings=cluster_settings(tmp_path, backend="kubernetes"))
 
 
@@ -150,13 +154,17 @@ async def test_calls_are_found_until_the_tag_moves(
     assert (lab.ran, lab.said) == (ALL_RAN, "word-two-two")
     assert warnings(caplog) == []
 
-    # A node may keep an older image under the tag: what it gives is not what the tag stands for.
+    # A node may keep an older image under the tag: pods run what the tag stands for.
     assert first.tag(name)
     await lab.run(name, refresh=("*",))
+    assert (lab.ran, lab.said) == (ALL_RAN, "word-two-two")
+    assert (warnings(caplog), lab.reasons) == ([], set())
+
+    # Told to run it by its tag, they run what the node has, and nothing of that is kept.
+    await lab.run(name, refresh=("*",), kubernetes_images_by_digest=False)
     assert (lab.ran, lab.said) == (ALL_RAN, "word-one-one")
     (told,) = warnings(caplog)
-    assert told.startswith(f"calls in the image {name} are not cached: its tag stands for")
-    assert "and a node ran" in str(lab.reasons)
+    assert told.startswith(f"calls in the image {name} are not cached: pods run it by its tag")
     await lab.run(name)
     assert (lab.cached, lab.said) == (ALL_CACHED, "word-two-two")
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.commandline.driving import CommandLine, Started
-from tests.prefect_api import matching, post
+from tests.prefect_api import local_api, matching, post
 from tests.waiting import until
 
 pytestmark = pytest.mark.server
@@ -181,8 +181,7 @@ def test_a_run_that_is_killed_after_its_last_step_can_be_resumed_and_runs_nothin
 def test_runs_of_other_flows_are_left_out(command: CommandLine, workflow: Path) -> None:
     ours = command.run("--quiet", "--name", "shared", workflow, "--n", "1", "--t", "0")
     assert ours.code == 0, ours.stderr
-    state = json.loads((command.home / "server" / "server.json").read_text())
-    api = f"http://{state['host']}:{state['port']}/api"
+    api = local_api(command.home)
     flow = post(f"{api}/flows/", {"name": "somebody's"})["id"]
     foreign = {"flow_id": flow, "name": "shared", "tags": ["night"], "state": {"type": "COMPLETED"}}
     other = post(f"{api}/flow_runs/", foreign)["id"]

@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from cwl_prefect.errors import ServerError
-from cwl_prefect.flows import server
-from cwl_prefect.flows.server_database import TEMPLATE, prepare_database, revision_of
+from cwl_prefect.server import local_server
+from cwl_prefect.server.database import TEMPLATE, prepare_database, revision_of
 from cwl_prefect.settings import Settings
-from tests.prefect_api import post, read
+from tests.prefect_api import local_api, post, read
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
@@ -35,17 +35,17 @@ async def settings(tmp_path: Path):
     chosen = Settings(home=tmp_path / "home")
     yield chosen
     with suppress(ServerError):
-        await server.stop(chosen, force=True)
+        await local_server.stop(chosen, force=True)
 
 
 async def test_one_server_is_shared_by_starters_at_the_same_time(settings: Settings) -> None:
-    endpoints = await asyncio.gather(*(server.ensure_api(settings) for _ in range(3)))
+    endpoints = await asyncio.gather(*(local_server.ensure_api(settings) for _ in range(3)))
 
     assert len({endpoint.url for endpoint in endpoints}) == 1
     assert [endpoint.started for endpoint in endpoints].count(True) == 1
     assert read(f"{endpoints[0].url}/health") is True
     assert httpx.get(endpoints[0].ui_url or "", follow_redirects=True, timeout=60).status_code == 200
-    status = await server.status(settings)
+    status = await local_server.status(settings)
     assert status.running
     assert status.healthy
     assert not status.in_use
@@ -53,9 +53,9 @@ async def test_one_server_is_shared_by_starters_at_the_same_time(settings: Setti
 
 async def test_starters_in_other_processes_share_it_and_it_outlives_them(settings: Settings) -> None:
     script = (
-        "import asyncio; from pathlib import Path; from cwl_prefect.flows import server;"
+        "import asyncio; from pathlib import Path; from cwl_prefect.server import local_server;"
         "from cwl_prefect.settings import Settings;"
-        f"print(asyncio.run(server.start(Settings(home=Path({str(settings.home)!r})))).url)"
+        f"print(asyncio.run(local_server.start(Settings(home=Path({str(settings.home)!r})))).url)"
     )
     starters = [
         subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -65,7 +65,7 @@ async def test_starters_in_other_processes_share_it_and_it_outlives_them(setting
     answers = {(await asyncio.to_thread(starter.communicate, timeout=60))[0] for starter in starters}
 
     assert len(answers) == 1
-    status = await server.status(settings)
+    status = await local_server.status(settings)
     assert status.healthy
     assert status.state is not None
     process = psutil.Process(status.state.pid)
@@ -74,67 +74,68 @@ async def test_starters_in_other_processes_share_it_and_it_outlives_them(setting
         os.getsid(0),
         *(starter.pid for starter in starters if starter.poll() is None),
     )
-    assert os.path.realpath(f"/proc/{process.pid}/fd/1") == str(server.logs_path(settings))
+    assert os.path.realpath(f"/proc/{process.pid}/fd/1") == str(local_server.logs_path(settings))
 
 
 async def test_it_ends_when_idle_but_not_under_a_lease(settings: Settings) -> None:
     short = settings.model_copy(update={"server_idle_s": 1.0})
-    async with server.lease(short) as endpoint:
+    async with local_server.lease(short) as endpoint:
         await asyncio.sleep(2.5)
         assert read(f"{endpoint.url}/health") is True
-        assert (await server.status(short)).in_use
+        assert (await local_server.status(short)).in_use
         with pytest.raises(ServerError, match="is using"):
-            await server.stop(short)
-    files = server.server_files(short)
+            await local_server.stop(short)
+    files = local_server.server_files(short)
 
     await eventually(lambda: not files.server_lives())
 
-    assert not files.state.exists()
-    async with server.lease(short) as again:
+    assert files.record.read_text() == ""
+    async with local_server.lease(short) as again:
         assert again.started
 
 
 async def test_a_killed_server_is_replaced_and_keeps_its_history(settings: Settings) -> None:
-    first = await server.start(settings)
-    post(f"{first.url}/flows/", {"name": "kept"})
-    state = (await server.status(settings)).state
+    first = await local_server.start(settings)
+    post(f"{local_api(settings.home)}/flows/", {"name": "kept"})
+    state = (await local_server.status(settings)).state
     assert state is not None
     psutil.Process(state.pid).kill()
-    await eventually(lambda: not server.server_files(settings).server_lives())
+    await eventually(lambda: not local_server.server_files(settings).server_lives())
 
-    second = await server.start(settings)
+    second = await local_server.start(settings)
 
     assert second.started
-    assert read(f"{second.url}/flows/name/kept")["name"] == "kept"
+    assert second.auth == first.auth
+    assert read(f"{local_api(settings.home)}/flows/name/kept")["name"] == "kept"
 
 
 async def test_stop_ends_it_and_says_whether_there_was_one(settings: Settings) -> None:
-    assert not await server.stop(settings)
-    await server.start(settings)
+    assert not await local_server.stop(settings)
+    await local_server.start(settings)
 
-    assert await server.stop(settings)
-    assert not (await server.status(settings)).running
+    assert await local_server.stop(settings)
+    assert not (await local_server.status(settings)).running
 
 
 async def test_a_server_of_another_prefect_is_replaced_unless_used(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with server.lease(settings) as old:
-        monkeypatch.setattr(server, "version", lambda _: "99.0")
-        assert (await server.start(settings)).url == old.url
+    async with local_server.lease(settings) as old:
+        monkeypatch.setattr(local_server, "version", lambda _: "99.0")
+        assert (await local_server.start(settings)).url == old.url
 
-    new = await server.start(settings)
+    new = await local_server.start(settings)
 
     assert new.started
 
 
 async def test_a_broken_database_is_told_with_the_log(settings: Settings) -> None:
-    files = server.server_files(settings)
+    files = local_server.server_files(settings)
     files.prefect_home.mkdir(parents=True)
     files.database.write_text("this is no database, but long enough to look like one" * 100)
 
     with pytest.raises(ServerError, match="ended while it was starting") as raised:
-        await server.start(settings)
+        await local_server.start(settings)
 
     assert "not a database" in raised.value.message
     assert str(files.log) in (raised.value.hint or "")
@@ -151,4 +152,4 @@ def test_the_shipped_database_is_the_installed_prefects(tmp_path: Path) -> None:
 
     newest = max(migrations.glob("2*.py")).name.split("_")[4]
 
-    assert shipped == newest, f"write {TEMPLATE.name} anew: python -m cwl_prefect.flows.server_database"
+    assert shipped == newest, f"write {TEMPLATE.name} anew: python -m cwl_prefect.server.database"

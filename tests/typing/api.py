@@ -8,13 +8,27 @@ from prefect import Flow
 from pydantic import JsonValue
 
 import cwl_prefect
-from cwl_prefect import RunResult, build_flow, compile_document, load_flow, load_plan, run
-from cwl_prefect.api import RunStatus, document_of, read_job_order
-from cwl_prefect.backends.fake import FakeBackend
-from cwl_prefect.errors import CwlPrefectError, StepError
+from cwl_prefect import (
+    Callback,
+    CwlPrefectError,
+    FakeBackend,
+    Happening,
+    Level,
+    Moment,
+    RunResult,
+    RunStatus,
+    Settings,
+    deploy,
+    load_flow,
+    load_plan,
+    resume,
+    run,
+)
+from cwl_prefect.deploy.deployment import DeploymentResult
+from cwl_prefect.errors import StepError
 from cwl_prefect.model.plan import StepPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject
-from cwl_prefect.settings import BackendName, OnError, Settings
+from cwl_prefect.settings import BackendName, OnError
 
 
 async def runs_a_document_with_settings(document: Path, job_order: str | None) -> Mapping[str, JsonValue]:
@@ -23,9 +37,8 @@ async def runs_a_document_with_settings(document: Path, job_order: str | None) -
     plan = load_plan(document, settings=settings)
     assert_type(plan, WorkflowPlan)
     assert_type(plan.steps, tuple[StepPlan, ...])
-    inputs = read_job_order(plan, job_order)
-    assert_type(inputs, CwlObject)
-    result = await run(plan, inputs, settings=settings, outdir=Path("results"), name="nightly", tags=["night"])
+    await run(plan, {"message": "hi"})
+    result = await run(document, job_order, settings=settings, outdir=Path("results"), name="nightly", tags=["night"])
     assert_type(result, RunResult)
     assert_type(result.status, RunStatus)
     assert_type(result.outputs, CwlObject)
@@ -39,7 +52,7 @@ async def calls_a_document_as_a_flow(document: str) -> None:
     flow = load_flow(document)
     assert isinstance(flow, Flow)
     await flow(message="hi", reads=["a.fq", "b.fq"])
-    await build_flow(compile_document(document), settings=Settings())(message="hi")
+    await load_flow(load_plan(document), settings=Settings())(message="hi")
 
 
 def tells_failures_apart(error: CwlPrefectError) -> int:
@@ -51,9 +64,23 @@ def tells_failures_apart(error: CwlPrefectError) -> int:
     return error.exit_code
 
 
-def finds_the_document_of_a_job_order(source: str) -> str | None:
-    """A job order may name its document."""
-    return document_of(source)
+async def goes_on_with_a_run(result: RunResult) -> RunStatus:
+    """A run that failed is resumed by its identifier."""
+    again = await resume(result.flow_run_id or "nightly", settings=Settings())
+    return again.status
+
+
+async def deploys_a_document(document: Path) -> str:
+    """A deployment says how it is called."""
+    made = await deploy(document, pool="here", parameters={"message": "hi"}, job_variables={"env": {"A": "1"}})
+    assert_type(made, DeploymentResult)
+    return made.full_name
+
+
+def is_called_back(happening: Happening) -> Callback:
+    """Callbacks take functions."""
+    assert_type(happening.moment, Moment)
+    return Callback(action=print, on=frozenset({Moment.RETRY}), level=Level.CALL)
 
 
 def tests_without_running_anything() -> FakeBackend:

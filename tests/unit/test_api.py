@@ -1,7 +1,9 @@
+import doctest
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +15,6 @@ import cwl_prefect
 from cwl_prefect import api
 from cwl_prefect.api import (
     RunStatus,
-    build_flow,
     compile_document,
     document_of,
     load_flow,
@@ -21,11 +22,13 @@ from cwl_prefect.api import (
     read_job_order,
     run,
 )
+from cwl_prefect.engine.records.manifest import Outcome
 from cwl_prefect.errors import DocumentError, InputError, StepError
 from cwl_prefect.flows import invoke
-from cwl_prefect.flows.run import Caller
+from cwl_prefect.flows.execution.run import Progress, RunReport
 from cwl_prefect.model.plan import WorkflowPlan, encode_plan
 from cwl_prefect.settings import OnError, Settings
+from tests.commands import PROJECT
 
 TOOL = """
 cwlVersion: v1.2
@@ -100,7 +103,7 @@ class TestPlans:
 
     def test_a_written_plan_is_read(self, tmp_path, settings, plan):
         (tmp_path / "plan.json").write_bytes(encode_plan(plan))
-        assert load_plan(tmp_path / "plan.json", settings=settings) == plan
+        assert load_plan(tmp_path / "plan.json", settings=settings) == replace(plan, origin=str(tmp_path / "plan.json"))
 
     def test_a_missing_document_is_an_error(self, tmp_path, settings):
         with pytest.raises(DocumentError, match="no such file"):
@@ -129,46 +132,46 @@ class TestJobOrders:
         return path
 
     def test_none_is_empty(self, plan):
-        assert read_job_order(plan, None) == {}
+        assert read_job_order(None) == {}
 
     def test_paths_start_from_its_directory(self, plan, tmp_path):
         path = self.write(tmp_path, "f: {class: File, path: 'a b.txt'}\n")
-        assert read_job_order(plan, path) == {"f": {"class": "File", "location": f"{tmp_path.as_uri()}/a%20b.txt"}}
+        assert read_job_order(path) == {"f": {"class": "File", "location": f"{tmp_path.as_uri()}/a%20b.txt"}}
 
     def test_a_relative_path_starts_from_the_current_directory(self, plan, tmp_path, monkeypatch):
         self.write(tmp_path, "f: {class: File, path: a}\n")
         monkeypatch.chdir(tmp_path)
-        assert read_job_order(plan, "job.yml")["f"]["location"] == f"{tmp_path.as_uri()}/a"
+        assert read_job_order("job.yml")["f"]["location"] == f"{tmp_path.as_uri()}/a"
 
     @pytest.mark.parametrize("name", ["a b.yml", "a#b.yml", "100%.yml", "é.yml"])
     def test_it_may_have_any_name(self, plan, tmp_path, name):
         path = self.write(tmp_path, "message: hi\n", name)
-        assert read_job_order(plan, path) == {"message": "hi"}
-        assert read_job_order(plan, path.as_uri()) == {"message": "hi"}
+        assert read_job_order(path) == {"message": "hi"}
+        assert read_job_order(path.as_uri()) == {"message": "hi"}
 
     def test_json_will_do(self, plan, tmp_path):
-        assert read_job_order(plan, self.write(tmp_path, '{"message": "hi"}', "job.json")) == {"message": "hi"}
+        assert read_job_order(self.write(tmp_path, '{"message": "hi"}', "job.json")) == {"message": "hi"}
 
     def test_formats_lose_the_prefixes_of_the_job_order(self, plan, tmp_path):
         text = "$namespaces: {e: 'http://e.org/#'}\nf: {class: File, path: a, format: e:bam}\n"
-        assert read_job_order(plan, self.write(tmp_path, text))["f"]["format"] == "http://e.org/#bam"
+        assert read_job_order(self.write(tmp_path, text))["f"]["format"] == "http://e.org/#bam"
 
     def test_it_can_be_fetched(self, plan, tmp_path, web):
         self.write(tmp_path, "f: {class: File, path: a}\n")
-        assert read_job_order(plan, f"{web}/job.yml")["f"]["location"] == f"{web}/a"
+        assert read_job_order(f"{web}/job.yml")["f"]["location"] == f"{web}/a"
 
     def test_an_address_without_one_is_an_error(self, plan, web):
         with pytest.raises(InputError, match="404"):
-            read_job_order(plan, f"{web}/gone.yml")
+            read_job_order(f"{web}/gone.yml")
 
     def test_a_missing_one_is_an_error(self, plan, tmp_path):
         with pytest.raises(InputError, match=r"gone\.yml"):
-            read_job_order(plan, tmp_path / "gone.yml")
+            read_job_order(tmp_path / "gone.yml")
 
     def test_one_that_is_no_text_is_an_error(self, plan, tmp_path):
         (tmp_path / "job.yml").write_bytes(b"\xff\xfe\x00")
         with pytest.raises(InputError, match="UTF-8"):
-            read_job_order(plan, tmp_path / "job.yml")
+            read_job_order(tmp_path / "job.yml")
 
 
 class TestDocumentOf:
@@ -197,19 +200,47 @@ class TestFlows:
         assert flow.name == "echo"
         assert flow.parameters.required == ["message"]
 
-    def test_a_plan_is_one_too(self, plan):
-        assert build_flow(plan).version == plan.digest[:12]
+    def test_a_plan_is_one_too(self, plan, settings):
+        assert load_flow(plan, settings=settings).version == plan.digest[:12]
 
 
 class TestRunning:
+    async def test_a_document_and_a_job_order_are_read(self, document, settings, monkeypatch):
+        seen = []
+
+        async def fake(plan, job_order, **options):
+            seen.append((plan.name, job_order))
+            return RunReport(outcome=Outcome.COMPLETED)
+
+        monkeypatch.setattr(invoke, "invoke", fake)
+        order = document.with_name("job.yml")
+        order.write_text("message: hi\n")
+        await run(document, order, settings=settings)
+        await run(str(document), {"message": "ho"}, settings=settings)
+        assert seen == [("echo", {"message": "hi"}), ("echo", {"message": "ho"})]
+
+    async def test_what_a_job_order_overrides_is_compiled_in(self, document, settings, monkeypatch):
+        seen = []
+
+        async def fake(plan, job_order, **options):
+            seen.append(plan.steps[0].run.requirements)
+            return RunReport(outcome=Outcome.COMPLETED)
+
+        monkeypatch.setattr(invoke, "invoke", fake)
+        order = document.with_name("job.yml")
+        order.write_text("cwl:requirements: [{class: EnvVarRequirement, envDef: {A: b}}]\n")
+        await run(document, order, settings=settings)
+        assert any(entry["class"] == "EnvVarRequirement" for entry in seen[0])
+
     @pytest.fixture
     def ends_with(self, monkeypatch):
         """Let a run end with errors of the test's choice."""
 
         def ends_with(*errors):
             async def fake(plan, job_order, *, settings, outdir, **options):
-                return Caller(
-                    settings=settings, outputs={"o": outdir}, errors=list(errors), flow_run_id="7", url="http://ui/7"
+                outcome = Progress(failures=list(errors)).outcome(settings.on_error)
+                return RunReport(
+                    outcome=outcome, outputs={"o": outdir}, errors=errors, flow_run_id="7", url="http://ui/7"
                 )
 
             monkeypatch.setattr(invoke, "invoke", fake)
@@ -232,6 +263,21 @@ class TestRunning:
         assert (result.status, result.errors) == (status, (error,))
 
 
-def test_the_api_is_documented():
-    public = [compile_document, load_plan, read_job_order, document_of, build_flow, load_flow, run, api.RunResult]
-    assert all(found.__doc__ for found in public)
+class TestPublicNames:
+    def test_the_package_has_those_of_the_api_and_its_version(self):
+        assert sorted(cwl_prefect.__all__) == sorted([*api.__all__, "__version__"])
+
+    @pytest.mark.parametrize("name", api.__all__)
+    def test_each_has_an_example(self, name):
+        assert "Examples:\n" in getattr(api, name).__doc__
+
+    @pytest.mark.parametrize(
+        "name", ["Callback", "CwlPrefectError", "FakeBackend", "Happening", "Level", "Moment", "RunStatus", "Settings"]
+    )
+    def test_the_examples_of_data_do_what_they_show(self, name, monkeypatch):
+        monkeypatch.chdir(PROJECT)
+        found = doctest.DocTestFinder(recurse=False).find(getattr(api, name), name, globs={})
+        failures = [doctest.DocTestRunner().run(test) for test in found]
+        assert [(len(test.examples) > 0, result.failed) for test, result in zip(found, failures, strict=True)] == [
+            (True, 0)
+        ]

@@ -1,6 +1,8 @@
 """The code keeps the rules that no linter sees to: what has a public name is explained, and nothing grows long."""
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -11,6 +13,7 @@ from tests.commands import PROJECT
 
 MOST_LINES_OF_A_FUNCTION = 40
 MOST_LINES_OF_A_MODULE = 400
+MOST_MODULES_OF_A_ROOM = 16
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -60,5 +63,31 @@ def test_functions_stay_short(modules):
     assert long == []
 
 
+def test_unit_tests_have_no_bar_in_seconds_since_machines_are_busy():
+    clock = re.compile(r"\btime\.(monotonic|perf_counter|process_time|thread_time)")
+    tests = sorted((PROJECT / "tests/unit").rglob("test_*.py"))
+
+    assert [path.name for path in tests if path != Path(__file__) and clock.search(path.read_text())] == []
+
+
 def test_modules_stay_short(modules):
     assert [path for path in modules if len((PROJECT / path).read_text().splitlines()) >= MOST_LINES_OF_A_MODULE] == []
+
+
+def test_rooms_stay_small_and_say_what_they_are_for(modules):
+    rooms = Counter(path.parent for path in modules)
+    crowded = [room for room, count in rooms.items() if count > MOST_MODULES_OF_A_ROOM]
+    silent = [room for room in rooms if not ast.get_docstring(modules.get(room / "__init__.py", ast.Module([], [])))]
+
+    assert (crowded, silent) == ([], [])
+
+
+def test_docstrings_say_what_is_returned_or_checked(modules):
+    unusual = [
+        f"{path}:{node.lineno} {node.name}"
+        for path, module in modules.items()
+        for node in definitions(module)
+        if (ast.get_docstring(node) or "").startswith(("Give ", "Tell "))
+    ]
+
+    assert unusual == []

@@ -48,3 +48,12 @@ def test_a_step_error_carries_its_evidence():
     error = StepError("exited with 7", step="align[3]", exit_status=7)
     assert (error.step, error.exit_status) == ("align[3]", 7)
     assert StepError("no step").step is None
+
+
+def test_an_error_that_gets_a_name_keeps_all_that_it_carries():
+    told = StepError("no luck", step="align", exit_status=7, hint="try again")
+    told.try_again = True
+    named = told.naming("align[3]")
+    assert (named.message, str(named)) == ("align[3]: no luck", "align[3]: no luck\nTo fix: try again")
+    assert (type(named), named.step, named.exit_status, named.try_again) == (StepError, "align", 7, True)
+    assert told.message == "no luck"

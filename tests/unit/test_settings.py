@@ -1,21 +1,22 @@
-import os
-import urllib.request
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from cwl_prefect import settings
-from cwl_prefect.settings import BackendName, Keep, OnError, Settings
+from cwl_prefect.configuration import NAME
+from cwl_prefect.environment import environment
+from cwl_prefect.settings import BackendName, Keep, OnError, Settings, origin
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch, tmp_path):
-    for name in settings.environment():
+    for name in environment():
         if name.startswith("CWL_PREFECT_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
 
 
 def test_everything_has_a_default():
@@ -113,37 +114,49 @@ def test_workspaces_can_lie_elsewhere(tmp_path):
     assert Settings(home=tmp_path, workdir=tmp_path / "fast").runs == tmp_path / "fast"
 
 
-def test_the_search_path_is_the_user_s(monkeypatch):
-    monkeypatch.setenv("PATH", "/my/bin")
-    assert settings.search_path() == "/my/bin"
+@pytest.mark.parametrize("name", ["outdir", "workdir"])
+@pytest.mark.parametrize("place", ["s3://bucket/out", "gs://b/o", Path("az://b/o"), "file:///tmp/out"], ids=str)
+def test_a_url_is_no_directory(name, place):
+    with pytest.raises(ValidationError, match="it is a URL"):
+        Settings(**{name: place})
 
 
-def test_without_a_search_path_there_is_the_system_s(monkeypatch):
-    monkeypatch.delenv("PATH")
-    assert "/bin" in settings.search_path()
+@pytest.mark.parametrize("place", ["out", "/tmp/a:b/c", "a/b://c", "c:/x"])
+def test_a_path_may_hold_colons(place):
+    assert str(Settings(outdir=place).outdir).endswith(place.replace("//", "/"))
 
 
-def test_the_environment_is_a_copy():
-    settings.environment()["CWL_PREFECT_RETRIES"] = "9"
-    assert Settings().retries == 0
+def test_what_is_given_wins_over_the_environment_and_that_over_files(monkeypatch, tmp_path):
+    own = tmp_path / ".config/cwl-prefect"
+    own.mkdir(parents=True)
+    (own / NAME).write_text("retries = 1\nmax_calls = 1\ngroup_size = 1\nmemory_retries = 1\n")
+    (tmp_path / NAME).write_text("retries = 2\nmax_calls = 2\ngroup_size = 2\n")
+    monkeypatch.setenv("CWL_PREFECT_RETRIES", "3")
+    monkeypatch.setenv("CWL_PREFECT_MAX_CALLS", "3")
+    found = Settings(retries=4)
+    assert (found.retries, found.max_calls, found.group_size, found.memory_retries) == (4, 3, 2, 1)
+    assert [origin(name) for name in ("max_calls", "group_size", "memory_retries", "keep")] == [
+        "CWL_PREFECT_MAX_CALLS",
+        str(tmp_path / NAME),
+        str(own / NAME),
+        None,
+    ]
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({}, "127.0.0.1"),
-        ({"no_proxy": "example.org, 10.0.0.1"}, "example.org,10.0.0.1,127.0.0.1"),
-        ({"NO_PROXY": "example.org"}, "example.org,127.0.0.1"),
-        ({"no_proxy": "example.org", "NO_PROXY": "other.org"}, "example.org,127.0.0.1"),
-        ({"no_proxy": "127.0.0.1"}, "127.0.0.1"),
-        ({"no_proxy": "*"}, "*"),
-    ],
-    ids=["none", "some", "some in capitals", "both", "already", "all"],
-)
-def test_a_host_is_reached_without_a_proxy_beside_those_that_were_named(monkeypatch, given, expected):
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, given.get(name, ""))
-    settings.reach_directly("127.0.0.1")
-    assert os.environ["no_proxy"] == expected
-    monkeypatch.setenv("http_proxy", "http://proxy.example.org")
-    assert urllib.request.proxy_bypass("127.0.0.1")
+def test_paths_in_a_file_are_relative_to_it(monkeypatch, tmp_path):
+    own = tmp_path / ".config/cwl-prefect"
+    own.mkdir(parents=True)
+    (own / NAME).write_text(
+        'workdir = "work"\nallow_path = ["~/data", "/x"]\ncache_url = "cache"\ncallbacks = "c.yml"\n'
+    )
+    found = Settings()
+    assert (found.workdir, found.cache_url, found.callbacks) == (own / "work", str(own / "cache"), own / "c.yml")
+    assert found.allow_path == (tmp_path / "data", Path("/x"))
+
+
+def test_a_url_in_a_file_is_no_path(tmp_path):
+    (tmp_path / NAME).write_text('cache_url = "s3://bucket/cache"\n')
+    assert Settings().cache_url == "s3://bucket/cache"
+    (tmp_path / NAME).write_text('outdir = "s3://bucket/out"\n')
+    with pytest.raises(ValidationError, match="it is a URL"):
+        Settings()

@@ -8,6 +8,7 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -75,6 +76,7 @@ class StubEngine:
     refusals: list[tuple[str, int, str, int]] = field(default_factory=list)  # pattern, status, message, times
     holds: dict[str, threading.Event] = field(default_factory=dict)  # pattern: answer no earlier than this is set
     security_options: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)  # of every container, after its end
     log_drivers: list[str] = field(default_factory=lambda: ["json-file", "local"])
     count: int = 0
 
@@ -259,6 +261,19 @@ class Handler(BaseHTTPRequestHandler):
         described = {"Id": container.id, "Name": container.name, "Config": container.config, "State": state}
         self._send({**described, "HostConfig": container.config["HostConfig"], "Image": container.config["Image"]})
 
+    def tell_events(self) -> None:
+        container = self._container(json.loads(self.query["filters"])["container"][0])
+        container.ended.wait()
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for action in self.engine.events:
+            line = json.dumps({"Action": action}).encode() + b"\n"
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        while container.id in self.engine.containers:
+            time.sleep(0.02)
+        self.close_connection = True
+
     def attach(self, key: str) -> None:
         container = self._container(key)
         container.connection = self.connection
@@ -339,6 +354,7 @@ ROUTES: list[tuple[str, Callable[..., None]]] = [
     (r"POST /images/load", Handler.load_images),
     (r"POST /build", Handler.build),
     (r"POST /containers/create", Handler.create),
+    (r"GET /events", Handler.tell_events),
     (r"GET /containers/json", Handler.list),
     (r"GET /containers/([^/]+)/json", Handler.inspect),
     (r"GET /containers/([^/]+)/logs", Handler.logs),

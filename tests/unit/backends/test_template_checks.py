@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from cwl_prefect.backends.job_variables import packaged_template
-from cwl_prefect.backends.template_checks import template_findings
+from cwl_prefect.backends.job_template.job_variables import packaged_template
+from cwl_prefect.backends.template_checks import lost_results, remedy, template_findings
 from cwl_prefect.model.findings import Severity
 
 
@@ -105,3 +105,58 @@ def without_variable() -> dict[str, Any]:
 def test_what_is_wrong_is_said(pool_type: str, template: dict[str, Any], severity: str, message: str) -> None:
     found = said(pool_type, template)
     assert any(each == severity and message in text for each, text in found), found
+
+
+def kubernetes_with(volume: dict[str, Any], **mount: Any) -> dict[str, Any]:
+    template = prefect_s_own("kubernetes")
+    pod = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    pod["volumes"] = [{"name": "data", **volume}]
+    pod["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data", **mount}]
+    return template
+
+
+def prefect_s_own(pool_type: str) -> dict[str, Any]:
+    from prefect.workers.base import BaseWorker
+
+    worker = BaseWorker.get_worker_class_from_type(pool_type)
+    assert worker is not None
+    return worker.get_default_base_job_template()
+
+
+CLAIM: dict[str, Any] = {"persistentVolumeClaim": {"claimName": "data"}}
+IN_DATA: dict[str, Any] = {"env": {"CWL_PREFECT_HOME": "/data/home"}}
+
+
+@pytest.mark.parametrize(
+    ("pool_type", "template", "given", "said"),
+    [
+        pytest.param("docker", packaged("docker"), {}, None, id="packaged-docker"),
+        pytest.param("kubernetes", packaged("kubernetes"), {}, None, id="packaged-kubernetes"),
+        pytest.param("docker", prefect_s_own("docker"), {}, "no volume", id="plain-docker"),
+        pytest.param("kubernetes", prefect_s_own("kubernetes"), {}, "no volume", id="plain-kubernetes"),
+        pytest.param("process", prefect_s_own("process"), {}, None, id="process"),
+        pytest.param("docker", prefect_s_own("docker"), IN_DATA, "to /data/home/outputs, which", id="home-alone"),
+        pytest.param("docker", prefect_s_own("docker"), {"volumes": ["/d:/data"]}, None, id="as-the-image-says"),
+        pytest.param("docker", prefect_s_own("docker"), IN_DATA | {"volumes": ["/d:/data"]}, None, id="volume"),
+        pytest.param(
+            "docker", prefect_s_own("docker"), IN_DATA | {"volumes": ["/d:/data:ro"]}, "/data", id="read-only"
+        ),
+        pytest.param(
+            "docker", packaged("docker"), {"volumes": []}, "/var/lib/cwl-prefect/outputs", id="without-volume"
+        ),
+        pytest.param(
+            "docker", packaged("docker"), {"env.CWL_PREFECT_OUTDIR": "/results/{run_id}"}, "to /results/,", id="outdir"
+        ),
+        pytest.param("kubernetes", kubernetes_with(CLAIM), IN_DATA, None, id="claim"),
+        pytest.param("kubernetes", kubernetes_with({"emptyDir": {}}), IN_DATA, "/data/home", id="empty-dir"),
+        pytest.param("kubernetes", kubernetes_with(CLAIM, readOnly=True), IN_DATA, "/data/home", id="read-only-claim"),
+    ],
+)
+def test_results_that_go_away_with_the_container_are_told(pool_type, template, given, said) -> None:
+    found = lost_results(pool_type, template, given)
+    assert (found is None) if said is None else (found is not None and said in found)
+
+
+@pytest.mark.parametrize("pool_type", ["docker", "kubernetes"])
+def test_what_to_add_to_a_template_is_told(pool_type: str) -> None:
+    assert f"cwl-prefect pool create NAME --type {pool_type} --overwrite" in remedy(pool_type)

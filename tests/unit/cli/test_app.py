@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from cwl_prefect import api
 from cwl_prefect.api import RunResult, RunStatus
 from cwl_prefect.cli.app import app
-from cwl_prefect.cli.runner import run_as_cwl_runner
+from cwl_prefect.cli.run.runner import run_as_cwl_runner
+from cwl_prefect.cwl.checking.validate import Checked
 from cwl_prefect.errors import DocumentError, StepError, UnsupportedError
 from cwl_prefect.model.events import StepEvent, StepEventKind
 from cwl_prefect.model.plan import InputPort
@@ -47,17 +48,17 @@ class FakeApi:
             raise self.error
         return PLAN
 
-    def read_job_order(self, plan, source):
+    def read_job_order(self, source):
         return dict(self.job_order) if source else {}
 
     def document_of(self, source):
         return self.tool
 
-    async def run(self, plan, job_order, *, settings, outdir, observer, name, tags):
+    async def run(self, plan, job_order, *, settings, outdir, observers, name, tags):
         self.ran = (dict(job_order), settings, outdir)
         self.named = (name, tags)
         print("a library prints")
-        observer(StepEvent(kind=StepEventKind.STARTED, step="greet"))
+        observers[0](StepEvent(kind=StepEventKind.STARTED, step="greet"))
         return self.result
 
 
@@ -67,7 +68,7 @@ def fake(monkeypatch, tmp_path):
     for name in ("load_plan", "read_job_order", "document_of", "run"):
         monkeypatch.setattr(api, name, getattr(fake, name))
     monkeypatch.setattr(api, "compile_document", fake.load_plan)
-    monkeypatch.setattr(api, "compile_processes", lambda document: (fake.load_plan(document),))
+    monkeypatch.setattr(api, "check_document", lambda document: Checked(plans=(fake.load_plan(document),)))
     monkeypatch.setenv("CWL_PREFECT_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
@@ -104,6 +105,19 @@ def test_options_become_settings_wherever_they_stand(fake, tmp_path):
     assert (settings.backend, settings.keep, settings.on_error) == ("local", "always", "continue")
     assert settings.workdir == Path("work")
     assert "greet started" not in result.stderr
+
+
+def test_options_say_whom_a_run_trusts(fake, tmp_path):
+    flags = ("--untrusted", "--require-containers", "--default-image", "debian", "--allow-path", "a", "--allow-path")
+
+    assert invoke("run", *flags, tmp_path, "greet.cwl").exit_code == 0
+    settings = fake.ran[1]
+    assert (settings.untrusted, settings.require_containers, settings.default_image) == (True, True, "debian")
+    assert settings.allow_path == (tmp_path / "a", tmp_path)
+
+    assert invoke("run", "greet.cwl").exit_code == 0
+    settings = fake.ran[1]
+    assert (settings.untrusted, settings.require_containers, settings.allow_path) == (False, False, ())
 
 
 @pytest.mark.parametrize(("flags", "expected"), [((), "set"), (("--outdir", "given"), "given")], ids=["set", "given"])
@@ -307,6 +321,23 @@ def test_validate_says_so(fake):
 
     assert result.exit_code == 0
     assert "greet.cwl is valid CWL v1.2" in result.stdout
+
+
+def test_validate_lists_what_a_document_names_outside_of_its_tree(tmp_path, monkeypatch):
+    (tmp_path / "tree").mkdir()
+    document = tmp_path / "tree" / "tool.cwl"
+    default = "{class: File, location: LOCATION}"
+    head = "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: cat\noutputs: []"
+    tool = f"{head}\ninputs:\n  f: {{type: File, default: {default}}}\n"
+    document.write_text(tool.replace("LOCATION", "../data.txt"))
+
+    found = CliRunner().invoke(app, ["validate", str(document)])
+    assert found.exit_code == 0
+    assert found.stderr.startswith(f"Warning: {document}:6:")
+    assert f"{tmp_path}/data.txt lies outside" in found.stderr
+
+    monkeypatch.setenv("CWL_PREFECT_ALLOW_PATH", json.dumps([str(tmp_path)]))
+    assert CliRunner().invoke(app, ["validate", str(document)]).stderr == ""
 
 
 def test_validate_checks_each_process_of_a_graph_without_main(tmp_path):

@@ -26,8 +26,6 @@ def test_looking_around_imports_nothing_heavy(arguments):
 def test_collecting_what_is_left_needs_no_prefect(arguments, tmp_path):
     script = (
         f"import sys; sys.argv = ['cwl-prefect', *{arguments!r}]\n"
-        "from cwl_prefect.backends import choice\n"
-        "choice.docker_available = lambda: False\n"
         "from cwl_prefect.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit as exc:\n    assert not exc.code, exc.code\n"
         "print([name for name in ('prefect', 'cwltool', 'schema_salad') if name in sys.modules], file=sys.stderr)"
@@ -37,7 +35,7 @@ def test_collecting_what_is_left_needs_no_prefect(arguments, tmp_path):
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "CWL_PREFECT_HOME": str(tmp_path)},
+        env={**os.environ, "CWL_PREFECT_HOME": str(tmp_path), "DOCKER_HOST": "unix:///no/such.sock"},
     )
 
     assert process.stderr.strip() == "[]"
@@ -47,12 +45,13 @@ def test_collecting_what_is_left_needs_no_prefect(arguments, tmp_path):
 def test_runs_of_the_local_server_are_listed_without_prefect(arguments, tmp_path):
     script = (
         f"import sys; sys.argv = ['cwl-prefect', *{arguments!r}]\n"
-        "from cwl_prefect.flows import local_records, server\n"
+        "from cwl_prefect.server import client\n"
+        "from cwl_prefect.server import local_server\n"
         "async def start(settings):\n"
-        "    return server.ApiEndpoint(url='http://127.0.0.1:1/api', ui_url=None, started=False, ours=True)\n"
-        "server.start = start\n"
+        "    return local_server.ApiEndpoint(url='http://127.0.0.1:1/api', ui_url=None, started=False, ours=True)\n"
+        "local_server.start = start\n"
         'run = b\'[{"id": "00000000-0000-0000-0000-000000000007", "name": "brave-otter"}]\'\n'
-        "local_records._post = lambda *_: (200, run)\n"
+        "client.LocalApi._post = lambda *_: (200, run)\n"
         "from cwl_prefect.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit as exc:\n    assert not exc.code, exc.code\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"

@@ -6,9 +6,9 @@ from textwrap import dedent
 
 import pytest
 
-from cwl_prefect.cwl.bind import Binder, Bound, Place
-from cwl_prefect.cwl.compile import compile_process
-from cwl_prefect.cwl.load import load_process
+from cwl_prefect.cwl.binding.bind import Binder, Bound, Place
+from cwl_prefect.cwl.loading.compile import compile_process
+from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
 
 Write = Callable[..., Path]

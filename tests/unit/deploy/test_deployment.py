@@ -1,20 +1,21 @@
 """What a deployment is made of, and what is refused before the server is asked."""
 
+import asyncio
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 
-from cwl_prefect.backends.job_variables import packaged_template
-from cwl_prefect.cli.deploy import DeployOptions, duration, input_values, job_variables, read_options
+from cwl_prefect.backends.job_template.job_variables import packaged_template
+from cwl_prefect.cli.deploy.commands import DeployOptions, input_values, job_variables, read_options, schedule_interval
 from cwl_prefect.deploy import connection, deployment
 from cwl_prefect.deploy.deployment import DeploymentRequest
-from cwl_prefect.deploy.schedules import demand_inputs, kept_schedules, new_schedules
-from cwl_prefect.errors import InputError, ServerError, UsageError
-from cwl_prefect.flows.server import ApiEndpoint
+from cwl_prefect.deploy.earlier import Earlier, demand_same_pool
+from cwl_prefect.deploy.schedules import demand_inputs, new_schedules
+from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.model.plan import InputPort
+from cwl_prefect.server.local_server import ApiEndpoint
 from tests.plans import workflow
 
 PLAN = workflow(
@@ -82,9 +83,23 @@ def test_the_image_is_a_job_variable() -> None:
     assert deployment._job_variables(request(image="x", job_variables={"a": 1})) == {"a": 1, "image": "x"}
 
 
-def test_schedules_are_cron_and_interval() -> None:
-    made = new_schedules("0 6 * * *", timedelta(minutes=5))
-    assert [type(each.schedule).__name__ for each in made] == ["CronSchedule", "IntervalSchedule"]
+def test_schedules_are_crons_and_intervals_in_one_time_zone() -> None:
+    made = new_schedules(["0 6 * * *", "0 18 * * *"], [timedelta(minutes=5)], "Europe/Berlin")
+    assert [type(each.schedule).__name__ for each in made] == ["CronSchedule", "CronSchedule", "IntervalSchedule"]
+    assert {each.schedule.timezone for each in made} == {"Europe/Berlin"}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("crons", "zone", "said"),
+    [
+        pytest.param(["0 6 * * *"], "Berlin", "did you mean Europe/Berlin", id="misspelt"),
+        pytest.param(["0 6 * * *"], "../../etc/passwd", "no time zone", id="none"),
+        pytest.param([], "Europe/Berlin", "nothing without a schedule", id="without-schedule"),
+    ],
+)
+def test_a_time_zone_is_one_of_schedules(crons: list[str], zone: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        new_schedules(crons, [], zone)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +113,11 @@ def test_schedules_are_cron_and_interval() -> None:
 )
 def test_a_cron_text_that_is_none_is_refused_by_its_field(cron: str, said: str) -> None:
     with pytest.raises(UsageError, match=f"(?s){said}.*0 6 "):
-        new_schedules(cron, None)
+        new_schedules([cron], [], None)
 
 
 def test_a_schedule_is_refused_whose_runs_would_lack_an_input() -> None:
-    schedules = new_schedules("0 6 * * *", None)
+    schedules = new_schedules(["0 6 * * *"], [], None)
     with pytest.raises(InputError, match=r"(?s)no value for a-message\..*--param"):
         demand_inputs(schedules, PLAN, {"times": 1})
     demand_inputs(schedules, PLAN, {"a_message": "hi"})
@@ -111,14 +126,55 @@ def test_a_schedule_is_refused_whose_runs_would_lack_an_input() -> None:
 
 def test_a_kept_schedule_may_give_inputs_itself_and_none_that_is_no_input_any_more() -> None:
     def kept(active: bool, **parameters: object) -> list:
-        (schedule,) = new_schedules("0 6 * * *", None)
+        (schedule,) = new_schedules(["0 6 * * *"], [], None)
         was = schedule.model_copy(update={"active": active, "parameters": parameters})
-        return kept_schedules(SimpleNamespace(schedules=[was]))  # type: ignore[arg-type]
+        return list(Earlier.of(existing(schedules=[was]), {}, pool="p", known=()).schedules)
 
     demand_inputs(kept(True, a_message="hi"), PLAN, {})
     demand_inputs(kept(False), PLAN, {})
     with pytest.raises(InputError, match="gives nope, which is no input any more"):
         demand_inputs(kept(True, a_message="hi", nope=1), PLAN, {})
+
+
+def existing(**more: Any) -> Any:
+    """Return a deployment as the server has it."""
+    fields = {"parameters": {}, "parameter_openapi_schema": None, "job_variables": {}, "tags": [], "schedules": []}
+    limits = {"global_concurrency_limit": None, "concurrency_options": None}
+    return SimpleNamespace(**fields | limits | {"work_pool_name": "p", "work_queue_name": "default"} | more)
+
+
+def test_a_value_stays_where_its_input_is_as_it_was() -> None:
+    had = {"properties": {"same": {"type": "string"}, "other": {"type": "string"}, "gone": {"type": "string"}}}
+    before = existing(parameters={"same": "a", "other": "b", "gone": "c"}, parameter_openapi_schema=had)
+    found = Earlier.of(before, {"same": {"type": "string"}, "other": {"type": "integer"}}, pool="p", known=())
+    assert (found.parameters, found.dropped) == ({"same": "a"}, ("gone", "other"))
+
+
+def test_in_another_pool_a_deployment_keeps_the_job_variables_that_the_pool_has_and_no_queue() -> None:
+    before = existing(job_variables={"env": {}, "volumes": []}, work_queue_name="urgent")
+    found = Earlier.of(before, {}, pool="other", known={"env"})
+    assert (found.job_variables, found.queue) == ({"env": {}}, None)
+    assert Earlier.of(before, {}, pool="p", known=()).queue == "urgent"
+
+
+@pytest.mark.parametrize("pool", ["other", None], ids=["deployed", "served"])
+def test_a_deployment_is_taken_away_from_a_pool_only_where_that_is_meant(pool: str | None) -> None:
+    with pytest.raises(UsageError, match="already, in the work pool p"):
+        demand_same_pool(existing(), "a/b", pool, move=False)
+    demand_same_pool(existing(), "a/b", pool, move=True)
+    demand_same_pool(existing(work_pool_name=None), "a/b", pool, move=False)
+
+
+def test_a_priority_needs_a_queue() -> None:
+    with pytest.raises(UsageError, match="--queue"):
+        asyncio.run(deployment._demand_runnable(request(priority=1), SimpleNamespace()))  # type: ignore[arg-type]
+
+
+def test_a_collision_strategy_needs_a_limit_given_here_or_earlier() -> None:
+    wanted = request(collision_strategy="CANCEL_NEW")
+    with pytest.raises(UsageError, match="--concurrency-limit"):
+        deployment._concurrency(wanted, Earlier())
+    assert deployment._concurrency(wanted, Earlier(concurrency_limit=3))["concurrency_limit"] == 3
 
 
 def test_values_are_read_by_the_types_of_the_inputs() -> None:
@@ -146,7 +202,7 @@ def test_job_variables_are_json_where_they_can_be() -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("15m", 900), ("1.5h", 5400), ("1d", 86400)])
 def test_an_interval_has_a_unit(text: str, seconds: float) -> None:
-    assert duration(text) == timedelta(seconds=seconds)
+    assert schedule_interval(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -162,35 +218,20 @@ def test_an_interval_has_a_unit(text: str, seconds: float) -> None:
 )
 def test_an_interval_of_no_time_or_that_no_schedule_can_wait_is_refused(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        duration(text)
-
-
-@pytest.mark.parametrize(
-    ("status", "answer", "kind", "message"),
-    [
-        (422, {"detail": [{"loc": ["body", "name"], "msg": "bad"}]}, UsageError, "name: bad"),
-        (409, {"detail": "no"}, UsageError, "no"),
-        (500, {"exception_detail": "boom"}, ServerError, "500: boom"),
-    ],
-)
-def test_the_server_s_own_words_are_told(status: int, answer: dict, kind: type, message: str) -> None:
-    response = httpx.Response(status, json=answer, request=httpx.Request("POST", "http://x/api"))
-    error = connection._answered(httpx.HTTPStatusError("x", request=response.request, response=response), "http://x")
-    assert isinstance(error, kind)
-    assert message in error.message
+        schedule_interval(text)
 
 
 @pytest.mark.parametrize("tags", [[""], ["a", "two\nlines"]])
 def test_a_tag_that_nobody_could_find_is_refused(tags: list[str]) -> None:
     with pytest.raises(UsageError, match=r"--tag: .* is no name"):
-        read_options(DeployOptions(document="not-read.cwl", name="cwl", tags=tags))
+        read_options(DeployOptions(document="not-read.cwl", name="cwl", tag=tags))
 
 
 def test_the_command_that_starts_a_worker_names_the_pool_in_a_shell_s_words() -> None:
     endpoint = ApiEndpoint(url="http://x/api", ui_url=None, started=False, ours=True)
     nobody: Any = None
     command = connection.Connection(client=nobody, endpoint=endpoint).worker_command("a pool")
-    assert command == "PREFECT_API_URL=http://x/api prefect worker start --pool 'a pool'"
+    assert command == "eval \"$(cwl-prefect server env)\"; prefect worker start --pool 'a pool'"
 
 
 @pytest.mark.parametrize("name", ["x/y", "100%", ""])

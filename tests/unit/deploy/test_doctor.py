@@ -12,15 +12,15 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
-from cwl_prefect.backends import kubernetes_checks
-from cwl_prefect.backends.job_variables import packaged_template
-from cwl_prefect.cli import doctor as command
+from cwl_prefect.backends.job_template.job_variables import packaged_template
+from cwl_prefect.backends.kubernetes import checks
 from cwl_prefect.cli.app import app
+from cwl_prefect.cli.deploy import doctor as command
 from cwl_prefect.deploy import doctor, machine_checks
 from cwl_prefect.deploy.connection import Connection
 from cwl_prefect.deploy.machine_checks import directory_finding, package_findings, room_findings
-from cwl_prefect.flows.server import ApiEndpoint
 from cwl_prefect.model.findings import Finding, Severity, stops_runs
+from cwl_prefect.server.local_server import ApiEndpoint
 from cwl_prefect.settings import BackendName, Settings
 
 OK, WARNING, ERROR = Severity.OK, Severity.WARNING, Severity.ERROR
@@ -88,7 +88,10 @@ class TestPool:
     async def findings(self, **fields: Any) -> list[tuple[Severity, str]]:
         endpoint = ApiEndpoint(url="http://x", ui_url=None, started=False, ours=False)
         connection = Connection(client=object(), endpoint=endpoint)  # type: ignore[arg-type]
-        return [(each.severity, each.message) for each in await doctor._pool(pool(**fields), connection)]
+        return [(each.severity, each.message) for each in await self.looked_at(connection, **fields)]
+
+    async def looked_at(self, connection: Connection, *, for_steps_alone: bool = False, **fields: Any) -> list[Finding]:
+        return await doctor._pool(pool(**fields), connection, for_steps_alone=for_steps_alone)
 
     async def test_a_pool_that_is_well(self) -> None:
         assert [severity for severity, _ in await self.findings()] == [OK, OK]
@@ -119,6 +122,11 @@ class TestPool:
 
     async def test_a_pool_without_a_template_has_prefect_s_own(self) -> None:
         found = await self.findings(base_job_template={})
+        (lost,) = [message for severity, message in found if severity is ERROR]
+        assert "results of flow runs go away" in lost
+
+    async def test_a_pool_for_steps_alone_needs_no_place_for_results(self) -> None:
+        found = await self.findings(base_job_template={}, for_steps_alone=True)
         assert not [message for severity, message in found if severity is ERROR]
 
 
@@ -144,7 +152,7 @@ async def test_the_engine_that_steps_would_use_is_looked_at(
     async def kubernetes(*_: object, **__: object) -> list[Finding]:
         return [Finding.ok("engine", "kubernetes")]
 
-    def docker(_: object, *, needed: bool) -> list[Finding]:
+    async def docker(_: object, *, needed: bool) -> list[Finding]:
         return [Finding.ok("engine", "docker, needed" if needed else "docker")]
 
     class FakeClient:
@@ -156,7 +164,7 @@ async def test_the_engine_that_steps_would_use_is_looked_at(
 
     monkeypatch.setattr(doctor, "connected", connected)
     monkeypatch.setattr(doctor, "docker_findings", docker)
-    monkeypatch.setattr(kubernetes_checks, "kubernetes_findings", kubernetes)
+    monkeypatch.setattr(checks, "kubernetes_findings", kubernetes)
     found = await doctor.examine(Settings(home=tmp_path, backend=BackendName(backend)), pool_type and "site")
     assert "".join(each.message for each in found if each.check == "engine") == looked_at
 

@@ -12,7 +12,7 @@ from cwl_prefect.deploy import pools
 from cwl_prefect.deploy.connection import Connection
 from cwl_prefect.deploy.pools import PoolType, create_pool
 from cwl_prefect.errors import UsageError
-from cwl_prefect.flows.server import ApiEndpoint
+from cwl_prefect.server.local_server import ApiEndpoint
 from cwl_prefect.settings import Settings
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from cwl_prefect.backends.job_variables import packaged_template
-from cwl_prefect.deploy.variables import demand_job_variables
+from cwl_prefect.backends.job_template.job_variables import packaged_template
+from cwl_prefect.backends.template_checks import lost_results
+from cwl_prefect.deploy.variables import demand_job_variables, demand_results
 from cwl_prefect.errors import UsageError
 from tests.plans import step, workflow
 
@@ -79,3 +80,26 @@ async def test_steps_are_judged_by_the_pool_that_the_environment_names() -> None
     await demand(given("networks"), "process", other="docker")
     with pytest.raises(UsageError, match="netwoks is no job variable of this docker pool"):
         await demand(given("netwoks"), "process", other="docker")
+
+
+@pytest.mark.parametrize(
+    ("outdir", "said"),
+    [
+        ("s3://bucket/results", "it is a URL"),
+        ("results", "which is relative"),
+        ("/data/{run}", "{run} stands for nothing"),
+        ("/results", "below no volume"),
+    ],
+)
+def test_a_destination_that_nobody_would_find_is_refused(outdir: str, said: str) -> None:
+    of: Any = pool("docker")
+    with pytest.raises(UsageError, match=said):
+        demand_results({"env": {"CWL_PREFECT_OUTDIR": outdir}}, of)
+
+
+@pytest.mark.parametrize("pool_type", ["docker", "kubernetes", "process"])
+@pytest.mark.parametrize("env", [{}, {"CWL_PREFECT_OUTDIR": "/var/lib/cwl-prefect/{deployment}/{run_name}"}])
+def test_a_destination_that_stays_is_accepted(pool_type: str, env: dict[str, str]) -> None:
+    of: Any = pool(pool_type)
+    demand_results({"env": env}, of)
+    assert lost_results(pool_type, of.base_job_template, {"env": env}) is None

@@ -10,18 +10,20 @@ from prefect import State
 from prefect.states import Completed
 
 from cwl_prefect.backends.fake import FakeBackend
-from cwl_prefect.cwl.compile import compile_process
-from cwl_prefect.cwl.load import load_process
-from cwl_prefect.engine.scheduler import ResourcePool
+from cwl_prefect.cwl.loading.compile import compile_process
+from cwl_prefect.cwl.loading.load import load_process
+from cwl_prefect.engine.scheduling.scheduler import ResourcePool
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.build import prepared
-from cwl_prefect.flows.choose import Backends
-from cwl_prefect.flows.drive import Driver, Scope
-from cwl_prefect.flows.run import Caller, Run, open_run
-from cwl_prefect.model.events import StepEvent, StepEventKind
+from cwl_prefect.flows.execution.backends import Backends
+from cwl_prefect.flows.execution.driver import Driver, Scope
+from cwl_prefect.flows.execution.run import Progress, Run, RunRequest
+from cwl_prefect.flows.lifecycle.opening import open_run
+from cwl_prefect.model.events import RunEvent, StepEvent, StepEventKind
 from cwl_prefect.model.job import ContainerJob
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.settings import Settings
+from tests.engines import answer
 
 TOOLS = """
 - class: CommandLineTool
@@ -68,6 +70,18 @@ def subworkflow(name: str, body: str) -> str:
 def _process(name: str, body: str) -> str:
     lines = f"class: Workflow\nid: {name}\nrequirements:{FEATURES.rstrip()}\n{dedent(body).strip()}".splitlines()
     return "- " + "\n  ".join(lines)
+
+
+SCATTER_AND_WHEN = graph(
+    """
+    inputs: {xs: 'string[]', go: {type: boolean, default: true}}
+    outputs: {r: {type: 'string[]?', outputSource: each/o}}
+    steps:
+      each: {run: '#say', scatter: x, in: {x: xs}, out: [o]}
+      maybe: {run: '#say', when: $(inputs.go), in: {x: {default: hi}, go: go}, out: [o]}
+    """
+)
+"""A scattered step, and one with a condition."""
 
 
 class Player:
@@ -149,25 +163,32 @@ class Drive:
 
     def __post_init__(self) -> None:
         self.backend = FakeBackend(self.player, containers=False)
-        self.caller = Caller(
+        self.progress = Progress()
+        self.request = RunRequest(
+            job_order={},
             settings=self.settings,
-            observer=self.events.append,
-            backends=Backends(self.settings, processes=lambda: self.backend, available=lambda: False),
+            observers=(self._see,),
+            backends=Backends(self.settings, processes=lambda: self.backend, available=answer(found=False)),
         )
+
+    def _see(self, event: RunEvent) -> None:
+        if isinstance(event, StepEvent):
+            self.events.append(event)
 
     async def __call__(self, **values) -> dict:
         """Run it to its outputs."""
-        async with open_run(self.plan, self.caller, self.run_id) as run:
+        async with open_run(self.plan, self.request, self.run_id, self.progress) as run:
             return await self.within(run, values)
 
     async def within(self, run: Run, values: dict) -> dict:
         order = prepared(self.plan, values, self.settings)
-        return await Driver(replace(run, pool=self.pool), self.tasks).workflow(self.plan, order, Scope())
+        outputs, _ = await Driver(replace(run, pool=self.pool), self.tasks).workflow(self.plan, order, Scope())
+        return outputs
 
     @property
     def errors(self) -> list[str]:
         """Steps that failed."""
-        return [getattr(error, "step", None) for error in self.caller.errors]
+        return [getattr(error, "step", None) for error in self.progress.failures]
 
     def told(self, call: str) -> list[StepEventKind]:
         """What was told of one call, in order."""

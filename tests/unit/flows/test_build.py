@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,18 +15,18 @@ from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, PREFECT_UI_URL, temporary_settings
 
 from cwl_prefect.backends.fake import FakeBackend
-from cwl_prefect.cwl.compile import compile_process
-from cwl_prefect.cwl.load import load_process
-from cwl_prefect.engine import manifest
-from cwl_prefect.engine.audit import Act, entries
-from cwl_prefect.engine.manifest import Outcome
+from cwl_prefect.cwl.loading.compile import compile_process
+from cwl_prefect.cwl.loading.load import load_process
+from cwl_prefect.engine.records import manifest
+from cwl_prefect.engine.records.audit import Act, entries
+from cwl_prefect.engine.records.manifest import Outcome
 from cwl_prefect.errors import InputError, PublishError, ServerError, StepError
-from cwl_prefect.flows import audit, build
-from cwl_prefect.flows.build import build_flow, build_reference_flow, prepared, run_plan
-from cwl_prefect.flows.choose import Backends
-from cwl_prefect.flows.drive import Driver
-from cwl_prefect.flows.hooks import reap
-from cwl_prefect.flows.run import CALLER, Caller
+from cwl_prefect.flows import build
+from cwl_prefect.flows.build import build_flow, build_requested_flow, prepared, run_plan
+from cwl_prefect.flows.execution.backends import Backends
+from cwl_prefect.flows.execution.driver import Driver
+from cwl_prefect.flows.execution.run import RunReport, RunRequest
+from cwl_prefect.flows.lifecycle import audit
 from cwl_prefect.model.events import RunStarted
 from cwl_prefect.settings import Keep, OnError, Settings
 from tests.unit.flows.driving import PlainTasks, Player
@@ -53,8 +54,6 @@ outputs: {o: {type: File, outputBinding: {glob: "*.txt"}}}
 stdout: $(inputs.x).txt
 baseCommand: say
 """
-
-ORDER = {"name": "Ada", "times": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +83,7 @@ def settings(tmp_path) -> Settings:
 def _no_prefect(monkeypatch):
     """Let tasks only be awaited, and logs stay here."""
     monkeypatch.setattr(build, "Driver", lambda run: Driver(run, PlainTasks()))
-    monkeypatch.setattr(audit, "_emit", lambda _: None)
+    monkeypatch.setattr(audit, "_emit", lambda *_: None)
     with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}):
         yield
 
@@ -97,9 +96,10 @@ def flow_run():
         yield found
 
 
-def caller(settings: Settings, player: Player | None = None, **more) -> Caller:
+def request(settings: Settings, player: Player | None = None, *, name: str = "Ada", **more) -> RunRequest:
     backend = FakeBackend(player or Player(), containers=False)
-    return Caller(settings=settings, backends=Backends(settings, processes=lambda: backend), **more)
+    order, backends = {"name": name, "times": 2}, Backends(settings, processes=lambda: backend)
+    return RunRequest(job_order=order, settings=settings, backends=backends, **more)
 
 
 class TestFlows:
@@ -119,8 +119,13 @@ class TestFlows:
         assert (flow.name, flow.version, flow.description) == ("greet all", plan.digest[:12], "Says hello.")
         assert flow.fn.__name__.isidentifier()
 
-    def test_results_are_not_stored(self, plan, settings):
-        assert build_flow(plan, settings).persist_result is False
+    def test_results_are_stored_as_prefects_settings_say_and_never_pickled(self, plan, settings):
+        flow = build_flow(plan, settings)
+        assert (flow.persist_result, flow.result_serializer) == (None, "json")
+
+    def test_the_report_of_a_requested_run_is_not_stored(self, plan, settings):
+        flow = build_requested_flow(plan, request(settings), shown=False)
+        assert (flow.persist_result, flow.result_serializer) == (False, "json")
 
     def test_the_settings_limit_its_time(self, plan, tmp_path):
         flow = build_flow(plan, Settings(home=tmp_path, run_timeout_s=60))
@@ -130,10 +135,12 @@ class TestFlows:
         flow = build_flow(plan, settings)
         (conclude,) = flow.on_completion_hooks
         assert flow.on_failure_hooks == [conclude]
-        assert flow.on_cancellation_hooks == flow.on_crashed_hooks == [reap, conclude]
+        reap, last = flow.on_cancellation_hooks
+        assert (reap.__name__, last) == ("reap", conclude)
+        assert flow.on_crashed_hooks == flow.on_cancellation_hooks
 
-    def test_a_large_job_order_stays_with_its_caller(self, plan, settings):
-        flow = build_reference_flow(plan, settings)
+    def test_a_large_job_order_is_not_among_the_parameters(self, plan, settings):
+        flow = build_requested_flow(plan, request(settings), shown=False)
         assert isinstance(flow, Flow)
         assert list(inspect.signature(flow.fn).parameters) == ["inputs"]
 
@@ -142,9 +149,9 @@ class TestBodies:
     async def test_parameters_are_prepared_and_run(self, plan, settings, monkeypatch):
         seen = {}
 
-        async def run_plan(given, order, caller):
-            seen.update(order)
-            return {"r": 1}
+        async def run_plan(given, request):
+            seen.update(request.job_order)
+            return RunReport(outcome=Outcome.COMPLETED, outputs={"r": 1})
 
         monkeypatch.setattr(build, "run_plan", run_plan)
         assert await build_flow(plan, settings).fn(name="Ada", times=3) == {"r": 1}
@@ -154,21 +161,22 @@ class TestBodies:
         with pytest.raises(InputError, match="name"):
             await build_flow(plan, settings).fn(name=5, times=3)
 
-    @pytest.mark.parametrize("make", [build_flow, build_reference_flow], ids=["flow", "reference-flow"])
-    async def test_a_caller_s_job_order_is_taken_as_it_is(self, plan, settings, make):
-        given = caller(settings, job_order={"name": "Ada", "times": 2})
-        token = CALLER.set(given)
-        try:
-            with flow_run():
-                names = {"inputs": "large"} if make is build_reference_flow else {"name": "shown", "times": 1}
-                assert await make(plan, settings).fn(**names) == {}
-        finally:
-            CALLER.reset(token)
-        assert given.outputs["greeting"]["basename"] == "Ada.txt"
+    @pytest.mark.parametrize("shown", [{"name": "shown", "times": 1}, {"inputs": "large"}], ids=["inputs", "large"])
+    async def test_a_run_that_is_requested_takes_its_job_order_and_gives_its_report(self, plan, settings, shown):
+        with flow_run() as run:
+            state = await build_requested_flow(plan, request(settings), shown="inputs" not in shown).fn(**shown)
+        report = state.data.unwrap()
+        assert (state.type, report.outcome, report.flow_run_id) == (StateType.COMPLETED, Outcome.COMPLETED, str(run.id))
+        assert report.outputs["greeting"]["basename"] == "Ada.txt"
 
-    async def test_a_reference_flow_needs_its_caller(self, plan, settings):
-        with pytest.raises(ServerError, match="job order at hand"):
-            await build_reference_flow(plan, settings).fn(inputs="x")
+    async def test_the_report_of_one_that_failed_comes_with_the_state_that_prefect_would_have_made(
+        self, plan, settings
+    ):
+        with flow_run():
+            state = await build_requested_flow(plan, request(settings, name="fail"), shown=True).fn()
+        (error,) = state.data.unwrap().errors
+        assert (state.type, state.name) == (StateType.FAILED, "Failed")
+        assert state.message == f"Flow run encountered an exception: StepError: {error}"
 
 
 class TestPreparing:
@@ -182,66 +190,63 @@ class TestPreparing:
 
 class TestRuns:
     async def test_outputs_are_published(self, plan, settings, tmp_path):
-        given = caller(settings, outdir=tmp_path / "results")
         with flow_run():
-            outputs = await run_plan(plan, ORDER, given)
+            outputs = (await run_plan(plan, request(settings, outdir=tmp_path / "results"))).outputs
         assert Path(tmp_path / "results" / "Ada.txt").read_text() == "Ada"
-        assert outputs == given.outputs
         assert outputs["greeting"]["location"] == (tmp_path / "results" / "Ada.txt").as_uri()
 
     async def test_without_a_destination_they_lie_in_the_home(self, plan, settings):
         with flow_run() as run:
-            outputs = await run_plan(plan, ORDER, caller(settings))
+            outputs = (await run_plan(plan, request(settings))).outputs
         assert str(settings.home / "outputs" / str(run.id)) in outputs["greeting"]["location"]
 
     async def test_the_settings_can_name_the_destination(self, plan, tmp_path):
         settings = Settings(home=tmp_path / "home", outdir=tmp_path / "named")
         with flow_run():
-            await run_plan(plan, ORDER, caller(settings))
+            await run_plan(plan, request(settings))
         assert (tmp_path / "named" / "Ada.txt").exists()
 
     async def test_the_beginning_is_told_with_its_address(self, plan, settings):
         events = []
         with temporary_settings({PREFECT_UI_URL: "http://ui"}), flow_run() as run:
-            given = caller(settings, observer=events.append)
-            await run_plan(plan, ORDER, given)
-        assert events[0] == RunStarted(
-            flow_run_id=str(run.id), name="brave-otter", url=f"http://ui/runs/flow-run/{run.id}"
-        )
-        assert given.flow_run_id == str(run.id)
+            report = await run_plan(plan, request(settings, observers=(events.append,)))
+        began = events[0]
+        assert isinstance(began, RunStarted)
+        assert (began.flow_run_id, began.name) == (str(run.id), "brave-otter")
+        assert began.url == f"http://ui/runs/flow-run/{run.id}"
+        assert (began.plan, began.resumed) == (plan, False)
+        assert report.flow_run_id == str(run.id)
 
     async def test_outside_a_flow_run_nothing_runs(self, plan, settings):
         with pytest.raises(ServerError, match="flow run"):
-            await run_plan(plan, ORDER, caller(settings))
+            await run_plan(plan, request(settings))
 
-    async def test_a_failure_is_kept_for_the_caller_and_raised(self, plan, settings, tmp_path):
-        given = caller(settings, outdir=tmp_path / "results")
-        with flow_run(), pytest.raises(StepError) as found:
-            await run_plan(plan, {"name": "fail", "times": 2}, given)
-        assert given.errors == [found.value]
-        assert given.outputs == {}
+    async def test_a_failure_is_reported(self, plan, settings, tmp_path):
+        with flow_run():
+            report = await run_plan(plan, request(settings, name="fail", outdir=tmp_path / "results"))
+        assert [type(error) for error in report.errors] == [StepError]
+        assert (report.outcome, report.outputs) == (Outcome.FAILED, {})
         assert not (tmp_path / "results").exists()
 
     async def test_going_on_publishes_what_there_is(self, plan, tmp_path, caplog):
         settings = Settings(home=tmp_path / "home", on_error=OnError.CONTINUE, outdir=tmp_path / "results")
-        given = caller(settings)
         logger = logging.getLogger("prefect.flow_runs")
         logger.addHandler(caplog.handler)
         try:
-            with flow_run(), pytest.raises(StepError):
-                await run_plan(plan, {"name": "fail", "times": 2}, given)
+            with flow_run():
+                state = await build_requested_flow(plan, request(settings, name="fail"), shown=True).fn()
         finally:
             logger.removeHandler(caplog.handler)
-        assert given.outputs["greeting"] is None
+        report = state.data.unwrap()
+        assert (report.outcome, report.outputs["greeting"]) == (Outcome.PARTIAL, None)
         assert (tmp_path / "results" / "other.txt").exists()
         assert "greet" in caplog.text
 
     async def test_results_that_cannot_be_written_are_an_error(self, plan, settings, tmp_path):
         (tmp_path / "file").touch()
-        given = caller(settings, outdir=tmp_path / "file" / "results")
-        with flow_run(), pytest.raises(PublishError) as found:
-            await run_plan(plan, ORDER, given)
-        assert given.errors == [found.value]
+        with flow_run():
+            report = await run_plan(plan, request(settings, outdir=tmp_path / "file" / "results"))
+        assert [type(error) for error in report.errors] == [PublishError]
 
 
 def workspaces(settings: Settings, run: FlowRun) -> list[Path]:
@@ -262,13 +267,13 @@ class TestWorkspaces:
     async def test_they_are_kept_as_the_settings_say(self, plan, tmp_path, keep, name, left):
         settings = Settings(home=tmp_path / "home", keep=keep)
         with flow_run() as run:
-            await asyncio.gather(run_plan(plan, {"name": name, "times": 2}, caller(settings)), return_exceptions=True)
+            await run_plan(plan, request(settings, name=name))
         assert bool(workspaces(settings, run)) is left
 
     async def test_a_cancelled_run_is_cleaned_up(self, plan, tmp_path):
         settings, player = Settings(home=tmp_path / "home", keep=Keep.NEVER), Player()
         with flow_run() as run:
-            running = asyncio.create_task(run_plan(plan, {"name": "slow", "times": 2}, caller(settings, player)))
+            running = asyncio.create_task(run_plan(plan, request(settings, player, name="slow")))
             async with asyncio.timeout(10):
                 while not player.running:
                     await asyncio.sleep(0.005)
@@ -280,7 +285,7 @@ class TestWorkspaces:
 
     async def test_what_is_known_of_a_run_stays_until_prefect_knows_how_it_ended(self, plan, settings):
         with flow_run() as run:
-            await run_plan(plan, {"name": "Ada", "times": 2}, caller(settings))
+            await run_plan(plan, request(settings))
         found = manifest.read(settings.runs / str(run.id))
         assert found is not None
         assert found.outcome is Outcome.RUNNING
@@ -288,10 +293,9 @@ class TestWorkspaces:
 
 class TestPage:
     async def test_the_caller_is_told_the_page_of_its_run(self, plan, settings):
-        told = caller(settings)
         with flow_run() as run, temporary_settings({PREFECT_UI_URL: "http://ui.example"}):
-            await run_plan(plan, {"name": "Ada", "times": 2}, told)
-        assert told.url == f"http://ui.example/runs/flow-run/{run.id}"
+            report = await run_plan(plan, request(settings))
+        assert report.url == f"http://ui.example/runs/flow-run/{run.id}"
 
 
 class TestTrail:
@@ -307,13 +311,13 @@ class TestTrail:
     async def test_beginning_and_end_of_a_run_are_recorded(self, plan, tmp_path, name, on_error, acts):
         settings = Settings(home=tmp_path / "home", on_error=on_error)
         with flow_run() as run:
-            await asyncio.gather(run_plan(plan, {"name": name, "times": 2}, caller(settings)), return_exceptions=True)
+            await run_plan(plan, request(settings, name=name))
         assert [(entry.act, entry.run_id) for entry in entries(settings.runs)] == [(act, str(run.id)) for act in acts]
 
     async def test_a_run_that_is_left_to_be_resumed_is_recorded_as_interrupted(self, plan, settings):
         player = Player()
         with flow_run():
-            running = asyncio.create_task(run_plan(plan, {"name": "slow", "times": 2}, caller(settings, player)))
+            running = asyncio.create_task(run_plan(plan, request(settings, player, name="slow")))
             async with asyncio.timeout(10):
                 while not player.running:
                     await asyncio.sleep(0.005)
@@ -360,10 +364,7 @@ class TestCleaning:
         monkeypatch.setattr(build, "clear", fails)
         backends = Backends(settings, processes=lambda: Broken(Player(), containers=False))
         with flow_run(), caplog.at_level(logging.ERROR):
-            (ended,) = await asyncio.gather(
-                run_plan(plan, {"name": name, "times": 2}, Caller(settings=settings, backends=backends)),
-                return_exceptions=True,
-            )
-        assert isinstance(ended, StepError if name == "fail" else dict)
+            report = await run_plan(plan, replace(request(settings, name=name), backends=backends))
+        assert report.outcome is (Outcome.FAILED if name == "fail" else Outcome.COMPLETED)
         assert "engine went away" in caplog.text
         assert "workspace gone" in caplog.text

@@ -1,13 +1,16 @@
-from uuid import uuid4
+import json
+from uuid import UUID, uuid4
 
 import pytest
 from prefect import State
-from prefect.client.schemas.objects import StateDetails, StateType, TaskRun
+from prefect.client.schemas.objects import StateDetails, StateType
 
 from cwl_prefect.flows import endings
 from cwl_prefect.flows.endings import note_ending, told_again
-from cwl_prefect.flows.server import ApiEndpoint, server_files
-from cwl_prefect.flows.server_state import ServerState, write_state
+from cwl_prefect.server import closing
+from cwl_prefect.server.closing import Ending
+from cwl_prefect.server.local_server import ApiEndpoint, server_files
+from cwl_prefect.server.state import ServerState
 from cwl_prefect.settings import Settings
 
 FLOW_RUN = uuid4()
@@ -31,10 +34,11 @@ class Server:
         self.closed: dict = {}
         self.questions = 0
         self.failure: Exception | None = None
-        monkeypatch.setattr(endings, "get_client", lambda: self)
+        monkeypatch.setattr(endings, "LocalApi", lambda **_: self)
         monkeypatch.setattr(endings, "read_state", lambda _: self.state() if self.lives else None)
+        monkeypatch.setattr(endings, "is_killed", lambda _: not self.lives and bool(self.files.record.read_text()))
         monkeypatch.setattr(endings, "WRITTEN_S", 0)
-        write_state(self.files, self.state())
+        self.files.record.write_text(self.state().encode())
 
     def state(self) -> ServerState:
         return ServerState(pid=self.pid, host="h", port=1, started_at=1.0, prefect_version="3", idle_s=1.0)
@@ -42,24 +46,19 @@ class Server:
     def killed(self, *, started_again: bool = True) -> None:
         self.pid, self.lives = self.pid + 1, started_again
 
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, *_):
-        pass
-
-    async def read_task_runs(self, *, flow_run_filter, task_run_filter, sort, limit):
+    async def post(self, path, content, **ids):
         self.questions += 1
         if self.failure is not None:
             raise self.failure
-        assert flow_run_filter.id.any_ == [FLOW_RUN]
-        assert set(task_run_filter.state.type.any_) == {StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED}
-        return [TaskRun(id=each, task_key="count", dynamic_key="0") for each in self.open[:limit]]
-
-    async def set_task_run_state(self, task_run_id, state, *, force):
-        assert force
-        self.open.remove(task_run_id)
-        self.closed[task_run_id] = state
+        if path == "/task_runs/filter":
+            assert content["flow_runs"] == {"id": {"any_": [str(FLOW_RUN)]}}
+            assert set(content["task_runs"]["state"]["type"]["any_"]) == {"PENDING", "RUNNING", "SCHEDULED"}
+            return json.dumps([{"id": str(each)} for each in self.open[: content["limit"]]])
+        task_run = UUID(ids["id"])
+        assert (path, content["force"]) == ("/task_runs/{id}/set_state", True)
+        self.open.remove(task_run)
+        self.closed[task_run] = Ending(**content["state"])
+        return "{}"
 
 
 @pytest.fixture
@@ -82,7 +81,7 @@ async def test_what_a_killed_server_had_not_written_down_is_told_again(settings,
         note_ending(ended(written))
         server.killed(started_again=started_again)
         server.open = [done, failed, cached, lost]
-    kinds = {task_run: (state.type, state.name) for task_run, state in server.closed.items()}
+    kinds = {task_run: (StateType(state.type), state.name) for task_run, state in server.closed.items()}
     assert kinds == {
         done: (StateType.COMPLETED, "Completed"),
         failed: (StateType.FAILED, "Failed"),
@@ -90,15 +89,14 @@ async def test_what_a_killed_server_had_not_written_down_is_told_again(settings,
         lost: (StateType.CRASHED, "Crashed"),  # nobody knows: it was cancelled with its call
     }
     assert server.closed[done].message == f"told of {done}"
-    assert server.closed[cached].data is None
 
 
 async def test_more_are_told_than_prefect_gives_at_once(settings, server):
     async with told_again(OURS, settings):
-        server.open = [uuid4() for _ in range(endings.MOST_OPEN + 1)]
+        server.open = [uuid4() for _ in range(closing.MOST + 1)]
         note_ending(ended(server.open[0]))
         server.killed()
-    assert len(server.closed) == endings.MOST_OPEN + 1
+    assert len(server.closed) == closing.MOST + 1
 
 
 async def test_a_server_that_lives_on_is_asked_nothing(settings, server):
@@ -111,7 +109,7 @@ async def test_a_server_that_somebody_stopped_is_asked_nothing(settings, server)
     async with told_again(OURS, settings):
         note_ending(ended(uuid4()))
         server.lives = False
-        server.files.state.unlink()
+        server.files.record.write_text("")
     assert server.questions == 0
 
 
@@ -152,5 +150,5 @@ async def test_nothing_is_kept_where_no_local_server_is_used(settings, server):
         note_ending(ended(meanwhile))
         server.killed()
         server.open = [before, meanwhile]
-    assert server.closed[meanwhile].type is StateType.COMPLETED
-    assert server.closed[before].type is StateType.CRASHED  # how it ended is not known
+    assert server.closed[meanwhile].type == "COMPLETED"
+    assert server.closed[before].type == "CRASHED"  # how it ended is not known

@@ -6,7 +6,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext, TagsContext
 
-from cwl_prefect.flows.mark import MARK, without_mark
+from cwl_prefect.flows.prefect_names import MARK, without_mark
 from cwl_prefect.flows.tagging import marked, tagged, untagged
 
 

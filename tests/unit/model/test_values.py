@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cwl_prefect.model.values import as_object, file_objects, is_file_object, map_file_objects
+from cwl_prefect.model.values import MOST_NESTED, as_object, file_objects, is_file_object, map_file_objects, unusable
 
 FILE = {"class": "File", "location": "file:///a"}
 BIG = {
@@ -87,3 +87,48 @@ def test_any_mapping_becomes_a_dict(kind):
 def test_anything_else_is_no_object(value):
     with pytest.raises(TypeError, match=type(value).__name__):
         as_object(value)
+
+
+def nested(levels: int) -> object:
+    value: object = "x"
+    for level in range(levels):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+@given(VALUES)
+def test_values_of_documents_can_be_used(value):
+    assert unusable(value) is None
+
+
+@pytest.mark.parametrize("value", ["é", "😀", "\udcff", [{"a": "\udc80"}], nested(MOST_NESTED)], ids=ascii)
+def test_texts_names_of_any_bytes_and_some_nesting_can_be_used(value):
+    assert unusable(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        pytest.param(nested(MOST_NESTED + 1), "nested deeper than 100 levels", id="one-level-too-deep"),
+        pytest.param(nested(100_000), "nested deeper than 100 levels", id="far-too-deep"),
+        pytest.param("\ud800", "half of a character", id="first-half"),
+        pytest.param([{"a": "x\udfff"}], "half of a character", id="second-half-inside"),
+        pytest.param({"\ud900": 1}, "half of a character", id="in-a-name"),
+        pytest.param({"class": "File", "location": 5}, "the location of a File: expected string, found 5", id="number"),
+        pytest.param({"class": "File", "path": "a\0b"}, "the path of a File: expected string", id="null-character"),
+        pytest.param([{"class": "Directory", "listing": [None]}], "the listing of a Directory: expected", id="no-file"),
+        pytest.param({"class": "File", "secondaryFiles": FILE}, "the secondaryFiles of a File: expected", id="no-list"),
+    ],
+)
+def test_what_no_file_or_parser_takes_cannot_be_used(value, reason):
+    assert reason in (unusable(value) or "")
+
+
+def test_fields_of_files_may_be_expressions_in_documents():
+    assert unusable({"class": "Directory", "listing": "$(inputs.files)"}, files=False) is None
+
+
+@pytest.mark.parametrize("kind", [["File"], {"File": 1}, None, 1], ids=str)
+def test_a_class_that_is_no_text_is_none_of_files(kind):
+    assert not is_file_object({"class": kind})
+    assert unusable({"class": kind}) is None

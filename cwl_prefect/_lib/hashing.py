@@ -1,0 +1,32 @@
+"""Checksums of content as CWL writes them: ``sha1$`` and 40 digits, the algorithm of its File objects."""
+
+import hashlib
+from io import BufferedIOBase
+from pathlib import Path
+
+_PREFIX = "sha1$"
+
+
+def checksum_of(content: bytes) -> str:
+    """Return the checksum of some bytes."""
+    return _PREFIX + hashlib.sha1(content, usedforsecurity=False).hexdigest()
+
+
+def stream_checksum(stream: BufferedIOBase) -> str:
+    """Return the checksum of a whole stream."""
+    return _PREFIX + hashlib.file_digest(stream, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
+
+
+def file_checksum(path: Path) -> str:
+    """Return the checksum of a file.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as stream:
+        return stream_checksum(stream)
+
+
+def digits(checksum: str) -> str:
+    """Return a checksum without the name of its algorithm, as a file's name may hold it."""
+    return checksum.removeprefix(_PREFIX)

@@ -1,0 +1,42 @@
+"""Paths of this machine as the locations of files, and back: one reading for everybody."""
+
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+_HOSTS_OF_HERE = frozenset({"", "localhost"})
+
+
+def file_uri(path: Path | str) -> str:
+    """Return the ``file://`` URI of an absolute path, also of one whose bytes are no text."""
+    return "file://" + quote(str(path), safe="/", errors="surrogateescape")
+
+
+def path_of(location: str) -> Path | None:
+    """Return the path that a location names on this machine; None for literals and for what lies elsewhere.
+
+    A plain path is taken as it is. In a ``file:`` URI ``#`` and ``?`` are part of the name: a File is no part of a
+    document and no query.
+    """
+    if location.startswith("_:"):
+        return None
+    if not location.startswith("file:"):
+        return None if _is_url(location) else Path(location)
+    quoted = location.removeprefix("file:")
+    if quoted.startswith("//"):
+        host, slash, rest = quoted[2:].partition("/")
+        if host not in _HOSTS_OF_HERE:
+            return None
+        quoted = slash + rest
+    return Path(unquote(quoted, errors="surrogateescape"))
+
+
+def is_elsewhere(location: str) -> bool:
+    """Check whether a location is an address that is not of this machine, rather than a path or a literal's name."""
+    return not location.startswith("_:") and path_of(location) is None
+
+
+def _is_url(location: str) -> bool:
+    try:
+        return "://" in location and bool(urlsplit(location).scheme)
+    except ValueError:
+        return True

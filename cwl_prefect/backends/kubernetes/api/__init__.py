@@ -1,0 +1,1 @@
+"""Talking to a cluster's API server, and the credentials for it."""

@@ -1,0 +1,1 @@
+"""Which image runs in a pod: its registry, digest and entry point."""

@@ -1,0 +1,275 @@
+"""The commands ``cache``."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import typer
+from pydantic import JsonValue
+
+from cwl_prefect.cli.failures import settings_with
+from cwl_prefect.cli.quantities import duration, mebibytes
+from cwl_prefect.cli.terminal import tell
+from cwl_prefect.engine.cache.care import Swept, read_entries, sweep, verify
+from cwl_prefect.engine.cache.checksums import Checksums, forget_old
+from cwl_prefect.engine.cache.explain import differences, nearest
+from cwl_prefect.engine.cache.places import open_store
+from cwl_prefect.engine.cache.store import Store
+from cwl_prefect.engine.records import audit
+from cwl_prefect.engine.records.audit import Act, AuditEntry
+from cwl_prefect.engine.records.journal import LookedUp, journal_of, read_journal
+from cwl_prefect.errors import InputError, UsageError
+from cwl_prefect.model.cache import CacheEntry
+from cwl_prefect.model.names import without_indices
+from cwl_prefect.reports.files import find_directory
+from cwl_prefect.reports.trace import TRACE
+from cwl_prefect.settings import Settings
+
+SHOWN_CALLS = 5
+SHORT_KEY = 12
+_MEBIBYTE = 1024 * 1024
+
+
+def show_list(place: str | None, *, step: str | None, limit: int, as_json: bool) -> None:
+    """Print the latest entries."""
+    with _opened(place) as (_, store):
+        entries = sorted(_of_step(store, step), key=lambda entry: entry.created_at, reverse=True)
+    if as_json:
+        tell(json.dumps([_summary(entry) for entry in entries[:limit]], indent=2))
+        return
+    for entry in entries[:limit]:
+        tell(
+            f"{entry.key.digest[:SHORT_KEY]}  {_when(entry.created_at)}  {_size(entry.size):>9}  "
+            f"{entry.duration_s:8.1f} s  {entry.tool}  ({entry.step} of {entry.run_id[:8]})"
+        )
+    more = f", of {len(entries)}" if len(entries) > limit else ""
+    tell(f"{min(limit, len(entries))} calls{more} in {store.place}; {_size(sum(e.size for e in entries))} of outputs.")
+
+
+def show_entry(place: str | None, key: str) -> None:
+    """Print everything about one entry as JSON.
+
+    Raises:
+        UsageError: There is none, or there are several.
+    """
+    with _opened(place) as (_, store):
+        found = [entry for kept, entry in read_entries(store) if kept.name.startswith(key)]
+    if len(found) != 1:
+        count = "no call" if not found else f"{len(found)} calls"
+        raise UsageError(f"there is {count} with the key {key} in {store.place}.", hint="see `cwl-prefect cache ls`.")
+    tell(json.dumps({**_summary(found[0]), "key_parts": found[0].key.parts, "outputs": found[0].outputs}, indent=2))
+
+
+def explain(place: str | None, run: str, step: str) -> None:
+    """Print why the calls of a step ran, or were cached.
+
+    Raises:
+        UsageError: There is no such run, or it looked up no such step.
+    """
+    with _opened(place) as (settings, store):
+        calls = _calls(settings, run, step)
+        entries = [entry for _, entry in read_entries(store)]
+    cached = [call for call in calls if call.hit]
+    ran = [call for call in calls if not call.hit]
+    tell(f"{step}: {len(cached)} cached, {len(ran)} not cached.")
+    for call in (cached if not ran else [])[:1]:
+        origin = next((entry for entry in entries if entry.key.digest == call.key), None)
+        if origin is not None:
+            tell(f"{call.call} was found: {_origin(origin)}.")
+    for call in ran[:SHOWN_CALLS]:
+        tell(f"{call.call}: {_why(call, entries)}")
+    if len(ran) > SHOWN_CALLS:
+        tell(f"… and {len(ran) - SHOWN_CALLS} more; name one of them, as {ran[-1].call}.")
+
+
+def verify_all(place: str | None) -> int:
+    """Check everything; gives the exit code."""
+    with _opened(place) as (settings, store):
+        found = verify(store)
+        if not found.whole:
+            _record(settings, store, entries=found.damaged_entries, objects=found.damaged_objects, why="damaged")
+    tell(f"{found.entries} calls and {found.objects} files in {store.place} were checked.")
+    if found.whole:
+        tell("All are whole.")
+        return 0
+    tell(
+        f"Removed {found.damaged_entries} calls and {found.damaged_objects} files that were damaged or incomplete; "
+        "they will be made again when they are needed."
+    )
+    return 1
+
+
+def collect(place: str | None, *, older_than: str | None, max_size: str | None, dry_run: bool) -> None:
+    """Remove what is old or too much.
+
+    Raises:
+        UsageError: A time or size cannot be read.
+    """
+    unused_for_s = None if older_than is None else duration(older_than, "--older-than").total_seconds()
+    most_bytes = None if max_size is None else int(mebibytes(max_size, "--max-size") * _MEBIBYTE)
+    with _opened(place) as (settings, store):
+        swept = sweep(store, unused_for_s=unused_for_s, most_bytes=most_bytes, dry_run=dry_run)
+        if not dry_run:
+            _record(settings, store, entries=swept.entries, objects=swept.objects, why="gc")
+            _forget(settings, unused_for_s)
+    tell(_told(swept, "Would remove" if dry_run else "Removed"))
+
+
+def clear(place: str | None, *, yes: bool) -> None:
+    """Remove everything, after a question."""
+    with _opened(place) as (settings, store):
+        if not yes:
+            typer.confirm(f"Remove all that is cached in {store.place}?", abort=True, err=True)
+        swept = sweep(store, most_bytes=0)
+        _record(settings, store, entries=swept.entries, objects=swept.objects, why="clear")
+    tell(_told(swept, "Removed"))
+
+
+@contextmanager
+def _opened(place: str | None) -> Iterator[tuple[Settings, Store]]:
+    settings = settings_with({"cache_url": place})
+    checksums = Checksums(settings.checksums)
+    try:
+        yield settings, open_store(settings.cache_url, settings.home, checksums)
+    finally:
+        checksums.close()
+
+
+def _of_step(store: Store, pattern: str | None) -> Iterator[CacheEntry]:
+    for _, entry in read_entries(store):
+        names = (entry.tool, without_indices(entry.step))
+        if pattern is None or any(fnmatchcase(name, pattern) for name in names):
+            yield entry
+
+
+def _calls(settings: Settings, run: str, step: str) -> list[LookedUp]:
+    """Return the latest look-up of each call of a step.
+
+    Raises:
+        UsageError: There is no such run, or it looked up no such step.
+    """
+    journals = _last(settings) if run == "last" else journal_of(settings.journals, run)
+    if len(journals) != 1:
+        count = "no run" if not journals else f"{len(journals)} runs"
+        raise UsageError(
+            f"there is {count} {run} whose look-ups are known on this machine.",
+            hint="give the run's name or id as the run printed it, or `last`.",
+        )
+    latest = _latest(journals[0])
+    calls = [call for call in latest if _is_of(call, step)]
+    if not calls:
+        known = ", ".join(dict.fromkeys(without_indices(call.step) for call in latest)) or "none"
+        raise UsageError(f"the run looked up no step {step}.", hint=f"its steps are: {known}.")
+    return calls
+
+
+def _last(settings: Settings) -> list[Path]:
+    """Return the journal of the last run.
+
+    Raises:
+        UsageError: It looked up nothing.
+    """
+    journals = journal_of(settings.journals, "last")
+    try:
+        recorded = find_directory("last", settings.reports)
+    except InputError:
+        return journals
+    own = journal_of(settings.journals, recorded.name)
+    written = (recorded / TRACE).stat().st_mtime
+    if own or any(journal.stat().st_mtime > written for journal in journals):  # what is not recorded may be later
+        return own or journals
+    raise UsageError(
+        f"the last run, {recorded.name}, looked up nothing: the cache was off, or its workflow changes files in place.",
+        hint="give the name or id of an earlier run; `cwl-prefect runs ls` lists them.",
+    )
+
+
+def _latest(journal: Path) -> list[LookedUp]:
+    """Return the latest look-up of each call."""
+    return list({(call.step, call.call): call for call in read_journal(journal)}.values())
+
+
+def _is_of(call: LookedUp, step: str) -> bool:
+    """Check whether a look-up is that of a step or of one call."""
+    return step in (call.call, call.step, without_indices(call.step))
+
+
+def _why(call: LookedUp, entries: list[CacheEntry]) -> str:
+    if call.parts is None:
+        return f"it cannot be cached: {call.reason or 'unknown'}."
+    if call.refreshed:
+        return "a refresh was asked for, so that it ran although it may be cached."
+    same = next((entry for entry in entries if entry.key.digest == call.key and entry.created_at < call.at), None)
+    if same is not None:
+        return f"it was cached ({_origin(same)}), but not wanted: it had expired."
+    earlier = [e for e in entries if e.created_at < call.at and _is_alike(call, e)]
+    found = nearest(call.parts, earlier)
+    if found is None:
+        return "no earlier call of the step is in the cache."
+    told = differences(call.parts, found.key.parts) or ["something that is not kept for people differs"]
+    return f"compared with the nearest earlier call ({_origin(found)})\n" + "\n".join(f"  - {text}" for text in told)
+
+
+def _is_alike(call: LookedUp, entry: CacheEntry) -> bool:
+    """Check whether an entry is of a step of the same name."""
+    return len({without_indices(step).rpartition(".")[2] for step in (call.step, entry.step)}) == 1
+
+
+def _origin(entry: CacheEntry) -> str:
+    return f"{entry.key.digest[:SHORT_KEY]}, {_when(entry.created_at)}, {entry.step} of run {entry.run_id[:8]}"
+
+
+def _summary(entry: CacheEntry) -> dict[str, object]:
+    return {
+        "key": entry.key.digest,
+        "step": entry.step,
+        "tool": entry.tool,
+        "run": entry.run_id,
+        "created": datetime.fromtimestamp(entry.created_at).astimezone().isoformat(timespec="seconds"),
+        "duration_s": entry.duration_s,
+        "size": entry.size,
+        "files": len(entry.files),
+    }
+
+
+def _record(settings: Settings, store: Store, *, entries: int, objects: int, why: str) -> None:
+    details: dict[str, JsonValue] = {"cache": store.place, "entries": entries, "objects": objects, "why": why}
+    try:
+        audit.append(settings.runs, AuditEntry(act=Act.CACHE_REMOVED, details=details))
+    except OSError as error:
+        tell(f"The audit trail cannot be written: {error}", err=True)
+
+
+def _forget(settings: Settings, unused_for_s: float | None) -> None:
+    """Remove checksums, journals, traces with their reports, and compiled plans that nobody will ask for."""
+    forget_old(settings.checksums)
+    if unused_for_s is None:
+        return
+    oldest = time.time() - unused_for_s
+    for kept in (*settings.journals.glob("*.jsonl"), *settings.plans.glob("*.json")):
+        if kept.stat().st_mtime < oldest:
+            kept.unlink(missing_ok=True)
+    for trace in settings.reports.glob("*/trace.jsonl"):
+        if trace.stat().st_mtime < oldest:
+            shutil.rmtree(trace.parent, ignore_errors=True)
+
+
+def _told(swept: Swept, verb: str) -> str:
+    return f"{verb} {swept.entries} calls and {swept.objects} files: {_size(swept.freed)}."
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _when(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment).astimezone():%Y-%m-%d %H:%M}"

@@ -1,0 +1,1 @@
+"""Commands about deployments, pools, servers and what they would run."""

@@ -1,0 +1,1 @@
+"""The command ``run``: document and inputs, progress, batches."""

@@ -1,0 +1,203 @@
+"""Options of the command ``run``, and how they become settings."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FILES = "Files"
+TRUST = "Trust"
+LIMITS = "Limits"
+FAILURES = "Failures"
+CACHE = "Call cache"
+MANY = "Many runs"
+RUN = "In Prefect"
+
+SETTINGS: Mapping[str, str] = {
+    "workdir": "workdir",
+    "default_image": "default_image",
+    "keep": "keep",
+    "backend": "backend",
+    "steps_pool": "steps_pool",
+    "max_cores": "max_cores",
+    "max_ram": "max_ram_mib",
+    "parallel": "max_calls",
+    "timeout": "run_timeout_s",
+    "step_timeout": "step_timeout_s",
+    "on_error": "on_error",
+    "retries": "retries",
+    "callbacks": "callbacks",
+    "batch_parallel": "batch_parallel",
+    "cache": "cache_url",
+    "cache_mode": "cache_mode",
+}
+"""Options whose values become settings as they are."""
+
+
+class BackendChoice(StrEnum):
+    """Where steps run."""
+
+    AUTO = "auto"
+    LOCAL = "local"
+    DOCKER = "docker"
+    KUBERNETES = "kubernetes"
+
+
+class OnErrorChoice(StrEnum):
+    """What a failed step does to the others."""
+
+    STOP = "stop"
+    FINISH = "finish"
+    CONTINUE = "continue"
+
+
+class CacheModeChoice(StrEnum):
+    """What tells whether an input file is still the same."""
+
+    CONTENT = "content"
+    METADATA = "metadata"
+
+
+class KeepChoice(StrEnum):
+    """When workspaces are kept."""
+
+    NEVER = "never"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+
+
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="DOCUMENT [JOB_ORDER] [--INPUT VALUE]...", help="What to run, and with which inputs."),
+]
+Outdir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where results go; CWL_PREFECT_OUTDIR, or the current directory, by default.", rich_help_panel=FILES
+    ),
+]
+Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Report of the run, as HTML.", rich_help_panel=FILES)]
+Timeline = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Timeline of its calls, as HTML.", rich_help_panel=FILES)
+]
+Trace = Annotated[Path | None, typer.Option(metavar="FILE", help="What each call used, as TSV.", rich_help_panel=FILES)]
+Provenance = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR|F.zip",
+        help="Provenance Run Crate (RO-Crate): what ran, every call, and its data.",
+        rich_help_panel=FILES,
+    ),
+]
+Workdir = Annotated[Path | None, typer.Option(help="Where workspaces are made.", rich_help_panel=FILES)]
+KeepWhen = Annotated[
+    KeepChoice | None, typer.Option("--keep", help="When workspaces are kept afterwards.", rich_help_panel=FILES)
+]
+Backend = Annotated[BackendChoice | None, typer.Option(help="Where steps run.")]
+StepsPool = Annotated[
+    str | None, typer.Option(metavar="POOL", help="Work pool whose job template the steps' containers use.")
+]
+StepOverrides = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="YAML or JSON by pattern of step names: resources, image, env and others."),
+]
+NoContainer = Annotated[
+    bool, typer.Option("--no-container", help="Run every step as a process of this machine, as --backend local.")
+]
+AllowPath = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="DIR", help="Let the document name files there too; repeatable.", rich_help_panel=TRUST),
+]
+Untrusted = Annotated[
+    bool,
+    typer.Option(
+        "--untrusted",
+        help="Refuse what the document names outside of its own tree; containers only.",
+        rich_help_panel=TRUST,
+    ),
+]
+RequireContainers = Annotated[
+    bool,
+    typer.Option("--require-containers", help="Run no tool as a process of this machine.", rich_help_panel=TRUST),
+]
+DefaultImage = Annotated[
+    str | None,
+    typer.Option(metavar="IMAGE", help="Image for a tool that names none.", rich_help_panel=TRUST),
+]
+MaxCores = Annotated[float | None, typer.Option(help="Cores that steps may use together.", rich_help_panel=LIMITS)]
+MaxRam = Annotated[
+    str | None,
+    typer.Option(help="Memory that steps may use together: MiB, or with a unit as 4G.", rich_help_panel=LIMITS),
+]
+Parallel = Annotated[int | None, typer.Option(help="Tool calls in hand at once.", rich_help_panel=LIMITS)]
+Timeout = Annotated[float | None, typer.Option(help="Seconds that the whole run may take.", rich_help_panel=LIMITS)]
+StepTimeout = Annotated[
+    float | None, typer.Option(help="Seconds that a tool without a ToolTimeLimit may take.", rich_help_panel=LIMITS)
+]
+OnErrorOption = Annotated[
+    OnErrorChoice | None,
+    typer.Option("--on-error", help="What a failed step does to the others.", rich_help_panel=FAILURES),
+]
+Retries = Annotated[
+    int | None,
+    typer.Option(help="Further tries of a call that fails with a temporaryFailCode.", rich_help_panel=FAILURES),
+]
+Callbacks = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="What to call when something happens, as YAML.", rich_help_panel=FAILURES),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(help="Name of the flow run; of a batch, what the names of its runs begin with.", rich_help_panel=RUN),
+]
+Tag = Annotated[list[str] | None, typer.Option(help="Tag of the flow run; repeatable.", rich_help_panel=RUN)]
+Batch = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE...",
+        help="A run for each of these job orders, or each row of a CSV, TSV or JSONL table.",
+        rich_help_panel=MANY,
+    ),
+]
+BatchParallel = Annotated[int | None, typer.Option(help="Runs of the batch at once.", rich_help_panel=MANY)]
+Watch = Annotated[
+    bool,
+    typer.Option("--watch", help="Run again when a document or input is saved, until Ctrl-C.", rich_help_panel=MANY),
+]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Run every call, and keep nothing for later runs.", rich_help_panel=CACHE)
+]
+Refresh = Annotated[
+    list[str] | None,
+    typer.Option(metavar="STEP", help="Run this step although it is cached; repeatable.", rich_help_panel=CACHE),
+]
+Cache = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Where outputs of calls are kept: a directory or URL.", rich_help_panel=CACHE),
+]
+CacheMode = Annotated[
+    CacheModeChoice | None,
+    typer.Option(help="What tells whether an input file is still the same.", rich_help_panel=CACHE),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more: every call, and logs.")]
+ShowHelp = Annotated[
+    bool, typer.Option("--help", "-h", help="Show this, and the inputs of DOCUMENT where it is given.")
+]
+
+
+def settings_of(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings that the options ask for, by name; None stands for what was not given."""
+    chosen = {setting: options[option] for option, setting in SETTINGS.items()}
+    if options["no_container"]:
+        chosen["backend"] = BackendChoice.LOCAL
+    if options["no_cache"]:
+        chosen["cache"] = False
+    chosen |= {name: True for name in ("untrusted", "require_containers") if options[name]}
+    allowed = options["allow_path"]
+    chosen["allow_path"] = tuple(allowed) if isinstance(allowed, list | tuple) and allowed else None
+    refresh = options["refresh"]
+    chosen["refresh"] = tuple(refresh) if isinstance(refresh, list | tuple) and refresh else None
+    return chosen

@@ -1,0 +1,32 @@
+"""The reports of a run that its command line asks for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cwl_prefect.reports.crate.write import write_crate
+from cwl_prefect.reports.files import Format, rendered, write
+from cwl_prefect.reports.page.build import page
+from cwl_prefect.reports.record import Record, read_record
+from cwl_prefect.settings import Settings
+
+
+def write_reports(directory: Path, targets: Mapping[str, Path | None], settings: Settings) -> None:
+    """Write the reports of a run that were asked for, by the names of their options.
+
+    Raises:
+        InputError: Nothing is recorded of the run.
+        UsageError: A file cannot be written.
+    """
+    wanted = {name: path for name, path in targets.items() if path is not None}
+    if not wanted:
+        return
+    record = read_record(directory)
+    for name, path in wanted.items():
+        if name == "provenance":
+            write_crate(directory, path, settings)
+        else:
+            write(path, _text(record, name))
+
+
+def _text(record: Record, name: str) -> str:
+    return rendered(record, Format.TSV) if name == "trace" else page(record, timeline=name == "timeline")

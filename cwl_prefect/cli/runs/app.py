@@ -1,0 +1,189 @@
+"""The commands ``cwl-prefect runs`` and their arguments; what does the work is imported when it is needed."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+runs_app = typer.Typer(help="Runs so far: look at them, stop them, go on with them.", no_args_is_help=True)
+
+
+class ReportFormat(StrEnum):
+    """How a report is written."""
+
+    HTML = "html"
+    TSV = "tsv"
+    CSV = "csv"
+    JSON = "json"
+
+
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run: its name, its flow run id, or the beginning of the id.")
+]
+RecordedRun = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run: its name, its flow run id, the beginning of the id, or last.")
+]
+Name = Annotated[str | None, typer.Option("--name", metavar="PATTERN", help="Runs so named; * and ? stand for any.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="Runs with this tag; repeatable.")]
+Newer = Annotated[str | None, typer.Option(metavar="AGE", help="Runs begun at most so long ago: 90s, 30m, 12h, 7d.")]
+Older = Annotated[str | None, typer.Option(metavar="AGE", help="Runs begun at least so long ago.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; printed where it is not given.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Force = Annotated[bool, typer.Option("--force", help="Take a driver that does not answer for gone.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@runs_app.command("ls")
+def list_runs(  # noqa: PLR0917 - one parameter for each option
+    name: Name = None,
+    tag: Tags = None,
+    newer_than: Newer = None,
+    older_than: Older = None,
+    scheduled: Annotated[
+        bool, typer.Option("--scheduled", help="Runs that wait for their time instead, the next first.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the latest first.")] = 20,
+    json: Json = False,
+) -> None:
+    """List runs, the latest first."""
+    from dataclasses import replace
+
+    from cwl_prefect.cli.runs import listing
+
+    chosen = replace(listing.filter_of(name, tag, newer_than, older_than), scheduled=scheduled)
+    listing.list_runs(chosen, limit=limit, as_json=json)
+
+
+@runs_app.command()
+def show(run: RunName, json: Json = False) -> None:
+    """Show what is known of a run."""
+    from cwl_prefect.cli.runs import listing
+
+    listing.show(run, as_json=json)
+
+
+@runs_app.command()
+def outputs(run: RunName) -> None:
+    """Print the output object of a run, wherever it ran."""
+    from cwl_prefect.cli.runs import listing
+
+    listing.outputs(run)
+
+
+@runs_app.command()
+def report(
+    run: RecordedRun,
+    output: Output = None,
+    format: Annotated[
+        ReportFormat | None, typer.Option(help="By the suffix of FILE where it is not given, else tsv.")
+    ] = None,
+) -> None:
+    """Report what a run did and used: a page of HTML, or its calls as a table; also of one that failed or goes on."""
+    from cwl_prefect.cli.runs import report as reporting
+
+    reporting.report(run, output, None if format is None else format.value)
+
+
+@runs_app.command()
+def advise(
+    run: RecordedRun,
+    output: Output = None,
+    margin: Annotated[
+        float, typer.Option(min=0, metavar="PERCENT", help="How much more than was used a step is to ask for.")
+    ] = 25,
+) -> None:
+    """Write step overrides by which steps ask for what they need, by what they used, and tell what they did not use."""
+    from cwl_prefect.cli.runs.advise import advise_run
+
+    advise_run(run, output, margin_percent=margin)
+
+
+@runs_app.command()
+def crate(
+    run: RecordedRun,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR|F.zip", help="Where to; crate-ID in the current directory by default."
+        ),
+    ] = None,
+    no_data: Annotated[
+        bool, typer.Option("--no-data", help="Name files by their checksums instead of copying them.")
+    ] = False,
+) -> None:
+    """Write a run as a Provenance Run Crate (RO-Crate): what ran, every call, and its data."""
+    from cwl_prefect.cli.runs import report as reporting
+
+    reporting.crate(run, output, data=not no_data)
+
+
+@runs_app.command()
+def logs(run: RunName) -> None:
+    """Print what a run and its steps logged."""
+    from cwl_prefect.cli.runs import commands as runs
+
+    runs.logs(run)
+
+
+@runs_app.command()
+def resume(  # noqa: PLR0917 - one parameter for each option
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run: its name or id.")] = None,
+    all_unfinished: Annotated[
+        bool, typer.Option("--all-unfinished", help="Every run of this machine that was killed or interrupted.")
+    ] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="With --all-unfinished: failed runs too.")] = False,
+    name: Name = None,
+    tag: Tags = None,
+    newer_than: Newer = None,
+    older_than: Older = None,
+    at_once: Annotated[int, typer.Option(min=1, help="With --all-unfinished: how many run at once.")] = 2,
+    stagger: Annotated[float, typer.Option(min=0, help="With --all-unfinished: seconds between starts.")] = 2.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more: every call, and logs.")] = False,
+) -> None:
+    """Run again what a run did not finish, as the same flow run; the output object is printed as JSON."""
+    from cwl_prefect.cli.runs import commands as runs
+    from cwl_prefect.cli.runs import listing
+
+    if all_unfinished == (run is not None):
+        raise typer.BadParameter("give a RUN, or --all-unfinished")
+    if run is not None:
+        raise typer.Exit(runs.resume(run, quiet=quiet, verbose=verbose))
+    chosen = listing.filter_of(name, tag, newer_than, older_than)
+    raise typer.Exit(runs.resume_all(chosen, failed=failed, at_once=at_once, stagger_s=stagger))
+
+
+@runs_app.command()
+def interrupt(run: RunName, force: Force = False) -> None:
+    """Stop a run now, and keep everything for `resume`."""
+    from cwl_prefect.cli.runs import commands as runs
+
+    runs.stop(run, for_now=True, force=force)
+
+
+@runs_app.command()
+def cancel(
+    run: RunName,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove its workspaces on this machine too.")] = False,
+    yes: Yes = False,
+    force: Force = False,
+) -> None:
+    """Stop a run."""
+    from cwl_prefect.cli.runs import commands as runs
+
+    if delete and not yes:
+        typer.confirm(f"Cancel {run} and remove its workspaces?", abort=True, err=True)
+    runs.stop(run, for_now=False, force=force, delete=delete)
+
+
+@runs_app.command("rm")
+def remove(run: RunName, yes: Yes = False) -> None:
+    """Remove a run that has ended: its workspaces on this machine, and its record in Prefect."""
+    from cwl_prefect.cli.runs import commands as runs
+
+    if not yes:
+        typer.confirm(f"Remove {run}, its workspaces and its record?", abort=True, err=True)
+    runs.remove(run)

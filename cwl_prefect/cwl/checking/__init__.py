@@ -1,0 +1,1 @@
+"""What is known of a document before a run: each fault with its place."""

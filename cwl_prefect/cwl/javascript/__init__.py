@@ -1,0 +1,1 @@
+"""Expressions, and the confined engine that evaluates their JavaScript."""

@@ -1,0 +1,1 @@
+"""From a document to a plan: reading, checking, compiling."""

@@ -1,0 +1,327 @@
+"""Read CWL documents: paths, URLs, fragments, packed graphs and older versions, with errors that name the place."""
+
+import logging
+import re
+import urllib.parse
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache, partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cwltool.context import LoadingContext
+from cwltool.errors import GraphTargetMissingException, UnsupportedRequirement, WorkflowException
+from cwltool.load_tool import default_loader, fetch_document, make_tool, resolve_and_validate_document
+from cwltool.process import SCHEMA_CACHE, Process, use_custom_schema
+from cwltool.update import ORIGINAL_CWLVERSION
+from cwltool.workflow import default_make_tool
+from rdflib import Graph
+from ruamel.yaml.error import YAMLError
+from schema_salad.exceptions import SchemaSaladException
+from schema_salad.fetcher import DefaultFetcher
+
+from cwl_prefect._lib.uris import path_of
+from cwl_prefect.cwl.access.host_files import EVERYTHING
+from cwl_prefect.cwl.access.protected import Private
+from cwl_prefect.cwl.loading.aliases import repeated_too_often
+from cwl_prefect.cwl.loading.faults import described, document_error, faults_of
+from cwl_prefect.cwl.loading.messages import document_message
+from cwl_prefect.cwl.loading.overrides import overrides_of
+from cwl_prefect.cwl.loading.places import check_names, check_unique, share_places
+from cwl_prefect.cwl.loading.steps import faults_of_steps
+from cwl_prefect.cwl.loading.texts import Reading, check_file, check_imports, check_size, check_tags
+from cwl_prefect.errors import CwlPrefectError, DocumentError, InputError, UnsupportedError
+from cwl_prefect.model.values import TOO_DEEP, unusable
+from cwl_prefect.settings import Settings
+
+EXTENSION_SCHEMAS = {
+    "v1.0": "extensions.yml",
+    "v1.1": "extensions-v1.1.yml",
+    "v1.2": "extensions-v1.2.yml",
+    "v1.3.0-dev1": "extensions-v1.3.yml",
+}
+
+_UNKNOWN_REQUIREMENT = re.compile(
+    r"checking field 'requirements'.*Field 'class' contains undefined reference", re.DOTALL
+)
+_OF_STEPS = re.compile(r"Workflow contains|Must specify scatterMethod|Step is missing|does not correspond to")
+IS_DOCUMENT = "A CWL document has the fields cwlVersion and class, or cwlVersion and $graph."
+
+
+class RecordingFetcher(DefaultFetcher):
+    """Remembers which files and URLs a document was made of; reads nothing that would not end, or that no run reads."""
+
+    def __init__(self, reading: Reading, document: str, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.reading = reading
+        self._document = document
+
+    def fetch_text(self, url: str, content_types: list[str] | None = None) -> str:
+        """Fetch a text and remember its URL, unless it belongs to the language itself."""
+        own = url.startswith("https://w3id.org/cwl/")
+        if not own:
+            self.reading.urls.add(url.partition("#")[0])
+        text = self._bounded(url, content_types)
+        if not own:
+            self.reading.note(url, text)
+        if repeated_too_often(text):
+            place = document_message(url)
+            raise DocumentError(f"{place}: its YAML aliases stand for too many values.", hint="Write the values out.")
+        check_tags(text, url)
+        check_imports(text, url, self._bounded)
+        return text
+
+    def _bounded(self, url: str, content_types: list[str] | None = None) -> str:
+        check_file(url, named=url == self._document)
+        self._demand_readable(url)
+        text = super().fetch_text(url, content_types)
+        check_size(url, len(text))
+        return text
+
+    def _demand_readable(self, url: str) -> None:
+        if url == self._document:
+            return  # a person named it
+        try:
+            replace(EVERYTHING, private=Private.of(Settings())).demand_location(url)
+        except InputError as error:
+            raise DocumentError(f"{document_message(self.reading.place(url))}: {error.message}") from error
+
+
+def load_recorded(document: str) -> tuple[Process, frozenset[str]]:
+    """Load a document like :func:`load_process`, and tell which URLs were read for it."""
+    reading = Reading()
+    return load_process(document, reading=reading), frozenset(reading.urls)
+
+
+def load_process(
+    document: str, *, defaults: Mapping[str, Any] | None = None, reading: Reading | None = None
+) -> Process:
+    """Load and validate a document with everything it refers to, its links' types included.
+
+    Args:
+        document: A local path, ``file://`` or ``http(s)://`` URL, with ``#id`` for a part of it.
+        defaults: A job order whose ``cwl:requirements`` and ``cwltool:overrides`` apply.
+        reading: Receives what is read.
+
+    Raises:
+        DocumentError: It cannot be read or is not valid CWL.
+        InputError: The requirements of the job order have a wrong form.
+        UnsupportedError: It requires a feature that this runner does not have.
+    """
+    with translated_errors(document):
+        context, uri = _resolved(document, defaults or {}, reading or Reading())
+        try:
+            return make_tool(uri, context)
+        except GraphTargetMissingException as error:
+            entries = _entries(uri, context)
+            if len(entries) == 1:
+                return make_tool(entries[0]["id"], context)
+            raise _without_main(document, entries) from error
+
+
+def load_processes(document: str) -> tuple[Process, ...]:
+    """Load what a document holds: one process, or all of a graph of several of which none is named and none is main.
+
+    Raises:
+        DocumentError: It cannot be read, or one of them is not valid CWL.
+        UnsupportedError: One requires a feature that this runner does not have.
+    """
+    with translated_errors(document):
+        context, uri = _resolved(document, {}, Reading())
+        try:
+            return (make_tool(uri, context),)
+        except GraphTargetMissingException:
+            return tuple(make_tool(entry["id"], context) for entry in _entries(uri, context))
+
+
+def _entries(uri: str, context: LoadingContext) -> list[dict[str, Any]]:
+    loader: Any = context.loader
+    entries, _ = loader.resolve_ref(uri)
+    return list(entries)
+
+
+def _resolved(document: str, defaults: Mapping[str, Any], reading: Reading) -> tuple[LoadingContext, str]:
+    quiet_libraries()
+    _use_extensions()
+    _forget_schemas()
+    share_places()
+    location = document_uri(document)
+    context, root, uri = _fetched(document, location, _loading_context(reading, urllib.parse.urldefrag(location).url))
+    context, uri = resolve_and_validate_document(context, root, uri)
+    process = f"{uri}#main" if "$graph" in root and "#" not in uri else uri
+    context.overrides_list = overrides_of(defaults, process)
+    return context, uri
+
+
+def _fetched(document: str, location: str, context: LoadingContext) -> tuple[LoadingContext, Any, str]:
+    try:
+        context, root, uri = fetch_document(location, context)
+    except StopIteration:
+        root, uri = None, location
+    if not isinstance(root, Mapping):
+        raise DocumentError(
+            f"{document}: expected a CWL document, which is a mapping, found {_kind(root)}.",
+            hint=IS_DOCUMENT,
+        )
+    if "cwlVersion" not in root and "class" not in root and "$graph" not in root:
+        raise DocumentError(
+            f"{document}: this is YAML, but not a CWL document: it has neither cwlVersion nor class.",
+            hint="Give the CWL document first and the job order after it.",
+        )
+    check_unique(root.get("$graph"), "the process")
+    reason = unusable(root, files=False)
+    if reason is not None:
+        raise DocumentError(f"{document}: {reason}.", hint="Write texts in Unicode, and nest them less deeply.")
+    return context, root, uri
+
+
+def _checked_tool(
+    versions: dict[str, Any],
+    toolpath_object: Any,
+    loadingContext: LoadingContext,  # noqa: N803 - cwltool's names
+) -> Process:
+    check_names(toolpath_object)
+    _keep_version(versions, loadingContext.metadata)
+    try:
+        return default_make_tool(toolpath_object, loadingContext)
+    except (SchemaSaladException, WorkflowException, KeyError) as error:
+        told = isinstance(error, KeyError) or _OF_STEPS.search(" ".join(str(error).split()))
+        faults = faults_of_steps(toolpath_object, loadingContext) if told else ()
+        if not faults:
+            raise
+        raise document_error(faults, str(toolpath_object["id"])) from None
+
+
+def _keep_version(versions: dict[str, Any], metadata: MutableMapping[str, Any]) -> None:
+    """Return each process of a file the version of the file's first one.
+
+    cwltool upgrades a file when it is first used, and takes what it upgraded to for the author's version later.
+    """
+    if "id" in metadata and ORIGINAL_CWLVERSION in metadata:
+        metadata[ORIGINAL_CWLVERSION] = versions.setdefault(str(metadata["id"]), metadata[ORIGINAL_CWLVERSION])
+
+
+def document_uri(document: str) -> str:
+    """Return the URI of a document, with its fragment; a local path must exist.
+
+    Raises:
+        DocumentError: There is no such file.
+    """
+    if urllib.parse.urlsplit(document).scheme in ("http", "https", "file"):
+        _check_file_url(document)
+        return document
+    whole = Path(document)
+    if whole.exists():
+        return _existing_file(whole, document).absolute().as_uri()
+    path, separator, fragment = document.rpartition("#")
+    if separator and Path(path).exists():
+        return f"{_existing_file(Path(path), document).absolute().as_uri()}#{fragment}"
+    raise DocumentError(f"{document}: no such file.", hint="Check the path of the CWL document.")
+
+
+@contextmanager
+def translated_errors(document: str) -> Iterator[None]:
+    """Turn what cwltool and schema-salad raise into errors of this package."""
+    try:
+        yield
+    except CwlPrefectError:
+        raise
+    except UnsupportedRequirement as error:
+        faults = faults_of(error, document)
+        raise UnsupportedError(
+            described(faults, document),
+            hint="Remove the requirement, or give it as a hint if the tool can do without it.",
+            faults=faults,
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{document}: this is not a text in UTF-8.", hint=IS_DOCUMENT) from error
+    except UnicodeEncodeError as error:
+        raise DocumentError(f"{document}: it holds half of a character, which no text may.") from error
+    except (SchemaSaladException, WorkflowException, YAMLError, ValueError) as error:
+        raise _invalid(document, error) from error
+    except RecursionError as error:
+        raise DocumentError(
+            f"{document}: {TOO_DEEP}, or without end.",
+            hint="Look for a workflow that runs itself, also through others.",
+        ) from error
+    except (OSError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        detail = document_message(str(error)) or type(error).__name__
+        raise DocumentError(f"{document}: it cannot be loaded as CWL ({type(error).__name__}: {detail}).") from error
+
+
+def quiet_libraries() -> None:
+    """Keep cwltool's and schema-salad's own logging off the terminal; what matters is raised."""
+    for name in ("cwltool", "cwl_utils", "salad", "rdflib", "rdflib.term", "schema_salad"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.CRITICAL + 1)
+        logger.propagate = False
+
+
+def _loading_context(reading: Reading, document: str) -> LoadingContext:
+    context = LoadingContext()
+    context.fetcher_constructor = partial(RecordingFetcher, reading, document)
+    context.construct_tool_object = partial(_checked_tool, {})
+    context.enable_dev = True
+    context.disable_js_validation = True
+    context.relax_path_checks = True
+    context.do_validate = True
+    context.strict = True
+    context.loader = default_loader(context.fetcher_constructor, enable_dev=True)
+    return context
+
+
+@cache
+def _use_extensions() -> None:
+    """Accept cwltool's extensions (CUDA, MPI, Loop, in-place update) in every version of the language."""
+    for version, file in EXTENSION_SCHEMAS.items():
+        use_custom_schema(version, "http://commonwl.org/cwltool", files("cwltool").joinpath(file).read_text("utf-8"))
+
+
+def _forget_schemas() -> None:
+    """Keep what the ``$schemas`` of earlier documents said out of this one; cwltool collects it for all documents."""
+    for known in SCHEMA_CACHE.values():
+        if isinstance(known, tuple):
+            loader = known[0]
+            loader.graph = Graph()
+            for url in [url for url, found in loader.cache.items() if isinstance(found, Graph)]:
+                del loader.cache[url]
+
+
+def _existing_file(path: Path, document: str) -> Path:
+    if path.is_dir():
+        raise DocumentError(f"{document}: this is a directory.", hint="Give the path of a CWL document in it.")
+    return path
+
+
+def _check_file_url(document: str) -> None:
+    path = path_of(urllib.parse.urldefrag(document).url)
+    if document.startswith("file:") and (path is None or not path.is_file()):
+        raise DocumentError(f"{document}: no such file.", hint="Check the path of the CWL document.")
+
+
+def _invalid(document: str, error: Exception) -> CwlPrefectError:
+    faults = faults_of(error, document)
+    if _UNKNOWN_REQUIREMENT.search(str(error)):
+        hint = "Correct its name, or give it as a hint if the process can do without it."
+        return UnsupportedError(described(faults, document), hint=hint, faults=faults)
+    return document_error(faults, document)
+
+
+def _without_main(document: str, entries: list[dict[str, Any]]) -> DocumentError:
+    names = {entry["id"]: urllib.parse.unquote(entry["id"].rpartition("#")[2]) for entry in entries}
+    run_by_others = {step.get("run") for entry in entries for step in entry.get("steps", ())}
+    outermost = next((name for uri, name in names.items() if uri not in run_by_others), "id")
+    return DocumentError(
+        f"{document}: it holds several processes, and none is called main: {', '.join(names.values())}.",
+        hint=f"Name one, as in {document}#{outermost}.",
+    )
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, list):
+        return "a list"
+    return "a text" if isinstance(value, str) else f"a {type(value).__name__}"

@@ -1,0 +1,136 @@
+"""Compiled plans between runs: a second run of an unchanged document loads no schema.
+
+An entry names every file that the compiler read, with its SHA-256; it holds while all of them are as they were.
+"""
+
+import hashlib
+import json
+import os
+import re
+import urllib.parse
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cwl_prefect._lib.atomic_write import write_whole
+from cwl_prefect._lib.own_files import make_private, read_own
+from cwl_prefect._lib.uris import path_of
+from cwl_prefect.cwl.access.host_files import is_untrusted
+from cwl_prefect.errors import DocumentError
+from cwl_prefect.model.plan import PLAN_FORMAT, WorkflowPlan, decode_plan, encode_plan
+
+_COMPILERS = ("cwltool", "schema-salad")
+_PLAN = re.compile(rb'\s*\{\s*"kind"\s*:\s*"workflow"')
+
+
+def read_plan(document: str | Path) -> WorkflowPlan | None:
+    """Read a plan that was written to a file, or give None where the file is something else.
+
+    Raises:
+        DocumentError: It is a plan, but damaged or of another version.
+    """
+    path = Path(document)
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    try:
+        text = path.read_bytes()
+    except OSError:
+        return None  # loading it as a document says why
+    if not _PLAN.match(text):
+        return None
+    try:
+        found = decode_plan(text)
+    except (ValueError, ValidationError) as error:
+        raise DocumentError(
+            f"{document}: this is not a plan of this version.",
+            hint="Compile the CWL document again with `cwl-prefect compile`.",
+        ) from error
+    return found if is_untrusted(found) else replace(found, origin=str(path.absolute()))
+
+
+def cached_plan(document: str, directory: Path) -> WorkflowPlan:
+    """Return the plan of a document from the cache, or compile it and keep it there.
+
+    A damaged or outdated entry is compiled anew; a cache that cannot be written is done without.
+
+    Raises:
+        DocumentError: The document cannot be read or is not valid CWL.
+    """
+    entry = directory / f"{_key(document)}.json"
+    found = _read(entry)
+    if found is not None:
+        return replace(found, origin=document)
+    from cwl_prefect.cwl.loading.compile import compile_process
+    from cwl_prefect.cwl.loading.load import load_recorded, translated_errors
+
+    process, urls = load_recorded(document)
+    with translated_errors(document):
+        plan = compile_process(process, origin=document)
+    files = [_local_path(url) for url in urls]
+    if all(files):
+        _write(entry, plan, [path for path in files if path is not None])
+    return plan
+
+
+def documents_of(document: str, directory: Path) -> tuple[Path, ...]:
+    """Return the files that the cached plan of a document was compiled from; none where no plan is cached."""
+    try:
+        header, _, _ = read_own(directory / f"{_key(document)}.json").partition(b"\n")
+        return tuple(map(Path, json.loads(header)["files"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def _key(document: str) -> str:
+    path, separator, fragment = document.partition("#")
+    place = os.path.abspath(path) if not urllib.parse.urlsplit(document).scheme else path  # noqa: PTH100 - keeps links
+    parts = [place, separator, fragment, str(PLAN_FORMAT), *(f"{name}={version(name)}" for name in _COMPILERS)]
+    return hashlib.sha256("\0".join([*parts, _own_sources()]).encode()).hexdigest()
+
+
+@cache
+def _own_sources() -> str:
+    """Return what tells this compiler from any other, released or being worked on."""
+    found = hashlib.sha256()
+    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
+        found.update(source.read_bytes())
+    return found.hexdigest()
+
+
+def _read(entry: Path) -> WorkflowPlan | None:
+    try:
+        header, _, body = read_own(entry).partition(b"\n")
+        manifest: dict[str, Any] = json.loads(header)
+        if hashlib.sha256(body).hexdigest() != manifest["plan"]:
+            return None
+        if any(_digest(Path(path)) != digest for path, digest in manifest["files"].items()):
+            return None
+        return decode_plan(body)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _write(entry: Path, plan: WorkflowPlan, files: Iterable[Path]) -> None:
+    body = encode_plan(plan)
+    try:
+        manifest = {
+            "plan": hashlib.sha256(body).hexdigest(),
+            "files": {str(path): _digest(path) for path in sorted(set(files))},
+        }
+        make_private(entry.parent)
+        write_whole(entry, json.dumps(manifest).encode() + b"\n" + body)
+    except OSError:
+        return
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _local_path(url: str) -> Path | None:
+    return path_of(urllib.parse.urldefrag(url).url)

@@ -1,0 +1,1 @@
+"""The call cache on disk: keys, entries, content, and care for them."""

@@ -1,0 +1,1 @@
+"""What calls and runs leave behind: checked, explained where it failed, delivered."""

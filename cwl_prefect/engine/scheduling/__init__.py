@@ -1,0 +1,1 @@
+"""When calls may run: cores, memory, disk, order and tries."""

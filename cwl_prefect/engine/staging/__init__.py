@@ -1,0 +1,1 @@
+"""The directories of one call, and what a tool finds in them."""

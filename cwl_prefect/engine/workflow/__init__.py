@@ -1,0 +1,1 @@
+"""What a workflow means: steps that become ready, scatters, links between ports, and drawings of all that."""

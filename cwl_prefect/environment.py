@@ -1,0 +1,49 @@
+"""What the environment says of this process that is no setting."""
+
+import os
+from pathlib import Path
+
+
+def search_path() -> str:
+    """PATH for tools that run as processes of this machine."""
+    return os.environ.get("PATH", os.defpath)
+
+
+def own_pod() -> tuple[str, str] | None:
+    """Namespace and name of the pod that this process runs in, or None outside of a cluster.
+
+    The name of the host is the pod's, unless the pod is in its node's network or is given another: then POD_NAME tells.
+    """
+    if "KUBERNETES_SERVICE_HOST" not in os.environ:
+        return None
+    name = os.environ.get("POD_NAME") or os.environ.get("HOSTNAME")
+    namespace = os.environ.get("POD_NAMESPACE") or _mounted_namespace()
+    return (namespace, name) if name and namespace else None
+
+
+def own_flow_run() -> str | None:
+    """Identifier of the flow run that a worker started this process for, or None where none did."""
+    return os.environ.get("PREFECT__FLOW_RUN_ID")
+
+
+def _mounted_namespace() -> str | None:
+    try:
+        return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def environment() -> dict[str, str]:
+    """A copy of the environment, for child processes of cwl-prefect itself; never for tools."""
+    return dict(os.environ)
+
+
+def reach_directly(host: str) -> None:
+    """Let HTTP clients of this process, and of those that it starts, pass by the environment's proxies to a host.
+
+    ``no_proxy`` counts before ``NO_PROXY`` where both are set (urllib.request.getproxies_environment).
+    """
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [found for part in named.split(",") if (found := part.strip())]
+    if host not in hosts and hosts != ["*"]:
+        os.environ["no_proxy"] = ",".join([*hosts, host])

@@ -1,0 +1,1 @@
+"""The call cache as a run uses it."""

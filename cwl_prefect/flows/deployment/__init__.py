@@ -1,0 +1,1 @@
+"""A workflow on its way to a worker, inside a deployment."""

@@ -1,0 +1,1 @@
+"""Driving a plan: steps, calls, scatters, subworkflows, and what they share."""

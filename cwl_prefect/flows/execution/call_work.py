@@ -1,0 +1,186 @@
+"""One call as it goes through its tries; :mod:`cwl_prefect.flows.execution.attempt` shows the path of each."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from cwl_prefect.cwl.values.errors import put_place
+from cwl_prefect.engine.staging import workspace as workspaces
+from cwl_prefect.errors import BackendError, CwlPrefectError, ImageError, ResourceError
+from cwl_prefect.flows.execution.attempt import Attempt, Cached, Call, Executed, Prepared, Ready, Refused
+from cwl_prefect.flows.execution.gates import Stop
+from cwl_prefect.flows.execution.run import Run
+from cwl_prefect.model.events import StepEvent, StepEventKind
+from cwl_prefect.model.job import CallStatus, JobOutcome, StepResult
+from cwl_prefect.model.plan import Places, ProcessClass, places_in
+from cwl_prefect.model.usage import Tried
+from cwl_prefect.model.values import CwlObject
+
+
+class CallWork:
+    """One call as it goes through its tries; resources are held only while a try runs.
+
+    ``prepare`` is awaited before the task run starts, so that a call waiting for resources does not look as if it ran;
+    what fails there is raised by ``attempt``, where it belongs to the call.
+
+    Args:
+        run: The run.
+        call: The call.
+        stop: Closed by a failure that is final; no try begins once it is. None: others go on.
+    """
+
+    def __init__(self, run: Run, call: Call, *, stop: Stop | None = None) -> None:
+        self._run = run
+        self._call = call
+        self._stop = stop
+        self._attempt = Attempt(run=run, call=call)
+        self._prepared: Prepared | None = None  # None: not yet, or an ExpressionTool, which needs nothing
+        self._prepared_at = self._ready_at = time.time()
+        self._executed: Executed | None = None
+
+    async def prepare(self) -> None:
+        """Prepare the next try, which may have to wait for an identical call or for the resources that it asks for."""
+        if self._call.tool.process_class is not ProcessClass.COMMAND_LINE_TOOL:
+            return
+        self._prepared_at = time.time()
+        self._prepared = await self._attempt.prepare()
+        self._ready_at = time.time()
+        self._attempt = replace(self._attempt, lookup=self._prepared.lookup)
+        if self._stop is not None:
+            await self._stop.hold()
+
+    async def attempt(self) -> StepResult:
+        """Run the call once.
+
+        Raises:
+            CwlPrefectError: It failed; the text holds the evidence.
+        """
+        if self._prepared is None:
+            await self.prepare()
+        prepared = self._prepared
+        if isinstance(prepared, Cached):
+            self._tell(StepEventKind.CACHED, saved_s=prepared.lookup.saved_s, outputs=prepared.outputs)
+            return self._result(CallStatus.CACHED, prepared.outputs)
+        if not self._run.retries.tried(self._call.name):
+            self._tell(StepEventKind.STARTED)
+        try:
+            outputs = await self._outputs(prepared)
+            tried = self._tried()
+        except CwlPrefectError as error:
+            self._fail(error)
+            raise
+        finally:
+            await self._give_back()
+            self._attempt = replace(self._attempt, number=self._attempt.number + 1)
+        self._tell(StepEventKind.SUCCEEDED, tried=tried, outputs=outputs)
+        return self._result(CallStatus.SUCCEEDED, outputs, prepared.space.root if isinstance(prepared, Ready) else None)
+
+    async def release(self) -> None:
+        """Release what a call holds that will not be tried."""
+        if isinstance(self._prepared, Ready):
+            workspaces.settle(self._prepared.space)
+        if self._attempt.lookup is not None:
+            self._attempt.lookup.release()
+        await self._give_back()
+
+    async def _outputs(self, prepared: Ready | Refused | None) -> CwlObject:
+        match prepared:
+            case None:
+                call, binder = self._call, self._run.binder
+                return await self._run.in_thread(binder.evaluate, call.tool, call.values, name=call.name)
+            case Refused(error=error):
+                raise error
+            case Ready():
+                async with self._attempt.executed(prepared) as self._executed:
+                    outputs = await self._attempt.collect(prepared, self._executed)
+                await self._attempt.tidy(prepared)
+                return outputs
+
+    def _fail(self, error: CwlPrefectError) -> None:
+        """Keep what shows how a try failed, settle whether another is due, and tell what happened."""
+        run, call = self._run, self._call
+        _put_place(error, places_in(run.plan, call.tool.digest))
+        ram_mib = None
+        if isinstance(self._prepared, Ready):
+            workspaces.settle(self._prepared.space)
+            ram_mib = self._prepared.bound.call.resources.ram_mib
+        error.try_again = run.retries.another(call.name, error, ram_mib=ram_mib)
+        if self._stop is not None and not error.try_again:
+            self._stop.close()
+        kind = StepEventKind.RETRYING if error.try_again else StepEventKind.FAILED
+        self._tell(kind, str(error), tried=self._tried())
+
+    async def _give_back(self) -> None:
+        prepared, self._prepared, self._executed = self._prepared, None, None
+        if isinstance(prepared, Ready):
+            await prepared.lease.aclose()
+
+    def _tried(self) -> Tried | None:
+        """Return what this try asked for and used; None where it never was to run a command."""
+        prepared = self._prepared
+        if not isinstance(prepared, Ready) or not self._run.observers:
+            return None
+        bound, outcome = prepared.bound.call, None if self._executed is None else self._executed.outcome
+        tried = Tried(
+            number=self._attempt.number,
+            backend=prepared.backend.name,
+            cores=bound.resources.cores,
+            ram_mib=bound.resources.ram_mib,
+            prepared_at=self._prepared_at,
+            ready_at=self._ready_at,
+            collected_at=time.time(),
+            image=None if bound.image is None else bound.image.name,
+        )
+        return tried if outcome is None else ended_as(tried, outcome)
+
+    def _tell(
+        self,
+        kind: StepEventKind,
+        message: str | None = None,
+        *,
+        tried: Tried | None = None,
+        saved_s: float | None = None,
+        outputs: CwlObject | None = None,
+    ) -> None:
+        run, call = self._run, self._call
+        if not run.observers:
+            return
+        told = StepEvent(kind=kind, step=call.step, call=call.name, message=message, tried=tried, saved_s=saved_s)
+        run.tell(replace(told, inputs=call.values, outputs=outputs))
+
+    def _result(self, status: CallStatus, outputs: CwlObject, root: Path | None = None) -> StepResult:
+        lookup = self._attempt.lookup
+        key = None if lookup is None or lookup.key is None else lookup.key.digest
+        call = self._call
+        return StepResult(
+            step=call.step, index=call.index, status=status, outputs=outputs, workspace=root, cache_key=key
+        )
+
+
+def _put_place(error: CwlPrefectError, places: Places) -> None:
+    """Say where in the tool's document the cause of a failure is, unless that is known or it is not in there."""
+    match error:
+        case ImageError():
+            error.parts = error.parts or ("DockerRequirement",)
+        case BackendError():
+            return
+        case ResourceError():
+            error.parts = error.parts or ("ResourceRequirement",)
+        case _:
+            pass
+    put_place(error, places)
+
+
+def ended_as(tried: Tried, outcome: JobOutcome) -> Tried:
+    """Return a try with what is known of the end of its command."""
+    return replace(
+        tried,
+        started_at=outcome.started_at.timestamp(),
+        ended_at=outcome.finished_at.timestamp(),
+        exit_code=outcome.exit_code,
+        reason=outcome.reason.value,
+        image_digest=outcome.image_digest,
+        node=outcome.node,
+        container=outcome.container,
+        usage=outcome.usage,
+    )

@@ -1,0 +1,79 @@
+"""The own expressions of steps, evaluated off the event loop."""
+
+import re
+from collections.abc import Sequence
+
+from cwl_prefect.cwl.binding.evaluate import holds, step_values
+from cwl_prefect.cwl.values.errors import call_errors
+from cwl_prefect.engine.workflow.links import merge
+from cwl_prefect.flows.execution.run import Run
+from cwl_prefect.model.plan import Link, Loop, Places, StepPlan, places_in
+from cwl_prefect.model.values import CwlObject, CwlValue
+
+
+async def evaluated(run: Run, step: StepPlan, values: CwlObject, *, name: str) -> CwlObject:
+    """Return the inputs of a step after its loadContents, loadListing and valueFrom (CWL Workflow, §WorkflowStepInput).
+
+    Raises:
+        CwlPrefectError: An expression failed, or a file cannot be read.
+    """
+    if not any(link.value_from is not None or link.load_contents or link.load_listing for link in step.links):
+        return values
+    return await _step_values(run, step, step.links, values, name=name)
+
+
+async def condition_holds(run: Run, condition: str, step: StepPlan, values: CwlObject, *, name: str) -> bool:
+    """Evaluate the condition of a step or loop.
+
+    Raises:
+        CwlPrefectError: It failed, or gives no boolean.
+    """
+    return await run.in_thread(
+        holds, condition, values, requirements=step.requirements, name=name, places=places_of(run, name)
+    )
+
+
+async def next_inputs(
+    run: Run, step: StepPlan, loop: Loop, current: CwlObject, outputs: CwlObject, *, name: str
+) -> CwlObject:
+    """Return the inputs of a loop's next iteration (CWL v1.3 draft, §LoopInput).
+
+    Raises:
+        CwlPrefectError: An expression failed, or a ``pickValue`` cannot be met.
+    """
+    merged: CwlObject = dict(current)
+    with call_errors(name, places=places_of(run, name)):
+        for link in loop.links:
+            values = [outputs.get(source.port) for source in link.sources]
+            merged[link.port] = merge(link, values) if link.sources else _or_default(link.default, current[link.port])
+    return await _step_values(run, step, loop.links, merged, name=name, seen=current)
+
+
+async def _step_values(
+    run: Run, step: StepPlan, links: Sequence[Link], values: CwlObject, *, name: str, seen: CwlObject | None = None
+) -> CwlObject:
+    return await run.in_thread(
+        step_values,
+        links,
+        values,
+        requirements=step.requirements,
+        name=name,
+        seen=seen,
+        places=places_of(run, name),
+        host_files=run.binder.host_files,
+    )
+
+
+def _or_default(default: CwlValue, current: CwlValue) -> CwlValue:
+    return current if default is None else default
+
+
+def places_of(run: Run, name: str) -> Places:
+    """Return where the parts of a step stand, given the name of one of its calls; of a subworkflow with a dot behind.
+
+    Of the outermost workflow, the name is empty.
+    """
+    return places_in(run.plan, _INDEX.sub("", name))
+
+
+_INDEX = re.compile(r"\[[^\]]*\]")

@@ -1,0 +1,67 @@
+"""Subworkflows as flow runs of their own, where a person looks at them: unscattered and few."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+from prefect import Flow, State
+
+from cwl_prefect.flows.execution.failures import result_of
+from cwl_prefect.flows.prefect_names import flow_name
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.values import CwlObject
+
+LARGEST_SHOWN = 64 * 1024  # bytes of inputs that are stored with a nested flow run
+
+
+async def run_nested(
+    plan: WorkflowPlan,
+    values: CwlObject,
+    drive: Callable[[], Awaitable[tuple[CwlObject, object]]],
+    *,
+    name: str,
+    after: Sequence[State[Any]] = (),
+) -> tuple[CwlObject, tuple[State[Any], ...]]:
+    """Run a subworkflow as a nested flow run.
+
+    Args:
+        plan: The subworkflow.
+        values: Its inputs, to be shown with the flow run.
+        drive: Runs it to its outputs, and more that is of no use outside.
+        name: Name of the flow run.
+        after: States that it comes after, for the graph.
+
+    Raises:
+        CwlPrefectError: One of its steps failed.
+    """
+
+    async def _subworkflow(inputs: dict[str, Any]) -> CwlObject:  # noqa: ARG001 - shown with the flow run
+        outputs, _ = await drive()
+        return outputs
+
+    nested: Flow[..., Any] = Flow(
+        _subworkflow,
+        name=flow_name(plan.name),
+        flow_run_name=name,
+        description=plan.doc or plan.label,
+        validate_parameters=False,
+        persist_result=False,
+    )
+    call = cast("Callable[..., Awaitable[State[Any]]]", nested)
+    state = await call(inputs=_shown(values), wait_for=list(after), return_state=True)
+    return await result_of(state), (state,)
+
+
+def count_unscattered(plan: WorkflowPlan) -> int:
+    """Count the subworkflows that run once for each run of the outermost workflow."""
+    found = 0
+    for step in plan.steps:
+        if isinstance(step.run, WorkflowPlan) and step.scatter is None and step.loop is None:
+            found += 1 + count_unscattered(step.run)
+    return found
+
+
+def _shown(values: CwlObject) -> dict[str, Any]:
+    if len(json.dumps(values)) <= LARGEST_SHOWN:
+        return dict(values)
+    return dict.fromkeys(values, "(too large to be shown)")

@@ -1,0 +1,1 @@
+"""What a step would run as, shown without running it."""

@@ -1,0 +1,236 @@
+"""The flow of a workflow: what every flow of Prefect can do, for one whose code is a plan."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Never, TypeVar, cast
+
+from prefect import Flow
+from prefect.context import FlowRunContext
+from prefect.settings import PREFECT_API_URL
+
+from cwl_prefect.errors import UsageError
+from cwl_prefect.flows.prefect_names import ENTRYPOINT, MARK, without_mark
+from cwl_prefect.flows.session import connected, serving_with
+from cwl_prefect.flows.tagging import tagged
+from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.settings import EVERY_STEP, Settings
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.deployments.runner import RunnerDeployment
+
+    from cwl_prefect.flows.deployment.storage import WorkflowStorage
+
+Rebuild = Callable[[Settings], "CwlFlow"]
+T = TypeVar("T")
+
+_PERSISTING = frozenset({"persist_result", "result_storage", "result_serializer"})
+"""Options by which Prefect knows that results are to be persisted, whatever its settings say."""
+
+_logger = logging.getLogger(__name__)
+
+
+class CwlFlow(Flow[..., Any]):
+    """A flow whose calls run on the local server that all runs share, where no API is configured.
+
+    Prefect itself would start a server for the process, and take it away at the end with all that it shows.
+    """
+
+    plan: WorkflowPlan
+    _settings: Settings
+    _rebuild: Rebuild
+    _options: Mapping[str, Any]
+    _stays: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        function: Callable[..., Any],
+        plan: WorkflowPlan,
+        settings: Settings,
+        *,
+        rebuild: Rebuild,
+        stays: tuple[str, ...] = (),
+        **options: Any,
+    ) -> "CwlFlow":
+        """Make a flow, with the options of Prefect's flows.
+
+        Args:
+            function: What it runs.
+            plan: The workflow that this is.
+            settings: Settings that it runs with.
+            rebuild: Builds the same flow with other settings, here or in another process.
+            stays: What it was given that no deployment can take along.
+            options: Those of Prefect.
+        """
+        made = cls(function, **options)
+        made.persist_result = options.get("persist_result")  # a serializer alone would let Prefect persist results
+        made.plan, made._settings, made._rebuild = plan, settings, rebuild
+        made._options, made._stays = {}, stays
+        return made
+
+    def __reduce__(self) -> tuple[Callable[..., "CwlFlow"], tuple[Rebuild, Settings, Mapping[str, Any]]]:
+        """Travel to another process as what it is built from; its function could not."""
+        return _rebuilt, (self._rebuild, self._settings, self._options)
+
+    def with_options(
+        self, *, refresh_cache: bool | None = None, cache_expiration: timedelta | None = None, **options: Any
+    ) -> "CwlFlow":
+        """Return a flow with other options, as of any flow of Prefect, and with those of its tasks for their cache.
+
+        Args:
+            refresh_cache: Whether every call runs although it is cached; as before where it is None.
+            cache_expiration: Age from which outputs of calls are not reused; as before where it is None.
+            options: Those of Prefect.
+        """
+        changed: dict[str, object] = {}
+        if refresh_cache is not None:
+            changed["refresh"] = (EVERY_STEP,) if refresh_cache else ()
+        if cache_expiration is not None:
+            changed["cache_expiration_s"] = cache_expiration.total_seconds()
+        made = self._rebuild(self._settings.model_copy(update=changed))
+        plain = super().with_options(**options)
+        changes = {name: value for name, value in vars(plain).items() if name not in ("fn", "__wrapped__")}
+        if options.keys().isdisjoint(_PERSISTING):
+            changes["persist_result"] = self.persist_result
+        vars(made).update(changes, _options={**self._options, **options})
+        return made
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return parameters as the API takes them; for what is JSON already, Prefect need not load FastAPI."""
+        return parameters if _is_json(parameters) else super().serialize_parameters(parameters)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the flow; to be awaited, as any flow of an async function."""
+        if FlowRunContext.get() is not None:
+            return super().__call__(*args, **kwargs)
+        return self._outermost(*args, **kwargs)
+
+    async def _outermost(self, *args: Any, **kwargs: Any) -> Any:
+        call = cast("Callable[..., Awaitable[Any]]", super().__call__)
+        with tagged([MARK]):
+            if PREFECT_API_URL.value():
+                return await call(*args, **kwargs)
+            async with connected(self._settings):
+                return await call(*args, **kwargs)
+
+    async def ato_deployment(self, name: str, *args: Any, **options: Any) -> "RunnerDeployment":
+        """Return a deployment that carries the workflow, as ``cwl-prefect deploy`` makes it; with Prefect's options."""
+        if self._storage is not None:  # the flow of a repository, which workers check out
+            return await super().ato_deployment(name, *args, **options)
+        from prefect.types.entrypoint import EntrypointType
+
+        from cwl_prefect.flows.deployment.storage import WorkflowStorage
+
+        storage = await asyncio.to_thread(WorkflowStorage.of, self.plan)
+        own = {"version": storage.plan.digest[:12]} | options | {"entrypoint_type": EntrypointType.MODULE_PATH}
+        return _carrying(storage, await super().ato_deployment(name, *args, **own))
+
+    def to_deployment(self, name: str, *args: Any, **options: Any) -> Any:
+        """Return a deployment that carries the workflow; to be awaited where a loop runs, as Prefect's own."""
+        return _now(self.ato_deployment(name, *args, **options))
+
+    async def adeploy(self, name: str, *args: Any, **options: Any) -> "UUID":
+        """Deploy the workflow to a work pool; with Prefect's options.
+
+        Raises:
+            UsageError: The flow has a backend or callbacks of this process, which no worker has.
+        """
+        if self._stays:
+            raise UsageError(
+                f"{self.name}: a deployment cannot take the {' and '.join(self._stays)} of `load_flow` to its workers.",
+                hint="load the flow without; CWL_PREFECT_BACKEND and CWL_PREFECT_CALLBACKS say it to workers.",
+            )
+        if PREFECT_API_URL.value():
+            return await super().adeploy(name, *args, **options)
+        async with connected(self._settings):
+            return await super().adeploy(name, *args, **options)
+
+    def deploy(self, name: str, *args: Any, **options: Any) -> Any:
+        """Deploy the workflow to a work pool; to be awaited where a loop runs, as Prefect's own.
+
+        Raises:
+            UsageError: The flow has a backend or callbacks of this process, which no worker has.
+        """
+        return _now(self.adeploy(name, *args, **options))
+
+    def serve(self, *args: Any, **options: Any) -> None:
+        """Run what is asked of the flow as processes of this machine, until Ctrl-C; with Prefect's options."""
+        with serving_with(self._settings):
+            super().serve(*args, **options)
+
+    def visualize(self, *_args: Any, **_options: Any) -> Never:
+        """Refuse: Prefect would call the flow's tasks to see them, and those of a plan depend on its inputs.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(
+            f"{self.name}: the graph of a workflow is known without running it.",
+            hint="draw it by `cwl-prefect graph`, or print the flow's `generate_mermaid_graph()`.",
+        )
+
+    async def avisualize(self, *_args: Any, **_options: Any) -> Never:
+        """Refuse, as :meth:`visualize`.
+
+        Raises:
+            UsageError: Always.
+        """
+        self.visualize()
+
+    async def agenerate_mermaid_graph(self, *_args: Any, **_options: Any) -> str:
+        """Return the workflow's graph as Mermaid, which nothing is run for."""
+        from cwl_prefect.engine.workflow.graph import mermaid
+
+        return mermaid(self.plan)
+
+    def generate_mermaid_graph(self, *_args: Any, **_options: Any) -> Any:
+        """Return the workflow's graph as Mermaid; to be awaited where a loop runs, as Prefect's own."""
+        return _now(self.agenerate_mermaid_graph())
+
+
+def _rebuilt(rebuild: Rebuild, settings: Settings, options: Mapping[str, Any]) -> CwlFlow:
+    made = rebuild(settings)
+    return made.with_options(**options) if options else made
+
+
+def _carrying(storage: "WorkflowStorage", deployment: "RunnerDeployment") -> "RunnerDeployment":
+    """Let a deployment carry a workflow, and show the form of its inputs."""
+    from prefect.utilities.callables import ParameterSchema
+
+    from cwl_prefect.flows.parameters import openapi_schema
+
+    deployment.entrypoint, deployment.storage = ENTRYPOINT, storage
+    deployment.tags = [*without_mark(deployment.tags), MARK]
+    schema = ParameterSchema(**openapi_schema(storage.plan))
+    deployment._parameter_openapi_schema = schema  # noqa: SLF001 - Prefect derives a poorer one from the signature
+    for location in storage.carried.left:
+        _logger.warning("not carried by the deployment: %s; workers need it there.", location)
+    return deployment
+
+
+def _now(work: Coroutine[Any, Any, T]) -> T | Coroutine[Any, Any, T]:
+    """Do work at once, or return it where a loop runs that has to be awaited."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    return work
+
+
+def _is_json(value: object) -> bool:
+    try:
+        return _is_plain(value)
+    except RecursionError:
+        return False
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(type(key) is str and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (str, bool, int, float)

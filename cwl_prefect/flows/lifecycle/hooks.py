@@ -1,0 +1,38 @@
+"""What must happen when a flow run ends in a way that no `finally` sees."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from prefect import Flow, State
+from prefect.client.schemas.objects import FlowRun
+
+from cwl_prefect.engine.records.audit import Act
+from cwl_prefect.flows.driver_lock import is_driven
+from cwl_prefect.flows.lifecycle.audit import record
+from cwl_prefect.flows.lifecycle.reaping import reap_run
+from cwl_prefect.flows.lifecycle.workdirs import Workdirs
+from cwl_prefect.settings import Settings
+
+
+def reaper(settings: Settings) -> Callable[[Flow[..., Any], FlowRun, State[Any]], Awaitable[None]]:
+    """Return the hook of a flow that removes the containers and Jobs which a cancelled or crashed run may have left.
+
+    Prefect calls it by keyword, and perhaps in another process than the flow's, when the run may have begun again.
+
+    Args:
+        settings: Those of the run.
+    """
+
+    async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's
+        """Remove what a run left, by its label only."""
+        run_id = str(flow_run.id)
+        directory = Workdirs.of(settings).directory_of(run_id)
+        if is_driven(directory):
+            return
+        if state.is_crashed():
+            record(directory.parent, Act.CRASHED, run_id)
+        removed = await reap_run(run_id)
+        if removed:
+            record(directory.parent, Act.REAPED, run_id, removed=removed)
+
+    return reap

@@ -1,0 +1,325 @@
+"""CWL inputs as the parameters of a Prefect flow: names, signature, documentation, and the way back to a job order."""
+
+import functools
+import inspect
+import keyword
+import operator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Annotated, Literal, NotRequired, TypeAlias, cast
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WrapValidator,
+    create_model,
+    with_config,
+)
+from pydantic_core.core_schema import ValidatorFunctionWrapHandler
+from typing_extensions import TypedDict
+
+from cwl_prefect.engine.workflow.cwl_types import (
+    ANY,
+    ArrayType,
+    CwlType,
+    EnumType,
+    Primitive,
+    RecordType,
+    UnionType,
+    describe_type,
+    is_optional,
+    parse_type,
+)
+from cwl_prefect.errors import InputError
+from cwl_prefect.model.plan import InputPort, WorkflowPlan
+from cwl_prefect.model.values import FILE_CLASSES, CwlObject
+
+TypeForm: TypeAlias = object
+"""What may stand in an annotation: a class, a union, ``Literal[...]``, ``Annotated[...]``."""
+
+# Prefect's own call takes the last two, and its schemas leave the first two out.
+_RESERVED = frozenset({"self", "cls", "return_state", "wait_for"})
+_STRING, _FILES = Primitive(name="string"), (Primitive(name="File"), Primitive(name="Directory"))
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SECTION = re.compile(r"^(\s*\w[\w ]*):\s*$", re.MULTILINE)
+
+
+def _path_text(value: object) -> object:
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def _keep_whole_number(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    # 3 and 3.0 are told apart by a tool that prints them.
+    return value if type(value) is int else validate(value)
+
+
+def _quick(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    # Ten thousand files are common; what is inside each is checked with the whole job order.
+    if isinstance(value, dict) and value.get("class") in FILE_CLASSES:
+        return value
+    return validate(value)
+
+
+PathOrUrl = Annotated[str, BeforeValidator(_path_text), Field(title="Path or URL")]
+WholeOrFractional = Annotated[float, WrapValidator(_keep_whole_number)]
+
+
+def _whole(bits: int) -> TypeForm:
+    bounds = {"minimum": -(2 ** (bits - 1)), "maximum": 2 ** (bits - 1) - 1}  # shown only: errors are of the job order
+    return Annotated[int, Field(json_schema_extra=bounds)]
+
+
+def _file_object(name: str, **further: TypeForm) -> TypeForm:
+    """Return the form of a File or Directory object as the CWL standard writes it (CWL CommandLineTool, §File)."""
+    fields = {
+        "location": Annotated[str, Field(title="Location", description="URL")],
+        "path": Annotated[str, BeforeValidator(_path_text), Field(title="Path")],
+        "basename": Annotated[str, Field(title="Name")],
+        **further,
+    }
+    of_class = Field(title="Class", json_schema_extra={"enum": [name], "default": name})
+    return _object(name, {"class": Annotated[Literal[name], of_class]}, fields)
+
+
+def _object(title: str, required: Mapping[str, TypeForm], optional: Mapping[str, TypeForm]) -> TypeForm:
+    """Return a mapping with these fields, shown in this order; it may have others."""
+    placed = {
+        name: Annotated[annotation, Field(json_schema_extra={"position": position})]
+        for position, (name, annotation) in enumerate({**required, **optional}.items())
+    }
+    fields = {name: found if name in required else NotRequired[found] for name, found in placed.items()}
+    found = TypedDict(re.sub(r"\W", "_", title), fields)  # type: ignore[misc]
+    return with_config(ConfigDict(title=title, extra="allow"))(found)
+
+
+_FILE = _file_object(
+    "File",
+    contents=Annotated[str, Field(title="Contents", description="Text of a file to write")],
+    format=Annotated[str, Field(title="Format", description="URI of the format")],
+    secondaryFiles=Annotated[list[object], Field(title="Secondary files")],
+)
+_DIRECTORY = _file_object("Directory", listing=Annotated[list[object], Field(title="Listing")])
+_ANNOTATIONS: Mapping[str, TypeForm] = {
+    "null": None,
+    "boolean": bool,
+    "int": _whole(32),
+    "long": _whole(64),
+    "float": WholeOrFractional,
+    "double": WholeOrFractional,
+    "string": str,
+    "File": Annotated[PathOrUrl | _FILE, WrapValidator(_quick)],
+    "Directory": Annotated[PathOrUrl | _DIRECTORY, WrapValidator(_quick)],
+    "Any": object,
+}
+
+
+def parameter_names(plan: WorkflowPlan) -> dict[str, str]:
+    """Name the flow parameter of each input: its id where Python and Prefect allow that, else something close to it."""
+    ids = [port.id for port in plan.inputs]
+    names = {identifier: identifier for identifier in ids if _allowed(identifier)}
+    taken = set(names)
+    for identifier in ids:
+        if identifier in names:
+            continue
+        names[identifier] = next(name for name in _candidates(identifier) if name not in taken)
+        taken.add(names[identifier])
+    return {identifier: names[identifier] for identifier in ids}
+
+
+def signature(plan: WorkflowPlan) -> inspect.Signature:
+    """Return the signature of a plan's flow: one keyword parameter per input, with its type and default."""
+    names = parameter_names(plan)
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                names[port.id],
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if port.required else port.default,
+                annotation=_port_annotation(port),
+            )
+            for port in plan.inputs
+        ],
+        return_annotation=CwlObject,
+    )
+
+
+def docstring(plan: WorkflowPlan) -> str:
+    """Document a plan's flow in Google style, from which Prefect takes the descriptions of its parameters."""
+    names = parameter_names(plan)
+    parts = [_one_line(plan.label or plan.name)]
+    if plan.doc:
+        parts.append(_SECTION.sub(r"\1", plan.doc.strip()))
+    if plan.inputs:
+        described = (f"    {names[port.id]}: {port_description(port)}" for port in plan.inputs)
+        parts.append("\n".join(("Args:", *described)))
+    return "\n\n".join(parts)
+
+
+def port_description(port: InputPort) -> str:
+    """Describe in one line what an input is for, or what it is where its author did not say."""
+    return _one_line(port.doc or port.label or describe_type(parse_type(port.type)))
+
+
+def job_order(plan: WorkflowPlan, parameters: Mapping[str, object]) -> CwlObject:
+    """Turn the parameters of a flow run back into a job order; relative paths start from the working directory.
+
+    A parameter that still has its default is left out, so that the workflow's own default applies.
+
+    Raises:
+        InputError: There is no input for a parameter.
+    """
+    from cwl_prefect.cwl.binding.inputs import resolve_files
+
+    names = parameter_names(plan)
+    unknown = sorted(set(parameters) - set(names.values()))
+    if unknown:
+        raise InputError(
+            f"{plan.name}: there is no input {unknown[0]!r}.",
+            hint=f"The inputs are: {', '.join(names.values()) or 'none'}.",
+        )
+    order: CwlObject = {}
+    for port in plan.inputs:
+        value = parameters.get(names[port.id])
+        if value is not None and (port.default is None or value != port.default):
+            order[port.id] = plain_value(value, parse_type(port.type))
+    return cast("CwlObject", resolve_files(order, Path.cwd().as_uri().rstrip("/") + "/", {}))
+
+
+def plain_value(value: object, cwl_type: CwlType = ANY) -> JsonValue:
+    """Turn a Python value into plain CWL: models, enums, paths, tuples, and texts where a File or Directory belongs."""
+    if isinstance(value, Enum):
+        value = value.value
+    elif isinstance(value, BaseModel):
+        value = value.model_dump(by_alias=True, exclude_none=True)
+    if isinstance(value, str | PurePath):
+        return _plain_text(value, cwl_type)
+    if isinstance(value, list | tuple):
+        items = _array_items(cwl_type)
+        return [plain_value(item, items) for item in value]
+    if isinstance(value, Mapping):
+        return _plain_mapping(value, cwl_type)
+    return cast("JsonValue", value)
+
+
+def _plain_text(value: str | PurePath, cwl_type: CwlType) -> JsonValue:
+    members = _members(cwl_type)
+    a_text = any(isinstance(member, EnumType) or member in (_STRING, ANY) for member in members)
+    if a_text and isinstance(value, str):
+        return value
+    text = str(value)
+    for file_type in _FILES:
+        if file_type in members:
+            return {"class": file_type.name, "location" if _URL.match(text) else "path": text}
+    return text
+
+
+def _plain_mapping(value: Mapping[object, object], cwl_type: CwlType) -> CwlObject:
+    records = [member for member in _members(cwl_type) if isinstance(member, RecordType)]
+    record = next((found for found in records if {field.name for field in found.fields} >= set(value)), None)
+    types = {field.name: field.type for field in record.fields} if record is not None else {}
+    return {str(key): plain_value(item, types.get(str(key), ANY)) for key, item in value.items()}
+
+
+def _array_items(cwl_type: CwlType) -> CwlType:
+    return next((member.items for member in _members(cwl_type) if isinstance(member, ArrayType)), ANY)
+
+
+def _members(cwl_type: CwlType) -> tuple[CwlType, ...]:
+    return cwl_type.members if isinstance(cwl_type, UnionType) else (cwl_type,)
+
+
+def _port_annotation(port: InputPort) -> TypeForm:
+    cwl_type = parse_type(port.type)
+    annotation = annotation_of(cwl_type, name=port.id)
+    nullable = is_optional(cwl_type) or port.required or cwl_type == ANY
+    # A null takes the default, as everywhere in CWL.
+    return annotation if nullable else annotation | None  # type: ignore[operator]
+
+
+def openapi_schema(plan: WorkflowPlan) -> dict[str, JsonValue]:
+    """Return the parameter schema of a plan's deployment, from which the Prefect UI draws its form.
+
+    Unlike the schema that Prefect derives from a signature, it has the labels of the inputs as titles.
+    """
+    names = parameter_names(plan)
+    fields = {names[port.id]: _shown_field(port, position) for position, port in enumerate(plan.inputs)}
+    config = ConfigDict(title="Parameters", extra="forbid", protected_namespaces=())
+    model = create_model("Parameters", __config__=config, **fields)  # type: ignore[call-overload]
+    schema = model.model_json_schema(ref_template="#/definitions/{model}")
+    for shape in schema["properties"].values():
+        if shape.get("default") is None:  # it is not given, which is not the same as null
+            shape.pop("default", None)
+    definitions = schema.pop("$defs", {})
+    return {"required": [], **schema, "definitions": definitions}
+
+
+def _shown_field(port: InputPort, position: int) -> tuple[TypeForm, object]:
+    about = Field(
+        title=port.label or port.id,
+        description=port_description(port) if port.doc or not port.label else None,
+        json_schema_extra={"position": position},
+    )
+    annotation = annotation_of(parse_type(port.type), name=port.id)
+    return Annotated[annotation, about], ... if port.required else port.default
+
+
+def annotation_of(cwl_type: CwlType, *, name: str) -> TypeForm:
+    """Return the annotation that makes pydantic accept the values of a CWL type.
+
+    Args:
+        cwl_type: The type.
+        name: What to call a record in forms that has no name of its own.
+    """
+    match cwl_type:
+        case Primitive():
+            return _ANNOTATIONS[cwl_type.name]
+        case EnumType(symbols=symbols):
+            return Literal[symbols]
+        case ArrayType(items=items):
+            return list[annotation_of(items, name=name)]  # type: ignore[misc]
+        case RecordType():
+            return _record_annotation(cwl_type, name)
+        case UnionType(members=members):
+            return _union([annotation_of(member, name=name) for member in members])
+
+
+def _record_annotation(record: RecordType, name: str) -> TypeForm:
+    title = record.name or name
+    required: dict[str, TypeForm] = {}
+    optional: dict[str, TypeForm] = {}
+    for field in record.fields:
+        shown = Field(title=field.label or field.name, description=_one_line(field.doc) if field.doc else None)
+        annotation = annotation_of(field.type, name=f"{title}_{field.name}")
+        (required if field.required else optional)[field.name] = Annotated[annotation, shown]
+    return _object(title, required, optional)
+
+
+def _union(annotations: Sequence[TypeForm]) -> TypeForm:
+    return functools.reduce(operator.or_, annotations)
+
+
+def _allowed(name: str) -> bool:
+    is_name = name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
+    return is_name and name not in _RESERVED and not hasattr(BaseModel, name)
+
+
+def _candidates(identifier: str) -> Iterator[str]:
+    base = re.sub(r"\W", "_", identifier).lstrip("_")
+    if not base.isidentifier():
+        base = f"input_{base}".rstrip("_")
+    if not _allowed(base):
+        base += "_"
+    yield base
+    number = 2
+    while True:
+        yield f"{base.rstrip('_')}_{number}"
+        number += 1
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

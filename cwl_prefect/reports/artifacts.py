@@ -1,0 +1,177 @@
+"""A run in the Prefect UI: its progress, steps, outputs and a summary, as artifacts that are updated in place."""
+
+import asyncio
+import html
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.context import FlowRunContext
+from pydantic import JsonValue
+
+from cwl_prefect.engine.records.secrets import secret_texts, without
+from cwl_prefect.model.events import RunEnded, RunObserver, RunStarted, StepEvent, StepEventKind
+from cwl_prefect.model.names import without_indices
+from cwl_prefect.model.values import file_objects
+
+MOST_ROWS = 500
+"""Most rows of a table; the report has all."""
+
+_PAUSE_S = 10.0
+_LONGEST_TEXT = 2000
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
+_NO_KEY = re.compile(r"[^a-z0-9]+")
+
+_logger = logging.getLogger(__name__)
+
+
+class Artifacts(RunObserver):
+    """Keeps four artifacts of a run up to date; an API that does not take them is done without."""
+
+    def __init__(self) -> None:
+        self._client: PrefectClient | None = None  # None: the run is in no flow run of an API
+        self._run: RunStarted | None = None
+        self._planned: dict[str, int] = {}
+        self._states: dict[str, Counter[str]] = {}
+        self._ended: RunEnded | None = None
+        self._ids: dict[str, UUID] = {}
+        self._told: dict[str, object] = {}
+        self._secret: tuple[str, ...] = ()
+        self._keeping: asyncio.Task[None] | None = None
+
+    def run_started(self, event: RunStarted) -> None:
+        """Begin to show the run."""
+        context = FlowRunContext.get()
+        if context is None or not isinstance(context.client, PrefectClient):
+            return
+        self._client, self._run = context.client, event
+        if event.plan is not None:
+            self._secret = secret_texts(event.plan, event.inputs or {})
+        self._keeping = asyncio.create_task(self._keep())
+
+    def step_planned(self, event: StepEvent) -> None:
+        """Count the calls of a step."""
+        self._planned[event.step] = max(event.count or 0, self._planned.get(event.step, 0))
+
+    def call_started(self, event: StepEvent) -> None:
+        """Count a call that runs; of a subworkflow its own steps count."""
+        if event.subworkflow:
+            self._planned.pop(event.step, None)
+        self._count(event, "running")
+
+    def call_ended(self, event: StepEvent) -> None:
+        """Count a call that ended."""
+        self._count(event, event.kind.value)
+
+    def run_ended(self, event: RunEnded) -> None:
+        """Note how the run ended."""
+        self._ended = event
+
+    async def aclose(self) -> None:
+        """Show how the run ended."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeping
+        if self._client is not None:
+            await self._show(ended=True)
+
+    def _count(self, event: StepEvent, state: str) -> None:
+        if event.subworkflow:
+            return
+        counts = self._states.setdefault(without_indices(event.step), Counter())
+        counts[state] += 1
+        if event.kind not in (StepEventKind.STARTED, StepEventKind.CACHED, StepEventKind.SKIPPED):
+            counts["running"] = max(0, counts["running"] - 1)
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_PAUSE_S)
+            await self._show(ended=False)
+
+    async def _show(self, *, ended: bool) -> None:
+        try:
+            await asyncio.gather(
+                self._put("progress", "progress", 100.0 if ended and self._succeeded else self._progress()),
+                self._put("steps", "table", json.dumps(self._rows())),
+                *((self._put("outputs", "markdown", self._outputs()),) if ended else ()),
+                *((self._put("summary", "markdown", self._summary()),) if ended else ()),
+            )
+        except Exception as error:  # noqa: BLE001 - the run is no worse without it
+            _logger.debug("artifacts of the run cannot be written: %s", error)
+
+    @property
+    def _succeeded(self) -> bool:
+        return self._ended is not None and self._ended.state.value == "succeeded"
+
+    async def _put(self, name: str, kind: str, data: str | float) -> None:
+        """Create an artifact, or change it where it is another than before."""
+        if self._client is None or self._run is None or self._told.get(name) == data:
+            return
+        self._told[name] = data
+        if name in self._ids:
+            await self._client.update_artifact(self._ids[name], ArtifactUpdate(data=data))
+            return
+        workflow = "workflow" if self._run.plan is None else self._run.plan.name
+        key = _NO_KEY.sub("-", f"{workflow}-{name}".lower()).strip("-")
+        made = ArtifactCreate(key=key, type=kind, data=data, flow_run_id=UUID(self._run.flow_run_id))
+        self._ids[name] = (await self._client.create_artifact(made)).id
+
+    def _progress(self) -> float:
+        planned = sum(self._planned.values())
+        ended = sum(count for counts in self._states.values() for state, count in counts.items() if state != "running")
+        return round(min(100.0, 100 * ended / planned), 1) if planned else 0.0
+
+    def _rows(self) -> list[Mapping[str, JsonValue]]:
+        planned: Counter[str] = Counter()
+        for step, count in self._planned.items():
+            planned[without_indices(step)] += count
+        states = ("running", "succeeded", "cached", "failed", "skipped", "cancelled")
+        rows: list[Mapping[str, JsonValue]] = []
+        for step in list(planned)[:MOST_ROWS]:
+            counts = self._states.get(step, Counter())
+            known = sum(counts[state] for state in states)
+            waiting = max(0, planned[step] - known)
+            rows.append({"step": step, "waiting": waiting, **{state: counts[state] for state in states}})
+        return rows
+
+    def _outputs(self) -> str:
+        found = {} if self._ended is None else without(self._ended.outputs, self._secret)
+        assert isinstance(found, dict)  # noqa: S101 - what a mapping is without secrets
+        files = list(file_objects(found))
+        lines = ["| file | size | checksum |", "|---|---|---|"]
+        for file in files[:MOST_ROWS]:
+            cells = (file.get("location") or file.get("basename"), file.get("size"), file.get("checksum"))
+            lines.append(f"| {' | '.join(_escaped(cell) for cell in cells)} |")
+        if len(files) > MOST_ROWS:
+            lines.append(f"\n{len(files) - MOST_ROWS} more are in the report.")
+        values = {name: value for name, value in found.items() if not list(file_objects({"value": value}))}
+        shown = list(values.items())[:MOST_ROWS]
+        lines += [f"\n**{_escaped(name)}**: {_escaped(json.dumps(value))}" for name, value in shown]
+        return "\n".join(lines if files else lines[2:]) or "none"
+
+    def _summary(self) -> str:
+        ended, run = self._ended, self._run
+        if ended is None or run is None:
+            return ""
+        message = without(ended.message, self._secret)
+        lines = [f"**{ended.state.value}**", *([] if message is None else ["", _escaped(message)])]
+        if run.outdir is not None and ended.outputs:
+            lines += ["", f"The results are in {_escaped(run.outdir)}"]
+            lines += ["", f"`cwl-prefect runs outputs {run.flow_run_id}`"]
+        if run.settings is not None and run.settings.record:
+            lines += ["", f"The report: {_escaped(str(run.settings.reports / run.flow_run_id / 'report.html'))}"]
+            lines += ["", f"`cwl-prefect runs report {run.flow_run_id} -o report.html`"]
+        return "\n".join(lines)
+
+
+def _escaped(value: object) -> str:
+    """Return a text of the run that is no markup in Markdown."""
+    text = "" if value is None else " ".join(str(value)[:_LONGEST_TEXT].split())
+    return _SPECIAL.sub(r"\\\1", html.escape(text, quote=False))

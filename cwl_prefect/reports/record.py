@@ -1,0 +1,209 @@
+"""A run as its trace tells it; a line that was cut short by a crash, or is of a later version, is left out."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError, with_config
+
+from cwl_prefect.errors import InputError
+from cwl_prefect.model.names import without_indices
+from cwl_prefect.model.usage import Execution
+from cwl_prefect.reports.trace import TRACE, TRACE_VERSION
+
+FINAL = frozenset({"succeeded", "cached", "skipped", "failed", "cancelled"})
+RUNNING = "running"
+"""State of a call that began and of whose end nothing is known, as where the run goes on or was killed."""
+CANCELLED = "cancelled"
+"""State of such a call where the run ended."""
+
+
+@with_config(ConfigDict(extra="ignore"))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallTry(Execution):
+    """One try of a call, or a call that needed none; the members are those of the trace."""
+
+    step: str
+    call: str
+    state: str
+    at: float
+    message: str | None = None
+    number: int | None = None
+    backend: str | None = None
+    cores: float | None = None
+    ram_mib: float | None = None
+    prepared_at: float | None = None
+    ready_at: float | None = None
+    cpu_s: float | None = None
+    peak_memory_mib: float | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    saved_s: float | None = None
+
+    @property
+    def running_s(self) -> float | None:
+        """Seconds that its command ran."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return max(0.0, self.ended_at - self.started_at)
+
+    @property
+    def waiting_s(self) -> float | None:
+        """Seconds from its preparation until it had what it asks for."""
+        if self.prepared_at is None or self.ready_at is None:
+            return None
+        return max(0.0, self.ready_at - self.prepared_at)
+
+    @property
+    def average_cores(self) -> float | None:
+        """How many cores it used on average."""
+        running_s = self.running_s
+        return None if self.cpu_s is None or not running_s else self.cpu_s / running_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSummary:
+    """A step with all its calls; indices of enclosing scatters are left out."""
+
+    step: str
+    states: Mapping[str, int]
+    tries: int
+    running_s: float  # of all tries together
+    cpu_s: float | None
+    peak_memory_mib: float | None  # of the largest
+    cores: float | None  # most that was asked for
+    ram_mib: float | None
+    saved_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A run, its tries in the order in which they ended, and what it began with."""
+
+    started: Mapping[str, JsonValue]  # of its first driver
+    began_at: float
+    ended_at: float | None  # None: it goes on, or was killed
+    state: str
+    message: str | None
+    outputs: JsonValue
+    drivers: int
+    tries: tuple[CallTry, ...]
+
+    @property
+    def calls(self) -> Mapping[str, CallTry]:
+        """The last try of each call."""
+        return {found.call: found for found in self.tries}
+
+    @property
+    def saved_s(self) -> float:
+        """Seconds of work that cached calls saved, as long as the calls took that they repeat."""
+        return sum(found.saved_s or 0.0 for found in self.tries)
+
+    def steps(self) -> list[StepSummary]:
+        """Return the steps in the order in which their first call ended."""
+        tries: dict[str, list[CallTry]] = {}
+        for found in self.tries:
+            tries.setdefault(without_indices(found.step), []).append(found)
+        return [_summary(step, group) for step, group in tries.items()]
+
+
+def read_record(directory: Path) -> Record:
+    """Read the trace of a run.
+
+    Raises:
+        InputError: There is none, or a later version of this package wrote it.
+    """
+    try:
+        lines = list(read_lines(directory))
+    except OSError as error:
+        raise InputError(f"{directory} has no trace of a run: {error.strerror}.", hint=_HINT) from error
+    started = [line for line in lines if line.get("event") == "run_started"]
+    if not started:
+        raise InputError(f"{directory / TRACE} is no trace of a run.", hint=_HINT)
+    if started[-1].get("version") != TRACE_VERSION:
+        raise InputError(f"{directory / TRACE} was written by another version of cwl-prefect.", hint=_HINT)
+    last = lines[-1] if lines[-1].get("event") == "run_ended" else {}
+    tries = tuple(_tries(lines))
+    return Record(
+        started=started[0],
+        began_at=_moment(started[0]),
+        ended_at=_moment(last) if last else None,
+        state=str(last.get("state", RUNNING)),
+        message=None if last.get("message") is None else str(last["message"]),
+        outputs=last.get("outputs"),
+        drivers=len(started),
+        tries=(*tries, *_unended(lines, tries, state=CANCELLED if last else RUNNING)),
+    )
+
+
+_HINT = "runs are recorded where CWL_PREFECT_RECORD is not 0; `cwl-prefect runs ls` lists runs."
+_TRY = TypeAdapter(CallTry)
+
+
+def read_lines(directory: Path) -> Iterator[dict[str, JsonValue]]:
+    """Yield the lines of a trace that are whole.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with (directory / TRACE).open("rb") as stream:
+        for line in stream:
+            try:
+                found = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(found, dict):
+                yield found
+
+
+def try_in(line: Mapping[str, JsonValue]) -> CallTry | None:
+    """Return the try that a line tells of; None where it tells of none."""
+    try:
+        return _TRY.validate_python({**line, "number": line.get("try")})
+    except ValidationError:
+        return None
+
+
+def _tries(lines: list[dict[str, JsonValue]]) -> Iterator[CallTry]:
+    ended = (try_in(line) for line in lines if line.get("event") == "call_ended")
+    yield from (found for found in ended if found is not None)
+
+
+def _unended(lines: list[dict[str, JsonValue]], tries: tuple[CallTry, ...], *, state: str) -> Iterator[CallTry]:
+    """Yield the calls that began last time and of whose end nothing is known, in the state that follows from it."""
+    ended = {found.call for found in tries if found.state in FINAL}
+    began = {str(line.get("call")): line for line in lines if line.get("event") == "call_started"}
+    for call, line in began.items():
+        if call not in ended:
+            at = _moment(line)
+            yield CallTry(step=str(line.get("step")), call=call, state=state, at=at, started_at=at)
+
+
+def _moment(line: Mapping[str, JsonValue]) -> float:
+    at = line.get("at")
+    return float(at) if isinstance(at, int | float) else 0.0
+
+
+def _summary(step: str, tries: list[CallTry]) -> StepSummary:
+    states: dict[str, int] = {}
+    for found in {found.call: found for found in tries}.values():
+        states[found.state] = states.get(found.state, 0) + 1
+    cpu = [found.cpu_s for found in tries if found.cpu_s is not None]
+    return StepSummary(
+        step=step,
+        states=states,
+        tries=len(tries),
+        running_s=sum(found.running_s or 0.0 for found in tries),
+        cpu_s=sum(cpu) if cpu else None,
+        peak_memory_mib=max(
+            (found.peak_memory_mib for found in tries if found.peak_memory_mib is not None), default=None
+        ),
+        cores=_largest(found.cores for found in tries),
+        ram_mib=_largest(found.ram_mib for found in tries),
+        saved_s=sum(found.saved_s or 0.0 for found in tries),
+    )
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)

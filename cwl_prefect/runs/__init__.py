@@ -1,0 +1,1 @@
+"""What can be done to runs beside and after them: list, show, resume, interrupt, cancel, collect."""

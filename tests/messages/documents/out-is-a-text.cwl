@@ -1,0 +1,18 @@
+cwlVersion: v1.2
+class: Workflow
+inputs:
+  text: string
+outputs: []
+steps:
+  say:
+    run:
+      class: CommandLineTool
+      baseCommand: echo
+      inputs:
+        message: {type: string, inputBinding: {}}
+        loud: {type: boolean?, inputBinding: {prefix: --loud}}
+      outputs:
+        said: stdout
+    in:
+      message: text
+    out: said

@@ -1,0 +1,7 @@
+cwlVersion: v1.2
+class: CommandLineTool
+requirements:
+  - InlineJavascriptRequirement: {}
+baseCommand: echo
+inputs: []
+outputs: []

@@ -1,0 +1,21 @@
+cwlVersion: v1.2
+class: Workflow
+inputs:
+  text: string
+  shout: boolean
+outputs:
+  said: {type: File, outputSource: say/said}
+steps:
+  say:
+    run:
+      class: CommandLineTool
+      baseCommand: echo
+      inputs:
+        message: {type: string, inputBinding: {}}
+        loud: {type: boolean?, inputBinding: {prefix: --loud}}
+      outputs:
+        said: stdout
+    in:
+      message: text
+      lowd: shout
+    out: [said]

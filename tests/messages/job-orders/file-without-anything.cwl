@@ -1,0 +1,7 @@
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: cat
+inputs:
+  file: {type: File, inputBinding: {}}
+outputs:
+  copy: stdout

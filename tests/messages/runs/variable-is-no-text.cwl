@@ -1,0 +1,11 @@
+cwlVersion: v1.2
+class: CommandLineTool
+requirements:
+  EnvVarRequirement:
+    envDef:
+      LEVEL: $(inputs.level)
+baseCommand: env
+inputs:
+  level: boolean
+outputs:
+  said: stdout

@@ -1,0 +1,21 @@
+cwlVersion: v1.2
+class: Workflow
+requirements:
+  ScatterFeatureRequirement: {}
+inputs:
+  names: string
+  wanted: string
+outputs: []
+steps:
+  say:
+    run:
+      class: CommandLineTool
+      baseCommand: echo
+      inputs:
+        name: {type: string, inputBinding: {}}
+      outputs: []
+    in:
+      name: names
+      wanted: wanted
+    when: $(inputs.wanted)
+    out: []

@@ -1,0 +1,218 @@
+"""The commands below ``cache``."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cwl_prefect.cli.app import app
+from cwl_prefect.cli.cache.commands import SHORT_KEY
+from cwl_prefect.engine.cache.checksums import Checksums
+from cwl_prefect.engine.cache.entry import encode_entry
+from cwl_prefect.engine.cache.store import LocalStore
+from cwl_prefect.engine.records.audit import Act, entries
+from cwl_prefect.engine.records.journal import Journal
+from cwl_prefect.model.cache import CacheEntry, CallKey
+from cwl_prefect.model.values import CwlObject
+
+RUN = "0123-run"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CWL_PREFECT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def store(home: Path) -> LocalStore:
+    return LocalStore(home / "cache", Checksums(None))
+
+
+def digest_of(name: str) -> str:
+    """Return a key that begins like every key of a longer name."""
+    return name.encode().hex().ljust(64, "0")
+
+
+def place_of(home: Path, name: str) -> Path:
+    """Return where the entry of a key lies."""
+    return home / "cache" / "entries" / digest_of(name)[:2] / digest_of(name)
+
+
+def shown_key(name: str) -> str:
+    """Return as much of a key as the commands show."""
+    return digest_of(name)[:SHORT_KEY]
+
+
+def keep(
+    store: LocalStore,
+    name: str,
+    *,
+    step: str = "prepare[1].align",
+    created_at: float = 1e9,
+    tool: CwlObject | None = None,
+    **inputs,
+) -> CallKey:
+    digest = digest_of(name)
+    key = CallKey(digest=digest, parts={"inputs": inputs} if tool is None else {"inputs": inputs, "tool": tool})
+    entry = CacheEntry(
+        key=key,
+        step=step,
+        tool="bwa",
+        run_id="earlier-run",
+        created_at=created_at,
+        duration_s=2.5,
+        outputs={"o": 1},
+    )
+    store.write_entry(digest, encode_entry(entry))
+    return key
+
+
+def run(*arguments: str, code: int = 0, given: str | None = None) -> str:
+    result = CliRunner().invoke(app, ["cache", *arguments], input=given)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_an_empty_cache(home: Path):
+    assert "0 calls" in run("ls")
+    assert json.loads(run("ls", "--json")) == []
+    assert "All are whole" in run("verify")
+    assert "Removed 0 calls" in run("gc")
+    assert "no call" in run("show", "abc", code=2)
+    assert "no run" in run("explain", "last", "align", code=2)
+
+
+def test_ls_shows_the_latest_first(store: LocalStore):
+    for number in range(3):
+        keep(store, f"key-{number}", created_at=1e9 + number)
+    shown = run("ls", "--limit", "2")
+    assert shown.index(shown_key("key-2")) < shown.index(shown_key("key-1"))
+    assert shown_key("key-0") not in shown
+    assert "2 calls, of 3" in shown
+
+
+@pytest.mark.parametrize(("pattern", "count"), [("prepare.align", 1), ("bwa", 1), ("*align", 1), ("align", 0)])
+def test_ls_of_a_step(store: LocalStore, pattern: str, count: int):
+    keep(store, "key")
+    assert len(json.loads(run("ls", "--json", "--step", pattern))) == count
+
+
+def test_show_tells_all(store: LocalStore):
+    keep(store, "key-1", n=3)
+    keep(store, "key-2")
+    assert json.loads(run("show", digest_of("key-1")))["key_parts"] == {"inputs": {"n": 3}}
+    assert "2 calls" in run("show", b"key".hex(), code=2)
+
+
+class TestExplain:
+    @pytest.fixture
+    def journal(self, home: Path) -> Journal:
+        found = Journal(home / "journals" / f"{RUN}.jsonl")
+        found.began("busy-fox", "words")
+        return found
+
+    @pytest.mark.parametrize("name", ["busy-fox", RUN, "0123", "last"])
+    def test_what_changed(self, store: LocalStore, journal: Journal, name: str):
+        keep(store, "old", step="align[7]", n=3)
+        journal.missed("align", "align[2]", CallKey(digest="new", parts={"inputs": {"n": 4}}))
+        journal.close()
+        told = run("explain", name, "align")
+        assert "0 cached, 1 not cached" in told
+        assert "input `n`: 4, was 3" in told
+
+    def test_one_call(self, store: LocalStore, journal: Journal):
+        key = keep(store, "old")
+        journal.found("align", "align[1]", key)
+        journal.missed("align", "align[2]", CallKey(digest="new", parts={}))
+        journal.close()
+        told = run("explain", "last", "align[1]")
+        assert "1 cached, 0 not cached" in told
+        assert f"was found: {shown_key('old')}" in told
+
+    def test_a_refresh_that_was_asked_for_is_named(self, store: LocalStore, journal: Journal):
+        keep(store, "old", n=3)
+        journal.missed("align", "align", CallKey(digest="new", parts={"inputs": {"n": 4}}), refreshed=True)
+        journal.close()
+        told = run("explain", "last", "align")
+        assert "a refresh was asked for" in told
+        assert "was 3" not in told
+
+    @pytest.mark.parametrize(("apart_s", "code"), [(10, 2), (-10, 0)], ids=["later", "earlier"])
+    def test_a_last_run_that_looked_up_nothing_is_told(self, home: Path, journal: Journal, apart_s: int, code: int):
+        journal.refused("align", "align", "x")
+        journal.close()
+        written = (home / "journals" / f"{RUN}.jsonl").stat().st_mtime
+        trace = home / "reports" / "other-run" / "trace.jsonl"
+        trace.parent.mkdir(parents=True)
+        trace.touch()
+        os.utime(trace, (written + apart_s, written + apart_s))
+        told = run("explain", "last", "align", code=code)
+        assert ("the last run, other-run, looked up nothing" in told) is (code != 0)
+
+    def test_what_had_expired(self, store: LocalStore, journal: Journal):
+        journal.missed("align", "align", keep(store, "old"))
+        journal.close()
+        assert "not wanted: it had expired" in run("explain", "last", "align")
+
+    def test_what_cannot_be_cached(self, journal: Journal):
+        journal.refused("align", "align", "its WorkReuse says so")
+        journal.close()
+        assert "cannot be cached: its WorkReuse says so" in run("explain", "last", "align")
+
+    def test_the_first_of_many(self, journal: Journal):
+        for number in range(7):
+            journal.missed("align", f"align[{number}]", CallKey(digest=str(number), parts={}))
+        journal.close()
+        told = run("explain", "last", "align")
+        assert told.count("no earlier call") == 5
+        assert "2 more" in told
+
+    def test_an_unknown_step(self, journal: Journal):
+        journal.refused("align[1].sort", "align[1].sort", "x")
+        journal.close()
+        assert "its steps are: align.sort" in run("explain", "last", "nope", code=2)
+
+
+def test_verify_exits_with_1_where_something_was_damaged(store: LocalStore, home: Path):
+    keep(store, "key")
+    place_of(home, "key").write_text("torn")
+    assert "Removed 1 calls" in run("verify", code=1)
+    assert "All are whole" in run("verify")
+
+
+def test_gc_removes_what_was_not_used_for_long(store: LocalStore, home: Path):
+    for key in ("old", "new"):
+        keep(store, key)
+    os.utime(place_of(home, "old"), (1e9, 1e9))
+    for old in (home / "journals" / "old.jsonl", home / "plans" / "old.json"):
+        old.parent.mkdir()
+        old.write_text("")
+        os.utime(old, (1e9, 1e9))
+    assert "Would remove 1 calls" in run("gc", "--older-than", "30d", "--dry-run")
+    assert "Removed 1 calls" in run("gc", "--older-than", "30d")
+    assert [kept.name for kept in store.entries()] == [digest_of("new")]
+    assert [*(home / "journals").iterdir(), *(home / "plans").iterdir()] == []
+    assert "Removed 1 calls" in run("gc", "--max-size", "0")
+    assert [entry.act for entry in entries(home / "runs")] == [Act.CACHE_REMOVED] * 2
+
+
+@pytest.mark.parametrize("option", [("--older-than", "soon"), ("--max-size", "much")])
+def test_gc_refuses_what_is_no_amount(home: Path, option: tuple[str, str]):
+    assert option[0] in run("gc", *option, code=2)
+
+
+def test_clear_asks(store: LocalStore):
+    keep(store, "key")
+    run("clear", given="n\n", code=1)
+    assert len(list(store.entries())) == 1
+    run("clear", given="y\n")
+    assert list(store.entries()) == []
+
+
+def test_another_cache_may_be_named(tmp_path: Path, home: Path):
+    keep(LocalStore(tmp_path / "other", Checksums(None)), "key")
+    assert "1 calls" in run("ls", "--cache", str(tmp_path / "other"))
+    assert "Removed 1 calls" in run("clear", "--yes", "--cache", str(tmp_path / "other"))

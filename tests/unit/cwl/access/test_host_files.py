@@ -1,0 +1,116 @@
+"""What the policy says of paths; that it is asked is shown by tests/security/test_host_files.py."""
+
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect.cwl.access.host_files import HostFiles, Verdict, trees_of
+from cwl_prefect.settings import Settings
+from tests.plans import workflow
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = tmp_path / "homes" / "ada"
+    directory.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(directory))
+    return directory
+
+
+def policy(document: Path, **settings: object) -> HostFiles:
+    """The policy for a document."""
+    known = {"home": document.parent / "own", **settings}
+    return HostFiles.of(workflow(origin=str(document)), Settings.model_validate(known))
+
+
+def said(known: HostFiles, path: Path) -> Verdict:
+    return known.judged(path.as_uri()).verdict
+
+
+class TestTrees:
+    def test_it_is_the_directory_of_a_document_outside_of_any_repository(self, tmp_path: Path):
+        assert trees_of(str(tmp_path / "a" / "wf.cwl")) == (str(tmp_path / "a"),)
+
+    @pytest.mark.parametrize("mark", [".git", ".hg", ".svn"])
+    def test_it_is_the_root_of_the_nearest_repository(self, tmp_path: Path, mark: str):
+        for place in ("outer", "outer/inner"):
+            (tmp_path / place / mark).mkdir(parents=True)
+        assert trees_of(str(tmp_path / "outer/inner/a/b/wf.cwl")) == (str(tmp_path / "outer" / "inner"),)
+
+    def test_a_repository_that_everybody_may_write_to_is_none(self, tmp_path: Path):
+        (tmp_path / "shared" / ".git").mkdir(parents=True)
+        (tmp_path / "shared").chmod(0o1777)
+        assert trees_of(str(tmp_path / "shared/a/wf.cwl")) == (str(tmp_path / "shared/a"),)
+
+    def test_a_home_that_is_a_repository_is_none(self, home: Path):
+        (home / ".git").mkdir()
+        assert trees_of(str(home / "a" / "wf.cwl")) == (str(home / "a"),)
+
+    def test_a_document_that_is_a_link_has_the_trees_of_both_its_places(self, tmp_path: Path):
+        (tmp_path / "real").mkdir()
+        (tmp_path / "real" / "wf.cwl").write_text("")
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "wf.cwl").symlink_to(tmp_path / "real" / "wf.cwl")
+        assert trees_of(str(tmp_path / "bin/wf.cwl")) == (str(tmp_path / "bin"), str(tmp_path / "real"))
+
+    def test_the_part_of_a_document_is_in_its_tree(self, tmp_path: Path):
+        assert trees_of(f"{tmp_path}/wf.cwl#main") == (str(tmp_path),)
+
+    @pytest.mark.parametrize("origin", [None, "https://example.org/wf.cwl", "HTTP://example.org/wf.cwl"])
+    def test_a_document_of_the_web_has_none_here(self, origin: str | None):
+        assert trees_of(origin) == ()
+
+
+class TestVerdicts:
+    def test_what_a_document_names_elsewhere_is_outside_and_refused_where_it_is_not_trusted(self, tmp_path: Path):
+        document, data = tmp_path / "a" / "wf.cwl", tmp_path / "b" / "data"
+        assert said(policy(document), data) is Verdict.OUTSIDE
+        assert said(policy(document, untrusted=True), data) is Verdict.REFUSED
+        assert said(policy(document, untrusted=True, allow_path=[data.parent]), data) is Verdict.ALLOWED
+
+    @pytest.mark.parametrize("name", [".ssh/id_rsa", ".aws/credentials", ".netrc", ".docker/config.json", ".kube"])
+    def test_a_home_s_credentials_are_refused_also_where_the_home_is_allowed(self, home: Path, name: str):
+        assert said(policy(home / "wf.cwl", allow_path=[home]), home / name) is Verdict.REFUSED
+
+    @pytest.mark.parametrize("path", ["/root/.ssh/x", "/home/bob/.netrc", "/Users/bob/.kube/config", "/run/secrets/x"])
+    def test_so_are_those_of_others(self, tmp_path: Path, path: str):
+        assert said(policy(tmp_path / "wf.cwl"), Path(path)) is Verdict.REFUSED
+
+    def test_names_like_those_of_credentials_are_files_as_any_elsewhere(self, tmp_path: Path):
+        assert said(policy(tmp_path / "wf.cwl"), tmp_path / "fixtures" / ".ssh" / "config") is Verdict.ALLOWED
+
+    @pytest.mark.parametrize("path", ["/proc/1/environ", "/sys/kernel", "/dev/null", "/dev/../proc/self/environ"])
+    def test_the_system_s_files_are_refused_whoever_names_them(self, tmp_path: Path, path: str):
+        named = {"class": "File", "location": f"file://{path}"}
+        assert policy(tmp_path / "wf.cwl").with_named(named).judged(f"file://{path}").verdict is Verdict.REFUSED
+
+    def test_memory_that_is_a_file_system_is_as_any_other(self, tmp_path: Path):
+        assert said(policy(tmp_path / "wf.cwl"), Path("/dev/shm/data")) is Verdict.OUTSIDE
+
+    @pytest.mark.parametrize("name", ["server/server.json", "cache/x", "runs/0e8fb5b0-2dbf-4c24-9f4e-3a1c7d7e6a55/x"])
+    def test_what_the_program_keeps_is_refused_also_within_the_tree(self, tmp_path: Path, name: str):
+        assert said(policy(tmp_path / "wf.cwl"), tmp_path / "own" / name) is Verdict.REFUSED
+
+    def test_workspaces_beside_a_document_do_not_make_its_own_files_private(self, tmp_path: Path):
+        known = policy(tmp_path / "wf.cwl", workdir=tmp_path)
+        assert said(known, tmp_path / "data") is Verdict.ALLOWED
+        assert said(known, tmp_path / "0e8fb5b0-2dbf-4c24-9f4e-3a1c7d7e6a55" / "data") is Verdict.REFUSED
+
+    def test_what_the_run_made_is_allowed_and_judged_anew_each_time(self, tmp_path: Path):
+        run = tmp_path / "own" / "runs" / "0e8fb5b0-2dbf-4c24-9f4e-3a1c7d7e6a55"
+        run.mkdir(parents=True)
+        made = run / "out"
+        made.write_text("")
+        known, found = policy(tmp_path / "a" / "wf.cwl", untrusted=True).with_made(run), {"class": "File"}
+        known.demand({**found, "location": made.as_uri()})
+        made.unlink()
+        made.symlink_to("/etc/passwd")
+        with pytest.raises(Exception, match="outside of the document's own tree"):
+            known.demand({**found, "location": made.as_uri()})
+
+    def test_files_below_a_named_directory_are_named_with_it(self, tmp_path: Path):
+        (tmp_path / "data").mkdir()
+        named = {"class": "Directory", "location": (tmp_path / "data").as_uri()}
+        known = policy(tmp_path / "a" / "wf.cwl", untrusted=True).with_named(named)
+        assert said(known, tmp_path / "data" / "x") is Verdict.ALLOWED
+        assert said(known, tmp_path / "data.txt") is Verdict.REFUSED

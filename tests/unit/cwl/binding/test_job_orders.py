@@ -1,0 +1,77 @@
+import io
+import sys
+
+import pytest
+
+from cwl_prefect.cwl.binding import job_orders
+from cwl_prefect.cwl.binding.job_orders import load_job_order, received_job_order
+from cwl_prefect.errors import InputError
+
+
+@pytest.fixture
+def given(monkeypatch, tmp_path):
+    """Let something stand on the standard input of a process in an own directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def given(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return given
+
+
+class TestStandardInput:
+    def test_paths_start_from_the_current_directory(self, given, tmp_path):
+        given("{f: {class: File, path: ü/a.txt}, n: 3}".encode())
+        found = received_job_order()
+        assert found == {"f": {"class": "File", "location": f"{tmp_path.as_uri()}/%C3%BC/a.txt"}, "n": 3}
+
+    def test_nothing_is_an_empty_order(self, given):
+        given(b"")
+        assert received_job_order() == {}
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [(b"- 1", "expected a mapping"), (b"a: [", "1:5: not YAML"), (b"a: \xff", "not a text in UTF-8")],
+        ids=["list", "broken", "latin-1"],
+    )
+    def test_errors_name_it(self, given, content, told):
+        given(content)
+        with pytest.raises(InputError, match=f"^standard input.*{told}"):
+            received_job_order()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('{"a": ' + "[" * 200 + "]" * 200 + "}", id="json"),
+        pytest.param('{"a": ' + "[" * 20_000 + "]" * 20_000 + "}", id="json-deeper-than-the-parser"),
+        pytest.param("a: " + "[" * 200 + "]" * 200, id="yaml"),
+        pytest.param("a: " + "{a: " * 5_000 + "1" + "}" * 5_000, id="yaml-deeper-than-the-parser"),
+    ],
+)
+def test_nesting_has_a_limit(tmp_path, text):
+    (tmp_path / "order").write_text(text)
+    with pytest.raises(InputError, match=r"order: it is nested deeper than 100 levels"):
+        load_job_order(tmp_path / "order")
+
+
+def test_half_a_character_is_refused(tmp_path):
+    (tmp_path / "order").write_text(r'{"a": {"b": "\ud800"}}')
+    with pytest.raises(InputError, match="holds half of a character"):
+        load_job_order(tmp_path / "order")
+
+
+def test_a_pair_of_escapes_is_a_character(tmp_path):
+    (tmp_path / "order").write_text(r'{"a": "\ud83d\ude00"}')
+    assert load_job_order(tmp_path / "order") == {"a": "😀"}
+
+
+def test_size_has_a_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(job_orders, "LARGEST_JOB_ORDER", 1024 * 1024)
+    with pytest.raises(InputError, match="larger than a job order may be, 1 MiB"):
+        load_job_order("/dev/zero")
+
+
+def test_a_path_of_any_bytes_is_kept(tmp_path):
+    (tmp_path / "order").write_text(r'{"a": {"class": "File", "path": "\udcff.txt"}}')
+    assert load_job_order(tmp_path / "order")["a"]["location"] == f"{tmp_path.as_uri()}/%FF.txt"

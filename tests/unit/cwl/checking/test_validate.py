@@ -1,0 +1,119 @@
+"""What is found before a run, and what is left in peace; ``tests/messages`` has what is told of it."""
+
+import pytest
+
+from cwl_prefect.cwl.checking.validate import check_document
+from cwl_prefect.model.findings import Severity
+
+TOOL = """
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: REQUIREMENTS
+baseCommand: echo
+inputs:
+  file: File
+  files: File[]
+  name: string?
+  pair: {type: {type: record, fields: {left: File, right: int}}}
+arguments: [ARGUMENT]
+outputs: {o: {type: File, outputBinding: {glob: GLOB}}}
+"""
+STEP = """
+cwlVersion: v1.2
+class: Workflow
+requirements: [{class: StepInputExpressionRequirement}, {class: InlineJavascriptRequirement}]
+inputs: {a: int, b: {type: int, default: 1}}
+outputs: []
+steps:
+  one:
+    run:
+      class: ExpressionTool
+      inputs: {n: int, m: int?}
+      outputs: {c: int}
+      expression: "${return {c: inputs.n};}"
+    in: IN
+    WHEN
+    out: [c]
+"""
+JAVASCRIPT = "{InlineJavascriptRequirement: {}}"
+
+
+def rules(text: str, write, severity: Severity = Severity.ERROR) -> list[str]:
+    findings = check_document(str(write(text))).findings
+    return [found.check for found in findings if found.severity is severity]
+
+
+def tool(argument: str, *, requirements: str = "{}", glob: str = "x") -> str:
+    named = TOOL.replace("REQUIREMENTS", requirements).replace("GLOB", glob)
+    return named.replace("ARGUMENT", f"'{argument}'")
+
+
+@pytest.mark.parametrize(
+    ("argument", "requirements"),
+    [
+        ("$(inputs.file.path)", "{}"),
+        ("$(inputs.files[0].nameroot)", "{}"),
+        ("$(inputs.files.length)", "{}"),
+        ("$(inputs.pair.left.path)", "{}"),
+        ("$(runtime.cores) of $(runtime.ram)", "{}"),
+        ("\\$(inputs.nothing)", "{}"),
+        ("$(null)", "{}"),
+        ("${ var inputs = {other: 1}; return inputs.other; }", JAVASCRIPT),
+        ('${ return "inputs" in this || /* inputs.nam */ 1; }', JAVASCRIPT),
+        ("${ for (var key in inputs) { return key; } }", JAVASCRIPT),
+        ("${ return `a}${inputs.name}`; }", JAVASCRIPT),
+        ("$(Math.PI)", JAVASCRIPT),
+        ("$(inputs)", "{}"),
+    ],
+)
+def test_what_works_is_left_in_peace(write, argument, requirements):
+    assert rules(tool(argument, requirements=requirements), write) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "requirements", "rule"),
+    [
+        ("$(inputs.fil)", "{}", "unknown-reference"),
+        ("$(inputs.file.nameRoot)", "{}", "unknown-reference"),
+        ("$(inputs.files.path)", "{}", "unknown-reference"),
+        ("$(inputs.pair.middle)", "{}", "unknown-reference"),
+        ("$(runtime.core)", "{}", "unknown-reference"),
+        ("$(input.file)", "{}", "unknown-reference"),
+        ("$(self.path)", "{}", "unknown-reference"),
+        ("${ return inputs.nam; }", JAVASCRIPT, "unknown-reference"),
+        ('${ return inputs["fil"]; }', JAVASCRIPT, "unknown-reference"),
+        ("$(inputs.name + 1)", "{}", "javascript-not-required"),
+        ("${ return 1; }", "{}", "javascript-not-required"),
+        ("$(inputs.name +)", JAVASCRIPT, "expression-syntax"),
+        ("${ return [1; }", JAVASCRIPT, "expression-syntax"),
+        ("$(inputs.name", "{}", "expression-syntax"),
+    ],
+)
+def test_what_fails_is_found(write, argument, requirements, rule):
+    assert rules(tool(argument, requirements=requirements), write) == [rule]
+
+
+def test_a_name_like_none_of_the_inputs_may_be_meant_in_javascript(write):
+    text = tool("${ return inputs.threads ? 1 : 2; }", requirements=JAVASCRIPT)
+    assert rules(text, write) == []
+    assert "unknown-reference" in rules(text, write, Severity.WARNING)
+
+
+def test_an_absolute_glob_is_found_unless_it_is_an_expression(write):
+    assert rules(tool("a", glob="/tmp/x"), write) == ["glob-is-absolute"]
+    assert rules(tool("a", glob="$(runtime.outdir)/x"), write) == []
+
+
+@pytest.mark.parametrize(
+    ("links", "when", "found"),
+    [
+        pytest.param("{n: a, m: b}", "", [], id="all-is-well"),
+        pytest.param("{n: a, on: b}", "when: $(inputs.on > 1)", [], id="read-by-when"),
+        pytest.param("{n: {source: a, valueFrom: $(self + inputs.k)}, k: b}", "", [], id="read-by-valueFrom"),
+        pytest.param("{n: {}}", "", ["no-value"], id="no-value"),
+        pytest.param("{n: a, mm: b}", "", ["unknown-step-input"], id="misspelt"),
+        pytest.param("{n: a}", "when: $(inputs.on)", ["unknown-reference"], id="when-reads-what-is-not-there"),
+    ],
+)
+def test_steps_and_what_they_run_fit(write, links, when, found):
+    assert rules(STEP.replace("IN", links, 1).replace("WHEN", when), write) == found

@@ -1,0 +1,118 @@
+"""The workflow of a deployment: packed, unpacked, built into a flow; inputs by reference."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cwl_prefect.errors import DocumentError, InputError, PublishError
+from cwl_prefect.flows import entrypoint
+from cwl_prefect.flows.deployment.pull_step import pack, unpack, unpacked
+from cwl_prefect.flows.deployment.reference import Deployed
+from cwl_prefect.flows.parameters import openapi_schema
+from cwl_prefect.model.plan import InputPort, NamedFile, WorkflowPlan
+from tests.plans import workflow
+
+PLAN = workflow(
+    digest="0123456789abcdef",
+    name="greet",
+    inputs=(InputPort(id="message", type="string"), InputPort(id="times", type="int", default=2)),
+)
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CWL_PREFECT_HOME", str(tmp_path / "home"))
+
+
+def deployed_to(directory: str) -> WorkflowPlan:
+    """The plan, whose tree is the directory that it was unpacked into."""
+    return replace(PLAN, origin=f"{directory}/deployment.json")
+
+
+def test_a_plan_comes_back_from_the_directory_that_the_flow_starts_in() -> None:
+    directory = unpack(pack(PLAN))["directory"]
+    assert unpacked(Path(directory)) == Deployed(plan=deployed_to(directory))
+    assert unpack(pack(PLAN))["directory"] == directory
+
+
+def test_the_tree_of_a_deployed_plan_is_its_directory_and_what_it_included_came_with_it() -> None:
+    named = NamedFile(location="file:///data/x", place="/wf.cwl:3:5")
+    plan = replace(
+        PLAN,
+        origin="/etc/wf.cwl",
+        named_files=(named, NamedFile(location="file:///lib.js", place="/wf.cwl:2", included=True)),
+    )
+    directory = unpack(pack(plan))["directory"]
+    assert unpacked(Path(directory)).plan == replace(plan, origin=f"{directory}/deployment.json", named_files=(named,))
+
+
+def test_a_document_of_the_web_stays_one() -> None:
+    plan = replace(PLAN, origin="https://example.org/wf.cwl")
+    assert unpacked(Path(unpack(pack(plan))["directory"])).plan.origin == plan.origin
+
+
+def test_equal_plans_are_packed_alike_and_hold_nothing_that_is_templated() -> None:
+    assert pack(PLAN) == pack(replace(PLAN))
+    assert "{" not in pack(PLAN)
+
+
+@pytest.mark.parametrize("text", ["no base64!", "aGVsbG8=", ""])
+def test_what_is_no_plan_is_told_to_be_deployed_again(text: str) -> None:
+    with pytest.raises(DocumentError, match="deploy it again"):
+        unpack(text)
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(PublishError, match="CWL_PREFECT_HOME"):
+        unpack(pack(PLAN))
+
+
+def test_the_entry_point_gives_the_flow_of_the_working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(unpack(pack(PLAN))["directory"])
+    assert entrypoint.flow.name == "greet"
+    assert entrypoint.flow.version == "0123456789ab"
+    with pytest.raises(AttributeError):
+        _ = entrypoint.other
+
+
+def test_the_entry_point_elsewhere_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DocumentError, match="pull step"):
+        _ = entrypoint.flow
+
+
+def test_what_a_job_order_gives_may_be_left_out_of_the_form(tmp_path: Path) -> None:
+    order = tmp_path / "order.yml"
+    order.write_text("message: hello\ntimes: 7\n")
+    directory = unpack(pack(PLAN), str(order))["directory"]
+    deployed = unpacked(Path(directory))
+    assert deployed.given == {"message": "hello", "times": 7}
+    schema = openapi_schema(deployed.form)
+    assert schema["required"] == []
+    assert all("default" not in shape for shape in schema["properties"].values())
+    assert deployed.plan == deployed_to(directory)
+
+
+def test_a_job_order_that_is_not_there_is_named() -> None:
+    with pytest.raises(InputError, match="/nowhere"):
+        Deployed.read(PLAN, "/nowhere/order.yml")
+
+
+@pytest.mark.parametrize("name", ["/nowhere/order.yml", "file:///nowhere/order.yml"])
+def test_a_job_order_that_only_workers_have_may_give_every_input(name: str) -> None:
+    deployed = Deployed.foreseen(PLAN, name)
+    assert deployed.unseen
+    schema = openapi_schema(deployed.form)
+    assert schema["required"] == []
+    assert all("default" not in shape for shape in schema["properties"].values())
+
+
+def test_a_job_order_that_is_here_is_read_before_workers_do(tmp_path: Path) -> None:
+    order = tmp_path / "order.yml"
+    order.write_text("message: hello\n")
+    assert Deployed.foreseen(PLAN, str(order)) == Deployed.read(PLAN, str(order))
+    order.write_text("- no mapping\n")
+    with pytest.raises(InputError):
+        Deployed.foreseen(PLAN, str(order))

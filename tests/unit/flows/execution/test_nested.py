@@ -1,0 +1,118 @@
+import pytest
+from prefect.states import Completed, Failed
+
+from cwl_prefect.cwl.loading.compile import compile_process
+from cwl_prefect.cwl.loading.load import load_process
+from cwl_prefect.errors import StepError
+from cwl_prefect.flows.execution import nested
+from cwl_prefect.flows.execution.nested import LARGEST_SHOWN, count_unscattered, run_nested
+from cwl_prefect.flows.prefect_names import flow_name
+from tests.unit.flows.driving import graph, subworkflow
+
+DEEP = subworkflow("deep", "inputs: {t: string}\noutputs: {}\nsteps:\n  say: {run: '#say', in: {x: t}, out: [o]}\n")
+MIDDLE = subworkflow(
+    "middle", "inputs: {t: string}\noutputs: {}\nsteps:\n  deep: {run: '#deep', in: {t: t}, out: []}\n"
+)
+
+
+def plan(tmp_path, body: str):
+    (tmp_path / "flow.cwl").write_text(graph(body, DEEP, MIDDLE))
+    return compile_process(load_process(str(tmp_path / "flow.cwl")), origin="flow.cwl")
+
+
+class TestCounting:
+    @pytest.mark.parametrize(
+        ("steps", "count"),
+        [
+            ("{}", 0),
+            ("{a: {run: '#say', in: {x: n}, out: [o]}}", 0),
+            ("{a: {run: '#deep', in: {t: n}, out: []}}", 1),
+            ("{a: {run: '#middle', in: {t: n}, out: []}, b: {run: '#deep', in: {t: n}, out: []}}", 3),
+            ("{a: {run: '#middle', scatter: t, in: {t: ns}, out: []}}", 0),
+        ],
+        ids=["none", "tools", "one", "at-any-depth", "scattered-ones-do-not-count"],
+    )
+    def test_what_runs_once_is_counted(self, tmp_path, steps, count):
+        body = f"inputs: {{n: string, ns: 'string[]'}}\noutputs: {{}}\nsteps: {steps}"
+        assert count_unscattered(plan(tmp_path, body)) == count
+
+
+@pytest.mark.parametrize(("name", "spelt"), [("a b-c", "a b-c"), ("a/b%c&d<e>", "a_b_c_d_e_")])
+def test_a_flow_s_name_has_no_forbidden_characters(name, spelt):
+    assert flow_name(name) == spelt
+
+
+class FakeFlow:
+    """Calls its function at once and gives its end as a state."""
+
+    made: list["FakeFlow"]
+
+    def __init__(self, function, **options) -> None:
+        self._function = function
+        self.options = options
+        self.called: dict = {}
+        self.made.append(self)
+
+    async def __call__(self, **options):
+        self.called = options
+        try:
+            return Completed(data=await self._function(options["inputs"]))
+        except StepError as error:
+            return Failed(data=error)
+
+
+@pytest.fixture
+def made(monkeypatch) -> list[FakeFlow]:
+    found: list[FakeFlow] = []
+    monkeypatch.setattr(FakeFlow, "made", found, raising=False)
+    monkeypatch.setattr(nested, "Flow", FakeFlow)
+    return found
+
+
+class TestRunning:
+    @pytest.fixture
+    def inner(self, tmp_path):
+        return (
+            plan(tmp_path, "inputs: {n: string}\noutputs: {}\nsteps: {a: {run: '#deep', in: {t: n}, out: []}}")
+            .steps[0]
+            .run
+        )
+
+    async def test_it_is_named_after_its_place(self, inner, made):
+        async def drive():
+            return {"r": "hi"}, ()
+
+        outputs, (state,) = await run_nested(inner, {"t": "hi"}, drive, name="prepare[2].deep")
+        assert outputs == {"r": "hi"}
+        assert await state.aresult() == {"r": "hi"}
+        assert made[0].options["name"] == "deep"
+        assert made[0].options["flow_run_name"] == "prepare[2].deep"
+
+    async def test_it_comes_after_what_it_uses(self, inner, made):
+        before = Completed(name="before")
+
+        async def drive():
+            return {}, ()
+
+        await run_nested(inner, {}, drive, name="deep", after=(before,))
+        assert made[0].called["wait_for"] == [before]
+
+    async def test_a_failure_is_raised_as_it_was(self, inner, made):
+        error = StepError("broken", step="deep.say")
+
+        async def drive():
+            raise error
+
+        with pytest.raises(StepError) as found:
+            await run_nested(inner, {}, drive, name="deep")
+        assert found.value is error
+
+    async def test_large_inputs_are_driven_but_not_shown(self, inner, made):
+        text = "x" * LARGEST_SHOWN
+
+        async def drive():
+            return {"t": text}, ()
+
+        outputs, _ = await run_nested(inner, {"t": text}, drive, name="deep")
+        assert outputs == {"t": text}
+        assert made[0].called["inputs"] == {"t": "(too large to be shown)"}

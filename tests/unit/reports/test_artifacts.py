@@ -1,0 +1,123 @@
+import asyncio
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+
+from cwl_prefect.model.events import RunEnded, RunStarted, RunState, StepEvent, StepEventKind
+from cwl_prefect.reports import artifacts as module
+from cwl_prefect.reports.artifacts import MOST_ROWS, Artifacts
+
+
+class Client:
+    """An API that keeps artifacts."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, SimpleNamespace] = {}
+        self.requests = 0
+
+    async def create_artifact(self, artifact):
+        self.requests += 1
+        found = SimpleNamespace(id=uuid4(), type=artifact.type, data=artifact.data, run=artifact.flow_run_id)
+        assert artifact.key not in self.made
+        self.made[artifact.key] = found
+        return found
+
+    async def update_artifact(self, artifact_id, artifact):
+        self.requests += 1
+        next(found for found in self.made.values() if found.id == artifact_id).data = artifact.data
+
+
+@pytest.fixture
+def client(monkeypatch):
+    found = Client()
+    monkeypatch.setattr(module, "PrefectClient", Client)
+    monkeypatch.setattr(module.FlowRunContext, "get", lambda: SimpleNamespace(client=found))
+    return found
+
+
+def event(kind, call=None, count=None, step="align"):
+    return StepEvent(kind=kind, step=step, call=call, count=count)
+
+
+async def play(*events, outputs=None, message=None, state=RunState.SUCCEEDED, outdir=None):
+    observer = Artifacts()
+    observer(RunStarted(flow_run_id=str(uuid4()), name="calm-cat", url=None, outdir=outdir))
+    for one in events:
+        observer(one)
+    observer(RunEnded(state=state, message=message, outputs=outputs or {}))
+    await observer.aclose()
+
+
+async def test_steps_are_a_table_of_states(client):
+    await play(
+        event(StepEventKind.PLANNED, count=4),
+        event(StepEventKind.STARTED, "align[0]"),
+        event(StepEventKind.SUCCEEDED, "align[0]"),
+        event(StepEventKind.CACHED, "align[1]"),
+        event(StepEventKind.STARTED, "align[2]"),
+        state=RunState.FAILED,
+    )
+    (row,) = json.loads(client.made["workflow-steps"].data)
+    assert row == {
+        "step": "align",
+        "waiting": 1,
+        "running": 1,
+        "succeeded": 1,
+        "cached": 1,
+        "failed": 0,
+        "skipped": 0,
+        "cancelled": 0,
+    }
+    assert client.made["workflow-progress"].data == 50.0
+
+
+async def test_the_summary_says_where_the_results_are(client):
+    await play(outputs={"n": 3}, outdir=Path("/data"))
+    assert "The results are in /data" in client.made["workflow-summary"].data
+
+
+async def test_of_a_subworkflow_its_own_steps_count(client):
+    await play(
+        event(StepEventKind.PLANNED, count=1, step="inner"),
+        StepEvent(kind=StepEventKind.STARTED, step="inner", call="inner", subworkflow=True),
+        event(StepEventKind.PLANNED, count=1, step="inner.align"),
+        event(StepEventKind.CACHED, "inner.align", step="inner.align"),
+        state=RunState.FAILED,
+    )
+    assert [row["step"] for row in json.loads(client.made["workflow-steps"].data)] == ["inner.align"]
+    assert client.made["workflow-progress"].data == 100.0
+
+
+async def test_they_are_updated_in_place_and_only_where_something_changed(client, monkeypatch):
+    monkeypatch.setattr(module, "_PAUSE_S", 0.001)
+    observer = Artifacts()
+    observer(RunStarted(flow_run_id=str(uuid4()), name="n", url=None))
+    observer(event(StepEventKind.PLANNED, count=2))
+    while len(client.made) < 2:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)
+    assert client.requests == 2
+    observer(event(StepEventKind.CACHED, "align[0]"))
+    observer(RunEnded(state=RunState.SUCCEEDED, message=None, outputs={}))
+    await observer.aclose()
+    assert sorted(client.made) == [f"workflow-{name}" for name in ("outputs", "progress", "steps", "summary")]
+
+
+async def test_what_comes_from_a_run_is_no_markup_and_is_bounded(client):
+    file = {"class": "File", "location": "file:///<img src=x>|[a](javascript:b)", "size": 1}
+    await play(outputs={"o": [file] * (MOST_ROWS + 7), "n": "<script>"}, message="*no* " + "x" * 100_000)
+    shown = client.made["workflow-outputs"].data
+    assert "<img" not in shown
+    assert "<script" not in shown
+    assert r"\[a\]\(javascript" in shown
+    assert "7 more are in the report." in shown
+    assert len(client.made["workflow-summary"].data) < 10_000
+
+
+async def test_without_an_api_there_are_none(monkeypatch, client):
+    monkeypatch.setattr(module.FlowRunContext, "get", lambda: None)
+    await play(event(StepEventKind.PLANNED, count=1))
+    assert (client.requests, client.made) == (0, {})

@@ -78,10 +78,10 @@ class Measuring:
 
     def close(self) -> None:
         """Let the thread end."""
-        with self._lock:
+        with self._lock:  # the thread closes the descriptor, and takes the lock for it
             wake, self._wake, self._closed = self._wake, None, True
-        if wake is not None:  # the thread closes it
-            os.eventfd_write(wake, 1)
+            if wake is not None:
+                os.eventfd_write(wake, 1)
 
     def _work(self, wake: int) -> None:
         with selectors.DefaultSelector() as selector:
@@ -96,8 +96,9 @@ class Measuring:
                         os.eventfd_read(wake)
                     else:
                         _end(key.data, selector)
-            for key in tuple(selector.get_map().values()):
-                os.close(key.fd)
+            with self._lock:
+                for key in tuple(selector.get_map().values()):
+                    os.close(key.fd)
 
     def _look(self, container: _Container, selector: selectors.BaseSelector) -> None:
         """Begin to wait for a process of a container, where it has any."""

@@ -106,7 +106,7 @@ def _present(**given: object) -> tuple[str, ...]:
     return tuple(name for name, value in given.items() if value)
 
 
-def _presented(body: Callable[..., Any], plan: WorkflowPlan, form: WorkflowPlan) -> Callable[..., Any]:
+def _presented(body: Callable[..., object], plan: WorkflowPlan, form: WorkflowPlan) -> Callable[..., object]:
     """Let a function show Prefect what its workflow takes and is."""
     shown = signature(form)
     body.__signature__ = shown  # type: ignore[attr-defined]
@@ -176,7 +176,7 @@ def _unfinished_state(report: RunReport, settings: Settings) -> State[object] | 
 
 
 def _flow(
-    body: Callable[..., Any], plan: WorkflowPlan, settings: Settings, *, rebuild: Rebuild, **options: Any
+    body: Callable[..., object], plan: WorkflowPlan, settings: Settings, *, rebuild: Rebuild, **options: Any
 ) -> CwlFlow:
     tell_errors_by_text()
     conclude, reap = concluded(settings), reaper(settings)

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from prefect import State
 
@@ -30,7 +29,7 @@ class Endings:
         self._known: dict[str, Ending] = {}
         self._flow_runs: set[str] = set()
 
-    def note(self, state: State[Any]) -> None:
+    def note(self, state: State[object]) -> None:
         """Remember the last state of a task run, without its result."""
         details = state.state_details
         if details.task_run_id is not None and details.flow_run_id is not None:
@@ -50,7 +49,7 @@ class Endings:
 _ENDINGS: ContextVar[Endings | None] = ContextVar("cwl_prefect_endings", default=None)
 
 
-def note_ending(state: State[Any]) -> None:
+def note_ending(state: State[object]) -> None:
     """Remember how a task run ended for as long as the local server may be killed."""
     endings = _ENDINGS.get()
     if endings is not None:

@@ -1,13 +1,13 @@
 """What a deployment names as its entry point: ``flow`` is the flow of the workflow that the pull step unpacked here."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prefect import Flow
 
 
-def __getattr__(name: str) -> "Flow[..., Any]":
+def __getattr__(name: str) -> "Flow[..., object]":
     """Build the flow when Prefect asks for it (PEP 562)."""
     if name != "flow":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

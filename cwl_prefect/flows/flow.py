@@ -48,7 +48,7 @@ class CwlFlow(Flow[..., Any]):
     @classmethod
     def of(
         cls,
-        function: Callable[..., Any],
+        function: Callable[..., object],
         plan: WorkflowPlan,
         settings: Settings,
         *,
@@ -162,7 +162,7 @@ class CwlFlow(Flow[..., Any]):
         with serving_with(self._settings):
             super().serve(*args, **options)
 
-    def visualize(self, *_args: Any, **_options: Any) -> Never:
+    def visualize(self, *_args: object, **_options: object) -> Never:
         """Refuse: Prefect would call the flow's tasks to see them, and those of a plan depend on its inputs.
 
         Raises:
@@ -173,7 +173,7 @@ class CwlFlow(Flow[..., Any]):
             hint="draw it by `cwl-prefect graph`, or print the flow's `generate_mermaid_graph()`.",
         )
 
-    async def avisualize(self, *_args: Any, **_options: Any) -> Never:
+    async def avisualize(self, *_args: object, **_options: object) -> Never:
         """Refuse, as :meth:`visualize`.
 
         Raises:
@@ -181,13 +181,13 @@ class CwlFlow(Flow[..., Any]):
         """
         self.visualize()
 
-    async def agenerate_mermaid_graph(self, *_args: Any, **_options: Any) -> str:
+    async def agenerate_mermaid_graph(self, *_args: object, **_options: object) -> str:
         """Return the workflow's graph as Mermaid, which nothing is run for."""
         from cwl_prefect.engine.workflow.graph import mermaid
 
         return mermaid(self.plan)
 
-    def generate_mermaid_graph(self, *_args: Any, **_options: Any) -> Any:
+    def generate_mermaid_graph(self, *_args: object, **_options: object) -> Any:
         """Return the workflow's graph as Mermaid; to be awaited where a loop runs, as Prefect's own."""
         return _now(self.agenerate_mermaid_graph())
 

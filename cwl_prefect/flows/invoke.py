@@ -116,16 +116,16 @@ async def call(
 
 
 def _begun(
-    flow: Flow[..., Any], parameters: dict[str, Any], request: RunRequest, flow_run: FlowRun | None
-) -> Awaitable[State[Any]]:
+    flow: Flow[..., object], parameters: dict[str, Any], request: RunRequest, flow_run: FlowRun | None
+) -> Awaitable[State[object]]:
     if flow_run is not None:
-        again = cast("Callable[..., Awaitable[State[Any]]]", run_flow)
+        again = cast("Callable[..., Awaitable[State[object]]]", run_flow)
         return again(flow, flow_run=flow_run, parameters=parameters, return_type="state")
-    begin = cast("Callable[..., Awaitable[State[Any]]]", _named(flow, request.name))
+    begin = cast("Callable[..., Awaitable[State[object]]]", _named(flow, request.name))
     return begin(**parameters, return_state=True)
 
 
-async def _reported(state: State[Any]) -> RunReport:
+async def _reported(state: State[object]) -> RunReport:
     """Return the report that the flow gave, or raise why there is none: Prefect ended it, or it is a fault."""
     found = await result_of(state, raise_on_failure=False)
     if not isinstance(found, quote):
@@ -136,7 +136,7 @@ async def _reported(state: State[Any]) -> RunReport:
     return report
 
 
-def _named(flow: Flow[..., Any], name: str | None) -> Flow[..., Any]:
+def _named(flow: Flow[..., object], name: str | None) -> Flow[..., object]:
     if name is not None:
         flow.flow_run_name = lambda: name  # a text would be taken for a template
     return flow

@@ -1,10 +1,9 @@
 """Drive a plan: each step starts the moment its sources exist; scatters, loops and subworkflows become calls."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from prefect import State
 
@@ -32,7 +31,7 @@ from cwl_prefect.model.values import CwlObject, as_object
 from cwl_prefect.settings import OnError
 
 Outputs = CwlObject | None  # None: skipped
-States = tuple[State[Any], ...]
+States = tuple[State[object], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +127,7 @@ class Driver:
         name = f"{scope.path}{step.id}"
         with call_errors(name, places=places_of(self._run, name)):
             values = flow.step_inputs(step)
-        states: list[State[Any]] = []
+        states: list[State[object]] = []
         if step.scatter is not None:
             outputs = await self._scattered(step, values, name, scope, states)
         elif step.loop is not None:
@@ -139,7 +138,7 @@ class Driver:
         return {port: outputs.get(port) for port in step.outputs}, tuple(states)
 
     async def _scattered(
-        self, step: StepPlan, values: CwlObject, name: str, scope: Scope, states: list[State[Any]]
+        self, step: StepPlan, values: CwlObject, name: str, scope: Scope, states: list[State[object]]
     ) -> CwlObject:
         assert step.scatter is not None  # noqa: S101
         try:
@@ -174,7 +173,7 @@ class Driver:
         expansion: Expansion,
         name: str,
         scope: Scope,
-        states: list[State[Any]],
+        states: list[State[object]],
         *,
         grouped: bool,
     ) -> CwlObject:
@@ -209,7 +208,9 @@ class Driver:
         breaker.passed()
         return found
 
-    async def _all(self, calls: Sequence[Any]) -> list[Outputs | CwlPrefectError]:
+    async def _all(
+        self, calls: Sequence[Callable[[], Coroutine[None, None, Outputs]]]
+    ) -> list[Outputs | CwlPrefectError]:
         tasks = [asyncio.create_task(call()) for call in calls]
         try:
             found = await asyncio.gather(*tasks, return_exceptions=not self._stop)
@@ -223,7 +224,7 @@ class Driver:
         return ends
 
     async def _loop(
-        self, step: StepPlan, loop: Loop, values: CwlObject, name: str, scope: Scope, states: list[State[Any]]
+        self, step: StepPlan, loop: Loop, values: CwlObject, name: str, scope: Scope, states: list[State[object]]
     ) -> CwlObject:
         current = await evaluated(self._run, step, values, name=name)
         collected: list[CwlObject] = []
@@ -245,7 +246,7 @@ class Driver:
         name: str,
         index: tuple[int, ...],
         scope: Scope,
-        states: list[State[Any]],
+        states: list[State[object]],
     ) -> Outputs:
         try:
             called = call_name(name, index)
@@ -265,7 +266,7 @@ class Driver:
         name: str,
         index: tuple[int, ...],
         scope: Scope,
-        states: list[State[Any]],
+        states: list[State[object]],
     ) -> Awaitable[CwlObject]:
         if isinstance(step.run, ToolPlan):
             call = Call(tool=step.run, values=as_object(only_declared(step.run, values)), step=name, index=index)
@@ -273,7 +274,7 @@ class Driver:
         return self._subworkflow(step.run, values, call_name(name, index), replace(scope, path=name), states)
 
     async def _subworkflow(
-        self, plan: WorkflowPlan, values: CwlObject, called: str, scope: Scope, states: list[State[Any]]
+        self, plan: WorkflowPlan, values: CwlObject, called: str, scope: Scope, states: list[State[object]]
     ) -> CwlObject:
         """Run a subworkflow, and tell its beginning and end; the path of the scope is that of its step."""
         inner = replace(scope, path=f"{called}.")
@@ -293,7 +294,7 @@ class Driver:
         states.extend(giving)
         return outputs
 
-    async def _call(self, call: Call, scope: Scope, states: list[State[Any]]) -> CwlObject:
+    async def _call(self, call: Call, scope: Scope, states: list[State[object]]) -> CwlObject:
         work = CallWork(self._run, call, stop=self._stopped if self._stop else None)
         async with self._run.places.turn(self._run.priorities.rank(call.step, call.tool)):
             try:
@@ -311,7 +312,7 @@ class Driver:
         assert isinstance(result, StepResult)  # noqa: S101
         return result.outputs
 
-    async def _skipped(self, name: str, index: tuple[int, ...], scope: Scope, states: list[State[Any]]) -> None:
+    async def _skipped(self, name: str, index: tuple[int, ...], scope: Scope, states: list[State[object]]) -> None:
         called = call_name(name, index)
         self._run.tell_call(StepEventKind.SKIPPED, name, called)
         if scope.recorded:

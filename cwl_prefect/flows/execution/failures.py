@@ -86,7 +86,7 @@ def note(progress: Progress, errors: Iterable[BaseException]) -> None:
             progress.failures.append(error)
 
 
-async def result_of(state: State[Any], *, raise_on_failure: bool = True) -> Any:
+async def result_of(state: State[object], *, raise_on_failure: bool = True) -> Any:
     """Return the result of a run of this process, or raise the exception that ended it.
 
     A result that lies where an API says is not read: that would unpickle, and so run, what others put there.

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 from prefect import Flow, State
 
@@ -20,8 +20,8 @@ async def run_nested(
     drive: Callable[[], Awaitable[tuple[CwlObject, object]]],
     *,
     name: str,
-    after: Sequence[State[Any]] = (),
-) -> tuple[CwlObject, tuple[State[Any], ...]]:
+    after: Sequence[State[object]] = (),
+) -> tuple[CwlObject, tuple[State[object], ...]]:
     """Run a subworkflow as a nested flow run.
 
     Args:
@@ -35,11 +35,11 @@ async def run_nested(
         CwlPrefectError: One of its steps failed.
     """
 
-    async def _subworkflow(inputs: dict[str, Any]) -> CwlObject:  # noqa: ARG001 - shown with the flow run
+    async def _subworkflow(inputs: dict[str, object]) -> CwlObject:  # noqa: ARG001 - shown with the flow run
         outputs, _ = await drive()
         return outputs
 
-    nested: Flow[..., Any] = Flow(
+    nested: Flow[..., object] = Flow(
         _subworkflow,
         name=flow_name(plan.name),
         flow_run_name=name,
@@ -47,7 +47,7 @@ async def run_nested(
         validate_parameters=False,
         persist_result=False,
     )
-    call = cast("Callable[..., Awaitable[State[Any]]]", nested)
+    call = cast("Callable[..., Awaitable[State[object]]]", nested)
     state = await call(inputs=_shown(values), wait_for=list(after), return_state=True)
     return await result_of(state), (state,)
 
@@ -61,7 +61,7 @@ def count_unscattered(plan: WorkflowPlan) -> int:
     return found
 
 
-def _shown(values: CwlObject) -> dict[str, Any]:
+def _shown(values: CwlObject) -> dict[str, object]:
     if len(json.dumps(values)) <= LARGEST_SHOWN:
         return dict(values)
     return dict.fromkeys(values, "(too large to be shown)")

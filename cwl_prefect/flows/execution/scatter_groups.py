@@ -29,7 +29,7 @@ class WideScatter(Generic[T]):
 
 
 async def run_groups(
-    tasks: Tasks, run: Run, scatter: WideScatter[T], after: Sequence[State[Any]], states: list[State[Any]]
+    tasks: Tasks, run: Run, scatter: WideScatter[T], after: Sequence[State[object]], states: list[State[object]]
 ) -> list[T | CwlPrefectError]:
     """Run calls in groups, a task run for each, named after the places of its calls, as ``align[0-49]``.
 
@@ -47,7 +47,7 @@ async def run_groups(
     window = _Window(size, stop=stop)
     step, calls = scatter.step, scatter.calls
     groups: list[GroupWork[T]] = []
-    running: list[asyncio.Task[State[Any]]] = []
+    running: list[asyncio.Task[State[object]]] = []
     try:
         for start in range(0, len(calls), size):
             if not await window.room() or any_closed(scatter.gates):
@@ -103,8 +103,8 @@ class _Window:
         self._changed.set()
 
     async def watch(
-        self, group: GroupWork[Any], begin: Callable[[], Awaitable[tuple[object, State[Any]]]]
-    ) -> State[Any]:
+        self, group: GroupWork[Any], begin: Callable[[], Awaitable[tuple[object, State[object]]]]
+    ) -> State[object]:
         """Begin a group's task run and wait for its end, and for none of its calls any longer."""
         try:
             _, state = await begin()

@@ -46,16 +46,18 @@ class Work(Protocol):
 class Tasks(Protocol):
     """What carries calls through task runs."""
 
-    async def run(self, step: str, label: str, work: Work, after: Sequence[State[Any]]) -> tuple[object, State[Any]]:
+    async def run(
+        self, step: str, label: str, work: Work, after: Sequence[State[object]]
+    ) -> tuple[object, State[object]]:
         """Carry work through a task run."""
         ...
 
-    async def skip(self, step: str, label: str, after: Sequence[State[Any]]) -> State[Any]:
+    async def skip(self, step: str, label: str, after: Sequence[State[object]]) -> State[object]:
         """Show a skipped call as a task run of its own."""
         ...
 
 
-async def _is_tried_again(_task: Task[Any, Any], _task_run: TaskRun, state: State[Any]) -> bool:
+async def _is_tried_again(_task: Task[Any, Any], _task_run: TaskRun, state: State[object]) -> bool:
     """Check whether another try is due, as the call itself has settled."""
     try:
         await result_of(state)
@@ -96,7 +98,9 @@ class StepTasks:
         self._settings = settings
         self._made: dict[str, Task[Any, Any]] = {}
 
-    async def run(self, step: str, label: str, work: Work, after: Sequence[State[Any]]) -> tuple[object, State[Any]]:
+    async def run(
+        self, step: str, label: str, work: Work, after: Sequence[State[object]]
+    ) -> tuple[object, State[object]]:
         """Carry work through a task run.
 
         Args:
@@ -115,9 +119,9 @@ class StepTasks:
             raise asyncio.CancelledError
         return await result_of(state), state
 
-    async def skip(self, step: str, label: str, after: Sequence[State[Any]]) -> State[Any]:
+    async def skip(self, step: str, label: str, after: Sequence[State[object]]) -> State[object]:
         """Show a skipped call as a task run of its own."""
-        call = cast("Callable[..., Awaitable[State[Any]]]", _skip.with_options(name=step))
+        call = cast("Callable[..., Awaitable[State[object]]]", _skip.with_options(name=step))
         state = await call(label, wait_for=list(after[:MOST_EDGES]), return_state=True)
         note_ending(state)
         return state

@@ -1,7 +1,6 @@
 """What must happen when a flow run ends in a way that no `finally` sees."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
@@ -14,7 +13,7 @@ from cwl_prefect.flows.lifecycle.workdirs import Workdirs
 from cwl_prefect.settings import Settings
 
 
-def reaper(settings: Settings) -> Callable[[Flow[..., Any], FlowRun, State[Any]], Awaitable[None]]:
+def reaper(settings: Settings) -> Callable[[Flow[..., object], FlowRun, State[object]], Awaitable[None]]:
     """Return the hook of a flow that removes the containers and Jobs which a cancelled or crashed run may have left.
 
     Prefect calls it by keyword, and perhaps in another process than the flow's, when the run may have begun again.
@@ -23,7 +22,7 @@ def reaper(settings: Settings) -> Callable[[Flow[..., Any], FlowRun, State[Any]]
         settings: Those of the run.
     """
 
-    async def reap(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's
+    async def reap(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:  # noqa: ARG001 - Prefect's
         """Remove what a run left, by its label only."""
         run_id = str(flow_run.id)
         directory = Workdirs.of(settings).directory_of(run_id)

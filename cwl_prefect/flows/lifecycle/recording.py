@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
@@ -61,14 +60,14 @@ def clear(run: Run, *, succeeded: bool) -> None:
         clear_run(run.runs, run.run_id, spared=frozenset({manifest.MANIFEST, AUDIT_FILE, DRIVER_LOCK}))
 
 
-def concluded(settings: Settings) -> Callable[[Flow[..., Any], FlowRun, State[Any]], None]:
+def concluded(settings: Settings) -> Callable[[Flow[..., object], FlowRun, State[object]], None]:
     """Return the hook of a flow that notes the end of a run once Prefect knows it.
 
     Args:
         settings: Those of the run.
     """
 
-    def conclude(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - as Prefect calls
+    def conclude(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:  # noqa: ARG001 - as Prefect calls
         """Note that a run is complete, or remove what is left of it where nothing is to be kept."""
         directory = Workdirs.of(settings).directory_of(str(flow_run.id))
         if not directory.is_dir() or is_driven(directory):
@@ -84,7 +83,7 @@ def concluded(settings: Settings) -> Callable[[Flow[..., Any], FlowRun, State[An
     return conclude
 
 
-def _known_to_prefect(state: State[Any]) -> Outcome | None:
+def _known_to_prefect(state: State[object]) -> Outcome | None:
     """Return the outcome that Prefect alone knows: its worker may have ended a cancelled run without a word to it."""
     if state.is_completed():
         return Outcome.COMPLETED

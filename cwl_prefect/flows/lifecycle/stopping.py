@@ -93,22 +93,22 @@ async def note_wish(progress: Progress) -> None:
                 _note(state, progress)
 
 
-def _note(state: State[Any], progress: Progress) -> None:
+def _note(state: State[object], progress: Progress) -> None:
     for_now = state.name in (INTERRUPTING, INTERRUPTED)
     progress.stopped = Stopped.INTERRUPTED if for_now else Stopped.CANCELLED
 
 
-def _is_end(state: State[Any] | None) -> TypeGuard[State[Any]]:
+def _is_end(state: State[object] | None) -> TypeGuard[State[object]]:
     return state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED)
 
 
-def ended_state(report: RunReport) -> State[Any]:
+def ended_state(report: RunReport) -> State[object]:
     """Return the state of a flow run that was ended."""
     name = "Cancelled" if report.outcome is Outcome.CANCELLED else INTERRUPTED
     return State(type=StateType.CANCELLED, name=name, message=report.errors[-1].message)
 
 
-async def _asked() -> State[Any]:
+async def _asked() -> State[object]:
     """Wait until somebody wants the flow run to end."""
     await asyncio.sleep(POLL_INTERVAL_S)
     context = FlowRunContext.get()

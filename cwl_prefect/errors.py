@@ -19,6 +19,7 @@
     ├── PublishError                          20   results cannot be written to their destination
     ├── TimeLimitError                        21   the whole run took longer than allowed
     ├── PartialRunError                       24   some of what was asked for failed, the rest was done
+    ├── StorageError                          25   what lies at a URL cannot be read or written
     ├── UnsupportedError                      33   a feature that this runner does not have, as CWL runners report it
     └── InterruptedRunError                  130   stopped by Ctrl-C, SIGTERM or a closed terminal
 """
@@ -229,6 +230,22 @@ class PartialRunError(CwlPrefectError):
     """Some of what was asked for failed; the rest was done and published (``--on-error continue``, ``--batch``)."""
 
     exit_code = 24
+
+
+class StorageError(CwlPrefectError):
+    """What lies at a URL cannot be read or written; the text names the URL without user, password and query.
+
+    Attributes:
+        passing: Whether it may go away by itself, as when a server is asked too often.
+        missing: Whether nothing is there.
+    """
+
+    exit_code = 25
+
+    def __init__(self, message: str, *, hint: str | None = None, passing: bool = False, missing: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.passing = passing
+        self.missing = missing
 
 
 class UnsupportedError(CwlPrefectError):

@@ -1,0 +1,64 @@
+"""The file system for a URL: fsspec's, with what the environment says of its provider, and nothing of our own."""
+
+from typing import TYPE_CHECKING
+
+from cwl_prefect.errors import UsageError
+from cwl_prefect.storage.failures import storage_errors
+from cwl_prefect.storage.locations import REMOTE_SCHEMES, is_web, quoted, scheme_of, shown_url
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure", "sftp": "sftp"}
+_CONNECT_S, _SILENT_S = 30.0, 60.0
+
+
+def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
+    """Return the file system that a URL is of, and the path in it.
+
+    Credentials, regions and endpoints are found by the chain of each provider, as ``AWS_PROFILE`` and
+    ``AWS_ENDPOINT_URL``; what fsspec reads of ``FSSPEC_*`` counts too. Packages are imported when a URL asks for them.
+
+    Raises:
+        UsageError: No file system takes such URLs, or its package is not installed.
+        StorageError: It cannot be reached.
+    """
+    scheme = scheme_of(url)
+    if scheme not in REMOTE_SCHEMES:
+        raise UsageError(
+            f"{shown_url(url)}: no file system takes URLs with {scheme or 'this scheme'}.",
+            hint=f"Use one of {', '.join(sorted(REMOTE_SCHEMES))}.",
+        )
+    import fsspec
+
+    try:
+        if scheme == "sftp":  # fsspec's own takes every key of a host
+            fsspec.register_implementation("sftp", "sshfs.SSHFileSystem", clobber=True)
+        fsspec.get_filesystem_class(scheme)
+    except ImportError as error:
+        extra = _EXTRAS.get(scheme)
+        raise UsageError(
+            f"{shown_url(url)}: a package that reads {scheme} is not installed.",
+            hint=f"Run `pip install 'cwl-prefect[{extra}]'`." if extra else "Run `pip install aiohttp`.",
+        ) from error
+    with storage_errors("reached", url):
+        found: AbstractFileSystem
+        found, path = fsspec.core.url_to_fs(quoted(url) if is_web(url) else url, **_options(scheme))
+    return found, path
+
+
+def _options(scheme: str) -> dict[str, object]:
+    """Return what differs from the defaults: no listing is remembered, and nothing waits for ever."""
+    match scheme:
+        case "http" | "https":
+            from aiohttp import ClientTimeout
+
+            timeout = ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENT_S)
+            client = {"trust_env": True, "timeout": timeout}  # proxies, and ~/.netrc
+            return {"encoded": True, "client_kwargs": client, "use_listings_cache": False}
+        case "sftp":
+            return {"known_hosts": (), "connect_timeout": _CONNECT_S}  # (): those of ~/.ssh/known_hosts
+        case "ftp":
+            return {"timeout": int(_SILENT_S), "use_listings_cache": False}
+        case _:
+            return {"use_listings_cache": False}

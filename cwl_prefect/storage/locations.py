@@ -1,0 +1,57 @@
+"""Which locations lie elsewhere and can be reached, and how their URLs may be shown."""
+
+from urllib.parse import quote, urlsplit
+
+WEB_SCHEMES = frozenset({"http", "https"})
+REMOTE_SCHEMES = WEB_SCHEMES | {"s3", "gs", "az", "abfs", "abfss", "ftp", "sftp"}
+
+_CONTAINER_SCHEMES = frozenset({"abfs", "abfss"})  # container@account: what stands before @ is no user
+_KEPT = "!#$%&'()*+,/:;=?@[]~"  # what a URL holds as it is (RFC 3986, §2)
+
+
+def scheme_of(location: str) -> str:
+    """Return the scheme of a location in lower case; an empty text for a path and for what is no URL."""
+    scheme, separator, _ = location.partition("://")
+    return scheme.lower() if separator and scheme.replace("+", "").isalnum() else ""
+
+
+def is_remote(location: str) -> bool:
+    """Check whether a location is a URL that a file system of :mod:`cwl_prefect.storage` takes."""
+    return scheme_of(location) in REMOTE_SCHEMES
+
+
+def is_web(location: str) -> bool:
+    """Check whether a location is fetched by HTTP, which knows no directories."""
+    return scheme_of(location) in WEB_SCHEMES
+
+
+def shown_url(url: str) -> str:
+    """Return a URL as it may be shown: without user, password, and query, where signatures and tokens are."""
+    scheme = scheme_of(url)
+    host, slash, path = url.partition("://")[2].partition("/")
+    if scheme not in _CONTAINER_SCHEMES or ":" in host.partition("@")[0]:
+        host = host.rpartition("@")[2]
+    shown, mark, _ = f"{host}{slash}{path}".partition("?")
+    return f"{scheme}://{shown}{'?…' if mark else ''}"
+
+
+def beside(url: str, name: str) -> str:
+    """Return the URL of what has this name in the directory of a URL; a query stays, as it may hold the right to read.
+
+    Names in object stores are taken as they are, those of web addresses are quoted.
+    """
+    place, mark, query = url.partition("?")
+    return f"{place.rpartition('/')[0]}/{quote(name) if is_web(url) else name}{mark}{query}"
+
+
+def quoted(url: str) -> str:
+    """Return a web address with the characters quoted that none may hold."""
+    return quote(url, safe=_KEPT)
+
+
+def host_of(url: str) -> str:
+    """Return the host or bucket of a URL; an empty text where it names none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,102 @@
+"""An object store of S3's kind on loopback, for whoever tests what lies in one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+BUCKET = "data"
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """A running store with one bucket.
+
+    Attributes:
+        endpoint: Its address.
+        bucket: Its bucket.
+    """
+
+    endpoint: str
+    bucket: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which a process finds the store and may use it."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "NO_PROXY": "127.0.0.1",
+        }
+
+    def url(self, key: str) -> str:
+        """Return the URL of an object."""
+        return f"s3://{self.bucket}/{key}"
+
+    def put(self, key: str, content: bytes) -> str:
+        """Store an object, and return its URL."""
+        self._client().put_object(Bucket=self.bucket, Key=key, Body=content)
+        return self.url(key)
+
+    def content(self, key: str) -> bytes:
+        """Return the content of an object."""
+        return self._client().get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys of all objects below a prefix."""
+        found = self._client().list_objects_v2(Bucket=self.bucket, Prefix=prefix)
+        return [each["Key"] for each in found.get("Contents", [])]
+
+    def create(self) -> None:
+        """Make the bucket."""
+        self._client().create_bucket(Bucket=self.bucket)
+
+    def clear(self) -> None:
+        """Remove all that is in the store, and let nobody remember a connection to it."""
+        import httpx
+        from s3fs import S3FileSystem
+
+        httpx.post(f"{self.endpoint}/moto-api/reset", trust_env=False)
+        S3FileSystem.clear_instance_cache()
+
+    def _client(self):
+        import boto3
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            region_name="us-east-1",
+        )
+
+
+@contextmanager
+def running_store() -> Iterator[ObjectStore]:
+    """Run a store in a thread of this process."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield ObjectStore(endpoint=f"http://{host}:{port}", bucket=BUCKET)
+    finally:
+        server.stop()
+
+
+@contextmanager
+def fresh_store(running: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """Give a test the running store with an empty bucket, which this process finds by its environment."""
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
+    running.clear()
+    running.create()
+    yield running
+    running.clear()

@@ -110,14 +110,18 @@ def compile_document(document: str | Path, *, job_order: Mapping[str, JsonValue]
         return compile_process(process, origin=str(document))
 
 
-def check_document(document: str | Path) -> "Checked":
+def check_document(document: str | Path, *, images: bool = False) -> "Checked":
     """Check a document, and everything it refers to, without running anything.
 
     Of a graph of several processes of which none is named and none is main, all are checked.
+
+    Args:
+        document: Path or URL, with ``#id`` for a part of a packed document.
+        images: Whether each tool has to name an image.
     """
     from cwl_prefect.cwl.checking.validate import check_document as check
 
-    return check(str(document))
+    return check(str(document), images=images)
 
 
 def load_plan(

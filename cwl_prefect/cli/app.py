@@ -13,7 +13,7 @@ from cwl_prefect.cli.deploy.app import add_deploy
 from cwl_prefect.cli.deploy.pool_app import pool_app
 from cwl_prefect.cli.deploy.server_app import server_app
 from cwl_prefect.cli.run.app import add_run
-from cwl_prefect.cli.run.options import BackendChoice, StepOverrides
+from cwl_prefect.cli.run.options import BackendChoice, DefaultImage, RequireContainers, StepOverrides
 from cwl_prefect.cli.runs.app import runs_app
 from cwl_prefect.cli.runs.workspace_app import workspace_app
 
@@ -164,11 +164,14 @@ def validate(
     format: Annotated[
         ReportFormat, typer.Option("--format", "-f", help="How to tell what is found.")
     ] = ReportFormat.TEXT,
+    require_containers: RequireContainers = False,
+    default_image: DefaultImage = None,
 ) -> None:
     """Check a document, and everything it refers to, without running anything."""
     from cwl_prefect.cli import validation
 
-    raise typer.Exit(validation.validate(document, job_order, strict=strict, format_name=format))
+    overrides = {"require_containers": require_containers or None, "default_image": default_image}
+    raise typer.Exit(validation.validate(document, job_order, strict=strict, format_name=format, overrides=overrides))
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """The command ``validate``: what is wrong with a document and a job order, for people, programs and editors."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -24,7 +24,9 @@ _CODES = {"job-order": InputError.exit_code, "unsupported-feature": UnsupportedE
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def validate(document: str, job_order: str | None, *, strict: bool, format_name: str) -> int:
+def validate(
+    document: str, job_order: str | None, *, strict: bool, format_name: str, overrides: Mapping[str, object]
+) -> int:
     """Check a document, and a job order where one is given, tell what was found, and return the exit code.
 
     Args:
@@ -32,9 +34,11 @@ def validate(document: str, job_order: str | None, *, strict: bool, format_name:
         job_order: The job order.
         strict: Whether warnings are errors.
         format_name: How to tell it: text, json or sarif.
+        overrides: Settings that the command line gives, by their names; None for those that it leaves.
     """
-    settings = settings_with({})
-    checked = api.check_document(document)
+    settings = settings_with(overrides)
+    contained = settings.require_containers or settings.untrusted
+    checked = api.check_document(document, images=contained and settings.default_image is None)
     findings = [*checked.findings, *_outside(checked.plans, settings)]
     well = [f"{_part(document, plan, checked.plans)} is valid CWL {plan.cwl_version}." for plan in checked.plans]
     if job_order is not None and not stops_runs(findings):

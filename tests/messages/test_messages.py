@@ -19,7 +19,11 @@ DOCUMENTS = sorted((HERE / "documents").glob("*.cwl"))
 JOB_ORDERS = sorted((HERE / "job-orders").glob("*.cwl"))
 RUNS = sorted((HERE / "runs").glob("*.cwl"))
 PYTHON = re.compile(r"Traceback|Commented|(?<!')\b(?:dict|str|NoneType|None)\b(?!')|<class|file:///work|internal error")
-STRICT = frozenset({"command-with-arguments-in-one-text", "hint-misspelt", "step-input-nobody-reads"})
+STRICT = ("command-with-arguments-in-one-text", "hint-misspelt", "hint-unknown", "step-nobody-reads")
+OPTIONS = {
+    **dict.fromkeys((*STRICT, "step-input-nobody-reads"), "--strict"),
+    "image-missing": "--require-containers",
+}
 
 
 def compare(told: str, kept: Path) -> None:
@@ -42,7 +46,7 @@ def assert_refused(document: Path, *more: str) -> None:
 def test_a_wrong_document_is_refused(document: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(document.parent)
     monkeypatch.setenv("CWL_PREFECT_HOME", str(tmp_path))
-    assert_refused(document, *(["--strict"] if document.stem in STRICT else []), document.name)
+    assert_refused(document, *filter(None, [OPTIONS.get(document.stem)]), document.name)
 
 
 @pytest.mark.parametrize("document", JOB_ORDERS, ids=lambda path: path.stem)

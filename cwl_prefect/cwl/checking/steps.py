@@ -22,6 +22,8 @@ def findings_of_steps(workflow: Workflow) -> Iterator[Finding]:
         yield from _unconnected(step)
         yield from _without_value(step)
     yield from _unread(workflow)
+    yield from _unread_steps(workflow)
+    yield from _outputs_without_source(workflow)
 
 
 def _unconnected(step: WorkflowStep) -> Iterator[Finding]:
@@ -79,9 +81,7 @@ def _without_value(step: WorkflowStep) -> Iterator[Finding]:
 
 def _unread(workflow: Workflow) -> Iterator[Finding]:
     """Yield inputs of a workflow that no link reads."""
-    sinks = [(entry, "source") for step in workflow.steps for entry in step.tool["in"]]
-    sinks += [(entry, "outputSource") for entry in workflow.tool["outputs"]]
-    read = {name for entry, field in sinks for name in aslist(entry.get(field) or [])}
+    read = _sources(workflow)
     for number, entry in enumerate(workflow.tool["inputs"]):
         if entry["id"] not in read:
             yield Finding(
@@ -91,3 +91,40 @@ def _unread(workflow: Workflow) -> Iterator[Finding]:
                 fix="Link it, or remove it.",
                 place=place_of(workflow.tool["inputs"], number),
             )
+
+
+def _unread_steps(workflow: Workflow) -> Iterator[Finding]:
+    """Yield steps that give outputs of which no link reads any."""
+    read = _sources(workflow)
+    for number, step in enumerate(workflow.steps):
+        given = [entry if isinstance(entry, str) else entry["id"] for entry in step.tool["out"]]
+        if given and read.isdisjoint(given):
+            yield Finding(
+                check="unread-step",
+                severity=Severity.WARNING,
+                message=f"no step and no output reads what the step {shortname(step.id)!r} gives.",
+                fix="Link it to an output of the workflow, or remove the step; it runs all the same.",
+                place=place_of(workflow.tool["steps"], number),
+            )
+
+
+def _outputs_without_source(workflow: Workflow) -> Iterator[Finding]:
+    """Yield outputs of a workflow that no step reaches, so that they are always null."""
+    for number, entry in enumerate(workflow.tool["outputs"]):
+        if aslist(entry.get("outputSource") or []):
+            continue
+        may_be_null = "null" in aslist(entry["type"]) or entry["type"] == "Any"
+        yield Finding(
+            check="output-without-source",
+            severity=Severity.WARNING if may_be_null else Severity.ERROR,
+            message=f"the output {shortname(entry['id'])!r} has no outputSource, so that it is always null.",
+            fix="Write `outputSource: STEP/OUTPUT`, or remove it.",
+            place=place_of(workflow.tool["outputs"], number),
+        )
+
+
+def _sources(workflow: Workflow) -> set[str]:
+    """Return everything that a link of a workflow reads."""
+    sinks = [(entry, "source") for step in workflow.steps for entry in step.tool["in"]]
+    sinks += [(entry, "outputSource") for entry in workflow.tool["outputs"]]
+    return {name for entry, field in sinks for name in aslist(entry.get(field) or [])}

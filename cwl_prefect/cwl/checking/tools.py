@@ -1,5 +1,6 @@
 """What is wrong with a tool by itself, its expressions aside."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,17 +16,16 @@ from cwl_prefect.model.values import unusable
 
 Entry = Mapping[str, Any]
 
+_OF_OTHERS = re.compile(r"https?://")  # a name of another runner's namespace
+_REMOVE_HINT = "Remove it; or give it its namespace, as in `arv:Name`, if it is for another runner."
+
 
 def findings_of_tool(process: Process, ports: tuple[Parameter, ...]) -> Iterator[Finding]:
     """Yield what is wrong with a process: values that do not fit, and what no run can do."""
     tool = process.tool
     yield from _defaults(tool, ports)
     yield from _globs(tool.get("outputs", ()))
-    yield from _resources(tool.get("requirements", ()))
-    yield from _resources(tool.get("hints", ()))
-    yield from _images(tool.get("requirements", ()))
-    yield from _images(tool.get("hints", ()))
-    yield from _hints(tool.get("hints") or ())
+    yield from findings_of_requirements(tool)
     command = tool.get("baseCommand")
     if isinstance(command, str) and " " in command.strip():
         yield Finding(
@@ -35,6 +35,28 @@ def findings_of_tool(process: Process, ports: tuple[Parameter, ...]) -> Iterator
             fix=f"Write a list, as in `baseCommand: [{', '.join(command.split())}]`.",
             place=place_of(tool, "baseCommand"),
         )
+
+
+def findings_of_requirements(entry: Entry) -> Iterator[Finding]:
+    """Yield what is wrong with the requirements and hints of a process or step."""
+    for field in ("requirements", "hints"):
+        yield from _resources(entry.get(field) or ())
+        yield from _images(entry.get(field) or ())
+    yield from _hints(entry.get("hints") or ())
+
+
+def without_image(process: Process) -> Finding | None:
+    """Return the error of a tool that names no image where tools run in containers only; None for what needs none."""
+    if process.tool["class"] != "CommandLineTool" or process.get_requirement("DockerRequirement")[0] is not None:
+        return None
+    return Finding(
+        check="no-image",
+        severity=Severity.ERROR,
+        message="the tool names no image, and tools may run in containers only.",
+        fix="Add `DockerRequirement: {dockerPull: IMAGE}` to its hints, or name an image for such tools by"
+        " --default-image.",
+        place=place_of(process.tool, "class"),
+    )
 
 
 def _defaults(tool: Entry, ports: tuple[Parameter, ...]) -> Iterator[Finding]:
@@ -88,13 +110,17 @@ def _hints(hints: Any) -> Iterator[Finding]:
     for entry in hints:
         name = str(entry.get("class", "")) if isinstance(entry, Mapping) else ""
         short = shortname(name) if "#" in name or "/" in name else name
-        meant = near(short, REQUIREMENTS)
-        if name in supportedProcessRequirements or short in REQUIREMENTS or meant is None:
+        if name in supportedProcessRequirements or short in REQUIREMENTS:
             continue
+        meant = near(short, REQUIREMENTS)
+        if meant is None and _OF_OTHERS.match(name):
+            continue
+        text = f"the hint {short!r} is unknown, so that nobody heeds it"
         yield Finding(
             check="unknown-hint",
             severity=Severity.WARNING,
-            message=f"the hint {short!r} is unknown, so that nobody heeds it; did you mean {meant!r}?",
+            message=f"{text}." if meant is None else f"{text}; did you mean {meant!r}?",
+            fix=_REMOVE_HINT if meant is None else None,
             place=place_of(entry, "class"),
         )
 

@@ -11,7 +11,7 @@ from schema_salad.utils import aslist
 
 from cwl_prefect.cwl.checking.references import Sight, findings_of_use, library_syntax_error
 from cwl_prefect.cwl.checking.steps import findings_of_steps
-from cwl_prefect.cwl.checking.tools import findings_of_tool
+from cwl_prefect.cwl.checking.tools import findings_of_requirements, findings_of_tool, without_image
 from cwl_prefect.cwl.javascript.expressions import script_of
 from cwl_prefect.cwl.javascript.uses import Use, uses_of_requirements, uses_of_step, uses_of_tool
 from cwl_prefect.cwl.loading.compile import plan_of
@@ -35,13 +35,18 @@ class Checked:
     findings: tuple[Finding, ...] = ()
 
 
-def check_document(document: str) -> Checked:
-    """Compile each process of a document, and look for what would fail in a run."""
+def check_document(document: str, *, images: bool = False) -> Checked:
+    """Compile each process of a document, and look for what would fail in a run.
+
+    Args:
+        document: A local path, ``file://`` or ``http(s)://`` URL, with ``#id`` for a part of it.
+        images: Whether each tool has to name an image.
+    """
     try:
         processes = load_processes(document)
         with translated_errors(document):
             plans = tuple(plan_of(process, origin=document) for process in processes)
-            findings = [found for process in processes for found in _findings(process)]
+            findings = [found for process in processes for found in _findings(process, images=images)]
     except UnsupportedError as error:
         return Checked(findings=findings_of(error, "unsupported-feature"))
     except DocumentError as error:
@@ -55,23 +60,40 @@ def _order(found: Finding) -> tuple[str, int, int]:
     return ("", 0, 0) if place is None else (place.document, place.line, place.column)
 
 
-def _findings(process: Process) -> Iterator[Finding]:
+def _findings(process: Process, *, images: bool) -> Iterator[Finding]:
     yield from undeclared_features(process)
     yield from _of_process(process)
+    if images:
+        yield from filter(None, map(without_image, _all(process)))
+
+
+def _all(process: Process) -> Iterator[Process]:
+    """Yield a process and all that it runs."""
+    yield process
+    for step in process.steps if isinstance(process, Workflow) else ():
+        yield from _all(step.embedded_tool)
 
 
 def _of_process(process: Process) -> Iterator[Finding]:
     ports = _ports(process)
     sight = _sight(process, ports)
     yield from findings_of_tool(process, ports)
-    own = [*uses_of_tool(process.tool), *uses_of_requirements(process.tool.get("requirements"))]
+    own = [*uses_of_tool(process.tool), *_uses_of_requirements(process.tool)]
     if isinstance(process, Workflow):
         yield from findings_of_steps(process)
         for step in process.steps:
             yield from _of_uses(list(uses_of_step(step.tool)), _sight_of_step(step, ports, process))
-            yield from _of_process(step.embedded_tool)
+            yield from findings_of_requirements(step.tool)
+            tool = step.embedded_tool
+            yield from _of_uses(list(_uses_of_requirements(step.tool)), _sight(tool, _ports(tool)))
+            yield from _of_process(tool)
     yield from _of_uses(own, sight)
     yield from _of_library(process)
+
+
+def _uses_of_requirements(entry: Mapping[str, Any]) -> Iterator[Use]:
+    for field in ("requirements", "hints"):
+        yield from uses_of_requirements(entry.get(field))
 
 
 def _of_uses(uses: list[Use], sight: Sight) -> Iterator[Finding]:

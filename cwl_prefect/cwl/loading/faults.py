@@ -155,7 +155,8 @@ def _known(text: str, document: str) -> Fault | None:
     if text.startswith("The following steps have circular dependency"):
         return _cycle(text, document)
     if _NO_VERSION in text:
-        return Fault(text="there is no cwlVersion", fix="Write `cwlVersion: v1.2` in the first line.")
+        place = place_in(document.partition("#")[0], r"^[^#\s]")
+        return Fault(place=place, text="there is no cwlVersion", fix="Write `cwlVersion: v1.2` in the first line.")
     if _OLD_VERSION in text:
         place = place_in(document.partition("#")[0], r"^cwlVersion:")
         return Fault(place=place, text="cwlVersion: not supported; write v1.0, v1.1 or v1.2")

@@ -68,7 +68,7 @@ def fake(monkeypatch, tmp_path):
     for name in ("load_plan", "read_job_order", "document_of", "run"):
         monkeypatch.setattr(api, name, getattr(fake, name))
     monkeypatch.setattr(api, "compile_document", fake.load_plan)
-    monkeypatch.setattr(api, "check_document", lambda document: Checked(plans=(fake.load_plan(document),)))
+    monkeypatch.setattr(api, "check_document", lambda document, images: Checked(plans=(fake.load_plan(document),)))
     monkeypatch.setenv("CWL_PREFECT_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()

@@ -99,3 +99,10 @@ def test_a_job_order_is_checked_too(directory, job_order, code, check):
     Path("inputs.yml").write_text(job_order)
     result = validate("--format", "json", "tool.cwl", "inputs.yml")
     assert (result.exit_code, [found["check"] for found in json.loads(result.stdout)]) == (code, [check])
+
+
+def test_a_tool_without_an_image_is_an_error_where_containers_are_required(directory):
+    result = validate("--require-containers", "tool.cwl")
+    assert result.exit_code == 10
+    assert result.stderr.startswith("Error: tool.cwl:1:20: the tool names no image")
+    assert validate("--require-containers", "--default-image", "debian:stable-slim", "tool.cwl").exit_code == 0

@@ -117,3 +117,59 @@ def test_an_absolute_glob_is_found_unless_it_is_an_expression(write):
 )
 def test_steps_and_what_they_run_fit(write, links, when, found):
     assert rules(STEP.replace("IN", links, 1).replace("WHEN", when), write) == found
+
+
+OUTPUTS = """
+cwlVersion: v1.2
+class: Workflow
+inputs: {a: int}
+outputs: OUTPUTS
+steps:
+  one:
+    HINTS
+    run:
+      class: CommandLineTool
+      baseCommand: echo
+      inputs: {n: int}
+      outputs: {said: stdout}
+    in: {n: a}
+    out: [said]
+"""
+READ = "{o: {type: File, outputSource: one/said}}"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "hints", "found"),
+    [
+        pytest.param(READ, "", [], id="all-is-well"),
+        pytest.param("{o: File}", "", ["output-without-source", "unread-step"], id="no-step-reaches-an-output"),
+        pytest.param("{o: File?}", "", ["output-without-source", "unread-step"], id="an-output-is-always-null"),
+        pytest.param("[]", "", ["unread-step"], id="nobody-reads-a-step"),
+        pytest.param(READ, "hints: {Priority: {}}", ["unknown-hint"], id="hint-of-a-step"),
+        pytest.param(READ, "hints: [{class: 'http://example.org/runner#Priority'}]", [], id="hint-for-another-runner"),
+        pytest.param(
+            READ, "hints: {ResourceRequirement: {coresMin: $(inputs.nn)}}", ["unknown-reference"], id="reads-of-hints"
+        ),
+        pytest.param(READ, "requirements: {ResourceRequirement: {coresMin: $(inputs.n)}}", [], id="reads-the-tool's"),
+    ],
+)
+def test_outputs_and_hints_of_steps(write, outputs, hints, found):
+    findings = check_document(str(write(OUTPUTS.replace("OUTPUTS", outputs).replace("HINTS", hints)))).findings
+    assert [finding.check for finding in findings] == found
+
+
+def test_an_output_that_is_always_null_is_an_error_unless_it_may_be(write):
+    text = OUTPUTS.replace("HINTS", "")
+    assert rules(text.replace("OUTPUTS", "{o: File}"), write) == ["output-without-source"]
+    assert rules(text.replace("OUTPUTS", "{o: File?}"), write) == []
+
+
+@pytest.mark.parametrize(
+    ("requirement", "found"),
+    [("{}", ["no-image"]), ("{DockerRequirement: {dockerPull: debian:stable-slim}}", [])],
+    ids=["none", "one"],
+)
+def test_each_tool_names_an_image_where_it_must(write, requirement, found):
+    document = str(write(tool("a", requirements=requirement)))
+    assert [finding.check for finding in check_document(document, images=True).findings] == found
+    assert check_document(document).findings == ()

@@ -1,0 +1,19 @@
+cwlVersion: v1.2
+class: Workflow
+inputs:
+  text: string
+outputs:
+  said: {type: File, outputSource: say/said}
+  report: File
+steps:
+  say:
+    run:
+      class: CommandLineTool
+      baseCommand: echo
+      inputs:
+        message: {type: string, inputBinding: {}}
+      outputs:
+        said: stdout
+    in:
+      message: text
+    out: [said]

@@ -16,7 +16,16 @@ from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.model.callbacks import Callback, Happening, Level, Moment
 from cwl_prefect.model.deployment import DeploymentOptions
-from cwl_prefect.model.events import Observers, RunObserver
+from cwl_prefect.model.events import (
+    Observers,
+    RunEnded,
+    RunObserver,
+    RunStarted,
+    RunState,
+    StepEnded,
+    StepEvent,
+    StepEventKind,
+)
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Settings
@@ -35,10 +44,16 @@ __all__ = [
     "Happening",
     "Level",
     "Moment",
+    "RunEnded",
     "RunObserver",
     "RunResult",
+    "RunStarted",
+    "RunState",
     "RunStatus",
     "Settings",
+    "StepEnded",
+    "StepEvent",
+    "StepEventKind",
     "deploy",
     "load_flow",
     "load_plan",

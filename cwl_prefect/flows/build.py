@@ -22,7 +22,7 @@ from cwl_prefect.engine.outputs.publish import publish
 from cwl_prefect.engine.records.manifest import Outcome
 from cwl_prefect.engine.staging import workspace as workspaces
 from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, ServerError
-from cwl_prefect.flows.callbacks import called_back
+from cwl_prefect.flows.callbacks import Callbacks, all_callbacks
 from cwl_prefect.flows.cleanup import cleaned_up
 from cwl_prefect.flows.deployment.reference import Deployed
 from cwl_prefect.flows.execution.backends import Backends
@@ -249,20 +249,20 @@ async def run_plan(plan: WorkflowPlan, request: RunRequest) -> RunReport:
 
 async def _opened(plan: WorkflowPlan, request: RunRequest, flow_run: FlowRun, progress: Progress) -> int:
     """Open a run, drive it, and return how many callbacks failed; what else failed is noted."""
+    callbacks = Callbacks(all_callbacks(request.settings, request.callbacks))
+    request = replace(request, observers=(*request.observers, *callbacks.observers))
     async with (
-        open_run(plan, request, str(flow_run.id), progress) as opened,
-        recorded(opened, plan, flow_run),
-        audited(opened),
-        called_back(opened) as called,
+        open_run(plan, request, str(flow_run.id), progress) as run,
+        recorded(run, plan, flow_run),
+        audited(run),
         swept(plan, request),
     ):
-        run = replace(opened, observers=(*opened.observers, *called.observers))
         if run.cache is not None:
             run.cache.begin(flow_run.name, plan.name)
         async with observed(run):
             run.tell(_started(run, flow_run.name))
             await _driven(run)
-    return called.failed
+    return callbacks.failed
 
 
 def _started(run: Run, name: str) -> RunStarted:

@@ -8,8 +8,8 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,18 +19,8 @@ from urllib.parse import urlsplit
 from cwl_prefect._lib.cancellation import shielded
 from cwl_prefect.engine.records.callback_file import read_callbacks
 from cwl_prefect.errors import CwlPrefectError
-from cwl_prefect.flows.execution.run import Run
 from cwl_prefect.model.callbacks import Action, Callback, Command, Happening, Level, Moment, Notification, Webhook
-from cwl_prefect.model.events import (
-    Observer,
-    RunEnded,
-    RunEvent,
-    RunStarted,
-    RunState,
-    StepEnded,
-    StepEvent,
-    StepEventKind,
-)
+from cwl_prefect.model.events import RunEnded, RunObserver, RunStarted, RunState, StepEnded, StepEvent, StepEventKind
 from cwl_prefect.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -56,63 +46,52 @@ _ENDS = {
 }
 
 
-class Callbacks:
-    """The callbacks of one run.
+class Callbacks(RunObserver):
+    """Calls the callbacks of one run for what it observes.
 
     Args:
         callbacks: What is wanted.
-        workflow: Name of the workflow.
-        run_id: Identifier of its flow run.
     """
 
-    def __init__(self, callbacks: Sequence[Callback], *, workflow: str, run_id: str) -> None:
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = tuple(callbacks)
         self._levels = {callback.level for callback in callbacks}
-        self._about = Happening(moment=Moment.ALWAYS, level=Level.WORKFLOW, workflow=workflow, run_id=run_id)
+        self._about = Happening(moment=Moment.ALWAYS, level=Level.WORKFLOW, workflow="", run_id="")
         self._places = asyncio.Semaphore(AT_ONCE)
         self._running: set[asyncio.Task[None]] = set()
         self._kinds: dict[str, Counter[Moment]] = {}
+        self._cancelled = False
         self.called = 0
         self.failed = 0
-        self.cancelled = False
 
     @property
-    def observers(self) -> tuple[Observer, ...]:
+    def observers(self) -> tuple[RunObserver, ...]:
         """What is to be told what happens; nothing, where nobody is to be called."""
-        return (self.observe,) if self._callbacks else ()
+        return (self,) if self._callbacks else ()
 
-    def observe(self, event: RunEvent) -> None:
-        """Take note of an event, and call whoever wants to know of it."""
-        if isinstance(event, RunStarted):
-            self._about = replace(self._about, run_name=event.name, url=event.url)
-            return
-        if isinstance(event, RunEnded):
-            self._observe_run_end(event)
-            return
-        if isinstance(event, StepEnded):
-            self._observe_end(event)
-            return
-        moment = _MOMENTS.get(event.kind)
-        if moment is not None:
-            self._observe_call(event, moment)
+    def run_started(self, event: RunStarted) -> None:
+        """Note which run it is."""
+        workflow = event.name if event.plan is None else event.plan.name
+        about = replace(self._about, workflow=workflow, run_id=event.flow_run_id)
+        self._about = replace(about, run_name=event.name, url=event.url)
 
-    async def drain(self, limit_s: float) -> None:
-        """Wait until all were called, but no longer than this; what is late is cancelled and counts as failed."""
-        if not self._running:
-            return
-        _, late = await asyncio.wait(self._running, timeout=limit_s)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=1.0)
-            _logger.warning("%d callbacks were not done %g s after the end of the run", len(late), limit_s)
+    def call_retrying(self, event: StepEvent) -> None:
+        """Call whoever wants to know that a call is tried again."""
+        self.call_ended(event)
 
-    def _observe_run_end(self, event: RunEnded) -> None:
-        self.cancelled = event.state is RunState.CANCELLED
-        outputs = deepcopy(event.outputs) or None
-        self._happen(replace(self._about, moment=_ENDS[event.state], message=event.message, outputs=outputs))
+    def call_ended(self, event: StepEvent) -> None:
+        """Call whoever wants to know how a call ended."""
+        moment = _MOMENTS[event.kind]
+        if Level.STEP in self._levels and moment is not Moment.RETRY:
+            self._kinds.setdefault(event.step, Counter())[moment] += 1
+        if Level.CALL in self._levels:
+            call = event.call or event.step
+            self._happen(
+                replace(self._about, level=Level.CALL, moment=moment, step=event.step, call=call, message=event.message)
+            )
 
-    def _observe_end(self, event: StepEnded) -> None:
+    def step_ended(self, event: StepEnded) -> None:
+        """Call whoever wants to know how a step ended."""
         if Level.STEP not in self._levels:
             return
         seen, error = set(self._kinds.pop(event.step, Counter())), event.error
@@ -122,14 +101,23 @@ class Callbacks:
         message = str(error) if isinstance(error, CwlPrefectError) else None
         self._happen(replace(self._about, level=Level.STEP, moment=moment, step=event.step, message=message))
 
-    def _observe_call(self, event: StepEvent, moment: Moment) -> None:
-        if Level.STEP in self._levels and moment is not Moment.RETRY:
-            self._kinds.setdefault(event.step, Counter())[moment] += 1
-        if Level.CALL in self._levels:
-            call = event.call or event.step
-            self._happen(
-                replace(self._about, level=Level.CALL, moment=moment, step=event.step, call=call, message=event.message)
-            )
+    def run_ended(self, event: RunEnded) -> None:
+        """Call whoever wants to know how the run ended."""
+        self._cancelled = event.state is RunState.CANCELLED
+        outputs = deepcopy(event.outputs) or None
+        self._happen(replace(self._about, moment=_ENDS[event.state], message=event.message, outputs=outputs))
+
+    async def aclose(self) -> None:
+        """Wait until all were called, within limits; what is late is cancelled and counts as failed."""
+        limit_s = DRAIN_CANCELLED_S if self._cancelled else DRAIN_S
+        late = (await asyncio.wait(self._running, timeout=limit_s))[1] if self._running else set()
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1.0)
+            _logger.warning("%d callbacks were not done %g s after the end of the run", len(late), limit_s)
+        if self.failed:
+            _logger.warning("%d of %d callbacks failed", self.failed, self.called)
 
     def _happen(self, happening: Happening) -> None:
         happening = replace(happening, when=datetime.now(UTC))
@@ -272,20 +260,3 @@ def all_callbacks(settings: Settings, given: Sequence[Callback]) -> tuple[Callba
         UsageError: The file cannot be used.
     """
     return (*given, *(read_callbacks(settings.callbacks) if settings.callbacks is not None else ()))
-
-
-@asynccontextmanager
-async def called_back(run: Run) -> AsyncIterator[Callbacks]:
-    """Have a run's callbacks called by what they observe, and wait for all within limits.
-
-    Raises:
-        UsageError: The settings' file of callbacks cannot be used.
-    """
-    wanted = all_callbacks(run.settings, run.request.callbacks)
-    called = Callbacks(wanted, workflow=run.plan.name, run_id=run.run_id)
-    try:
-        yield called
-    finally:
-        await shielded(called.drain(DRAIN_CANCELLED_S if called.cancelled else DRAIN_S))
-        if called.failed:
-            _logger.warning("%d of %d callbacks failed", called.failed, called.called)

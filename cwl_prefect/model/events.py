@@ -1,4 +1,4 @@
-"""What happens in a run, as told to observers: progress displays, callbacks, records, and users' own."""
+"""What happens in a run, as told to observers: displays, callbacks, the trace, artifacts, and users' own."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,13 @@ from cwl_prefect.settings import Settings
 
 
 class RunState(StrEnum):
-    """How a run ended."""
+    """How a run ended.
+
+    Examples:
+        >>> from cwl_prefect import RunState
+        >>> [str(state) for state in RunState]
+        ['succeeded', 'failed', 'cancelled']
+    """
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -21,7 +27,13 @@ class RunState(StrEnum):
 
 
 class StepEventKind(StrEnum):
-    """What happened to a step or to one of its calls."""
+    """What happened to a step or to one of its calls.
+
+    Examples:
+        >>> from cwl_prefect import StepEventKind
+        >>> [str(kind) for kind in StepEventKind][:3]
+        ['planned', 'started', 'succeeded']
+    """
 
     PLANNED = "planned"  # the number of calls is known: `count`
     STARTED = "started"
@@ -35,7 +47,14 @@ class StepEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEvent:
-    """One thing that happened; `step` is a path as ``prepare.align``, `call` adds the index: ``prepare.align[3]``."""
+    """One thing that happened; `step` is a path as ``prepare.align``, `call` adds the index: ``prepare.align[3]``.
+
+    Examples:
+        >>> from cwl_prefect import StepEvent, StepEventKind
+        >>> event = StepEvent(kind=StepEventKind.FAILED, step="align", call="align[3]", message="it exited with 1")
+        >>> event.call
+        'align[3]'
+    """
 
     kind: StepEventKind
     step: str
@@ -62,6 +81,11 @@ class RunStarted:
         inputs: Its job order, with defaults.
         settings: What it runs with; None: not known here.
         outdir: Where its results go; None: not known here.
+
+    Examples:
+        >>> from cwl_prefect import RunStarted
+        >>> RunStarted(flow_run_id="8a2f", name="fond-hare", url=None).resumed
+        False
     """
 
     flow_run_id: str
@@ -76,7 +100,13 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEnded:
-    """A step ended as a whole, however often it was called."""
+    """A step ended as a whole, however often it was called.
+
+    Examples:
+        >>> from cwl_prefect import StepEnded
+        >>> StepEnded(step="align", error=None).step
+        'align'
+    """
 
     step: str
     error: BaseException | None  # None: it ended well
@@ -90,6 +120,11 @@ class RunEnded:
         state: How.
         message: Why it failed.
         outputs: Its output object; empty where there is none.
+
+    Examples:
+        >>> from cwl_prefect import RunEnded, RunState
+        >>> RunEnded(state=RunState.FAILED, message="align[3] failed", outputs={}).state
+        <RunState.FAILED: 'failed'>
     """
 
     state: RunState

@@ -13,8 +13,8 @@ from cwl_prefect.model.events import Observer, ObserverGiven, RunEnded, RunEvent
 from cwl_prefect.settings import RECORDER, SHOWN_BY, Settings
 
 ENTRY_POINTS = "cwl_prefect.observers"
-CLOSING_S = 60.0
-"""Seconds that observers have after the end of a run."""
+CLOSING_S = 65.0
+"""Seconds that observers have after the end of a run: longer than callbacks have, which one of them waits for."""
 
 _logger = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.flows import callbacks as module
-from cwl_prefect.flows.callbacks import Callbacks, act, called_back, describe
+from cwl_prefect.flows.callbacks import Callbacks, act, describe
 from cwl_prefect.flows.execution.driver import Driver, Scope
 from cwl_prefect.flows.execution.observing import observed
 from cwl_prefect.flows.execution.run import Progress, Stopped
 from cwl_prefect.flows.lifecycle.opening import open_run
 from cwl_prefect.model.callbacks import Callback, Command, Happening, Level, Moment, Notification, Webhook, matches
-from cwl_prefect.model.events import StepEnded
+from cwl_prefect.model.events import RunStarted, StepEnded
 from tests.unit.flows.driving import SCATTER_AND_WHEN, PlainTasks, drive
 
 ABOUT = Happening(moment=Moment.FAILURE, level=Level.CALL, workflow="main", run_id="r1", step="each", call="each[1]")
@@ -37,13 +37,13 @@ class Seen:
 async def play(directory: Path, *callbacks: Callback, tries: int = 1, temporary: int = 0, settings=(), **inputs):
     """Run the workflow with callbacks, as a flow run does."""
     run = drive(directory, SCATTER_AND_WHEN, tries=tries, temporary=temporary, **dict(settings))
-    request, tasks = replace(run.request, callbacks=callbacks), PlainTasks(tries=tries)
-
-    async with open_run(run.plan, request, "run", run.progress) as opened, called_back(opened) as called:
-        here = replace(opened, pool=run.pool, observers=(*opened.observers, *called.observers))
-        async with observed(here):
-            outputs, _ = await Driver(here, tasks).workflow(run.plan, {"go": True, **inputs}, Scope())
-            here.progress.outputs = outputs
+    called, tasks = Callbacks(callbacks), PlainTasks(tries=tries)
+    request = replace(run.request, observers=called.observers)
+    async with open_run(run.plan, request, "run", run.progress) as opened, observed(opened):
+        here = replace(opened, pool=run.pool)
+        here.tell(RunStarted(flow_run_id="run", name="fond-hare", url=None, plan=run.plan))
+        outputs, _ = await Driver(here, tasks).workflow(run.plan, {"go": True, **inputs}, Scope())
+        here.progress.outputs = outputs
     return outputs, called.failed
 
 
@@ -117,15 +117,11 @@ class TestMoments:
     async def test_a_workflow_that_took_too_long_has_failed(self, tmp_path):
         happenings: list[Happening] = []
         run = drive(tmp_path, SCATTER_AND_WHEN)
-        request = replace(run.request, callbacks=(Callback(action=happenings.append),))
+        request = replace(run.request, observers=(Callbacks([Callback(action=happenings.append)]),))
 
         progress = Progress(stopped=Stopped.TIMED_OUT)
         with pytest.raises(asyncio.CancelledError):
-            async with (
-                open_run(run.plan, request, "run", progress) as opened,
-                called_back(opened) as called,
-                observed(replace(opened, observers=called.observers)),
-            ):
+            async with open_run(run.plan, request, "run", progress) as opened, observed(opened):
                 raise asyncio.CancelledError
         assert [(each.moment, each.message) for each in happenings] == [
             (Moment.FAILURE, "the run took longer than its time limit allows.")
@@ -213,10 +209,10 @@ class TestIsolation:
             await asyncio.sleep(0.001)
             running -= 1
 
-        callbacks = Callbacks([Callback(action=counted, level=Level.STEP)], workflow="w", run_id="r")
+        callbacks = Callbacks([Callback(action=counted, level=Level.STEP)])
         for number in range(50):
-            callbacks.observe(StepEnded(step=f"s{number}", error=None))
-        await callbacks.drain(10)
+            callbacks(StepEnded(step=f"s{number}", error=None))
+        await callbacks.aclose()
         assert (most, callbacks.called, callbacks.failed) == (module.AT_ONCE, 50, 0)
 
 

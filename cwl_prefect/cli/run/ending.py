@@ -42,6 +42,7 @@ class Ending(RunObserver):
         self._outputs: CwlObject | None = None
         self._run: RunStarted | None = None
         self._ended_well = 0
+        self._failed: str | None = None
         self._state: RunState | None = None
 
     def run_started(self, event: RunStarted) -> None:
@@ -60,6 +61,8 @@ class Ending(RunObserver):
         if event.kind is StepEventKind.CACHED:
             self._cached += 1
             self._saved_s += event.saved_s or 0.0
+        if event.kind is StepEventKind.FAILED and not event.subworkflow and event.tried is not None:
+            self._failed = self._failed or event.call
         tried = event.tried
         if tried is None or tried.started_at is None or tried.ended_at is None:
             return
@@ -98,7 +101,10 @@ class Ending(RunObserver):
         if run.settings.cache and self._ended_well:
             calls = "1 call" if self._ended_well == 1 else f"{self._ended_well} calls"
             reused = f"; {calls} that ended well will be reused"
-        yield f"Go on with: cwl-prefect runs resume {shlex.quote(run.name)}{reused}"
+        name = shlex.quote(run.name)
+        if self._failed is not None and run.settings.record:
+            yield f"Look into it with: cwl-prefect runs rerun {name} {shlex.quote(self._failed)} --shell"
+        yield f"Go on with: cwl-prefect runs resume {name}{reused}"
 
 
 def _described(name: str, step: _Step) -> str:

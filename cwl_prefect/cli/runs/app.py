@@ -120,6 +120,35 @@ def crate(
     reporting.crate(run, output, data=not no_data)
 
 
+CallName = Annotated[
+    str, typer.Argument(metavar="CALL", help="A call as align[3], or the step where it was called once.")
+]
+
+
+@runs_app.command()
+def command(run: RecordedRun, call: CallName) -> None:
+    """Print the command of a call as a script: its words, environment and directory, and what was staged for it."""
+    from cwl_prefect.cli.runs import by_hand
+
+    by_hand.show_command(run, call)
+
+
+@runs_app.command()
+def rerun(
+    run: RecordedRun,
+    call: CallName,
+    shell: Annotated[bool, typer.Option("--shell", help="Open a shell in its place instead.")] = False,
+    workdir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A new directory for its files, which stays; else they are removed."),
+    ] = None,
+) -> None:
+    """Run the command of a call again by hand, with the same inputs, in the same image; its exit code is the tool's."""
+    from cwl_prefect.cli.runs import by_hand
+
+    raise typer.Exit(by_hand.run_again(run, call, shell=shell, workdir=workdir))
+
+
 @runs_app.command()
 def logs(run: RunName) -> None:
     """Print what a run and its steps logged."""

@@ -8,7 +8,7 @@ import re
 import shutil
 import stat
 from collections.abc import Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -18,10 +18,10 @@ from cwl_prefect.errors import BackendError
 
 _logger = logging.getLogger(__name__)
 
-EVIDENCE = ".call"  # in the workspace of a failed call: what it printed, its inputs and its temporary files
 SCRATCH = ".scratch"  # in the directory of a run: what its calls use one after the other
 DRIVER_LOCK = ".driver"  # there too: locked by its driver; the kernel lets go of it however the driver ends
 _LONGEST_NAME = 100
+_WHOLE_NAME = r"(?![\w.-])"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,13 @@ class Workspace:
     def logs(self) -> Path:
         """What the tool printed, where it does not go to an output; nothing else, so that the tool may see it."""
         return (self.scratch or self.root) / "logs"
+
+    def of_text(self, text: str, before: "Workspace") -> str:
+        """Return a text with paths of this workspace in place of those that it had before it was settled."""
+        if self == before or before.scratch is None:
+            return text
+        text = re.sub(re.escape(str(before.root)) + _WHOLE_NAME, lambda _: str(self.out), text)
+        return re.sub(re.escape(str(before.scratch)) + _WHOLE_NAME, lambda _: str(self.root), text)
 
 
 class ScratchPool:
@@ -132,13 +139,18 @@ def create(workspace: Workspace) -> None:
 
 
 def settle(workspace: Workspace) -> Workspace:
-    """Bring the scratch of a call to its workspace, as evidence of what happened there."""
-    kept = workspace.root / EVIDENCE
-    if workspace.scratch is None or kept == workspace.scratch:
+    """Bring the scratch of a call to its workspace, as evidence of what happened there, and return how it lies now.
+
+    It then lies as a workspace without scratch does: ``out``, ``tmp``, ``stage`` and ``logs``.
+    """
+    scratch, settled = workspace.scratch, Workspace(root=workspace.root)
+    if scratch is None:
         return workspace
     with contextlib.suppress(OSError):
-        workspace.scratch.rename(kept)
-    return replace(workspace, scratch=kept) if kept.is_dir() else workspace
+        if scratch.is_dir():
+            workspace.root.rename(scratch / settled.out.name)
+            scratch.rename(settled.root)
+    return settled if settled.logs.is_dir() and not scratch.exists() else workspace
 
 
 def tidy(workspace: Workspace) -> None:

@@ -1,5 +1,6 @@
 """The whole path of one call: prepare, stage, execute, collect, validate; :class:`Attempt` shows it in this order."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -14,6 +15,7 @@ from cwl_prefect.cwl.binding.collect import gives_outdir
 from cwl_prefect.engine.outputs.diagnose import RunLimits, explain
 from cwl_prefect.engine.outputs.file_modes import clear_setuid
 from cwl_prefect.engine.outputs.validate import validate
+from cwl_prefect.engine.records.command_script import ScriptOfCall
 from cwl_prefect.engine.records.secrets import text_without
 from cwl_prefect.engine.scheduling.disk import demand_room
 from cwl_prefect.engine.scheduling.retry import failure_of
@@ -37,6 +39,8 @@ from cwl_prefect.settings import Keep
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
 
 SMALL_OUTPUT = 256 * 1024  # bytes
 COPIED_KINDS = (EntryKind.WRITABLE_FILE, EntryKind.WRITABLE_DIRECTORY)
@@ -166,6 +170,20 @@ class Attempt:
         quick = is_small(ready.space.out) and not _copies(ready)
         await (_at_once if quick else self.run.in_thread)(self._tidy, ready)
 
+    def keep_evidence(self, ready: Ready) -> None:
+        """Keep what shows what a call did: what it left, what it printed, and its command as a script."""
+        settled = workspaces.settle(ready.space)
+        if self.run.settings.keep is not Keep.NEVER and settled.root.is_dir():
+            self._write_script(ready, settled)
+
+    def _write_script(self, ready: Ready, settled: Workspace) -> None:
+        limited, secret = self._limited(ready), self.run.secret
+        script = ScriptOfCall(name=self.call.name, call=limited, secret=secret, before=ready.space, after=settled)
+        try:
+            script.write()
+        except OSError as error:
+            _logger.debug("the command of %s cannot be written to %s: %s", self.call.name, settled.root, error)
+
     async def _look_up(self) -> Lookup:
         if self.run.cache is None:
             return Lookup()
@@ -272,8 +290,8 @@ class Attempt:
             if code in bound.success_codes or (code == 0 and code not in failing):
                 return
         settled = workspaces.settle(ready.space)
-        if job.stderr.parent == ready.space.logs:
-            job = replace(job, stderr=settled.logs / job.stderr.name)
+        stdout, stderr = (Path(settled.of_text(str(path), ready.space)) for path in (job.stdout, job.stderr))
+        job = replace(job, stdout=stdout, stderr=stderr)
         limits = RunLimits(
             time=bound.timeout_s is None,
             memory=self._at_memory_cap(job),
@@ -304,7 +322,9 @@ class Attempt:
 
     def _tidy(self, ready: Ready) -> None:
         self.run.scratch.give_back(ready.space)
-        if self.run.settings.keep is not Keep.ALWAYS:
+        if self.run.settings.keep is Keep.ALWAYS:
+            self._write_script(ready, ready.space)
+        else:
             workspaces.tidy(ready.space)
 
     async def _keep(self, ready: Ready, outputs: CwlObject, *, small: bool) -> None:

@@ -102,7 +102,7 @@ class CallWork:
         _put_place(error, places_in(run.plan, call.tool.digest))
         ram_mib = None
         if isinstance(self._prepared, Ready):
-            workspaces.settle(self._prepared.space)
+            self._attempt.keep_evidence(self._prepared)
             ram_mib = self._prepared.bound.call.resources.ram_mib
         error.try_again = run.retries.another(call.name, error, ram_mib=ram_mib)
         if self._stop is not None and not error.try_again:

@@ -81,3 +81,9 @@ def test_only_what_can_be_gone_on_with_is_said(settings, line):
 
 def test_nothing_goes_on_with_a_run_that_succeeded():
     assert len(said(begun())) == 1
+
+
+def test_how_to_look_into_the_first_failure_is_said():
+    failures = [ended(step, 0.1, kind=StepEventKind.FAILED) for step in ("align[3]", "merge")]
+    lines = said(begun(), *failures, state=RunState.FAILED)
+    assert lines[-2] == "Look into it with: cwl-prefect runs rerun 'brave otter' 'align[3]' --shell"

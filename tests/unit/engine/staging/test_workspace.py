@@ -146,13 +146,27 @@ class TestScratchPool:
         made = create(tmp_path, "run", "step", (), scratch=workspace.ScratchPool(tmp_path, "run").take())
         (made.logs / "stderr").write_text("said")
         (made.tmp / "left").write_text("x")
+        (made.out / "result").write_text("half")
         assert made.out == made.root
         settled = workspace.settle(made)
-        assert settled.logs == made.out / workspace.EVIDENCE / "logs"
+        assert settled.logs == made.root / "logs"
         assert (settled.logs / "stderr").read_text() == "said"
         assert (settled.tmp / "left").read_text() == "x"
+        assert (settled.out / "result").read_text() == "half"
         assert not made.scratch.exists()
-        assert workspace.settle(settled) == settled
+        assert workspace.settle(settled) == workspace.settle(made) == settled
+
+    def test_texts_name_the_places_after_the_move(self, tmp_path):
+        made = create(tmp_path, "run", "step", (1,), scratch=workspace.ScratchPool(tmp_path, "run").take())
+        text = f"--in={made.stage}/a {made.out}/b {made.out}0/c {made.scratch}0/d"
+        settled = workspace.settle(made)
+        told = f"--in={settled.stage}/a {settled.out}/b {made.root}0/c {made.scratch}0/d"
+        assert settled.of_text(text, made) == told
+
+    def test_a_call_that_was_never_staged_has_no_evidence(self, tmp_path):
+        made = workspace.Workspace(root=tmp_path / "none", scratch=workspace.ScratchPool(tmp_path, "run").take())
+        assert workspace.settle(made) == made
+        assert not made.root.exists()
 
     def test_a_place_that_cannot_be_written_is_told(self, tmp_path):
         (tmp_path / "file").write_text("x")

@@ -1,6 +1,7 @@
 """One call's whole path; the driver's tests cover what it means for a workflow."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -197,6 +198,22 @@ class TestProcesses:
         for words in ("align[3]", "exit 7", "no luck", str(calls.settings.runs)):
             assert words in str(found.value)
         assert calls.kinds == [STARTED, FAILED]
+
+    async def test_a_failure_leaves_its_command_as_a_script(self, calls, tmp_path):
+        (tmp_path / "in.txt").write_text("given")
+        text = "inputs: {x: {type: File, inputBinding: {}}}\noutputs: {}\nbaseCommand: [sh, -c, 'cat \"$0\"; exit 7']\n"
+        given = {"class": "File", "location": (tmp_path / "in.txt").as_uri()}
+        with pytest.raises(StepError):
+            await calls(text, {"x": given})
+        (script,) = calls.settings.runs.rglob("command.sh")
+        done = subprocess.run(["sh", str(script)], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (7, "given")
+        assert (script.parent / "logs/stdout").read_text() == "given"
+
+    @pytest.mark.parametrize(("limits", "kept"), [({}, 0), ({"keep": Keep.ALWAYS}, 1)], ids=["on failure", "always"])
+    async def test_a_success_leaves_a_script_where_all_is_kept(self, calls, kept):
+        await calls(ECHO, {"x": "a"})
+        assert len(list(calls.settings.runs.rglob("command.sh"))) == kept
 
     async def test_a_command_that_does_not_exist_is_named(self, calls):
         with pytest.raises(StepError, match="no-such-command"):

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from cwl_prefect import __version__
 from cwl_prefect.cli.cache.app import cache_app
 from cwl_prefect.cli.deploy.app import add_deploy
+from cwl_prefect.cli.deploy.deployments_app import deployments_app
 from cwl_prefect.cli.deploy.pool_app import pool_app
 from cwl_prefect.cli.deploy.server_app import server_app
 from cwl_prefect.cli.run.app import add_run
@@ -59,6 +60,7 @@ app = typer.Typer(
 )
 app.add_typer(server_app, name="server")
 app.add_typer(pool_app, name="pool")
+app.add_typer(deployments_app, name="deployments")
 app.add_typer(runs_app, name="runs")
 app.add_typer(workspace_app, name="workspace")
 app.add_typer(cache_app, name="cache")

@@ -136,8 +136,15 @@ async def register(request: DeploymentRequest, connection: Connection) -> Deploy
     return await apply(await prepare(request, connection), connection)
 
 
-async def prepare(request: DeploymentRequest, connection: Connection) -> Prepared:
+async def prepare(
+    request: DeploymentRequest, connection: Connection, storage: WorkflowStorage | None = None
+) -> Prepared:
     """Find out what a deployment is to be; the server's is as it was.
+
+    Args:
+        request: What is asked for.
+        connection: The server.
+        storage: The workflow as it travels, with its files; they are read where they lie if none is given.
 
     Raises:
         InputError: A parameter names no input, a scheduled run would lack one, or the job order cannot be read where it
@@ -145,7 +152,8 @@ async def prepare(request: DeploymentRequest, connection: Connection) -> Prepare
         UsageError: There is no such pool, it needs an image or has no such job variable, Prefect forbids the name,
             the deployment is in another pool, or the server refuses what is asked.
     """
-    storage = await asyncio.to_thread(WorkflowStorage.of, request.plan, request.inputs_file)
+    if storage is None:
+        storage = await asyncio.to_thread(WorkflowStorage.of, request.plan, request.inputs_file)
     request = replace(request, plan=storage.plan)
     read = Deployed.read if request.pool is None else Deployed.foreseen
     deployed = await asyncio.to_thread(read, request.plan, request.inputs_file)
@@ -218,7 +226,8 @@ def _earlier(
         return Earlier()
     fields = cast("Mapping[str, JsonValue]", openapi_schema(deployed.form)["properties"])
     known = () if pool is None else pool.base_job_template.get("variables", {}).get("properties", {})
-    return Earlier.of(before, fields, pool=request.pool, known=known)
+    same = before.version == request.plan.digest[:12]
+    return Earlier.of(before, fields, pool=request.pool, known=known, same=same)
 
 
 def _wanted(request: DeploymentRequest, deployed: Deployed, earlier: Earlier) -> dict[str, Any]:

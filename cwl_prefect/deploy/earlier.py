@@ -40,7 +40,13 @@ class Earlier:
 
     @classmethod
     def of(
-        cls, before: "DeploymentResponse", fields: Mapping[str, JsonValue], *, pool: str | None, known: Collection[str]
+        cls,
+        before: "DeploymentResponse",
+        fields: Mapping[str, JsonValue],
+        *,
+        pool: str | None,
+        known: Collection[str],
+        same: bool = False,
     ) -> "Earlier":
         """Read what can stay.
 
@@ -49,9 +55,10 @@ class Earlier:
             fields: Schemas of the form's fields, by parameter.
             pool: Work pool that it has from now on.
             known: Job variables of that pool.
+            same: Whether the workflow is the same, so that its values fit although another version describes the form.
         """
         had = (before.parameter_openapi_schema or {}).get("properties", {})
-        fitting = {name for name in before.parameters if name in fields and fields[name] == had.get(name)}
+        fitting = {name for name in before.parameters if name in fields and (same or fields[name] == had.get(name))}
         limit, options = before.global_concurrency_limit, before.concurrency_options
         same_pool = before.work_pool_name == pool
         return cls(

@@ -8,12 +8,17 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> "Flow[..., object]":
-    """Build the flow when Prefect asks for it (PEP 562)."""
+    """Build the flow when Prefect asks for it (PEP 562); where it cannot be, one whose runs say why."""
     if name != "flow":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from cwl_prefect.errors import CwlPrefectError
     from cwl_prefect.flows.build import build_flow
+    from cwl_prefect.flows.deployment.failing_flow import failing_flow
     from cwl_prefect.flows.deployment.pull_step import unpacked
     from cwl_prefect.settings import Settings
 
-    deployed = unpacked(Path.cwd())
-    return build_flow(deployed.plan, Settings(), deployed=deployed)
+    try:
+        deployed = unpacked(Path.cwd())
+        return build_flow(deployed.plan, Settings(), deployed=deployed)
+    except CwlPrefectError as error:
+        return failing_flow(error)

@@ -6,12 +6,16 @@ by a deployment and run on another machine. The terms are those of the CWL v1.2 
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from typing import Literal, NewType, TypeAlias
 
-from pydantic import ConfigDict, JsonValue, TypeAdapter, with_config
+from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError, with_config
+from pydantic_core import from_json
+
+from cwl_prefect.model.plan_formats import PLAN_FORMAT, migrated
 
 StepId = NewType("StepId", str)
 """Identifier of a step within its own workflow, without any path."""
@@ -19,9 +23,6 @@ StepId = NewType("StepId", str)
 Places: TypeAlias = dict[str, str]
 """Where parts of a process or step stand, as ``tools/align.cwl:3:5``: by their names in errors, as ``input reads``,
 expressions by their texts, the whole by an empty text. Paths start from the directory of the plan's own document."""
-
-PLAN_FORMAT = 1
-"""Version of this data model; a cached plan of another version is compiled anew."""
 
 
 class ProcessClass(StrEnum):
@@ -235,13 +236,14 @@ def encode_plan(plan: WorkflowPlan, *, indent: int | None = None) -> bytes:
 
 
 def decode_plan(text: bytes | str) -> WorkflowPlan:
-    """Read a plan back.
+    """Read a plan back, also one of an earlier format.
 
     Raises:
-        ValueError: The text is not a plan of this format.
+        ValueError: The text is not a plan.
+        PlanFormatError: It is one of a later version.
     """
-    plan = _adapter().validate_json(text)
-    if plan.format != PLAN_FORMAT:
-        msg = f"plan format {plan.format}, expected {PLAN_FORMAT}"
-        raise ValueError(msg)
-    return plan
+    with suppress(ValidationError):
+        plan = _adapter().validate_json(text)
+        if plan.format == PLAN_FORMAT:
+            return plan
+    return _adapter().validate_python(migrated(from_json(text)))

@@ -21,7 +21,6 @@ from cwl_prefect.cwl.loading.texts import named_files
 from cwl_prefect.cwl.loading.undeclared import undeclared_features
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import (
-    PLAN_FORMAT,
     InputPort,
     Link,
     LinkMerge,
@@ -367,5 +366,5 @@ def _digest(value: Any) -> str:
 def _with_digest(plan: WorkflowPlan) -> WorkflowPlan:
     from cwl_prefect.model.plan import encode_plan
 
-    content = encode_plan(replace(plan, digest="", origin=None, named_files=(), format=PLAN_FORMAT, places={}))
+    content = encode_plan(replace(plan, digest="", origin=None, named_files=(), places={}))
     return replace(plan, digest=hashlib.sha256(content).hexdigest())

@@ -22,7 +22,8 @@ from cwl_prefect._lib.own_files import make_private, read_own
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.host_files import is_untrusted
 from cwl_prefect.errors import DocumentError
-from cwl_prefect.model.plan import PLAN_FORMAT, WorkflowPlan, decode_plan, encode_plan
+from cwl_prefect.model.plan import WorkflowPlan, decode_plan, encode_plan
+from cwl_prefect.model.plan_formats import PLAN_FORMAT
 
 _COMPILERS = ("cwltool", "schema-salad")
 _PLAN = re.compile(rb'\s*\{\s*"kind"\s*:\s*"workflow"')

@@ -5,6 +5,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from cwl_prefect import __version__
 from cwl_prefect.flows.deployment.bundle import Bundle
 from cwl_prefect.flows.deployment.pull_step import PULL_STEP, pack, unpack
 from cwl_prefect.model.plan import WorkflowPlan
@@ -52,5 +53,10 @@ class WorkflowStorage:
         return {PULL_STEP: self._inputs()}
 
     def _inputs(self) -> dict[str, str]:
-        inputs = {"plan": pack(self.plan), "inputs_file": self.inputs_file, "carried": self.carried.packed()}
+        inputs = {
+            "plan": pack(self.plan),
+            "inputs_file": self.inputs_file,
+            "carried": self.carried.packed(),
+            "release": __version__,
+        }
         return {name: text for name, text in inputs.items() if text is not None}

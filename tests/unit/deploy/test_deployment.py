@@ -150,6 +150,12 @@ def test_a_value_stays_where_its_input_is_as_it_was() -> None:
     assert (found.parameters, found.dropped) == ({"same": "a"}, ("gone", "other"))
 
 
+def test_all_values_stay_where_the_workflow_is_the_same_though_its_form_is_described_otherwise() -> None:
+    before = existing(parameters={"same": "a"}, parameter_openapi_schema={"properties": {"same": {"type": "string"}}})
+    found = Earlier.of(before, {"same": {"anyOf": []}}, pool="p", known=(), same=True)
+    assert (found.parameters, found.dropped) == ({"same": "a"}, ())
+
+
 def test_in_another_pool_a_deployment_keeps_the_job_variables_that_the_pool_has_and_no_queue() -> None:
     before = existing(job_variables={"env": {}, "volumes": []}, work_queue_name="urgent")
     found = Earlier.of(before, {}, pool="other", known={"env"})

@@ -4,7 +4,6 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from cwl_prefect.model.plan import (
-    PLAN_FORMAT,
     InputPort,
     Link,
     LinkMerge,
@@ -23,6 +22,7 @@ from cwl_prefect.model.plan import (
     decode_plan,
     encode_plan,
 )
+from cwl_prefect.model.plan_formats import PLAN_FORMAT, PlanFormatError
 from tests import plans
 
 LINK = Link(
@@ -98,12 +98,27 @@ def test_a_plan_can_be_indented_for_people():
         encode_plan(WHOLE)[:-1],
         encode_plan(WHOLE).replace(b'"digest"', b'"extra":1,"digest"', 1),
         encode_plan(replace(WHOLE, format=PLAN_FORMAT + 1)),
+        encode_plan(replace(WHOLE, format=0)),
     ],
-    ids=["empty", "no-object", "fields-missing", "cut-off", "unknown-field", "another-format"],
+    ids=["empty", "no-object", "fields-missing", "cut-off", "unknown-field", "later-format", "no-format"],
 )
 def test_anything_else_is_refused(text):
     with pytest.raises(ValueError):  # noqa: PT011 - pydantic's own is one
         decode_plan(text)
+
+
+def test_a_plan_of_the_format_before_becomes_one_of_today_with_all_that_is_in_it():
+    written = json.loads(encode_plan(WHOLE))
+    for plan in (written, written["steps"][1]["run"]):
+        del plan["named_files"], plan["places"]
+        plan["format"] = PLAN_FORMAT - 1
+    assert decode_plan(json.dumps(written)) == WHOLE
+
+
+def test_a_plan_of_a_later_version_is_told_as_that():
+    later = json.loads(encode_plan(WHOLE)) | {"format": PLAN_FORMAT + 1, "new": 1}
+    with pytest.raises(PlanFormatError, match=f"has format {PLAN_FORMAT + 1}, and .* reads 1 to {PLAN_FORMAT}"):
+        decode_plan(json.dumps(later))
 
 
 def test_a_plan_cannot_be_changed():

@@ -13,6 +13,7 @@ from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.cwl.loading.plans import cached_plan, read_plan
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import WorkflowPlan, encode_plan
+from cwl_prefect.model.plan_formats import PLAN_FORMAT
 
 TOOL = """
 cwlVersion: v1.2
@@ -121,10 +122,10 @@ class TestCache:
         cached_plan(str(document), cache)
         (entry,) = cache.iterdir()
         header, _, body = entry.read_bytes().partition(b"\n")
-        body = body.replace(b'"format":1', b'"format":0')
+        body = body.replace(b'"format":2', b'"format":0')
         manifest = json.loads(header) | {"plan": hashlib.sha256(body).hexdigest()}
         entry.write_bytes(json.dumps(manifest).encode() + b"\n" + body)
-        assert cached_plan(str(document), cache).format == 1
+        assert cached_plan(str(document), cache).format == PLAN_FORMAT
         assert len(loads) == 2
 
     def test_another_release_of_the_compiler_compiles_anew(self, document, cache, loads, monkeypatch):
@@ -175,7 +176,7 @@ class TestWrittenPlans:
         "change",
         [
             pytest.param(lambda text: text[:-10], id="cut-off"),
-            pytest.param(lambda text: text.replace(b'"format":1', b'"format":99'), id="of-another-format"),
+            pytest.param(lambda text: text.replace(b'"format":2', b'"format":99'), id="of-another-format"),
             pytest.param(lambda text: text.replace(b'"steps"', b'"stepps"'), id="with-an-unknown-field"),
         ],
     )

@@ -185,7 +185,7 @@ def test_what_is_no_file_of_a_machine_is_not_looked_at(value: object, beside: Pa
 
 def test_files_that_no_worker_can_read_are_told_to_be_deployed_again(beside: Path) -> None:
     with pytest.raises(DocumentError, match="deploy it again"):
-        unpack(pack(naming(beside, None)), carried="aGVsbG8=")
+        unpacked(Path(unpack(pack(naming(beside, None)), carried="aGVsbG8=")["directory"]))
 
 
 def archive(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> str:
@@ -226,8 +226,9 @@ def test_nothing_is_laid_out_of_its_directory(
 ) -> None:
     if not filtered:
         monkeypatch.delattr(tarfile, "data_filter")
+    directory = Path(unpack(pack(naming(beside, None)), carried=carried)["directory"])
     with pytest.raises(DocumentError, match="deploy it again"):
-        unpack(pack(naming(beside, None)), carried=carried)
+        unpacked(directory)
     assert list((beside.parent / "home/deployed").rglob("x")) == []
 
 

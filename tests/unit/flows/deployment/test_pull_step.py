@@ -1,16 +1,19 @@
 """The workflow of a deployment: packed, unpacked, built into a flow; inputs by reference."""
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cwl_prefect.errors import DocumentError, InputError, PublishError
 from cwl_prefect.flows import entrypoint
-from cwl_prefect.flows.deployment.pull_step import pack, unpack, unpacked
+from cwl_prefect.flows.deployment.pull_step import format_of, pack, unpack, unpacked
 from cwl_prefect.flows.deployment.reference import Deployed
 from cwl_prefect.flows.parameters import openapi_schema
 from cwl_prefect.model.plan import InputPort, NamedFile, WorkflowPlan
+from cwl_prefect.model.plan_formats import PLAN_FORMAT
 from tests.plans import workflow
 
 PLAN = workflow(
@@ -59,8 +62,30 @@ def test_equal_plans_are_packed_alike_and_hold_nothing_that_is_templated() -> No
 
 @pytest.mark.parametrize("text", ["no base64!", "aGVsbG8=", ""])
 def test_what_is_no_plan_is_told_to_be_deployed_again(text: str) -> None:
+    directory = Path(unpack(text)["directory"])
+    assert format_of(text) is None
     with pytest.raises(DocumentError, match="deploy it again"):
-        unpack(text)
+        unpacked(directory)
+
+
+def test_a_plan_of_a_later_version_names_its_format_and_what_to_install() -> None:
+    later = pack(replace(PLAN, format=PLAN_FORMAT + 1))
+    assert format_of(later) == PLAN_FORMAT + 1
+    with pytest.raises(DocumentError, match=rf"(?s)has format {PLAN_FORMAT + 1}.*install there the version"):
+        unpacked(Path(unpack(later)["directory"]))
+
+
+async def test_a_workflow_that_cannot_be_read_is_a_flow_that_says_so_with_any_parameters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(unpack("no plan")["directory"])
+    monkeypatch.setattr(
+        "cwl_prefect.flows.deployment.failing_flow.flow_run", SimpleNamespace(parameters={"message": 1})
+    )
+    flow = entrypoint.flow
+    assert set(inspect.signature(flow.fn).parameters) == {"message"}
+    with pytest.raises(DocumentError, match="deploy it again"):
+        flow.fn(message=1)
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -80,7 +105,7 @@ def test_the_entry_point_gives_the_flow_of_the_working_directory(monkeypatch: py
 def test_the_entry_point_elsewhere_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DocumentError, match="pull step"):
-        _ = entrypoint.flow
+        entrypoint.flow.fn()
 
 
 def test_what_a_job_order_gives_may_be_left_out_of_the_form(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
     cache: options.Cache = None,  # noqa: ARG001
     cache_mode: options.CacheMode = None,  # noqa: ARG001
     watch: options.Watch = False,  # noqa: ARG001
+    dry_run: options.DryRun = False,  # noqa: ARG001
     quiet: options.Quiet = False,  # noqa: ARG001
     verbose: options.Verbose = False,  # noqa: ARG001
     show_help: options.ShowHelp = False,
@@ -75,6 +76,7 @@ def _run(given: Mapping[str, Any]) -> None:
         reports={name: given[name] for name in ("report", "timeline", "trace", "provenance")},
         name=given["name"],
         tags=tuple(given["tag"] or ()),
+        dry_run=given["dry_run"],
         quiet=given["quiet"],
         verbose=given["verbose"],
     )

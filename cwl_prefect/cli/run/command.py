@@ -42,6 +42,7 @@ class RunRequest:
     name: str | None = None  # of the flow run
     tags: tuple[str, ...] = ()
     reports: Mapping[str, Path | None] = field(default_factory=dict)  # files by the names of their options
+    dry_run: bool = False  # only say what would be done
     quiet: bool = False
     verbose: bool = False
 
@@ -66,6 +67,8 @@ def run_document(request: RunRequest) -> int:
     """
     check_naming(request.name, request.tags)
     configure_logging(quiet=request.quiet, verbose=request.verbose)
+    if request.dry_run:
+        return _dry_run(request)
     with results_only() as results:
         settings = settings_with(_checked(request.overrides))
         check_reports(request, settings)
@@ -81,6 +84,17 @@ def run_document(request: RunRequest) -> int:
                 from cwl_prefect.cli.run.reports import write_reports
 
                 write_reports(settings.reports / ending.flow_run_id, request.reports, settings)
+
+
+def _dry_run(request: RunRequest) -> int:
+    from cwl_prefect.cli.run.dry_run import dry_run
+
+    if request.batch:
+        raise UsageError("--dry-run looks at one run.", hint="give one of the job orders instead of --batch.")
+    work = prepare(request.arguments, settings_with(_checked(request.overrides)), request.outdir)
+    _warn_of_taken(work, request)
+    with places_in(work.source, work.flags):
+        return dry_run(work.plan, work.job_order, work.settings)
 
 
 def check_reports(request: RunRequest, settings: Settings) -> None:

@@ -166,6 +166,10 @@ Watch = Annotated[
     bool,
     typer.Option("--watch", help="Run again when a document or input is saved, until Ctrl-C.", rich_help_panel=MANY),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Only say what would run, what is cached, and what each step asks for."),
+]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Run every call, and keep nothing for later runs.", rich_help_panel=CACHE)
 ]

@@ -53,6 +53,7 @@ def run_again_and_again(request: RunRequest) -> int:
 def _demand_repeatable(request: RunRequest) -> None:
     once = {
         "a batch": bool(request.batch),
+        "what only says what it would do": request.dry_run,
         "what reads its job order from the standard input": "-" in request.arguments,
         "what writes a crate": request.reports.get("provenance") is not None,
     }

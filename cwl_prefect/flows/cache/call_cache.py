@@ -164,6 +164,16 @@ class CallCache:
         outputs, saved_s = found
         return Lookup(call=call, outputs=outputs, saved_s=saved_s)
 
+    async def peek(self, tool: ToolPlan, values: CwlObject, backend: Backend, place: CallPlace) -> Lookup:
+        """Look a call up as :meth:`look_up` does, but wait for nobody, hold no key, and write no journal."""
+        try:
+            call = await self.keys.make(tool, values, backend, step=place.step, name=place.name)
+        except NotReusableError:
+            return Lookup()
+        call, found = await self._found(call, place)
+        outputs, saved_s = found or (None, None)
+        return Lookup(call=call, outputs=outputs, saved_s=saved_s)
+
     def _missed(self, call: Keyed, place: CallPlace) -> Keyed:
         """Note that a call was not found, and give it with its key as it is kept."""
         kept = for_people(call.key)

@@ -1,9 +1,10 @@
 """The values that a step will be called with, as far as they are known before a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 from cwl_prefect.cwl.binding.evaluate import holds, step_values
@@ -17,7 +18,7 @@ from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.attempt import Call, only_declared
 from cwl_prefect.flows.explain.placeholders import placeholders
 from cwl_prefect.model.names import call_name
-from cwl_prefect.model.plan import Link, StepPlan, ToolPlan, WorkflowPlan
+from cwl_prefect.model.plan import Link, Source, StepId, StepPlan, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, as_object
 
 
@@ -97,16 +98,17 @@ class Foresight:
     def _within(self, plan: WorkflowPlan, values: Values, path: str, prefix: str) -> Foreseen:
         step = next(each for each in plan.steps if path == each.id or _leads_to(each, path))
         name = f"{prefix}{step.id}"
-        found, index = self._first(step, _linked(step, values), name)
-        found = self._evaluated(step, found, name)
+        found, index = self._first(step, linked(step.links, values), name)
+        found = self.evaluated(step, found, name)
         self._note_when(step, found, name)
         if isinstance(step.run, WorkflowPlan):
             inner = call_name(name, index)
-            inside = self._prepared(step.run, found, inner)
+            inside = self.prepared(step.run, found, inner)
             return self._within(step.run, inside, path.removeprefix(f"{step.id}."), f"{inner}.")
-        return self._called(step.run, found, name, index)
+        return self.called(step.run, found, name, index)
 
-    def _called(self, tool: ToolPlan, values: Values, name: str, index: tuple[int, ...]) -> Foreseen:
+    def called(self, tool: ToolPlan, values: Values, name: str, index: tuple[int, ...]) -> Foreseen:
+        """Return the call of a tool, with placeholders for what is not known."""
         standing = placeholders(tool, values.unknown, name, self.directory)
         inputs = as_object(only_declared(tool, {**values.known, **standing}))
         types = {port.id: describe_type(parse_type(port.type)) for port in tool.inputs}
@@ -137,7 +139,7 @@ class Foresight:
         first = {port: value for port, value in as_object(elements[0].values).items() if port not in values.unknown}
         return values.with_known(first), elements[0].index
 
-    def _evaluated(self, step: StepPlan, values: Values, name: str) -> Values:
+    def evaluated(self, step: StepPlan, values: Values, name: str) -> Values:
         """Return the values after loadContents, loadListing and valueFrom, each of which sees those before."""
         evaluate = partial(step_values, requirements=step.requirements, name=name)
         loading = [replace(link, value_from=None) for link in step.links if link.port not in values.unknown]
@@ -159,13 +161,23 @@ class Foresight:
         condition = step.when if step.loop is None else step.loop.when
         if condition is None:
             return
-        try:
-            if not holds(condition, values.seen(), requirements=step.requirements, name=name):
-                self.notes.append(f"{name} will be skipped with these inputs: when is {condition}")
-        except UnknownValueError:
+        holding = self.holds(step, values, name)
+        if holding is None:
             self.notes.append(f"whether {name} runs is not known before the run: when is {condition}")
+        elif not holding:
+            self.notes.append(f"{name} will be skipped with these inputs: when is {condition}")
 
-    def _prepared(self, plan: WorkflowPlan, values: Values, name: str) -> Values:
+    def holds(self, step: StepPlan, values: Values, name: str) -> bool | None:
+        """Check whether a step runs by its condition; None: that is not known before the run."""
+        condition = step.when if step.loop is None else step.loop.when
+        if condition is None:
+            return True
+        try:
+            return holds(condition, values.seen(), requirements=step.requirements, name=name)
+        except UnknownValueError:
+            return None
+
+    def prepared(self, plan: WorkflowPlan, values: Values, name: str) -> Values:
         """Return the inputs of a subworkflow, checked where all are known."""
         given = values.with_defaults(plan)
         if given.unknown:
@@ -173,25 +185,35 @@ class Foresight:
         return Values(known=prepare_inputs(plan, given.known, ontology=self.ontology, outermost=False, name=name))
 
 
-def _linked(step: StepPlan, values: Values) -> Values:
-    """Return the values at the sources of a step's ports."""
+def linked(links: Sequence[Link], values: Values, outputs: Mapping[StepId, Values] = MappingProxyType({})) -> Values:
+    """Return the values at the sources of ports.
+
+    Args:
+        links: Of the ports.
+        values: Inputs of the workflow.
+        outputs: What is known of the outputs of steps; of others nothing is.
+    """
     found = Values(known={})
-    for link in step.links:
-        why = _unknown_source(link, values)
+    for link in links:
+        why = next((why for why in (_unknown(source, values, outputs) for source in link.sources) if why), None)
         if why is None:
-            found = found.with_known({link.port: merge(link, [values.known.get(s.port) for s in link.sources])})
+            at = [
+                (values if source.step is None else outputs[source.step]).known.get(source.port)
+                for source in link.sources
+            ]
+            found = found.with_known({link.port: merge(link, at)})
         else:
             found = found.with_unknown(link.port, why)
     return found
 
 
-def _unknown_source(link: Link, values: Values) -> str | None:
-    for source in link.sources:
-        if source.step is not None:
-            return f"an output of the step {source.step}: {source.port}"
-        if source.port in values.unknown:
-            return values.unknown[source.port]
-    return None
+def _unknown(source: Source, values: Values, outputs: Mapping[StepId, Values]) -> str | None:
+    """Return why the value of a source is not known, or None where it is."""
+    if source.step is None:
+        return values.unknown.get(source.port)
+    if source.step in outputs:
+        return outputs[source.step].unknown.get(source.port)
+    return f"an output of the step {source.step}: {source.port}"
 
 
 def _leads_to(step: StepPlan, path: str) -> bool:

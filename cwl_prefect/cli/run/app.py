@@ -21,6 +21,8 @@ def add_run(app: typer.Typer) -> None:
 def run(  # noqa: PLR0917 - one parameter for each option, which the context holds
     ctx: typer.Context,
     arguments: options.Arguments = None,  # noqa: ARG001
+    target: options.Target = None,  # noqa: ARG001
+    single_step: options.SingleStep = None,  # noqa: ARG001
     outdir: options.Outdir = None,  # noqa: ARG001
     report: options.Report = None,  # noqa: ARG001
     timeline: options.Timeline = None,  # noqa: ARG001
@@ -77,6 +79,8 @@ def _run(given: Mapping[str, Any]) -> None:
         name=given["name"],
         tags=tuple(given["tag"] or ()),
         dry_run=given["dry_run"],
+        targets=tuple(given["target"] or ()),
+        single_step=given["single_step"],
         quiet=given["quiet"],
         verbose=given["verbose"],
     )
@@ -92,4 +96,4 @@ def _show_help(ctx: typer.Context) -> None:
     if arguments := ctx.params["arguments"]:
         from cwl_prefect.cli.run import command as running
 
-        running.show_inputs(arguments)
+        running.show_inputs(arguments, running.Part(single_step=ctx.params["single_step"]))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Self, TextIO
 
 from pydantic import JsonValue
 
@@ -23,6 +23,7 @@ from cwl_prefect.cli.terminal import complain, results_only, write_results
 from cwl_prefect.configuration import read_given
 from cwl_prefect.cwl.binding.inputs import unknown_inputs
 from cwl_prefect.cwl.binding.job_orders import places_in
+from cwl_prefect.engine.workflow.part import with_single_step, with_targets
 from cwl_prefect.errors import CwlPrefectError, PartialRunError, UsageError
 from cwl_prefect.flows.lifecycle.results import local_outdir
 from cwl_prefect.model.plan import WorkflowPlan
@@ -43,8 +44,46 @@ class RunRequest:
     tags: tuple[str, ...] = ()
     reports: Mapping[str, Path | None] = field(default_factory=dict)  # files by the names of their options
     dry_run: bool = False  # only say what would be done
+    targets: tuple[str, ...] = ()  # outputs and steps that alone are wanted
+    single_step: str | None = None  # step that alone is run
     quiet: bool = False
     verbose: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Which part of a workflow is to be run."""
+
+    targets: tuple[str, ...] = ()  # none: all of it
+    single_step: str | None = None
+
+    @classmethod
+    def of(cls, request: RunRequest) -> Self:
+        """Return the part that the command line asks for.
+
+        Raises:
+            UsageError: It asks for two.
+        """
+        if request.targets and request.single_step is not None:
+            raise UsageError("--target and --single-step exclude each other.", hint="leave one of them out.")
+        return cls(targets=request.targets, single_step=request.single_step)
+
+    def run(self, plan: WorkflowPlan) -> WorkflowPlan:
+        """Return what is to be run of a workflow.
+
+        Raises:
+            UsageError: It has no such output or step.
+        """
+        if self.single_step is not None:
+            return with_single_step(plan, self.single_step)
+        return with_targets(plan, self.targets) if self.targets else plan
+
+    def taking(self, plan: WorkflowPlan) -> WorkflowPlan:
+        """Return the workflow whose inputs may be given: with targets that of all, of which some have no use."""
+        return plan if self.targets else self.run(plan)
+
+
+WHOLE = Part()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +113,7 @@ def run_document(request: RunRequest) -> int:
         check_reports(request, settings)
         if request.batch:
             return run_batch(batch_of(request, settings), results)
-        work = prepare(request.arguments, settings, request.outdir)
+        work = prepare(request.arguments, settings, request.outdir, Part.of(request))
         _warn_of_taken(work, request)
         ending = Ending(work.outdir)
         try:
@@ -91,7 +130,7 @@ def _dry_run(request: RunRequest) -> int:
 
     if request.batch:
         raise UsageError("--dry-run looks at one run.", hint="give one of the job orders instead of --batch.")
-    work = prepare(request.arguments, settings_with(_checked(request.overrides)), request.outdir)
+    work = prepare(request.arguments, settings_with(_checked(request.overrides)), request.outdir, Part.of(request))
     _warn_of_taken(work, request)
     with places_in(work.source, work.flags):
         return dry_run(work.plan, work.job_order, work.settings)
@@ -131,12 +170,13 @@ def batch_of(request: RunRequest, settings: Settings) -> Batch:
         InputError: Inputs of some runs are wrong.
     """
     document, rest = _document_and_rest(request.arguments)
-    plan = api.load_plan(document, settings=settings)
+    part = Part.of(request)
+    plan = part.run(api.load_plan(document, settings=settings))
 
     def load(job_order: CwlObject) -> WorkflowPlan:
         """Return the plan for a job order: an own one where it overrides requirements."""
         overridden = not api.OVERRIDES.isdisjoint(job_order)
-        return api.load_plan(document, job_order=job_order, settings=settings) if overridden else plan
+        return part.run(api.load_plan(document, job_order=job_order, settings=settings)) if overridden else plan
 
     items = prepare_items(request.batch, rest, load, settings)
     return Batch(
@@ -165,18 +205,19 @@ def check_naming(name: str | None, tags: Sequence[str]) -> None:
             raise UsageError(f"{option}: {text!r} is no name.", hint="give a line of text.")
 
 
-def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None) -> Work:
+def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None, part: Part = WHOLE) -> Work:
     """Load the document and read its inputs.
 
     Raises:
-        UsageError: No document is given, or an input's flag is wrong.
+        UsageError: No document is given, an input's flag is wrong, or the document has no such part.
         DocumentError: The document is not valid CWL.
         InputError: The job order cannot be read.
     """
     document, rest = _document_and_rest(arguments)
     tool = api.document_of(document) if _may_be_job_order(document) else None
     plan = api.load_plan(tool or document, settings=settings)
-    given = parse_input_arguments(plan.inputs, rest)
+    taking = part.taking(plan)
+    given = parse_input_arguments(taking.inputs, rest)
     if tool is not None and given.job_order is not None:
         raise UsageError(
             f"{document} is a job order that names its own document.", hint=f"leave out {given.job_order}."
@@ -185,9 +226,9 @@ def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None) -
     job_order = api.read_job_order(source)
     if not api.OVERRIDES.isdisjoint(job_order):
         plan = api.load_plan(tool or document, job_order=job_order, settings=settings)
-    warn_of_unknown(plan, job_order, source or "")
+    warn_of_unknown(taking, job_order, source or "")
     return Work(
-        plan=plan,
+        plan=part.run(plan),
         job_order={**job_order, **given.values},
         settings=settings,
         outdir=_destination(outdir, settings),
@@ -280,7 +321,7 @@ def read_overrides(path: Path) -> dict[str, JsonValue]:
     return content
 
 
-def show_inputs(arguments: Sequence[str]) -> None:
+def show_inputs(arguments: Sequence[str], part: Part = WHOLE) -> None:
     """Print the flags for the inputs of the document among the arguments, if there is one."""
     from cwl_prefect.cli.run.input_help import print_input_help
 
@@ -288,7 +329,7 @@ def show_inputs(arguments: Sequence[str]) -> None:
         return
     document = arguments[0]
     tool = api.document_of(document) if _may_be_job_order(document) else None
-    print_input_help(api.load_plan(tool or document, settings=settings_with({})), tool or document)
+    print_input_help(part.taking(api.load_plan(tool or document, settings=settings_with({}))), tool or document)
 
 
 def _document_and_rest(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:

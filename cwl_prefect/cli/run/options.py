@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 FILES = "Files"
+PART = "A part of the workflow"
 TRUST = "Trust"
 LIMITS = "Limits"
 FAILURES = "Failures"
@@ -169,6 +170,14 @@ Watch = Annotated[
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Only say what would run, what is cached, and what each step asks for."),
+]
+Target = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Run only what this output or step needs; repeatable.", rich_help_panel=PART),
+]
+SingleStep = Annotated[
+    str | None,
+    typer.Option(metavar="STEP", help="Run only this step, as prepare.align, on its own inputs.", rich_help_panel=PART),
 ]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Run every call, and keep nothing for later runs.", rich_help_panel=CACHE)

@@ -26,6 +26,18 @@ def own_flow_run() -> str | None:
     return os.environ.get("PREFECT__FLOW_RUN_ID")
 
 
+def wanted_telemetry() -> frozenset[str]:
+    """Return what OpenTelemetry's variables want to be sent, of traces and metrics; nothing without an address.
+
+    See https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables.
+    """
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if disabled or not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        return frozenset()
+    exporters = {name: os.environ.get(f"OTEL_{name.upper()}_EXPORTER", "otlp") for name in ("traces", "metrics")}
+    return frozenset(name for name, exporter in exporters.items() if exporter.strip().lower() != "none")
+
+
 def _mounted_namespace() -> str | None:
     try:
         return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text(encoding="utf-8").strip()

@@ -47,12 +47,6 @@ class CacheMode(StrEnum):
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib makes one of two slashes
 
-RECORDER = "cwl_prefect.reports.recorder:Recorder"
-"""Observer of all runs that are recorded."""
-
-SHOWN_BY = "cwl_prefect.reports.artifacts:Artifacts"
-"""Observer of all runs that are shown by artifacts."""
-
 EVERY_STEP = "*"
 """Pattern of the names of all steps."""
 
@@ -162,6 +156,10 @@ class Settings(BaseSettings):
         default=(),
         description="Observers of every run: JSON of names, each `module:name` or an entry point of the group "
         "cwl_prefect.observers.",
+    )
+    traceparent: bool = Field(
+        default=False,
+        description="Tell each tool the span of its call by the variable TRACEPARENT (W3C Trace Context).",
     )
     circuit_breaker: int | None = Field(
         default=None,

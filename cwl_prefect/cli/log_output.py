@@ -7,7 +7,7 @@ import threading
 from cwl_prefect.cli.terminal import printable
 from cwl_prefect.server.local_server import configured_api
 
-RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+TOLD_OTHERWISE = ("prefect.flow_runs", "prefect.task_runs", "opentelemetry")
 PREFECTS_LOGGERS = ("prefect", "APILogWorker", "EventsWorker")
 ENGINE_ROOM = "prefect._internal.concurrency"  # what sends events; it writes to a console of its own
 QUIET_LOGGERS = ("cwltool", "salad", "rdflib.term", "httpx", "httpcore", "docker", "urllib3", "asyncio")
@@ -26,9 +26,10 @@ class MessageOnly(logging.Formatter):
 def worth_showing(record: logging.LogRecord) -> bool:
     """Check whether a record says something that the run's own report does not.
 
-    The engine's loggers of runs repeat every failure, with tracebacks; the Prefect API keeps what they say.
+    The engine's loggers of runs repeat every failure, with tracebacks; the Prefect API keeps what they say. What could
+    not be sent to a collector of telemetry is told once, at the end of the run.
     """
-    if record.name.startswith(RUN_LOGGERS):
+    if record.name.startswith(TOLD_OTHERWISE):
         return False
     return record.levelno >= logging.ERROR or not record.name.startswith(PREFECTS_LOGGERS)
 

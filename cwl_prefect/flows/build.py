@@ -271,6 +271,7 @@ def _started(run: Run, name: str) -> RunStarted:
         name=name,
         url=page_of(run.run_id),
         resumed=run.again,
+        began_s=run.began_s,
         plan=run.plan,
         inputs=run.request.job_order,
         settings=run.settings,

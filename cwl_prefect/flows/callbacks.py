@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cwl_prefect._lib.cancellation import shielded
+from cwl_prefect._lib.threads import in_daemon_thread
 from cwl_prefect.engine.records.callback_file import read_callbacks
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.model.callbacks import Action, Callback, Command, Happening, Level, Moment, Notification, Webhook
@@ -178,34 +178,9 @@ async def _call_function(function: Callable[[Happening], object], happening: Hap
     if inspect.iscoroutinefunction(function):
         await function(happening)
         return
-    found = await _in_daemon_thread(lambda: function(happening))
+    found = await in_daemon_thread(lambda: function(happening))
     if inspect.isawaitable(found):
         await found
-
-
-async def _in_daemon_thread(function: Callable[[], object]) -> object:
-    """Run a function that may never end in a thread that keeps no process alive."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[object] = loop.create_future()
-
-    def settle(result: object, error: BaseException | None) -> None:
-        """Hand over how the function ended, unless nobody waits any more."""
-        if not ended.done():
-            ended.set_exception(error) if error is not None else ended.set_result(result)
-
-    def work() -> None:
-        """Call the function and send its result or failure to the loop."""
-        result: object = None
-        failure: BaseException | None = None
-        try:
-            result = function()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - handed over
-            failure = error
-        with suppress(RuntimeError):  # the loop may have ended
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=work, name="cwl-prefect-callback", daemon=True).start()
-    return await ended
 
 
 async def _run_command(command: Command, happening: Happening) -> None:

@@ -1,7 +1,9 @@
 """What happens in a run, as told to observers: displays, callbacks, the trace, artifacts, and users' own."""
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
@@ -13,7 +15,7 @@ from cwl_prefect.settings import Settings
 
 
 class RunState(StrEnum):
-    """How a run ended.
+    """How a run, or a step as a whole, ended.
 
     Examples:
         >>> from cwl_prefect import RunState
@@ -77,6 +79,7 @@ class RunStarted:
         name: Its name.
         url: Its page in the Prefect UI, where there is one.
         resumed: Whether an earlier driver began it.
+        began_s: When this driver began, in seconds since 1970.
         plan: What it runs; None: not known here.
         inputs: Its job order, with defaults.
         settings: What it runs with; None: not known here.
@@ -92,6 +95,7 @@ class RunStarted:
     name: str
     url: str | None
     resumed: bool = False
+    began_s: float = field(default_factory=time.time)
     plan: WorkflowPlan | None = None
     inputs: CwlObject | None = None
     settings: Settings | None = None
@@ -110,6 +114,13 @@ class StepEnded:
 
     step: str
     error: BaseException | None  # None: it ended well
+
+    @property
+    def state(self) -> RunState:
+        """How it ended."""
+        if self.error is None:
+            return RunState.SUCCEEDED
+        return RunState.CANCELLED if isinstance(self.error, asyncio.CancelledError) else RunState.FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

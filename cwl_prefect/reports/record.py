@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError, with_config
 
 from cwl_prefect.errors import InputError
+from cwl_prefect.model.events import StepEvent
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.usage import Execution
 from cwl_prefect.reports.trace import TRACE, TRACE_VERSION
@@ -163,6 +164,27 @@ def try_in(line: Mapping[str, JsonValue]) -> CallTry | None:
         return _TRY.validate_python({**line, "number": line.get("try")})
     except ValidationError:
         return None
+
+
+def try_of(event: StepEvent, at: float) -> CallTry:
+    """Return the try that an event tells of.
+
+    Args:
+        event: It is about a call.
+        at: When it happened, in seconds since 1970.
+    """
+    tried = {} if event.tried is None else asdict(event.tried)
+    usage = tried.pop("usage", {})
+    return CallTry(
+        step=event.step,
+        call=event.call or event.step,
+        state=event.kind.value,
+        at=at,
+        message=event.message,
+        saved_s=event.saved_s,
+        **tried,
+        **usage,
+    )
 
 
 def _tries(lines: list[dict[str, JsonValue]]) -> Iterator[CallTry]:

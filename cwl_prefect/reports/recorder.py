@@ -19,7 +19,7 @@ from cwl_prefect._lib.atomic_write import write_whole
 from cwl_prefect._lib.own_files import make_private
 from cwl_prefect.engine.records.secrets import secret_texts, without
 from cwl_prefect.engine.workflow.graph import draw
-from cwl_prefect.model.events import RunEnded, RunObserver, RunStarted, StepEvent, StepEventKind
+from cwl_prefect.model.events import RunEnded, RunObserver, RunStarted, StepEnded, StepEvent, StepEventKind
 from cwl_prefect.model.plan import WorkflowPlan, encode_plan
 from cwl_prefect.model.usage import Tried
 from cwl_prefect.model.values import CwlObject, bounded, map_file_objects
@@ -69,6 +69,7 @@ class Recorder(RunObserver):
             name=event.name,
             url=event.url,
             resumed=event.resumed,
+            began_at=round(event.began_s, 3),
             workflow=event.plan.name,
             document=event.plan.origin,
             plan=event.plan.digest,
@@ -88,8 +89,7 @@ class Recorder(RunObserver):
 
     def call_started(self, event: StepEvent) -> None:
         """Note that a call began."""
-        if not event.subworkflow:
-            self._write("call_started", step=event.step, call=event.call)
+        self._write("subworkflow_started" if event.subworkflow else "call_started", step=event.step, call=event.call)
 
     def call_retrying(self, event: StepEvent) -> None:
         """Note how a try failed that is not the last."""
@@ -106,6 +106,11 @@ class Recorder(RunObserver):
         if event.inputs is not None:
             ended |= {"inputs": self._values(event.inputs), "outputs": self._values(event.outputs)}
         self._write("subworkflow_ended" if event.subworkflow else "call_ended", **ended)
+
+    def step_ended(self, event: StepEnded) -> None:
+        """Note how a step ended."""
+        message = None if event.error is None else str(event.error)[:_LONGEST_MESSAGE]
+        self._write("step_ended", step=event.step, state=event.state.value, message=message)
 
     def run_ended(self, event: RunEnded) -> None:
         """End the trace."""

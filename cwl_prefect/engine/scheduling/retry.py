@@ -114,6 +114,10 @@ class Retries:
         """Check whether a call has failed before."""
         return call in self._failures
 
+    def failures(self, call: str) -> int:
+        """Return how many tries of a call failed."""
+        return sum(self._failures.get(call, Counter()).values())
+
     def ram_mib(self, call: str) -> float | None:
         """Return the memory that a call's next try must have at least, where earlier tries had too little."""
         return self._ram_mib.get(call)

@@ -7,10 +7,20 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 
 from cwl_prefect._lib.cancellation import shielded
+from cwl_prefect.environment import wanted_telemetry
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.run import Run, Stopped
 from cwl_prefect.model.events import Observer, ObserverGiven, RunEnded, RunEvent, RunObserver, RunState
-from cwl_prefect.settings import RECORDER, SHOWN_BY, Settings
+from cwl_prefect.settings import Settings
+
+RECORDER = "cwl_prefect.reports.recorder:Recorder"
+"""Observer of all runs that are recorded."""
+
+SHOWN_BY = "cwl_prefect.reports.artifacts:Artifacts"
+"""Observer of all runs that are shown by artifacts."""
+
+SENT_BY = "cwl_prefect.reports.telemetry.observer:Telemetry"
+"""Observer of all runs where OpenTelemetry's variables name a collector."""
 
 ENTRY_POINTS = "cwl_prefect.observers"
 CLOSING_S = 65.0
@@ -25,7 +35,7 @@ def observers_of(settings: Settings, given: Iterable[ObserverGiven]) -> tuple[Ob
     Raises:
         UsageError: The settings name one that cannot be imported.
     """
-    own = {RECORDER: settings.record, SHOWN_BY: settings.artifacts}
+    own = {RECORDER: settings.record, SHOWN_BY: settings.artifacts, SENT_BY: bool(wanted_telemetry())}
     names = (*(name for name, wanted in own.items() if wanted), *settings.observers)
     named = [_named(name) for name in names]
     return tuple(_Guarded(_made(one)) for one in (*given, *named))

@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -10,6 +11,7 @@ import pytest
 
 from tests.commandline.driving import CommandLine, Started
 from tests.prefect_api import local_api, matching, post
+from tests.telemetry import Collector, collecting
 from tests.waiting import until
 
 pytestmark = pytest.mark.server
@@ -38,6 +40,12 @@ WORKFLOW = """
 @pytest.fixture
 def workflow(command: CommandLine) -> Path:
     return command.write("slow.cwl", WORKFLOW)
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with collecting() as found:
+        yield found
 
 
 def start(command: CommandLine, workflow: Path, seconds: int, *options: str) -> tuple[Started, str]:
@@ -104,7 +112,10 @@ def test_a_run_is_interrupted_listed_shown_and_resumed(command: CommandLine, wor
     assert "is Completed" in command("runs", "cancel", run_id).stderr
 
 
-def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(command: CommandLine, workflow: Path) -> None:
+def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(
+    command: CommandLine, workflow: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(command.environment, "OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     run, run_id = start(command, workflow, 120)
     other, other_id = start(command, workflow, 121, "--tag", "day")  # the same calls at once would run once
     tools = [*sleeping(run), *sleeping(other)]
@@ -122,6 +133,10 @@ def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(comman
     resumed = command("runs", "resume", "--all-unfinished", "--stagger", "0")
     assert (resumed.code, resumed.stdout.split()[0], resumed.stdout.split()[-1]) == (0, "resumed", "complete")
     assert len(list(command.outdir.glob("out*"))) == 2
+    of_one_driver = [("call s[0]", "step s"), ("call s[1]", "step s"), ("run slow", ""), ("step s", "run slow")]
+    assert collector.parents() == sorted([*of_one_driver, *of_one_driver])
+    assert {span.trace for span in collector.spans} == {run_id.replace("-", "")}
+    assert sorted(span.failed for span in collector.spans) == [False] * 4 + [True] * 4
     assert command("runs", "rm", "--yes", run_id).code == 0
     assert command("runs", "show", run_id).code == 11
 

@@ -34,7 +34,6 @@ from cwl_prefect.flows.execution.tool_log import followed
 from cwl_prefect.model.job import BoundCall, ContainerJob, EntryKind, JobOutcome, Reason, Resources
 from cwl_prefect.model.names import call_name
 from cwl_prefect.model.plan import ToolPlan
-from cwl_prefect.model.trace_ids import TraceIds
 from cwl_prefect.model.values import CwlObject, file_objects
 from cwl_prefect.settings import Keep
 
@@ -262,7 +261,7 @@ class Attempt:
         demand_room(self.run.runs, self.run.settings.least_free_mib)
         workspaces.create(ready.space)
         return stage(
-            self._traced(self._limited(ready)),
+            self._limited(ready),
             ready.space,
             job_id=self._job_id(self.number),
             name=self.call.name,
@@ -272,15 +271,8 @@ class Attempt:
 
     def _limited(self, ready: Ready) -> BoundCall:
         bound = ready.bound.call
-        return replace(bound, timeout_s=bound.timeout_s or self.run.settings.step_timeout_s)
-
-    def _traced(self, bound: BoundCall) -> BoundCall:
-        """Tell the tool the span of its call, where that is asked for; what it gives is the same to the call cache."""
-        run, name = self.run, self.call.name
-        if not run.settings.traceparent:
-            return bound
-        traceparent = TraceIds(run.run_id, run.began_s).traceparent(name, run.retries.failures(name) + 1)
-        return replace(bound, env={**bound.env, "TRACEPARENT": traceparent})
+        env = {**bound.env, **self.run.trace_context(self.call.name)}
+        return replace(bound, env=env, timeout_s=bound.timeout_s or self.run.settings.step_timeout_s)
 
     def _job_id(self, number: int) -> str:
         return f"{self.run.run_id}-{self.call.name}-{number}"

@@ -1,7 +1,7 @@
 """What one flow run is asked for, what it works with, and what it gives."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -25,6 +25,7 @@ from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observer, ObserverGiven, RunEvent, StepEvent, StepEventKind
 from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.trace_ids import TraceIds
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import OnError, Settings
 
@@ -146,6 +147,13 @@ class Run:
     def runs(self) -> Path:
         """Directory of all workspaces."""
         return self.settings.runs
+
+    def trace_context(self, call: str) -> Mapping[str, str]:
+        """Return variables that tell a tool the span of its next try, where that is asked for."""
+        if not self.settings.traceparent:
+            return {}
+        ids = TraceIds(self.run_id, self.began_s)
+        return {"TRACEPARENT": ids.traceparent(call, self.retries.failures(call) + 1)}
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run blocking work off the event loop."""

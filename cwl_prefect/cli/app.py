@@ -177,6 +177,14 @@ def validate(
 
 
 @app.command()
+def lsp() -> None:
+    """Serve an editor, over the standard streams: findings as one types, documentation, definitions, completion."""
+    from cwl_prefect.cli import language_server
+
+    language_server.serve()
+
+
+@app.command()
 def graph(
     document: Document,
     format: Annotated[GraphFormat, typer.Option("--format", "-f", help="How to draw.")] = GraphFormat.MERMAID,

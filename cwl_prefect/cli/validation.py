@@ -12,9 +12,9 @@ from cwl_prefect.cli.exit_codes import SUCCESS
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.run.command import job_order_name
 from cwl_prefect.cli.terminal import complain, tell
-from cwl_prefect.cwl.access.host_files import HostFiles
 from cwl_prefect.cwl.binding.inputs import unknown_inputs
 from cwl_prefect.cwl.binding.job_orders import places_in
+from cwl_prefect.cwl.checking.outside import findings_outside
 from cwl_prefect.errors import DocumentError, InputError, UnsupportedError
 from cwl_prefect.model.findings import Finding, Severity, findings_of, stops_runs
 from cwl_prefect.model.plan import WorkflowPlan
@@ -39,7 +39,7 @@ def validate(
     settings = settings_with(overrides)
     contained = settings.require_containers or settings.untrusted
     checked = api.check_document(document, images=contained and settings.default_image is None)
-    findings = [*checked.findings, *_outside(checked.plans, settings)]
+    findings = [*checked.findings, *findings_outside(checked.plans, settings)]
     well = [f"{_part(document, plan, checked.plans)} is valid CWL {plan.cwl_version}." for plan in checked.plans]
     if job_order is not None and not stops_runs(findings):
         found = _of_job_order(document, job_order, settings)
@@ -48,12 +48,6 @@ def validate(
     code = _exit_code(findings, strict=strict)
     _tell(findings, well if code == SUCCESS else (), format_name)
     return code
-
-
-def _outside(plans: Sequence[WorkflowPlan], settings: Settings) -> list[Finding]:
-    """Return what a document names outside of its own tree."""
-    lines = (line for plan in plans for line in HostFiles.of(plan, settings).outside(plan.named_files))
-    return [Finding(check="outside-file", severity=Severity.WARNING, message=line) for line in dict.fromkeys(lines)]
 
 
 def _part(document: str, plan: WorkflowPlan, plans: Sequence[WorkflowPlan]) -> str:

@@ -142,12 +142,12 @@ def read_inputs(source: str) -> list[str]:
 def syntax_error(source: str) -> str | None:
     """Return what is wrong with the syntax of an expression, with its line; None where nothing is."""
     body = source if source.startswith("{") else f"{{return ({source});}}"
-    return _wrong(f"{{(function(){body}); return true;}}")
+    return _wrong(f"{{return true; (function(){body});}}")
 
 
 def library_syntax_error(text: str) -> str | None:
     """Return what is wrong with the syntax of an entry of ``expressionLib``."""
-    wrong = _wrong(f"{{(function(){{{text}\n}}); return true;}}")
+    wrong = _wrong(f"{{return true; (function(){{{text}\n}});}}")
     return None if wrong is None else wrong.removesuffix(" of the expression)") + ")"
 
 

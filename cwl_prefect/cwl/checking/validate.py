@@ -1,7 +1,7 @@
 """Check a document as far as can be without running it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cwltool.process import Process, shortname
@@ -16,7 +16,7 @@ from cwl_prefect.cwl.javascript.expressions import script_of
 from cwl_prefect.cwl.javascript.uses import Use, uses_of_requirements, uses_of_step, uses_of_tool
 from cwl_prefect.cwl.loading.compile import plan_of
 from cwl_prefect.cwl.loading.documents import canonical_process
-from cwl_prefect.cwl.loading.load import load_processes, translated_errors
+from cwl_prefect.cwl.loading.load import NotFetchedError, load_processes, translated_errors
 from cwl_prefect.cwl.loading.places import place_of
 from cwl_prefect.cwl.loading.undeclared import undeclared_features
 from cwl_prefect.cwl.values.types import ANY, CwlType, Parameter, named_types, parameters
@@ -49,6 +49,9 @@ def check_document(document: str, *, images: bool = False) -> Checked:
             findings = [found for process in processes for found in _findings(process, images=images)]
     except UnsupportedError as error:
         return Checked(findings=findings_of(error, "unsupported-feature"))
+    except NotFetchedError as error:
+        found = (replace(each, severity=Severity.WARNING) for each in findings_of(error, "not-fetched"))
+        return Checked(findings=tuple(found))
     except DocumentError as error:
         return Checked(findings=findings_of(error, "invalid-document"))
     return Checked(plans=plans, findings=tuple(sorted(dict.fromkeys(findings), key=_order)))

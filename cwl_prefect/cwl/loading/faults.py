@@ -10,6 +10,7 @@ from schema_salad.exceptions import SchemaSaladException
 
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.loading.messages import document_message, readable_path, short_path
+from cwl_prefect.cwl.loading.open_texts import text_of
 from cwl_prefect.cwl.loading.rewording import NOT_FETCHED, of_link, read_place, reworded
 from cwl_prefect.errors import DocumentError, Fault, Place
 
@@ -62,7 +63,7 @@ def place_in(document: str, pattern: str) -> Place | None:
     if path is None:
         return None
     try:
-        text = path.read_text("utf-8", "replace")
+        text = text_of(path)
     except OSError:
         return None
     found = re.search(pattern, text, re.MULTILINE)

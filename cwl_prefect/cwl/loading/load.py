@@ -26,13 +26,14 @@ from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.host_files import EVERYTHING
 from cwl_prefect.cwl.access.protected import Private
 from cwl_prefect.cwl.loading.aliases import repeated_too_often
-from cwl_prefect.cwl.loading.faults import described, document_error, faults_of
+from cwl_prefect.cwl.loading.faults import described, document_error, faults_of, place_in
 from cwl_prefect.cwl.loading.messages import document_message
+from cwl_prefect.cwl.loading.open_texts import may_fetch, open_text
 from cwl_prefect.cwl.loading.overrides import overrides_of
 from cwl_prefect.cwl.loading.places import check_names, check_unique, share_places
 from cwl_prefect.cwl.loading.steps import faults_of_steps
 from cwl_prefect.cwl.loading.texts import Reading, check_file, check_imports, check_size, check_tags
-from cwl_prefect.errors import CwlPrefectError, DocumentError, InputError, UnsupportedError
+from cwl_prefect.errors import CwlPrefectError, DocumentError, Fault, InputError, UnsupportedError
 from cwl_prefect.model.values import TOO_DEEP, unusable
 from cwl_prefect.settings import Settings
 
@@ -47,7 +48,12 @@ _UNKNOWN_REQUIREMENT = re.compile(
     r"checking field 'requirements'.*Field 'class' contains undefined reference", re.DOTALL
 )
 _OF_STEPS = re.compile(r"Workflow contains|Must specify scatterMethod|Step is missing|does not correspond to")
+_REMOTE = ("http:", "https:")
 IS_DOCUMENT = "A CWL document has the fields cwlVersion and class, or cwlVersion and $graph."
+
+
+class NotFetchedError(DocumentError):
+    """A document refers to another machine, and nothing may be fetched now."""
 
 
 class RecordingFetcher(DefaultFetcher):
@@ -73,12 +79,31 @@ class RecordingFetcher(DefaultFetcher):
         check_imports(text, url, self._bounded)
         return text
 
+    def check_exists(self, url: str) -> bool:
+        """Check whether there is something at a URL; what may not be fetched is taken to be there."""
+        is_remote = url.startswith(_REMOTE)
+        return open_text(url) is not None or (is_remote and not may_fetch()) or super().check_exists(url)
+
     def _bounded(self, url: str, content_types: list[str] | None = None) -> str:
+        if (text := open_text(url)) is not None:
+            check_size(url, len(text))
+            return text
+        if url.startswith(_REMOTE) and not may_fetch() and not isinstance(self.cache.get(url), str):
+            raise self._not_fetched(url)
         check_file(url, named=url == self._document)
         self._demand_readable(url)
         text = super().fetch_text(url, content_types)
         check_size(url, len(text))
         return text
+
+    def _not_fetched(self, url: str) -> NotFetchedError:
+        places = (place_in(document, re.escape(url)) for document in self.reading.texts)
+        fault = Fault(
+            place=next(filter(None, places), None),
+            text=f"{url} is not fetched while a document is edited, so that the rest is not checked.",
+            fix="Check it by `cwl-prefect validate`.",
+        )
+        return NotFetchedError(str(fault), hint=fault.fix, faults=(fault,))
 
     def _demand_readable(self, url: str) -> None:
         if url == self._document:
@@ -144,7 +169,7 @@ def _entries(uri: str, context: LoadingContext) -> list[dict[str, Any]]:
 
 def _resolved(document: str, defaults: Mapping[str, Any], reading: Reading) -> tuple[LoadingContext, str]:
     quiet_libraries()
-    _use_extensions()
+    use_extensions()
     _forget_schemas()
     share_places()
     location = document_uri(document)
@@ -213,7 +238,7 @@ def document_uri(document: str) -> str:
         _check_file_url(document)
         return document
     whole = Path(document)
-    if whole.exists():
+    if whole.exists() or open_text(whole) is not None:
         return _existing_file(whole, document).absolute().as_uri()
     path, separator, fragment = document.rpartition("#")
     if separator and Path(path).exists():
@@ -273,7 +298,7 @@ def _loading_context(reading: Reading, document: str) -> LoadingContext:
 
 
 @cache
-def _use_extensions() -> None:
+def use_extensions() -> None:
     """Accept cwltool's extensions (CUDA, MPI, Loop, in-place update) in every version of the language."""
     for version, file in EXTENSION_SCHEMAS.items():
         use_custom_schema(version, "http://commonwl.org/cwltool", files("cwltool").joinpath(file).read_text("utf-8"))

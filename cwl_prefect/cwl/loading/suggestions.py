@@ -9,6 +9,8 @@ from cwltool.process import shortname, supportedProcessRequirements
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from cwl_prefect.cwl.loading.open_texts import text_of
+
 CLASSES = ("CommandLineTool", "ExpressionTool", "Workflow", "Operation")
 TYPES = ("string", "int", "long", "float", "double", "boolean", "File", "Directory", "Any", "null", "stdout", "stderr")
 REQUIREMENTS = tuple(sorted({shortname(name) for name in supportedProcessRequirements}))
@@ -51,7 +53,7 @@ def step_inputs_in(path: Path) -> tuple[str, ...]:
 
 def _workflows_in(path: Path) -> list[Mapping[str, Any]]:
     try:
-        document = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+        document = YAML(typ="safe", pure=True).load(text_of(path))
     except (OSError, ValueError, YAMLError, RecursionError):
         return []
     return list(_workflows(document))

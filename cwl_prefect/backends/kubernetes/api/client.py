@@ -68,7 +68,7 @@ async def connect(cluster: ClusterConfig | None = None) -> "KubernetesApi":
         BackendError: Kubernetes support is not installed, or no cluster is configured, or its kubeconfig is malformed.
     """
     try:
-        import yaml  # type: ignore[import-untyped]
+        import yaml
         from kubernetes_asyncio import config
         from kubernetes_asyncio.client import ApiClient
     except ImportError as exc:

@@ -174,6 +174,10 @@ format: $(VENV)/.dev-stamp ## Mend what can be mended by itself: format and simp
 docs: $(VENV)/.docs-stamp ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+.PHONY: vscode-extension
+vscode-extension: ## Package the extension for Visual Studio Code, with node and npm: editors/vscode/cwl-prefect.vsix
+	@editors/vscode/package.sh
+
 .PHONY: wheel
 wheel: $(VENV)/.dev-stamp ## Build dist/, and try the wheel in an environment of its own [VERSION=1.2.3]
 	@rm -rf dist && $(BIN)/python -m build --outdir dist .

@@ -12,9 +12,9 @@ def serve() -> None:
     """
     settings = settings_with({})
     try:
-        from cwl_prefect.editor.server import made
+        from cwl_prefect.editor.server import server_for_editors
     except ImportError as error:
         raise UsageError(
             f"The language server is not installed: {error}.", hint="Run `pip install 'cwl-prefect[lsp]'`."
         ) from error
-    made(settings).start_io()
+    server_for_editors(settings).start_io()

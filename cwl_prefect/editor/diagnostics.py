@@ -15,6 +15,7 @@ from lsprotocol.types import (
 )
 
 from cwl_prefect import api
+from cwl_prefect._lib.uris import file_uri
 from cwl_prefect.cwl.checking.outside import findings_outside
 from cwl_prefect.cwl.loading.open_texts import in_editor
 from cwl_prefect.editor.outline import LARGEST_TEXT
@@ -84,7 +85,8 @@ def _location(place: Place) -> Location | None:
     if "://" in place.document:
         return None
     position = Position(line=place.line - 1, character=place.column - 1)
-    return Location(uri=Path(place.document).absolute().as_uri(), range=Range(start=position, end=position))
+    path = os.path.abspath(place.document)  # noqa: PTH100 - keeps links
+    return Location(uri=file_uri(path), range=Range(start=position, end=position))
 
 
 def _first_mention(place: Place, lines: list[str]) -> Range:

@@ -23,15 +23,20 @@ def told_of(target: Target) -> str:
 
 def told_of_word(place: Place) -> str | None:
     """Return what the specification says of the field or class at a position."""
-    *path, last = place.names or ("",)
+    *path, last = place.names
+    if last == "class":
+        return _of_class(text(place.spot.path[-1].value) or "")
+    if not place.spot.on_key:
+        return None
+    if path and path[-1] in ("requirements", "hints"):
+        return _of_class(last)
     process = process_class(place.process.node) or ""
-    if place.spot.on_key:
-        term = next((term for term in fields_at(process, path) if term.name == last), None)
-        if term is not None:
-            return _joined(f"**{term.name}**", term.doc)
-    name = last if place.spot.on_key else text(place.spot.path[-1].value) if place.names else None
-    is_class = last == "class" or path[-1:] in (["requirements"], ["hints"])
-    doc = doc_of_class(name) if name is not None and is_class else None
+    term = next((term for term in fields_at(process, path) if term.name == last), None)
+    return None if term is None else _joined(f"**{term.name}**", term.doc)
+
+
+def _of_class(name: str) -> str | None:
+    doc = doc_of_class(name)
     return None if doc is None else _joined(f"**{name}**", doc)
 
 

@@ -118,7 +118,7 @@ def _location(target: Target, texts: Mapping[Path, str]) -> types.Location:
     return types.Location(uri=target.path.as_uri(), range=types.Range(first, last))
 
 
-def made(settings: Settings) -> CwlServer:
+def server_for_editors(settings: Settings) -> CwlServer:
     """Make a server."""
     engine.install(timeout_s=1, memory_mib=32)  # only its syntax is looked at
     server = CwlServer(settings)

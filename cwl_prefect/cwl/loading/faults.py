@@ -23,6 +23,7 @@ _FIELD = re.compile(r"^the '(.+)' field is not valid because$")
 _WRONG_KIND = re.compile(r"is not a valid enum_[0-9a-f]+|Expected class '")
 _MEMORY_ADDRESS = re.compile(r"^\(\d{9,}\) \((?P<file>file://[^)]*)\)")
 _OF_PARSER = ("while parsing", "while scanning", "while constructing", "mapping values", "found ")
+_OF_STEP = "Tool definition "  # before what is wrong with what a step runs
 _NO_VERSION = "No cwlVersion found"
 _OLD_VERSION = "no longer supports pre CWL v1.0 documents"
 
@@ -76,6 +77,9 @@ def place_in(document: str, pattern: str) -> Place | None:
 
 
 def _faults(error: Exception, document: str) -> Iterator[Fault]:
+    if isinstance(error.__cause__, SchemaSaladException) and str(error).startswith(_OF_STEP):
+        yield from _faults(error.__cause__, document)
+        return
     if not isinstance(error, SchemaSaladException):
         yield from _of_text(str(error), document)
         return

@@ -22,6 +22,8 @@ from cwl_prefect.errors import Fault, Place
 
 NOT_FETCHED = "it cannot be fetched; check the address and the network"
 
+# of a document whose path is long, whose messages are therefore broken into more lines
+_PLACE_OF_SINK = re.compile(r"(?P<sink>with sink '[^']*') (?P<place>\([^()]*:\d+:\d+\)) (?P<type>of type .*)")
 _URL = re.compile(r"file://[^\s'\"#]*/")
 _Match: TypeAlias = "re.Match[str]"
 
@@ -49,10 +51,11 @@ def read_place(text: str) -> Place:
 
 def of_link(fault: Fault) -> Fault:
     """Return a fault between a source and a sink the place of the sink, where the link is written."""
+    text = _PLACE_OF_SINK.sub(r"\g<sink> \g<type> \g<place>", fault.text)
     link = re.fullmatch(
         r"Source '(?P<source>.*)' of type (?P<given>.*) is incompatible"
         r" with sink '(?P<sink>.*)' of type (?P<wanted>.*) \((?P<place>[^()]*:\d+:\d+)\)(?P<rest>.*)",
-        fault.text,
+        text,
     )
     if link is None:
         return reworded(fault)

@@ -16,8 +16,8 @@ from lsprotocol.types import (
 
 from cwl_prefect import api
 from cwl_prefect._lib.uris import file_uri
+from cwl_prefect.cwl.access.open_texts import in_editor
 from cwl_prefect.cwl.checking.outside import findings_outside
-from cwl_prefect.cwl.loading.open_texts import in_editor
 from cwl_prefect.editor.outline import LARGEST_TEXT
 from cwl_prefect.engine.workflow.svg import svg
 from cwl_prefect.errors import DocumentError, Place

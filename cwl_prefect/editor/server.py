@@ -56,7 +56,7 @@ class CwlServer(LanguageServer):
             self.check(uri)
 
     def forget(self, uri: str) -> None:
-        """Give up a check that waits."""
+        """Cancel a check that waits."""
         waiting = self._checks.pop(uri, None)
         if waiting is not None:
             waiting.cancel()
@@ -123,33 +123,40 @@ def server_for_editors(settings: Settings) -> CwlServer:
     engine.install(timeout_s=1, memory_mib=32)  # only its syntax is looked at
     server = CwlServer(settings)
     _add_documents(server)
-    _add_questions(server)
+    _add_names(server)
+    _add_completion(server)
+    _add_graph(server)
     return server
 
 
 def _add_documents(server: CwlServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     async def did_open(params: types.DidOpenTextDocumentParams) -> None:
+        """Check a document that is opened."""
         server.check(params.text_document.uri)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     async def did_change(params: types.DidChangeTextDocumentParams) -> None:
+        """Check a document that is changed."""
         server.check(params.text_document.uri)
 
     @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
     async def did_save(_params: types.DidSaveTextDocumentParams) -> None:
+        """Check all documents once one is saved."""
         server.check_all()
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     async def did_close(params: types.DidCloseTextDocumentParams) -> None:
+        """Take away what was found in a document that is closed."""
         server.forget(params.text_document.uri)
         closed = types.PublishDiagnosticsParams(uri=params.text_document.uri, diagnostics=[])
         server.text_document_publish_diagnostics(closed)
 
 
-def _add_questions(server: CwlServer) -> None:
+def _add_names(server: CwlServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     async def hover(params: types.HoverParams) -> types.Hover | None:
+        """Return what is told of the name at a position."""
         found = server.place(params.text_document.uri, params.position)
         if found is None:
             return None
@@ -159,13 +166,17 @@ def _add_questions(server: CwlServer) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_DEFINITION)
     async def definition(params: types.DefinitionParams) -> types.Location | None:
+        """Return where the name at a position is defined."""
         found = server.place(params.text_document.uri, params.position)
         texts = server.texts()
         target = None if found is None else target_at(*found, texts)
         return None if target is None else _location(target, texts)
 
+
+def _add_completion(server: CwlServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=[".", "/", " "]))
     async def completion(params: types.CompletionParams) -> list[types.CompletionItem]:
+        """Return what may be written at a position."""
         document = server.workspace.get_text_document(params.text_document.uri)
         path = path_of(params.text_document.uri)
         line, column = _from_client(document, params.position)
@@ -180,8 +191,11 @@ def _add_questions(server: CwlServer) -> None:
             for each in found
         ]
 
+
+def _add_graph(server: CwlServer) -> None:
     @server.command(GRAPH)
     async def graph(uri: str) -> str:
+        """Return the graph of a document, or why there is none."""
         path = path_of(uri)
         if path is None:
             raise JsonRpcInvalidParams(f"{uri}: this is no file of this machine.")

@@ -24,11 +24,11 @@ from schema_salad.fetcher import DefaultFetcher
 
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.host_files import EVERYTHING
+from cwl_prefect.cwl.access.open_texts import may_fetch, open_text
 from cwl_prefect.cwl.access.protected import Private
 from cwl_prefect.cwl.loading.aliases import repeated_too_often
 from cwl_prefect.cwl.loading.faults import described, document_error, faults_of, place_in
 from cwl_prefect.cwl.loading.messages import document_message
-from cwl_prefect.cwl.loading.open_texts import may_fetch, open_text
 from cwl_prefect.cwl.loading.overrides import overrides_of
 from cwl_prefect.cwl.loading.places import check_names, check_unique, share_places
 from cwl_prefect.cwl.loading.steps import faults_of_steps

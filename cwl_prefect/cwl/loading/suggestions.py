@@ -9,7 +9,7 @@ from cwltool.process import shortname, supportedProcessRequirements
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from cwl_prefect.cwl.loading.open_texts import text_of
+from cwl_prefect.cwl.access.open_texts import text_of
 
 CLASSES = ("CommandLineTool", "ExpressionTool", "Workflow", "Operation")
 TYPES = ("string", "int", "long", "float", "double", "boolean", "File", "Directory", "Any", "null", "stdout", "stderr")

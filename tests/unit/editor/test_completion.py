@@ -17,7 +17,7 @@ def written(project, text: str, marked: str, path=None) -> list[str]:
     [
         ("      loud: {source: shouted}", "      lo", "      lo|", ["loud"]),
         ("      message: text", "      message: ", "      message: |", ["text", "shouted", "say/said"]),
-        ("{source: shouted}", "\n        source: te", "        source: te|", ["text", "shouted", "say/said"]),
+        ("{source: shouted}", "\n        source: tex", "        source: tex|", ["text", "shouted", "say/said"]),
         ("outputSource: say/said", "outputSource: sa", "outputSource: sa|", ["text", "shouted", "say/said"]),
         ("out: [said]", "out: [s", "out: [s|", ["said"]),
         ("out: [said]", "out:\n      - s", "      - s|", ["said"]),

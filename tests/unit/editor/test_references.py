@@ -12,7 +12,7 @@ from cwl_prefect.editor.references import sources, target_at
         ("    run: tools|/say.cwl", "tools/say.cwl", "say.cwl", 0, "process"),
         ("  s|ay:", "say", "say.cwl", 0, "process"),
         ("      mess|age: text", "message", "say.cwl", 5, "input"),
-        ("      message: te|xt", "text", "main.cwl", 5, "input"),
+        ("      message: |text", "text", "main.cwl", 5, "input"),
         ("{source: shou|ted}", "shouted", "main.cwl", 8, "input"),
         ("outputSource: say|/said", "say/said", "say.cwl", 11, "output"),
         ("    out: [sa|id]", "said", "say.cwl", 11, "output"),
@@ -58,7 +58,7 @@ def told(project, marked: str, word: str = "", path=None) -> str:
 
 def test_a_port_is_told_with_type_and_documentation(project):
     assert told(project, "      mess|age: text") == "**message**: `string` (input)\n\nWhat to say."
-    assert told(project, "      message: te|xt") == "**text**: `string[]` (input)\n\nAll that\nis said."
+    assert told(project, "      message: |text") == "**text**: `string[]` (input)\n\nAll that\nis said."
 
 
 def test_a_tool_is_told_with_its_ports(project):

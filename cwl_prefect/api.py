@@ -260,7 +260,7 @@ async def run(
     job_order: str | Path | Mapping[str, JsonValue] | None = None,
     *,
     settings: Settings | None = None,
-    outdir: Path | None = None,
+    outdir: str | Path | None = None,
     **options: Unpack[RunOptions],
 ) -> RunResult:
     """Run a CWL document as a Prefect flow run, on the API that is configured or else on a local server.
@@ -270,7 +270,7 @@ async def run(
         job_order: Values of its inputs, whose file locations are absolute URIs; or a file or URL that holds them, from
             whose directory relative paths start.
         settings: Settings; from the environment where none are given.
-        outdir: Where outputs are published; a directory of the run where it is not given.
+        outdir: Directory or URL where outputs are published; a directory of the run where it is not given.
         options: What else a run may be given: see :class:`RunOptions`.
 
     Raises:

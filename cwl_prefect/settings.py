@@ -9,6 +9,7 @@ from typing import get_args
 from pydantic import Field, JsonValue, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from cwl_prefect._lib.destinations import NO_URL, destination_of, names_url
 from cwl_prefect.configuration import Configuration, configurations, demand_known
 
 
@@ -45,7 +46,6 @@ class CacheMode(StrEnum):
 
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib makes one of two slashes
 
 EVERY_STEP = "*"
 """Pattern of the names of all steps."""
@@ -124,10 +124,13 @@ class Settings(BaseSettings):
     least_free_mib: float = Field(
         default=256.0, ge=0, description="Free MiB where workspaces are, below which no call starts; 0: not looked at."
     )
-    outdir: Path | None = Field(
+    outdir: Path | str | None = Field(
         default=None,
-        description="Destination of results, with {run_id}, {run_name}, {deployment}; where none is given, the "
-        "current directory for `run`, and <home>/outputs/<run> for Python and deployments.",
+        description="Destination of results: a directory or URL, with {run_id}, {run_name}, {deployment}; where none "
+        "is given, the current directory for `run`, and <home>/outputs/<run> for Python and deployments.",
+    )
+    overwrite: bool = Field(
+        default=False, description="Replace objects at the URL that results go to; otherwise none is replaced."
     )
     nested_flows: int = Field(
         default=5,
@@ -304,16 +307,21 @@ class Settings(BaseSettings):
 
     @field_validator("callbacks", "outdir")
     @classmethod
-    def _absolute(cls, path: Path | None) -> Path | None:
+    def _absolute(cls, path: Path | str | None) -> Path | str | None:
         """Let a path mean the same to a run that is resumed from another directory."""
-        return None if path is None else path.absolute()
+        return path.absolute() if isinstance(path, Path) else path
 
     @field_validator("allow_path")
     @classmethod
     def _absolute_paths(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple(path.expanduser().absolute() for path in paths)
 
-    @field_validator("outdir", "workdir", mode="before")
+    @field_validator("outdir", mode="before")
+    @classmethod
+    def _destination(cls, place: object) -> object:
+        return destination_of(place) if isinstance(place, str | Path) else place
+
+    @field_validator("workdir", mode="before")
     @classmethod
     def _of_this_machine(cls, path: object) -> object:
         if isinstance(path, str | Path) and names_url(path):
@@ -387,11 +395,3 @@ def _paths() -> set[str]:
 def is_url(place: str) -> bool:
     """Check whether a call cache lies at a URL rather than in a directory."""
     return _URL.match(place) is not None
-
-
-NO_URL = "only directories of this machine can be written; name one, and copy from there"
-
-
-def names_url(path: str | Path) -> bool:
-    """Check whether what should be a path is a URL; as a path it would be a directory named after its scheme."""
-    return _SCHEME.match(str(path)) is not None

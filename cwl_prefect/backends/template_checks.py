@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 from pydantic import JsonValue
 
+from cwl_prefect._lib.destinations import names_url
 from cwl_prefect.backends.job_template.job_variables import (
     JobVariables,
     check_job_variables,
@@ -43,7 +44,7 @@ def lost_results(
     place, mounted = _results_place(template, given or {}), _mounted(pool_type, template, given or {})
     if place is None and not mounted:
         return "results of flow runs go away with their containers: there is no volume."
-    if place is None or any(_within(place, target) for target in mounted):
+    if place is None or names_url(place) or any(_within(place, target) for target in mounted):
         return None
     return f"results of flow runs go to {place}, which is below no volume and goes away with their containers."
 

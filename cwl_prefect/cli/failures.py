@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from cwl_prefect._lib.destinations import without_login
 from cwl_prefect._lib.own_files import make_private
 from cwl_prefect.cli.exit_codes import BROKEN_PIPE, INTERNAL_ERROR
 from cwl_prefect.cli.terminal import complain, silence_standard_output
@@ -116,5 +117,7 @@ def _settings_error(problems: object, given: Mapping[str, object]) -> UsageError
         name = str(problem["loc"][0]) if problem["loc"] else "settings"
         option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
         source = option if name in given else _named(name)
-        texts.append(f"{source}: {problem['msg'].removeprefix('Value error, ')}, not {problem['input']!r}")
+        given_value = problem["input"]
+        shown = without_login(given_value) if isinstance(given_value, str) else given_value
+        texts.append(f"{source}: {problem['msg'].removeprefix('Value error, ')}, not {shown!r}")
     return UsageError("; ".join(texts) or "The settings are wrong.", hint="see `cwl-prefect run --help`.")

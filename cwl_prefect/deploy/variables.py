@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
+from cwl_prefect._lib.destinations import Destination, destination_of, without_login
 from cwl_prefect.backends.job_template.job_variables import (
     STEP_VARIABLES,
     JobVariables,
@@ -23,12 +24,11 @@ from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.work_pool import DOCKER, KUBERNETES, default_template, read_steps_pool
 from cwl_prefect.flows.lifecycle.results import demand_placeholders
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import WorkPool
 
-_NAME = "name a directory of the machines or volumes of the flow runs by its whole path."
+_NAME = "name a directory of the machines or volumes of the flow runs by its whole path, or a URL."
 _STEPS_POOL, _BACKEND = "CWL_PREFECT_STEPS_POOL", "CWL_PREFECT_BACKEND"
 
 
@@ -40,25 +40,25 @@ def demand_results(given: Mapping[str, JsonValue], pool: "WorkPool") -> None:
         pool: Pool whose workers run it.
 
     Raises:
-        UsageError: They would go away with the containers of flow runs, or their destination is a URL or a path that
-            means another directory wherever a flow run starts.
+        UsageError: They would go away with the containers of flow runs, or their destination is a URL that they
+            cannot go to, or a path that means another directory wherever a flow run starts.
     """
     template = pool.base_job_template or default_template(pool.type)
     outdir = str(results_environment(template, given).get(OUTDIR) or "")
-    if outdir:
-        try:
-            Settings(outdir=Path(outdir))
-        except ValidationError as error:
-            raise UsageError(
-                f"{OUTDIR} of the flow runs is {outdir}: {error.errors()[0]['msg'].removeprefix('Value error, ')}.",
-                hint=_NAME,
-            ) from error
+    place = _place(outdir)
     demand_placeholders(outdir)
-    if outdir and not Path(outdir).is_absolute():
+    if outdir and isinstance(place, Path) and not place.is_absolute():
         raise UsageError(f"{OUTDIR} of the flow runs is {outdir}, which is relative.", hint=_NAME)
     lost = lost_results(pool.type, template, given)
     if lost is not None:
         raise UsageError(f"The work pool {pool.name}: {lost}", hint=remedy(pool.type))
+
+
+def _place(outdir: str) -> Destination:
+    try:
+        return destination_of(outdir)
+    except ValueError as error:
+        raise UsageError(f"{OUTDIR} of the flow runs is {without_login(outdir)}: {error}.", hint=_NAME) from None
 
 
 async def demand_job_variables(

@@ -288,7 +288,7 @@ async def _driven(run: Run) -> None:
         with untagged():
             outputs, _ = await Driver(run).workflow(plan, order, Scope(nested=nested))
         if not failures or run.settings.on_error is OnError.CONTINUE:
-            run.progress.outputs = await run.in_thread(_publish, outputs, run)
+            run.progress.outputs = await _published(outputs, run)
         succeeded = not failures
     except asyncio.CancelledError:
         await shielded(note_wish(run.progress))
@@ -315,9 +315,16 @@ def page_of(run_id: str) -> str | None:
     return f"{base}/runs/flow-run/{run_id}" if base else None
 
 
-def _publish(outputs: CwlObject, run: Run) -> CwlObject:
+async def _published(outputs: CwlObject, run: Run) -> CwlObject:
+    if isinstance(run.outdir, str):
+        from cwl_prefect.engine.outputs.upload import upload
+        from cwl_prefect.storage.uploads import Place
+
+        overwrite = run.settings.overwrite
+        return await upload(outputs, Place(run.outdir), inputs=run.request.job_order, overwrite=overwrite)
     workspace = workspaces.run_directory(run.runs, run.run_id)
-    return publish(
+    return await run.in_thread(
+        publish,
         outputs,
         run.outdir,
         move_from=(workspace,),

@@ -22,7 +22,7 @@ from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.flows.execution.failures import result_of
 from cwl_prefect.flows.execution.run import RunReport, RunRequest
 from cwl_prefect.flows.execution.work_pool import demanded
-from cwl_prefect.flows.lifecycle.results import local_outdir
+from cwl_prefect.flows.lifecycle.results import asked_destination
 from cwl_prefect.flows.parameters import parameter_names
 from cwl_prefect.flows.session import connected
 from cwl_prefect.flows.tagging import tagged
@@ -40,7 +40,7 @@ async def invoke(  # noqa: PLR0913 - all that a caller may choose
     job_order: Mapping[str, JsonValue],
     *,
     settings: Settings,
-    outdir: Path | None,
+    outdir: str | Path | None,
     observers: Observers = (),
     backend: Backend | None = None,
     callbacks: Sequence[Callback] = (),
@@ -50,7 +50,7 @@ async def invoke(  # noqa: PLR0913 - all that a caller may choose
     """Run a plan's flow and return what came of it; failed steps are among its errors.
 
     Raises:
-        UsageError: The destination of the results is a URL.
+        UsageError: The destination of the results is a URL that they cannot go to.
         InputError: The job order does not fit.
         ServerError: No Prefect API can be reached or started.
         TimeLimitError: The run took longer than the settings allow.
@@ -62,7 +62,7 @@ async def invoke(  # noqa: PLR0913 - all that a caller may choose
     request = RunRequest(
         settings=settings,
         observers=tuple(observers),
-        outdir=local_outdir(outdir),
+        outdir=asked_destination(outdir),
         backends=backends,
         job_order=order,
         callbacks=tuple(callbacks),

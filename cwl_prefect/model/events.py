@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TypeAlias
 
+from cwl_prefect._lib.destinations import Destination
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.usage import Tried
 from cwl_prefect.model.values import CwlObject
@@ -99,7 +99,7 @@ class RunStarted:
     plan: WorkflowPlan | None = None
     inputs: CwlObject | None = None
     settings: Settings | None = None
-    outdir: Path | None = None
+    outdir: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Pending
 
+from cwl_prefect._lib.destinations import destination_of
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.cwl.javascript import engine
@@ -203,7 +204,7 @@ def _request(found: RunManifest, chosen: Settings, backend: Backend | None) -> R
     return RunRequest(
         job_order=found.job_order,
         settings=chosen,
-        outdir=None if found.outdir is None else Path(found.outdir),
+        outdir=None if found.outdir is None else destination_of(found.outdir),
         backends=None if backend is None else Backends.of(backend, chosen),
     )
 

@@ -24,6 +24,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
     target: options.Target = None,  # noqa: ARG001
     single_step: options.SingleStep = None,  # noqa: ARG001
     outdir: options.Outdir = None,  # noqa: ARG001
+    overwrite: options.Overwrite = False,  # noqa: ARG001
     report: options.Report = None,  # noqa: ARG001
     timeline: options.Timeline = None,  # noqa: ARG001
     trace: options.Trace = None,  # noqa: ARG001

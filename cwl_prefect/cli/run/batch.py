@@ -1,6 +1,7 @@
 """``run --batch``: one run for each job order or row of a table; all checked before anything starts."""
 
 import asyncio
+import hashlib
 import json
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import TextIO
 from pydantic import JsonValue
 
 from cwl_prefect import api
+from cwl_prefect._lib.destinations import Destination, below
 from cwl_prefect.cli.exit_codes import SUCCESS
 from cwl_prefect.cli.interrupt import run_interruptibly
 from cwl_prefect.cli.run.input_flags import files_and_values
@@ -82,7 +84,7 @@ class Batch:
 
     items: Sequence[Item]
     settings: Settings
-    outdir: Path
+    outdir: Destination
     quiet: bool = False
     name: str | None = None  # what the names of its flow runs begin with
     tags: tuple[str, ...] = ()  # of each flow run
@@ -90,7 +92,7 @@ class Batch:
 
 def run_batch(batch: Batch, results: TextIO) -> int:
     """Run what is not complete yet, print how each run ended as JSON, and give the exit code."""
-    record = Record(batch.outdir)
+    record = Record(_place_of_record(batch))
     before = record.completed()
     done = [_done_before(item, before[item.key]) for item in batch.items if item.key in before]
     waiting = _with_begun([item for item in batch.items if item.key not in before], batch)
@@ -101,6 +103,13 @@ def run_batch(batch: Batch, results: TextIO) -> int:
     ordered = [by_name[item.name] for item in batch.items]
     write_results({each.item.name: each.as_object() for each in ordered}, results)
     return _summary(ordered, batch)
+
+
+def _place_of_record(batch: Batch) -> Path:
+    """Return where it is recorded what is done; objects cannot be appended to, so for those it is on this machine."""
+    if isinstance(batch.outdir, Path):
+        return batch.outdir
+    return batch.settings.home / "batches" / hashlib.sha256(batch.outdir.encode()).hexdigest()[:16]
 
 
 def prepare_items(
@@ -200,7 +209,7 @@ def _with_begun(items: Sequence[Item], batch: Batch) -> list[Item]:
 
     def with_begun(item: Item) -> Item:
         """Return an item with its flow run, if there is one."""
-        run = runs.get(str((batch.outdir / item.name).absolute()))
+        run = runs.get(str(below(batch.outdir, item.name)))
         if run is None or not does(run, item.plan, prepared(item.plan, item.job_order, settings), settings):
             return item
         return replace(item, begun=run.run_id)
@@ -252,7 +261,7 @@ async def _begin(item: Item, batch: Batch) -> api.RunResult:
         item.plan,
         item.job_order,
         settings=batch.settings,
-        outdir=batch.outdir / item.name,
+        outdir=below(batch.outdir, item.name),
         name=None if batch.name is None else f"{batch.name}-{item.name}",
         tags=batch.tags,
     )

@@ -10,6 +10,7 @@ from typing import Self, TextIO
 from pydantic import JsonValue
 
 from cwl_prefect import api
+from cwl_prefect._lib.destinations import Destination
 from cwl_prefect.cli.exit_codes import SUCCESS
 from cwl_prefect.cli.failures import report_failure, settings_with
 from cwl_prefect.cli.interrupt import run_interruptibly
@@ -25,7 +26,7 @@ from cwl_prefect.cwl.binding.inputs import unknown_inputs
 from cwl_prefect.cwl.binding.job_orders import places_in
 from cwl_prefect.engine.workflow.part import with_single_step, with_targets
 from cwl_prefect.errors import CwlPrefectError, PartialRunError, UsageError
-from cwl_prefect.flows.lifecycle.results import local_outdir
+from cwl_prefect.flows.lifecycle.results import asked_destination
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.server.local_server import open_address
@@ -38,7 +39,7 @@ class RunRequest:
 
     arguments: tuple[str, ...]  # document, job order, inputs as flags
     overrides: Mapping[str, object]  # settings by name; None: not given
-    outdir: Path | None = None  # None: that of the settings, or the current directory
+    outdir: str | None = None  # None: that of the settings, or the current directory
     batch: tuple[str, ...] = ()  # job orders and tables, beside those among the arguments
     name: str | None = None  # of the flow run
     tags: tuple[str, ...] = ()
@@ -93,7 +94,7 @@ class Work:
     plan: WorkflowPlan
     job_order: CwlObject
     settings: Settings
-    outdir: Path
+    outdir: Destination
     source: str | None = None  # job order that the inputs were read from
     flags: frozenset[str] = frozenset()  # inputs that the command line gives
 
@@ -189,8 +190,9 @@ def batch_of(request: RunRequest, settings: Settings) -> Batch:
     )
 
 
-def _destination(outdir: Path | None, settings: Settings) -> Path:
-    return (local_outdir(outdir) or settings.outdir or Path()).absolute()
+def _destination(outdir: str | None, settings: Settings) -> Destination:
+    found = asked_destination(outdir) or settings.outdir or Path()
+    return found.absolute() if isinstance(found, Path) else found
 
 
 def check_naming(name: str | None, tags: Sequence[str]) -> None:
@@ -205,7 +207,7 @@ def check_naming(name: str | None, tags: Sequence[str]) -> None:
             raise UsageError(f"{option}: {text!r} is no name.", hint="give a line of text.")
 
 
-def prepare(arguments: Sequence[str], settings: Settings, outdir: Path | None, part: Part = WHOLE) -> Work:
+def prepare(arguments: Sequence[str], settings: Settings, outdir: str | None, part: Part = WHOLE) -> Work:
     """Load the document and read its inputs.
 
     Raises:

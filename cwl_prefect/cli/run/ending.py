@@ -3,9 +3,9 @@
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 
+from cwl_prefect._lib.destinations import Destination
 from cwl_prefect.model.events import RunEnded, RunObserver, RunStarted, RunState, StepEvent, StepEventKind
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.values import CwlObject, file_objects
@@ -32,7 +32,7 @@ class Ending(RunObserver):
         flow_run_id: Of the run; None where it has not started.
     """
 
-    def __init__(self, outdir: Path) -> None:
+    def __init__(self, outdir: Destination) -> None:
         self.flow_run_id: str | None = None
         self._outdir = outdir
         self._began_s = monotonic()

@@ -74,10 +74,16 @@ Arguments = Annotated[
     typer.Argument(metavar="DOCUMENT [JOB_ORDER] [--INPUT VALUE]...", help="What to run, and with which inputs."),
 ]
 Outdir = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        help="Where results go; CWL_PREFECT_OUTDIR, or the current directory, by default.", rich_help_panel=FILES
+        metavar="DIR|URL",
+        help="Where results go; CWL_PREFECT_OUTDIR, or the current directory, by default.",
+        rich_help_panel=FILES,
     ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace objects at the URL that results go to.", rich_help_panel=FILES),
 ]
 Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Report of the run, as HTML.", rich_help_panel=FILES)]
 Timeline = Annotated[
@@ -208,7 +214,7 @@ def settings_of(options: Mapping[str, object]) -> dict[str, object]:
         chosen["backend"] = BackendChoice.LOCAL
     if options["no_cache"]:
         chosen["cache"] = False
-    chosen |= {name: True for name in ("untrusted", "require_containers") if options[name]}
+    chosen |= {name: True for name in ("untrusted", "require_containers", "overwrite") if options[name]}
     allowed = options["allow_path"]
     chosen["allow_path"] = tuple(allowed) if isinstance(allowed, list | tuple) and allowed else None
     refresh = options["refresh"]

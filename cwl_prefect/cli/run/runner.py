@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("processfile", nargs="?", help="a CWL document, or a job order that names one as cwl:tool")
-    parser.add_argument("--outdir", type=Path, help="where results go; the current directory by default")
+    parser.add_argument("--outdir", help="where results go; the current directory by default")
     parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
     parser.add_argument("--verbose", "--debug", action="store_true", help="say more")
     parser.add_argument("--version", action="store_true", help="print the version and exit")

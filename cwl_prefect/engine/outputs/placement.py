@@ -10,6 +10,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from cwl_prefect._lib.destinations import Destination, below
 from cwl_prefect._lib.hashing import checksum_of, file_checksum
 from cwl_prefect._lib.uris import file_uri, is_elsewhere, path_of
 from cwl_prefect.errors import PublishError
@@ -50,17 +51,18 @@ class Placement:
     their primary file. One file that is an output twice is delivered once.
 
     Attributes:
-        destination: Directory for the outputs.
+        destination: Where the outputs go; at a URL, nobody looks here what is there already.
         reserved: Names that outputs may not have.
         replaceable: Names of directories in the destination that may be replaced; others are left alone, unlike files.
         deliveries: What is to be delivered, in order.
     """
 
-    destination: Path
+    destination: Destination
     reserved: Collection[str] = ()
     replaceable: Collection[str] = ()
     deliveries: list[Copied | Written | Made] = field(default_factory=list)
     _root: str = field(init=False)  # the destination, to be followed by a slash
+    _here: bool = field(init=False)  # whether it is a directory of this machine
     _taken: set[str] = field(default_factory=set)
     _numbers: dict[tuple[str, bool], int] = field(default_factory=dict)  # the last that a name got
     _real_directories: dict[str, str] = field(default_factory=dict)  # directories to where they really are
@@ -69,6 +71,7 @@ class Placement:
     def __post_init__(self) -> None:
         """Spell the destination once for all outputs."""
         self._root = str(self.destination).rstrip("/")
+        self._here = isinstance(self.destination, Path)
 
     @property
     def asked(self) -> frozenset[str]:
@@ -160,7 +163,7 @@ class Placement:
         tree = _Tree()
         listing = tree.listing(real, value.get("listing"))
         target = self._deliver(real, basename, folder, directory=True, movable=not tree.has_links)
-        inside = _located(listing, self.destination / target)
+        inside = self._located(listing, target)
         return self._describe(value, target, basename) | {"listing": inside}
 
     def _deliver(self, real: Path, basename: str, folder: str, *, directory: bool, movable: bool) -> str:
@@ -169,7 +172,7 @@ class Placement:
         if known is not None:
             return known
         target = _joined(folder, basename)
-        if not folder and source == f"{self._root}/{target}" and target not in self._taken:
+        if self._here and not folder and source == f"{self._root}/{target}" and target not in self._taken:
             self._taken.add(target)  # it lies where it is to be
         else:
             target = self._free_name(folder, basename, directory=directory)
@@ -189,16 +192,35 @@ class Placement:
     def _is_free(self, target: str, *, directory: bool) -> bool:
         if target in self._taken or target in self.reserved:
             return False
-        if "/" in target or not os.path.lexists(f"{self._root}/{target}"):
+        if not self._here or "/" in target or not os.path.lexists(f"{self._root}/{target}"):
             return True
-        existing = self.destination / target
+        existing = Path(self._root, target)
         if existing.is_dir() and not existing.is_symlink():
             return directory and target in self.replaceable
         return not directory
 
     def _describe(self, value: CwlObject, target: str, basename: str) -> CwlObject:
         kept = {name: item for name, item in value.items() if name not in _DROPPED}
-        return _location(f"{self._root}/{target}") | kept | {"basename": basename}
+        return self._location(target) | kept | {"basename": basename}
+
+    def _located(self, listing: list[CwlObject], directory: str) -> JsonValue:
+        """Copy a listing with the places that its files will have."""
+        located: list[JsonValue] = []
+        for item in listing:
+            target = f"{directory}/{item['basename']}"
+            inner = (
+                {"listing": self._located(cast("list[CwlObject]", item["listing"]), target)}
+                if item["class"] == "Directory"
+                else {}
+            )
+            located.append(self._location(target) | item | inner)
+        return located
+
+    def _location(self, target: str) -> CwlObject:
+        if not self._here:
+            return {"location": str(below(self._root, target))}
+        path = f"{self._root}/{target}"
+        return {"location": file_uri(path), "path": path}
 
 
 @dataclass(slots=True)
@@ -255,24 +277,6 @@ def _is_remote(value: CwlObject) -> bool:
 
 def _real_path(path: Path) -> Path:
     return Path(os.path.realpath(path, strict=True))  # Path.resolve raises no OSError where links go in circles
-
-
-def _located(listing: list[CwlObject], directory: Path) -> JsonValue:
-    """Copy a listing with the places that its files will have."""
-    located: list[JsonValue] = []
-    for item in listing:
-        place = directory / str(item["basename"])
-        inner = (
-            {"listing": _located(cast("list[CwlObject]", item["listing"]), place)}
-            if item["class"] == "Directory"
-            else {}
-        )
-        located.append(_location(place) | item | inner)
-    return located
-
-
-def _location(path: Path | str) -> CwlObject:
-    return {"location": file_uri(path), "path": str(path)}
 
 
 def _joined(folder: str, basename: str) -> str:

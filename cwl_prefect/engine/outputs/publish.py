@@ -79,7 +79,7 @@ def publish(
             held.enter_context(_alone(place))
             placement, placed = _placed(outputs, place, run_id, inputs or {}, since_s)
             with _staging_directory(place, run_id) as staging:
-                _deliver(placement, placed, tuple(root.resolve() for root in move_from), staging)
+                _deliver(placement.deliveries, placed, tuple(root.resolve() for root in move_from), staging)
                 undo.pop_all()
     except OSError as error:
         msg = f"the outputs cannot be written to {destination}: {error}"
@@ -199,16 +199,18 @@ def _named_in(manifest: Path, destination: Path) -> frozenset[str]:
     return frozenset(path.name for path in paths if path is not None and path.parent == destination)
 
 
-def _deliver(placement: Placement, placed: CwlObject, move_from: tuple[Path, ...], staging: Path) -> None:
-    destination, new, old = placement.destination, staging / "new", staging / "old"
+def _deliver(
+    deliveries: Sequence[Copied | Written | Made], placed: CwlObject, move_from: tuple[Path, ...], staging: Path
+) -> None:
+    destination, new, old = staging.parent, staging / "new", staging / "old"
     with contextlib.ExitStack() as undo:
         new.mkdir()
         old.mkdir()
-        _gather(placement.deliveries, new, move_from, undo)
+        _gather(deliveries, new, move_from, undo)
         manifest = new / MANIFEST
         manifest.write_text(json.dumps(placed, indent=2, ensure_ascii=True) + "\n", encoding="utf-8")
         _set_aside(destination / MANIFEST, old, undo)
-        for delivery in placement.deliveries:
+        for delivery in deliveries:
             if "/" not in delivery.target:
                 _exchange(new / delivery.target, destination / delivery.target, old, undo)
         _exchange(manifest, destination / MANIFEST, old, undo)

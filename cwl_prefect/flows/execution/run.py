@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from cwl_prefect._lib.destinations import Destination
 from cwl_prefect._lib.threads import in_thread
 from cwl_prefect.cwl.binding.bind import Binder
 from cwl_prefect.engine.records.manifest import Outcome
@@ -59,7 +60,7 @@ class RunRequest:
 
     job_order: CwlObject
     settings: Settings
-    outdir: Path | None = None
+    outdir: Destination | None = None
     observers: tuple[ObserverGiven, ...] = ()
     callbacks: tuple[Callback, ...] = ()
     backends: Backends | None = None
@@ -127,7 +128,7 @@ class Run:
     ahead: Turns  # for calls that are bound and wait for resources
     scratch: ScratchPool
     retries: Retries
-    outdir: Path  # where its results go
+    outdir: Destination  # where its results go
     began_s: float = field(default_factory=time.time)  # when this driver did, in seconds since the epoch
     again: bool = False  # an earlier driver began this run and was killed, or it failed
     cache: CallCache | None = None

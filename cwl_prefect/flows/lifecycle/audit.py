@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from cwl_prefect._lib.destinations import below
 from cwl_prefect.engine.outputs.publish import MANIFEST
 from cwl_prefect.engine.records import audit
 from cwl_prefect.engine.records.audit import EVENTS, Act, AuditEntry
@@ -86,7 +87,7 @@ def _results(run: Run) -> dict[str, JsonValue]:
     return {
         "workflow": run.plan.name,
         "outdir": str(run.outdir),
-        "outputs_file": str(run.outdir / MANIFEST),
+        "outputs_file": str(below(run.outdir, MANIFEST)),
         "outputs": bounded(without(run.progress.outputs, secret)),
     }
 

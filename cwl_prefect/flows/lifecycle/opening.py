@@ -93,7 +93,7 @@ async def _opened(
     threads = ThreadPoolExecutor(max_workers=WORKER_THREADS, thread_name_prefix="cwl-prefect")
     steps = None if request.backends is not None else await steps_pool(request.settings)
     request = replace(request, settings=demanded(request.settings, plan, steps))
-    outdir = await lasting_destination(run_id, plan, request)
+    outdir = await lasting_destination(run_id, plan, request, again=again)
     settings, host_files = request.settings, _host_files(plan, request, run_id, steps)
     variables = job_variables(settings, steps)
     plan = with_overrides(plan, variables, steps, settings)

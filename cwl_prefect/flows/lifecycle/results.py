@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from cwl_prefect._lib.destinations import Destination, below, destination_of, without_login
 from cwl_prefect.backends.template_checks import CONTAINERS, OUTDIR, remedy
 from cwl_prefect.engine.outputs.publish import remove_abandoned
 from cwl_prefect.engine.records.manifest import RunManifest
@@ -14,7 +15,7 @@ from cwl_prefect.environment import own_flow_run
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.prefect_names import flow_name
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.settings import NO_URL, Settings, names_url
+from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -46,16 +47,16 @@ class NamedRun:
     deployed: bool = False
 
 
-def local_outdir(outdir: Path | None) -> Path | None:
+def asked_destination(outdir: str | Path | None) -> Destination | None:
     """Return a destination as it was asked for.
 
     Raises:
-        UsageError: It is a URL, which would become a directory named after its scheme.
+        UsageError: It is a URL that results cannot go to, or that holds a password or a signature.
     """
-    if outdir is not None and names_url(outdir):
-        url = str(outdir).replace(":/", "://", 1)
-        raise UsageError(f"results cannot go to {url}, which is a URL: {NO_URL}.")
-    return outdir
+    try:
+        return None if outdir is None else destination_of(outdir)
+    except ValueError as error:
+        raise UsageError(f"results cannot go to {without_login(str(outdir))}: {error}.") from None
 
 
 def demand_placeholders(pattern: str) -> None:
@@ -84,8 +85,8 @@ async def named_run(run_id: str, plan: WorkflowPlan, request: "RunRequest") -> N
     return NamedRun(run_id=run_id, name=flow_run.name, deployment=known, deployed=deployment is not None)
 
 
-def destination(run: NamedRun, outdir: Path | None, settings: Settings) -> Path:
-    """Return the directory for the results of a run.
+def destination(run: NamedRun, outdir: Destination | None, settings: Settings) -> Destination:
+    """Return where the results of a run go.
 
     Names that several runs may have get the first digits of the run's id; two runs of a deployment never share one.
 
@@ -111,21 +112,35 @@ def destination(run: NamedRun, outdir: Path | None, settings: Settings) -> Path:
     for placeholder, value in values.items():
         place = place.replace(placeholder, value)
     shared = run.deployed and outdir is None and not own
-    return (Path(place, run.run_id) if shared else Path(place)).absolute()
+    found = Path(place).absolute() if isinstance(pattern, Path) else place
+    return below(found, run.run_id) if shared else found
 
 
 def _plain(name: str) -> str:
     return _UNSAFE.sub("-", name).lstrip(".") or "-"
 
 
-async def lasting_destination(run_id: str, plan: WorkflowPlan, request: "RunRequest") -> Path:
-    """Return the directory for the results of the current flow run, which stays when the run has ended.
+async def lasting_destination(run_id: str, plan: WorkflowPlan, request: "RunRequest", *, again: bool) -> Destination:
+    """Return where the results of the current flow run go, which stays when the run has ended.
+
+    Args:
+        run_id: The run.
+        plan: The workflow.
+        request: What is asked for.
+        again: Whether an earlier driver began the run.
 
     Raises:
         UsageError: It would not stay, or nobody knows what its name means.
+        PublishError: It is a URL that cannot be written to, or holds the results of another run.
     """
     outdir = destination(await named_run(run_id, plan, request), request.outdir, request.settings)
-    await demand_lasting(outdir)
+    if isinstance(outdir, Path):
+        await demand_lasting(outdir)
+        return outdir
+    from cwl_prefect.engine.outputs.upload import demand_writable
+    from cwl_prefect.storage.uploads import Place
+
+    await demand_writable(Place(outdir), run_id, again=again, overwrite=request.settings.overwrite)
     return outdir
 
 
@@ -196,6 +211,8 @@ def remove_undelivered(found: RunManifest, settings: Settings) -> None:
         found: The run; the caller holds it.
         settings: Those of this process; the run's own go over them.
     """
-    own = found.outdir
-    place = Path(own) if own is not None and Path(own).is_absolute() else settings.home / "outputs" / found.run_id
+    own = None if found.outdir is None else destination_of(found.outdir)
+    if isinstance(own, str):
+        return  # what is there is whole, and nothing says that it was delivered
+    place = own if own is not None and own.is_absolute() else settings.home / "outputs" / found.run_id
     remove_abandoned(place, found.run_id)

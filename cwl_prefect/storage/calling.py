@@ -1,0 +1,44 @@
+"""Methods of file systems, awaited: those that are asynchronous on fsspec's own loop, the others in a thread."""
+
+import asyncio
+from threading import Event
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+    from fsspec import AbstractFileSystem
+    from fsspec.callbacks import Callback
+
+
+async def called(filesystem: "AbstractFileSystem", method: str, *arguments: object, **options: object) -> object:
+    """Return what a method of a file system returns; whoever is cancelled does not wait for it."""
+    if not filesystem.async_impl:
+        return await asyncio.to_thread(getattr(filesystem, method), *arguments, **options)
+    work = cast("Coroutine[object, object, object]", getattr(filesystem, f"_{method}")(*arguments, **options))
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, filesystem.loop))
+
+
+async def put(filesystem: "AbstractFileSystem", source: "Path", path: str, **options: object) -> None:
+    """Copy a file to a file system; once the caller is cancelled, no further block is written."""
+    stopped = Event()
+    try:
+        await called(filesystem, "put_file", str(source), path, callback=_ending_with(stopped), **options)
+    finally:
+        stopped.set()
+
+
+def _ending_with(stopped: Event) -> "Callback":
+    """Return a callback, told of each block, that ends the copying in a thread which nobody could cancel."""
+    from fsspec.callbacks import Callback
+
+    class Ending(Callback):  # type: ignore[misc]  # fsspec has no types
+        """Raises once the copying is to end."""
+
+        def call(self, *_: object, **__: object) -> None:
+            """Look whether to go on."""
+            if stopped.is_set():
+                raise InterruptedError
+
+    return Ending()

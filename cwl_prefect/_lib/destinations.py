@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 Destination: TypeAlias = Path | str
 """A directory as a path; any other place as the URL of what all names there begin with, without a slash at its end."""
@@ -17,7 +17,6 @@ _SCHEME = re.compile(
     r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)|([A-Za-z][A-Za-z0-9+.-]+)://"
 )  # pathlib leaves one slash of two
 _PASSWORD = re.compile(r"://[^/@\s]*@")
-_KEPT = "/:@{}%~!$&'()*+,;="  # in a URL as they are; braces for what stands for a run's name
 _LISTED = ", ".join(f"{scheme}://" for scheme in WRITABLE)
 _REASONS = {
     "file": "it is a URL of this machine",
@@ -48,7 +47,7 @@ def destination_of(place: str | Path) -> Destination:
         url = url.replace(":/", "://", 1)
     if (problem := _problem(scheme, url)) is not None:
         raise ValueError(problem)
-    return quote(url.rstrip("/"), safe=_KEPT)
+    return url.rstrip("/")
 
 
 def without_login(place: str) -> str:
@@ -57,10 +56,13 @@ def without_login(place: str) -> str:
 
 
 def below(destination: Destination, name: str) -> Destination:
-    """Return the place of something by its name, or relative path, at a destination."""
+    """Return the place of something by its name, or relative path, at a destination.
+
+    Names are taken as they are, as object stores and file systems of fsspec take them: ``s3://bucket/a b.txt``.
+    """
     if isinstance(destination, Path):
         return destination / name
-    return f"{destination}/{quote(name, errors='surrogateescape')}"
+    return f"{destination}/{name}"
 
 
 def _problem(scheme: str, url: str) -> str | None:

@@ -122,9 +122,14 @@ class Place:
             uploads: The files.
             replaced: Paths of those that may replace what is in their place; where the store can tell, no others do.
         """
-        await self._each(uploads, lambda upload: self._upload(upload, exclusive=upload.target not in replaced))
+        written = await self._each(
+            uploads, lambda upload: self._upload(upload, exclusive=upload.target not in replaced)
+        )
+        own = {upload.target for upload, was_written in zip(uploads, written, strict=True) if was_written}
         found = await self._found(uploads)
-        whole = await self._each(uploads, lambda upload: self._is_whole(upload, found.get(upload.target)))
+        whole = await self._each(
+            uploads, lambda each: self._is_same(each, found.get(each.target, {}), certain=each.target not in own)
+        )
         for upload, is_whole in zip(uploads, whole, strict=True):
             if not is_whole:
                 raise StorageError(
@@ -157,7 +162,8 @@ class Place:
             raise failures.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _upload(self, upload: Upload, *, exclusive: bool) -> None:
+    async def _upload(self, upload: Upload, *, exclusive: bool) -> bool:
+        """Upload a file; False where something has come there meanwhile, which is left alone."""
         path, url = self._path(upload.target), self._of(upload.target)
         with _file_of(upload) as source:
             size = source.stat().st_size
@@ -168,9 +174,12 @@ class Place:
                     aside = str(PurePosixPath(path).with_name(_ASIDE + PurePosixPath(path).name))
                     await put(self._filesystem, source, aside)
                     await called(self._filesystem, "mv", aside, path)
-                    return
-                with suppress(FileExistsError):  # what is there is compared then
+                    return True
+                try:
                     await self._put_object(source, path, exclusive=exclusive)
+                except FileExistsError:
+                    return False
+                return True
 
     async def _put_object(self, source: Path, path: str, *, exclusive: bool) -> None:
         options = self._options(source.stat().st_size)
@@ -211,9 +220,6 @@ class Place:
         elif not certain:
             return True
         return await self._checksum(upload) == digits(upload.checksum)
-
-    async def _is_whole(self, upload: Upload, info: _Info | None) -> bool:
-        return info is not None and await self._is_same(upload, info, certain=False)
 
     async def _checksum(self, upload: Upload) -> str:
         """Return the SHA-1 of an object, which is read for it."""

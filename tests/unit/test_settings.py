@@ -114,11 +114,24 @@ def test_workspaces_can_lie_elsewhere(tmp_path):
     assert Settings(home=tmp_path, workdir=tmp_path / "fast").runs == tmp_path / "fast"
 
 
-@pytest.mark.parametrize("name", ["outdir", "workdir"])
 @pytest.mark.parametrize("place", ["s3://bucket/out", "gs://b/o", Path("az://b/o"), "file:///tmp/out"], ids=str)
-def test_a_url_is_no_directory(name, place):
+def test_a_url_is_no_directory_for_workspaces(place):
     with pytest.raises(ValidationError, match="it is a URL"):
-        Settings(**{name: place})
+        Settings(workdir=place)
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/out", "s3://bucket/out/", Path("s3://bucket/out")], ids=repr)
+def test_results_may_go_to_a_url(place):
+    assert Settings(outdir=place).outdir == "s3://bucket/out"
+    assert Settings.model_validate(Settings(outdir=place).model_dump(mode="json")).outdir == "s3://bucket/out"
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [("https://host/out", "only read from"), ("s3://key:secret@bucket/out", "holds a password")]
+)
+def test_a_url_that_results_cannot_go_to_is_refused(place, said):
+    with pytest.raises(ValidationError, match=said):
+        Settings(outdir=place)
 
 
 @pytest.mark.parametrize("place", ["out", "/tmp/a:b/c", "a/b://c", "c:/x"])
@@ -158,5 +171,7 @@ def test_a_url_in_a_file_is_no_path(tmp_path):
     (tmp_path / NAME).write_text('cache_url = "s3://bucket/cache"\n')
     assert Settings().cache_url == "s3://bucket/cache"
     (tmp_path / NAME).write_text('outdir = "s3://bucket/out"\n')
+    assert Settings().outdir == "s3://bucket/out"
+    (tmp_path / NAME).write_text('workdir = "s3://bucket/work"\n')
     with pytest.raises(ValidationError, match="it is a URL"):
         Settings()

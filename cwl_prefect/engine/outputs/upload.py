@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
 
 from pydantic import JsonValue
 
@@ -17,6 +16,7 @@ from cwl_prefect.engine.outputs.placement import Copied, Made, Placement, Writte
 from cwl_prefect.engine.outputs.publish import MANIFEST
 from cwl_prefect.errors import PublishError, StorageError
 from cwl_prefect.model.values import CwlObject, as_object, file_objects
+from cwl_prefect.storage.locations import shown_url
 from cwl_prefect.storage.uploads import Place, Standing, Upload
 
 _logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ async def demand_writable(place: Place, run_id: str, *, again: bool, overwrite: 
     with _told(place):
         if not (again or overwrite) and MANIFEST in await place.names():
             raise PublishError(
-                f"{place.url} holds the results of another run, and nothing there is replaced.",
+                f"{shown_url(place.url)} holds the results of another run, and nothing there is replaced.",
                 hint="choose another --outdir, or give --overwrite.",
             )
         content = b"cwl-prefect looks whether results can be written here.\n"
@@ -110,7 +110,7 @@ async def _placed(
         _tell_renamed(place, kept & placement.asked, "is an input of this run and stays")
         if not taken:
             return placed, uploads, standing
-        _tell_renamed(place, taken, "is there already with another content")
+        _tell_renamed(place, taken & placement.asked, "is there already with another content")
         reserved |= taken
 
 
@@ -124,11 +124,22 @@ def _uploads(deliveries: Iterable[Copied | Written | Made], placed: CwlObject, u
             sources[delivery.target] = delivery.text.encode("utf-8", "surrogateescape")
     files = {str(file["location"]): file for file in file_objects(placed) if file["class"] == "File"}
     for location, file in files.items():
-        target = unquote(location.removeprefix(f"{url}/"), errors="surrogateescape")
-        source = _source(target, sources) if location.startswith(f"{url}/") else None
+        target = location.removeprefix(f"{url}/")
+        source = _source(target, sources) if target != location else None
         size, checksum = file.get("size"), file.get("checksum")
         if source is not None and isinstance(size, int) and isinstance(checksum, str):
+            _demand_text(target)
             yield Upload(target=target, source=source, size=size, checksum=checksum)
+
+
+def _demand_text(target: str) -> None:
+    try:
+        target.encode()
+    except UnicodeEncodeError as error:
+        raise PublishError(
+            f"an output has the name {target!r}, which is no text in UTF-8; no object can be called so.",
+            hint="let the tool give it another name, or choose a directory by --outdir.",
+        ) from error
 
 
 def _source(target: str, sources: Mapping[str, Path | bytes]) -> Path | bytes | None:
@@ -152,11 +163,7 @@ async def _delivered_before(place: Place) -> frozenset[str]:
         except ValueError:
             continue
         locations = (str(file.get("location")) for file in file_objects(earlier))
-        found |= {
-            unquote(each.removeprefix(f"{place.url}/"), errors="surrogateescape")
-            for each in locations
-            if each.startswith(f"{place.url}/")
-        }
+        found |= {each.removeprefix(f"{place.url}/") for each in locations if each.startswith(f"{place.url}/")}
     return frozenset(found)
 
 
@@ -188,7 +195,7 @@ def _names_of_inputs(inputs: CwlObject, url: str) -> Iterator[str]:
     for found in file_objects(inputs):
         location = str(found.get("location") or "")
         if location.startswith(f"{url}/"):
-            yield unquote(location.removeprefix(f"{url}/")).partition("/")[0]
+            yield location.removeprefix(f"{url}/").partition("/")[0]
 
 
 def _upload(target: str, content: bytes) -> Upload:
@@ -210,6 +217,11 @@ def _told(place: Place) -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        raise PublishError(f"the outputs cannot be written to {place.url}: {error.message}", hint=error.hint) from error
+        what = f"the outputs cannot be written to {shown_url(place.url)}"
+        if error.missing:
+            raise PublishError(
+                f"{what}: there is no such bucket.", hint="make it, or choose another --outdir."
+            ) from error
+        raise PublishError(f"{what}: {error.message}", hint=error.hint) from error
     except OSError as error:
         raise PublishError(f"the outputs cannot be read: {error}", hint="run again.") from error

@@ -85,7 +85,8 @@ async def test_steps_are_judged_by_the_pool_that_the_environment_names() -> None
 @pytest.mark.parametrize(
     ("outdir", "said"),
     [
-        ("s3://bucket/results", "it is a URL"),
+        ("https://host/results", "web servers are only read from"),
+        ("s3://key:secret@bucket/results", "it holds a password"),
         ("results", "which is relative"),
         ("/data/{run}", "{run} stands for nothing"),
         ("/results", "below no volume"),
@@ -98,7 +99,14 @@ def test_a_destination_that_nobody_would_find_is_refused(outdir: str, said: str)
 
 
 @pytest.mark.parametrize("pool_type", ["docker", "kubernetes", "process"])
-@pytest.mark.parametrize("env", [{}, {"CWL_PREFECT_OUTDIR": "/var/lib/cwl-prefect/{deployment}/{run_name}"}])
+@pytest.mark.parametrize(
+    "env",
+    [
+        {},
+        {"CWL_PREFECT_OUTDIR": "/var/lib/cwl-prefect/{deployment}/{run_name}"},
+        {"CWL_PREFECT_OUTDIR": "s3://bucket/{run_id}"},
+    ],
+)
 def test_a_destination_that_stays_is_accepted(pool_type: str, env: dict[str, str]) -> None:
     of: Any = pool(pool_type)
     demand_results({"env": env}, of)

@@ -6,7 +6,7 @@ import pytest
 
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.lifecycle import results
-from cwl_prefect.flows.lifecycle.results import NamedRun, destination, is_transient, local_outdir, named_run
+from cwl_prefect.flows.lifecycle.results import NamedRun, asked_destination, destination, is_transient, named_run
 from cwl_prefect.settings import Settings
 from tests.plans import workflow
 
@@ -23,15 +23,23 @@ MOUNTS = """\
 """.splitlines()
 
 
-@pytest.mark.parametrize("place", [Path("s3://bucket/out"), Path("https://host/out")], ids=["s3", "https"])
-def test_results_do_not_go_to_a_directory_named_after_a_scheme(place):
-    with pytest.raises(UsageError, match=r"cannot go to (s3|https)://(bucket|host)/out, which is a URL"):
-        local_outdir(place)
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("https://host/out", r"cannot go to https://host/out: web servers are only read from"),
+        ("s3://key:secret@bucket/out", r"cannot go to s3://bucket/out: it holds a password"),
+    ],
+    ids=["web", "password"],
+)
+def test_a_url_that_results_cannot_go_to_is_refused(place, said):
+    with pytest.raises(UsageError, match=said) as refused:
+        asked_destination(place)
+    assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("place", [None, Path("out"), Path("/tmp/a:b")], ids=["none", "relative", "with-a-colon"])
-def test_a_directory_is_taken_as_it_is(place):
-    assert local_outdir(place) == place
+@pytest.mark.parametrize("place", [None, Path("out"), Path("/tmp/a:b"), "s3://bucket/out"], ids=str)
+def test_a_directory_or_url_is_taken_as_it_is(place):
+    assert asked_destination(place) == place
 
 
 @pytest.mark.parametrize(
@@ -51,6 +59,24 @@ def test_a_directory_is_taken_as_it_is(place):
 def test_two_runs_of_a_deployment_never_share_a_destination(run, outdir, setting, place):
     settings = Settings(home="/home", outdir=setting)
     assert destination(run, outdir and Path(outdir), settings) == Path(place)
+
+
+@pytest.mark.parametrize(
+    ("run", "setting", "place"),
+    [
+        (RUN, "s3://bucket/out", "s3://bucket/out"),
+        (DEPLOYED, "s3://bucket/out", "s3://bucket/out/0f3a9c1e-77"),
+        (DEPLOYED, "s3://bucket/{deployment}/{run_name}", "s3://bucket/align/nightly/brave-otter-0f3a9c1e"),
+    ],
+)
+def test_urls_name_runs_as_directories_do(run, setting, place):
+    assert destination(run, None, Settings(outdir=setting)) == place
+
+
+def test_what_lies_at_a_url_stays_when_its_run_is_given_up(tmp_path):
+    found = SimpleNamespace(outdir="s3://bucket/out", run_id="r1")
+    results.remove_undelivered(found, Settings(home=tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_in_braces_stands_for_nothing_is_refused():

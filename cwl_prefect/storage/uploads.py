@@ -278,7 +278,7 @@ class Place:
 
 @contextmanager
 def _file_of(upload: Upload) -> Iterator[Path]:
-    """Give the file that is uploaded, made for the time being where only its content is known.
+    """Open the file that is uploaded, made for the time being where only its content is known.
 
     Raises:
         OSError: It cannot be made.

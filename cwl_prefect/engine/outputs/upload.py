@@ -209,7 +209,7 @@ def _tell_renamed(place: Place, names: Iterable[str], why: str) -> None:
 
 @contextmanager
 def _told(place: Place) -> Iterator[None]:
-    """Tell whatever keeps results from being uploaded as one kind of error.
+    """Raise whatever keeps results from being uploaded as one kind of error.
 
     Raises:
         PublishError: Something did.

@@ -9,6 +9,7 @@ from cwl_prefect.server.local_server import configured_api
 
 TOLD_OTHERWISE = ("prefect.flow_runs", "prefect.task_runs", "opentelemetry")
 PREFECTS_LOGGERS = ("prefect", "APILogWorker", "EventsWorker")
+PACKAGE = "cwl_prefect"
 ENGINE_ROOM = "prefect._internal.concurrency"  # what sends events; it writes to a console of its own
 QUIET_LOGGERS = ("cwltool", "salad", "rdflib.term", "httpx", "httpcore", "docker", "urllib3", "asyncio")
 
@@ -92,5 +93,6 @@ def configure_logging(*, quiet: bool = False, verbose: bool = False) -> None:
     logging.raiseExceptions = verbose  # else Prefect writes straight to standard error that the API has no more lines
     threading.excepthook = tell_of_thread
     root.addHandler(ours)
+    logging.getLogger(PACKAGE).setLevel(logging.INFO if verbose else logging.NOTSET)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))

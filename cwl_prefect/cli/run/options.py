@@ -201,7 +201,9 @@ CacheMode = Annotated[
     typer.Option(help="What tells whether an input file is still the same.", rich_help_panel=CACHE),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more: every call, and logs.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say more: every call with its command, image and files, and logs.")
+]
 ShowHelp = Annotated[
     bool, typer.Option("--help", "-h", help="Show this, and the inputs of DOCUMENT where it is given.")
 ]

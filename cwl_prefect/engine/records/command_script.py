@@ -10,12 +10,14 @@ from cwl_prefect.engine.outputs.tail import one_line, shortened
 from cwl_prefect.engine.records.secrets import HIDDEN, text_without
 from cwl_prefect.engine.staging.layout import LITERAL_KINDS
 from cwl_prefect.engine.staging.workspace import Workspace
-from cwl_prefect.model.job import BoundCall, EntryKind
+from cwl_prefect.model.job import BoundCall, ContainerJob, EntryKind, StagedEntry
 
 SCRIPT = "command.sh"
 """Name of the script in the workspace of a call."""
 
 _LONGEST_SOURCE = 300
+_LONGEST_COMMAND = 1_000
+_SHOWN_ENTRIES = 10
 _UNPREFIXED = re.compile(r"[^=\s-][^=]*")
 
 
@@ -72,10 +74,7 @@ class ScriptOfCall:
             yield f"Secret values are left out: put them in place of {HIDDEN}."
         if call.entries:
             yield "Staged:"
-        for entry in call.entries:
-            literal = entry.kind in LITERAL_KINDS or entry.kind is EntryKind.EMPTY_DIRECTORY
-            source = "made for the call" if literal else f"from {shortened(entry.source, _LONGEST_SOURCE)}"
-            yield f"  {entry.target}  {source}"
+        yield from (f"  {_told(entry)}" for entry in call.entries)
 
     def _streams(self) -> Iterator[str]:
         call = self.call
@@ -90,3 +89,20 @@ class ScriptOfCall:
 
     def _shown(self, text: str) -> str:
         return text_without(self.after.of_text(text, self.before), self.secret)
+
+
+def start_told(job: ContainerJob, call: BoundCall, secret: Sequence[str]) -> str:
+    """Return lines that say what is started, in which image, and what was staged for it; secret texts are left out."""
+    place = "a process" if job.image is None else f"the image {job.image.name}"
+    command = shortened(shlex.join(text_without(word, secret) for word in job.command), _LONGEST_COMMAND)
+    lines = [f"{job.name}: {command}", f"  in {place}, {job.resources.cores:g} cores, {job.resources.ram_mib:g} MiB"]
+    lines += [f"  staged {_told(entry)}" for entry in call.entries[:_SHOWN_ENTRIES]]
+    if len(call.entries) > _SHOWN_ENTRIES:
+        lines.append(f"  staged {len(call.entries) - _SHOWN_ENTRIES} more")
+    return "\n".join(one_line(text_without(line, secret)) for line in lines)
+
+
+def _told(entry: StagedEntry) -> str:
+    literal = entry.kind in LITERAL_KINDS or entry.kind is EntryKind.EMPTY_DIRECTORY
+    source = "made for the call" if literal else f"from {shortened(entry.source, _LONGEST_SOURCE)}"
+    return f"{entry.target}  {source}"

@@ -15,7 +15,7 @@ from cwl_prefect.cwl.binding.collect import gives_outdir
 from cwl_prefect.engine.outputs.diagnose import RunLimits, explain
 from cwl_prefect.engine.outputs.file_modes import clear_setuid
 from cwl_prefect.engine.outputs.validate import validate
-from cwl_prefect.engine.records.command_script import ScriptOfCall
+from cwl_prefect.engine.records.command_script import ScriptOfCall, start_told
 from cwl_prefect.engine.records.secrets import text_without
 from cwl_prefect.engine.scheduling.disk import demand_room
 from cwl_prefect.engine.scheduling.retry import failure_of
@@ -260,7 +260,7 @@ class Attempt:
         """Put the files of a call in place, and return what its backend is to run."""
         demand_room(self.run.runs, self.run.settings.least_free_mib)
         workspaces.create(ready.space)
-        return stage(
+        job = stage(
             self._limited(ready),
             ready.space,
             job_id=self._job_id(self.number),
@@ -268,6 +268,9 @@ class Attempt:
             mounts=ready.backend.capabilities.mounts,
             labels=self._labels(ready),
         )
+        if _logger.isEnabledFor(logging.INFO):
+            _logger.info("%s", start_told(job, ready.bound.call, self.run.secret))
+        return job
 
     def _limited(self, ready: Ready) -> BoundCall:
         bound = ready.bound.call

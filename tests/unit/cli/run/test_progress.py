@@ -5,7 +5,8 @@ from rich.console import Console
 
 from cwl_prefect.cli.run import progress
 from cwl_prefect.cli.run.progress import LiveTable, PlainLines, Tally, shown_progress
-from cwl_prefect.model.events import RunStarted, StepEvent, StepEventKind
+from cwl_prefect.model.events import RunEnded, RunStarted, RunState, StepEvent, StepEventKind
+from tests.plans import step, workflow
 
 PLANNED, STARTED, SUCCEEDED = StepEventKind.PLANNED, StepEventKind.STARTED, StepEventKind.SUCCEEDED
 FAILED, SKIPPED, RETRYING = StepEventKind.FAILED, StepEventKind.SKIPPED, StepEventKind.RETRYING
@@ -80,11 +81,33 @@ def test_a_long_step_is_told_now_and_then():
 
     told = [line for line in stream.getvalue().splitlines() if " of 100" in line]
 
-    assert len(told) == 4
+    assert [line.partition(": ")[2] for line in told] == [
+        "10 of 100, 0 running, about 1:30 left",
+        "20 of 100, 0 running, about 1:20 left",
+    ]
+
+
+def test_lines_about_several_wide_steps_are_no_more_often():
+    clock, stream = Clock(), io.StringIO()
+    lines = PlainLines(stream, clock=clock)
+    for name in ("align", "merge"):
+        lines.observe(event(PLANNED, step=name, count=100))
+    for _ in range(20):
+        clock.now += 1
+        for name in ("align", "merge"):
+            lines.observe(event(SUCCEEDED, step=name))
+    assert len([line for line in stream.getvalue().splitlines() if " of 100" in line]) == 2
 
 
 def test_the_run_is_told_with_its_page():
     assert lines_of(RunStarted(flow_run_id="1", name="calm-cat", url="http://x/1")) == ["run calm-cat: http://x/1"]
+
+
+def test_the_end_is_told_with_what_became_of_all_calls():
+    begun = RunStarted(flow_run_id="1", name="calm-cat", url=None)
+    ended = RunEnded(state=RunState.FAILED, message="no", outputs={})
+    told = lines_of(begun, event(STARTED), event(SUCCEEDED), event(FAILED, step="merge"), ended)
+    assert told[-1] == "run calm-cat failed: 1 done, 1 failed"
 
 
 def test_a_closed_stream_does_not_disturb_the_run():
@@ -125,6 +148,38 @@ def test_the_table_shows_counts_per_step_and_failures():
     assert "prepare.align" in text
     assert "1/4" in text
     assert "1:01:40" in text
+
+
+def test_steps_to_come_are_shown_in_order_and_waiting_calls_apart_from_running_ones():
+    inner = workflow(step("say"))
+    tally = Tally(Clock())
+    plan = workflow(step("scene", run=inner), step("merge"))
+    tally.observe(RunStarted(flow_run_id="1", name="calm-cat", url=None, plan=plan))
+    tally.observe(event(PLANNED, step="scene", count=5))
+    tally.observe(event(PLANNED, step="scene[0].say", count=5))
+    for kind in (STARTED, STARTED, SUCCEEDED):
+        tally.observe(event(kind, step="scene[0].say"))
+    assert list(tally.steps) == ["scene", "scene.say", "merge"]
+    say, total = tally.steps["scene.say"], tally.calls()
+    assert (say.running, say.waiting, say.done) == (1, 3, False)
+    assert (total.total, total.ended, total.running) == (5, 1, 1)
+    text = drawn(tally)
+    assert "merge" in text
+    assert "total" in text
+    assert tally.steps["merge"].done is False
+
+
+def test_how_long_it_will_take_is_told_once_every_step_has_shown_it():
+    clock = Clock()
+    tally = Tally(clock)
+    tally.observe(RunStarted(flow_run_id="1", name="calm-cat", url=None, plan=workflow(step("align"), step("merge"))))
+    tally.observe(event(PLANNED, count=4))
+    clock.now = 10.0
+    tally.observe(event(SUCCEEDED))
+    assert tally.left_s() is None
+    tally.observe(event(SKIPPED, step="merge"))
+    assert tally.left_s() == 30.0
+    assert "about 0:30 left" in drawn(tally)
 
 
 def test_the_table_stays_small_and_shows_failures_first():

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cwl_prefect.engine.records.command_script import ScriptOfCall
+from cwl_prefect.engine.records.command_script import ScriptOfCall, start_told
+from cwl_prefect.engine.staging.stage import unstaged
 from cwl_prefect.engine.staging.workspace import Workspace
 from cwl_prefect.model.job import BoundCall, DockerImage, EntryKind, Resources, StagedEntry
 
@@ -82,3 +83,16 @@ def test_the_script_is_its_owners_alone(tmp_path):
     call = bound(tmp_path / "out", "true")
     ScriptOfCall(name="align", call=call, secret=(), before=place, after=place).write()
     assert (tmp_path / "command.sh").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_started_is_told_in_lines_without_secrets(tmp_path):
+    entries = [StagedEntry(kind=EntryKind.FILE, source=f"/in/{n}", target=f"/t/{n}") for n in range(12)]
+    call = bound(tmp_path, "login", "it's\x1b", entries=tuple(entries), image=DockerImage(pull="samtools:1"))
+    job = unstaged(call, Workspace(root=tmp_path), job_id="j", name="align[3]", labels={})
+    told = start_told(job, call, ("it's",)).splitlines()
+    assert told[:3] == [
+        "align[3]: login '(secret)\\x1b'",
+        "  in the image samtools:1, 1 cores, 256 MiB",
+        "  staged /t/0  from /in/0",
+    ]
+    assert told[-1] == "  staged 2 more"

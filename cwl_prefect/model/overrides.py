@@ -38,6 +38,7 @@ class ToolOverride(BaseModel):
     image: Annotated[str, Field(min_length=1)] | None = None
     resources: ResourcesOverride = ResourcesOverride()
     env: dict[str, str] = Field(default_factory=dict)
+    concurrency: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
 
 
 TOOL_MEMBERS = frozenset(ToolOverride.model_fields)
@@ -80,14 +81,14 @@ def read_override(pattern: str, members: object, source: str) -> Override:
         raise UsageError(
             f"{source}: the step override {where}: {problem['msg'].removeprefix('Value error, ')}.",
             hint="resources are cores, ram, tmpdir, outdir (MiB, or a unit as 8G) and gpus; image is a text, env a "
-            "mapping of texts.",
+            "mapping of texts, concurrency one of names of limits to whole numbers.",
         ) from error
     variables = {str(key): value for key, value in members.items() if key not in TOOL_MEMBERS}
     return Override(pattern=pattern, source=source, tool=tool, variables=variables)
 
 
 def combined(overrides: list[ToolOverride]) -> ToolOverride:
-    """Put overrides of one step over each other, later ones stronger: resources and env member by member."""
+    """Put overrides of one step over each other, later ones stronger; of mappings member by member."""
     merged = ToolOverride()
     for override in overrides:
         resources = override.resources.model_dump(exclude_none=True)
@@ -95,5 +96,6 @@ def combined(overrides: list[ToolOverride]) -> ToolOverride:
             image=override.image or merged.image,
             resources=merged.resources.model_copy(update=resources),
             env={**merged.env, **override.env},
+            concurrency={**merged.concurrency, **override.concurrency},
         )
     return merged

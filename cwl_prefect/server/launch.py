@@ -111,6 +111,8 @@ def server_environment(files: ServerFiles, port: int, auth: str | None) -> dict[
         "PREFECT_SERVER_API_HOST": HOST,
         "PREFECT_SERVER_API_PORT": str(port),
         "PREFECT_UI_API_URL": f"{address}/api",
+        # In memory, by default, the slots of leases are lost for good when the server is killed.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -21,6 +21,7 @@ _logger = logging.getLogger(__name__)
 SCRATCH = ".scratch"  # in the directory of a run: what its calls use one after the other
 DRIVER_LOCK = ".driver"  # there too: locked by its driver; the kernel lets go of it however the driver ends
 _LONGEST_NAME = 100
+_SMALL = 256 * 1024  # bytes
 _WHOLE_NAME = r"(?![\w.-])"
 
 
@@ -290,3 +291,16 @@ def _allow_removal(root: Path) -> None:
                 pending.extend(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
         except OSError:
             continue
+
+
+def is_small(directory: Path) -> bool:
+    """Check whether reading all files of a directory takes no longer than a hop to a thread."""
+    total = 0
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if not entry.is_file(follow_symlinks=False):
+                return False
+            total += entry.stat(follow_symlinks=False).st_size
+            if total > _SMALL:
+                return False
+    return True

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pydantic import JsonValue
 
+from cwl_prefect.engine.scheduling.shared_limits import with_slots
 from cwl_prefect.model.overrides import ResourcesOverride, ToolOverride
 from cwl_prefect.model.plan import ProcessClass, StepPlan, ToolPlan, WorkflowPlan, requirement
 
@@ -63,6 +64,8 @@ def override_tool(tool: ToolPlan, override: ToolOverride) -> ToolPlan:
     changed = _with_resources(changed, override.resources)
     if override.env:
         changed = _with_environment(changed, override.env)
+    if override.concurrency:
+        changed = with_slots(changed, override.concurrency)
     text = json.dumps([tool.digest, override.model_dump(mode="json")], sort_keys=True)
     return replace(changed, digest=hashlib.sha256(text.encode()).hexdigest())
 

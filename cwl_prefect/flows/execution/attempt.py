@@ -1,7 +1,6 @@
 """The whole path of one call: prepare, stage, execute, collect, validate; :class:`Attempt` shows it in this order."""
 
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -18,13 +17,15 @@ from cwl_prefect.engine.outputs.validate import validate
 from cwl_prefect.engine.records.command_script import ScriptOfCall, start_told
 from cwl_prefect.engine.records.secrets import text_without
 from cwl_prefect.engine.scheduling.disk import demand_room
+from cwl_prefect.engine.scheduling.fair_queue import Rank
 from cwl_prefect.engine.scheduling.retry import failure_of
 from cwl_prefect.engine.scheduling.scheduler import ResourcePool
+from cwl_prefect.engine.scheduling.shared_limits import slots_of
 from cwl_prefect.engine.staging import workspace as workspaces
 from cwl_prefect.engine.staging.identity import identity
 from cwl_prefect.engine.staging.stage import relink, stage
 from cwl_prefect.engine.staging.unchanged import Unchanged
-from cwl_prefect.engine.staging.workspace import Workspace
+from cwl_prefect.engine.staging.workspace import Workspace, is_small
 from cwl_prefect.environment import search_path
 from cwl_prefect.errors import BackendError, CwlPrefectError, ImageError
 from cwl_prefect.flows.cache.call_cache import CallPlace, Lookup, Ran
@@ -42,7 +43,6 @@ T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
-SMALL_OUTPUT = 256 * 1024  # bytes
 COPIED_KINDS = (EntryKind.WRITABLE_FILE, EntryKind.WRITABLE_DIRECTORY)
 
 
@@ -71,7 +71,7 @@ class Cached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A call that may be staged and run at once; ``lease`` holds the resources that it asks for."""
+    """A call that may be staged and run at once; ``lease`` holds the resources and slots that it asks for."""
 
     lookup: Lookup
     bound: Bound
@@ -197,21 +197,33 @@ class Attempt:
     async def _ready(self, lookup: Lookup) -> Ready:
         run, call = self.run, self.call
         rank = run.priorities.rank(call.step, call.tool)
-        async with run.ahead.turn(rank):
-            backend = await run.backends.choose(call.tool, name=call.name)
-            pool = _pool(run, backend)
-            space = self._own_workspace(backend)
-            lease = AsyncExitStack()
-            try:
-                bound = await self._bind(backend, space, recording=lookup.call is not None)
-                bound = _asking(bound, pool.fitted(bound.call.resources, call.step))
-                pool.check(bound.call.resources, call.name)
-                await lease.enter_async_context(pool.reserve(bound.call.resources, priority=rank.priority))
-            except BaseException:
-                run.scratch.give_back(space)
-                raise
+        lease = AsyncExitStack()
+        try:
+            await lease.enter_async_context(run.limits.held(slots_of(call.tool, call.step), call.name))
+            async with run.ahead.turn(rank):
+                backend = await run.backends.choose(call.tool, name=call.name)
+                space = self._own_workspace(backend)
+                bound = await self._reserved(lease, backend, space, rank, recording=lookup.call is not None)
+        except BaseException:
+            await lease.aclose()
+            raise
         inputs = Unchanged.of(bound.call)
         return Ready(lookup=lookup, bound=bound, backend=backend, space=space, lease=lease, inputs=inputs)
+
+    async def _reserved(
+        self, lease: AsyncExitStack, backend: Backend, space: Workspace, rank: Rank, *, recording: bool
+    ) -> Bound:
+        """Bind the call, and wait for the resources that it asks for."""
+        pool = _pool(self.run, backend)
+        try:
+            bound = await self._bind(backend, space, recording=recording)
+            bound = _asking(bound, pool.fitted(bound.call.resources, self.call.step))
+            pool.check(bound.call.resources, self.call.name)
+            await lease.enter_async_context(pool.reserve(bound.call.resources, priority=rank.priority))
+        except BaseException:
+            self.run.scratch.give_back(space)
+            raise
+        return bound
 
     def _workspace(self) -> Workspace:
         return workspaces.locate(self.run.runs, self.run.run_id, self.call.step, self.call.index)
@@ -378,19 +390,6 @@ def _named(name: str) -> Iterator[None]:
 def is_remote(values: CwlObject) -> bool:
     """Check whether binding has to fetch an input."""
     return any(not str(found.get("location") or "file:").startswith(("file:", "_:")) for found in file_objects(values))
-
-
-def is_small(directory: Path) -> bool:
-    """Check whether reading all files of a directory takes no longer than a hop to a thread."""
-    total = 0
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if not entry.is_file(follow_symlinks=False):
-                return False
-            total += entry.stat(follow_symlinks=False).st_size
-            if total > SMALL_OUTPUT:
-                return False
-    return True
 
 
 def only_declared(tool: ToolPlan, values: Mapping[str, object]) -> dict[str, object]:

@@ -21,6 +21,7 @@ from cwl_prefect.engine.scheduling.scheduler import ResourcePool
 from cwl_prefect.engine.staging.workspace import ScratchPool
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.cache.call_cache import CallCache
+from cwl_prefect.flows.concurrency.slots import SharedLimits
 from cwl_prefect.flows.driver_lock import Claim
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.model.callbacks import Callback
@@ -128,6 +129,7 @@ class Run:
     ahead: Turns  # for calls that are bound and wait for resources
     scratch: ScratchPool
     retries: Retries
+    limits: SharedLimits  # of what its calls share with other runs, such as licences
     outdir: Destination  # where its results go
     began_s: float = field(default_factory=time.time)  # when this driver did, in seconds since the epoch
     again: bool = False  # an earlier driver began this run and was killed, or it failed

@@ -15,6 +15,7 @@ from cwl_prefect.engine.scheduling.priority import Priorities
 from cwl_prefect.engine.scheduling.retry import Retries, RetryPolicy
 from cwl_prefect.engine.scheduling.scheduler import ResourcePool
 from cwl_prefect.engine.staging.workspace import ScratchPool
+from cwl_prefect.flows.concurrency.slots import SharedLimits
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.flows.execution.run import Progress, Run, RunRequest
 from cwl_prefect.flows.execution.work_pool import DOCKER, KUBERNETES, PROCESS, StepsPool, on_kubernetes
@@ -82,6 +83,7 @@ def shown_run(
             places=places,
             ahead=Turns(1, shares=places),
             scratch=ScratchPool(runs, FLOW_RUN),
+            limits=SharedLimits(run_id=FLOW_RUN),
             retries=Retries(RetryPolicy.of(settings, anywhere.ram_mib)),
             outdir=runs,
         )

@@ -19,6 +19,7 @@ from cwl_prefect.engine.staging.workspace import ScratchPool, run_directory
 from cwl_prefect.engine.workflow.overrides import tool_steps
 from cwl_prefect.flows.cache.call_cache import CallCache, open_cache
 from cwl_prefect.flows.cleanup import cleaned_up
+from cwl_prefect.flows.concurrency.demands import shared_limits
 from cwl_prefect.flows.driver_lock import Claim, claim, seen_alive
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.flows.execution.observing import observers_of
@@ -101,7 +102,10 @@ async def _opened(
     pool = _MACHINE.get() or ResourcePool.of_machine(settings)
     cache, cluster = open_cache(plan, settings, run_id), ResourcePool.of_cluster(settings)
     places = Turns(settings.max_calls)
-    try:
+    async with (
+        _closing(cache, backends, threads, run_id, again=again),
+        shared_limits(plan, run_id) as limits,
+    ):
         yield Run(
             run_id=run_id,
             plan=plan,
@@ -116,17 +120,13 @@ async def _opened(
             places=places,
             ahead=Turns(CALLS_AHEAD, shares=places),
             scratch=ScratchPool(settings.runs, run_id),
+            limits=limits,
             retries=Retries(RetryPolicy.of(settings, (cluster if backends.cluster else pool).ram_mib)),
             outdir=outdir,
             again=again,
             cache=cache,
             observers=observers_of(settings, request.observers),
         )
-    finally:
-        try:
-            await _close(cache, backends, run_id, again=again)
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _host_files(plan: WorkflowPlan, request: RunRequest, run_id: str, pool: StepsPool | None) -> HostFiles:
@@ -146,6 +146,19 @@ def _host_files(plan: WorkflowPlan, request: RunRequest, run_id: str, pool: Step
     for line in known.outside(plan.named_files):
         _logger.warning("%s", line)
     return known.with_named(request.job_order, checked=True).with_made(run_directory(request.settings.runs, run_id))
+
+
+@asynccontextmanager
+async def _closing(
+    cache: CallCache | None, backends: Backends, threads: ThreadPoolExecutor, run_id: str, *, again: bool
+) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        try:
+            await _close(cache, backends, run_id, again=again)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 async def _close(cache: CallCache | None, backends: Backends, run_id: str, *, again: bool) -> None:

@@ -172,3 +172,22 @@ class TestScratchPool:
         (tmp_path / "file").write_text("x")
         with pytest.raises(BackendError, match="workspace of a step"):
             workspace.ScratchPool(tmp_path / "file", "run").take()
+
+
+class TestSmall:
+    def test_few_bytes_are(self, tmp_path):
+        (tmp_path / "a").write_bytes(b"x" * 1000)
+        assert workspace.is_small(tmp_path)
+
+    def test_many_bytes_are_not(self, tmp_path):
+        for name in "abc":
+            (tmp_path / name).write_bytes(b"x" * 100_000)
+        assert not workspace.is_small(tmp_path)
+
+    def test_a_directory_is_not(self, tmp_path):
+        (tmp_path / "d").mkdir()
+        assert not workspace.is_small(tmp_path)
+
+    def test_a_link_is_not(self, tmp_path):
+        (tmp_path / "link").symlink_to("/dev/zero")
+        assert not workspace.is_small(tmp_path)

@@ -36,7 +36,6 @@ from cwl_prefect.flows.execution.attempt import (
     Ready,
     Refused,
     is_remote,
-    is_small,
     only_declared,
 )
 from cwl_prefect.flows.execution.backends import Backends
@@ -515,25 +514,6 @@ def test_a_call_is_named_after_its_place(index, name):
 )
 def test_inputs_that_must_be_fetched_are_known(location, remote):
     assert is_remote({"x": [{"class": "File", "location": location}]}) is remote
-
-
-class TestSmall:
-    def test_few_bytes_are(self, tmp_path):
-        (tmp_path / "a").write_bytes(b"x" * 1000)
-        assert is_small(tmp_path)
-
-    def test_many_bytes_are_not(self, tmp_path):
-        for name in "abc":
-            (tmp_path / name).write_bytes(b"x" * 100_000)
-        assert not is_small(tmp_path)
-
-    def test_a_directory_is_not(self, tmp_path):
-        (tmp_path / "d").mkdir()
-        assert not is_small(tmp_path)
-
-    def test_a_link_is_not(self, tmp_path):
-        (tmp_path / "link").symlink_to("/dev/zero")
-        assert not is_small(tmp_path)
 
 
 def test_a_tool_sees_only_what_it_declares(tmp_path):

@@ -176,6 +176,19 @@ def validate(
     raise typer.Exit(validation.validate(document, job_order, strict=strict, format_name=format, overrides=overrides))
 
 
+@app.command("new")
+def new_tool(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGUMENT]...", help="A command that works.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there; a file that is there stays.")
+    ] = None,
+) -> None:
+    """Write a tool from a command line: files, numbers, texts and flags become its inputs."""
+    from cwl_prefect.cli import documents
+
+    documents.write_tool(command, output)
+
+
 @app.command()
 def lsp() -> None:
     """Serve an editor, over the standard streams: findings as one types, documentation, definitions, completion."""

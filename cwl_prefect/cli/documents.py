@@ -1,5 +1,6 @@
 """Commands that look at a document without running it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cwl_prefect import api
@@ -45,6 +46,27 @@ def write_job_order(document: str, output: Path | None) -> None:
     from cwl_prefect.engine.workflow.job_order_template import job_order_template
 
     write_text(job_order_template(_plan(document)), output)
+
+
+def write_tool(command: Sequence[str], output: Path | None) -> None:
+    """Write a tool that runs a command, to a file that is not there yet or to the standard output.
+
+    Raises:
+        PublishError: The file is there, or cannot be written.
+    """
+    from cwl_prefect.engine.workflow.tool_of_command import tool_of_command
+
+    text = tool_of_command(command, Path.cwd())
+    if output is None:
+        tell(text, end="")
+        return
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as exc:
+        raise PublishError(f"{output}: it is there already, and is left as it is.", hint="give another file.") from exc
+    except OSError as exc:
+        raise PublishError(f"{output}: {exc.strerror}.", hint="give another file with --output.") from exc
 
 
 def write_text(text: str, output: Path | None) -> None:

@@ -3,7 +3,12 @@
 import os
 from pathlib import Path
 
-from cwl_prefect.cli.documents import write_text
+import pytest
+from typer.testing import CliRunner
+
+from cwl_prefect.cli.app import app
+from cwl_prefect.cli.documents import write_text, write_tool
+from cwl_prefect.errors import PublishError
 
 
 def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path):
@@ -16,3 +21,20 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path):
     finally:
         os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_a_new_tool_replaces_no_file(tmp_path: Path):
+    wanted = tmp_path / "tool.cwl"
+    write_tool(["echo", "hello"], wanted)
+    written = wanted.read_text()
+    assert written.startswith("cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: echo\n")
+    with pytest.raises(PublishError, match="there already"):
+        write_tool(["cat"], wanted)
+    assert wanted.read_text() == written
+
+
+def test_options_after_the_dashes_are_those_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["new", "-o", "tool.cwl", "--", "sort", "-o", "out.txt", "--help"])
+    assert result.exit_code == 0
+    assert "prefix: --help" in Path("tool.cwl").read_text()

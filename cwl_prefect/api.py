@@ -3,7 +3,7 @@
 import asyncio
 import urllib.parse
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -122,7 +122,8 @@ def compile_document(document: str | Path, *, job_order: Mapping[str, JsonValue]
 
     process = load_process(str(document), defaults=job_order)
     with translated_errors(str(document)):
-        return compile_process(process, origin=str(document))
+        plan = compile_process(process, origin=str(document))
+    return plan if not job_order else replace(plan, as_written=False)
 
 
 def check_document(document: str | Path, *, images: bool = False) -> "Checked":
@@ -302,21 +303,28 @@ def _read(
 
 
 async def resume(
-    run: str, *, settings: Settings | None = None, observers: Observers = (), backend: Backend | None = None
+    run: str,
+    *,
+    settings: Settings | None = None,
+    observers: Observers = (),
+    backend: Backend | None = None,
+    same: bool = False,
 ) -> RunResult:
     """Run again what a run did not finish, as the same flow run.
 
-    What finished is found in the call cache; what still runs, or ended after its driver was killed, is adopted.
+    What finished is found in the call cache; what still runs, or ended after its driver was killed, is adopted. Where
+    the document was mended since, the run goes on as it is written now.
 
     Args:
         run: Name of the run, its flow run id, or the beginning of the id.
         settings: Say where its workspaces are; what the run was started with goes over them.
         observers: Told what happens; of a class each run gets its own.
         backend: Runs every tool call; chosen by the settings where none is given.
+        same: Whether the run goes on as it began although its document was changed.
 
     Raises:
-        InputError: Nothing is known of it here, it is running, or it is complete.
-        DocumentError: Its plan cannot be read.
+        InputError: Nothing is known of it here, it is running, it is complete, or its inputs do not fit any more.
+        DocumentError: Its plan cannot be read, or its document is not valid any more.
         ServerError: No Prefect API can be reached or started.
 
     Examples:
@@ -330,7 +338,7 @@ async def resume(
 
     chosen = settings or Settings()
     found = resuming.find(run, chosen)
-    return _result(await resuming.resume(found, settings=chosen, observers=observers, backend=backend))
+    return _result(await resuming.resume(found, settings=chosen, observers=observers, backend=backend, same=same))
 
 
 async def deploy(

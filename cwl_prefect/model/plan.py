@@ -201,6 +201,7 @@ class WorkflowPlan:
     ontology: tuple[tuple[str, str, str], ...] = field(default=())  # format hierarchy, of the outermost plan only
     origin: str | None = None  # where the document was read; not part of the digest
     named_files: tuple[NamedFile, ...] = ()  # of the outermost plan only; not part of the digest
+    as_written: bool = True  # its document alone gives it: no job order overrides it, and it is no part of another
     places: dict[str, Places] = field(default_factory=dict)
     """Of the outermost plan, for people, not part of the digest: of its inputs and outputs by an empty text, of tools
     by digest, of steps by path, as ``prepare.align``, of the subworkflows that they run with a dot behind it."""

@@ -61,7 +61,7 @@ class Recorder(RunObserver):
         except OSError as error:
             _logger.warning("the trace of the run cannot be written to %s: %s", self._directory, error.strerror)
             return
-        self._keep_plan(event.plan)
+        self._keep_plan(event.plan, anew=event.resumed)
         self._write(
             "run_started",
             version=TRACE_VERSION,
@@ -127,9 +127,9 @@ class Recorder(RunObserver):
 
             await asyncio.to_thread(write_report, self._directory)
 
-    def _keep_plan(self, plan: WorkflowPlan) -> None:
+    def _keep_plan(self, plan: WorkflowPlan, *, anew: bool) -> None:
         """Keep what is run beside the trace, for crates."""
-        if self._directory is None or (self._directory / PLAN).exists():
+        if self._directory is None or ((self._directory / PLAN).exists() and not anew):
             return
         text = encode_plan(plan)
         if self._secret:

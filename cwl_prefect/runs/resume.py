@@ -3,6 +3,7 @@
 What finished is found in the call cache, what still runs or ended meanwhile is adopted.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -19,10 +20,12 @@ from cwl_prefect._lib.destinations import destination_of
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.cwl.javascript import engine
+from cwl_prefect.cwl.loading.plans import cached_plan, read_plan
 from cwl_prefect.engine.records import manifest
 from cwl_prefect.engine.records.manifest import Outcome, RunManifest
 from cwl_prefect.engine.staging.workspace import remove_run
-from cwl_prefect.errors import InputError
+from cwl_prefect.errors import CwlPrefectError, InputError
+from cwl_prefect.flows.build import prepared
 from cwl_prefect.flows.driver_lock import claim
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.flows.execution.run import RunReport, RunRequest
@@ -37,6 +40,8 @@ from cwl_prefect.model.values import CwlObject, file_objects
 from cwl_prefect.runs.known_run import SHORTEST_ID, KnownRun, several
 from cwl_prefect.server.closing import Ending, close_task_runs
 from cwl_prefect.settings import Settings
+
+_logger = logging.getLogger(__name__)
 
 _UNFINISHED = frozenset({Outcome.RUNNING, Outcome.INTERRUPTED})
 _OWN = frozenset({"home", "workdir"})  # where the manifest was found, whatever it says
@@ -146,7 +151,12 @@ def settings_of(known: KnownRun, settings: Settings) -> Settings:
 
 
 async def resume(
-    known: KnownRun, *, settings: Settings, observers: Observers = (), backend: Backend | None = None
+    known: KnownRun,
+    *,
+    settings: Settings,
+    observers: Observers = (),
+    backend: Backend | None = None,
+    same: bool = False,
 ) -> RunReport:
     """Drive a run of this machine to its end, from wherever it stopped.
 
@@ -155,16 +165,18 @@ async def resume(
         settings: Those of this process; the run's own go over them.
         observers: Told what happens; of a class each run gets its own.
         backend: Runs every tool call; chosen by the settings where none is given.
+        same: Whether it goes on as it began although its document was changed.
 
     Raises:
-        InputError: It is running or complete.
-        DocumentError: Its plan cannot be read.
+        InputError: It is running or complete, or its inputs do not fit the document any more.
+        DocumentError: Its plan cannot be read, or its document is not valid any more.
         ServerError: No Prefect API can be reached or started.
     """
     with claim(known.directory.parent, known.directory.name) as claimed:  # before anybody is told that it goes on
         found = _unfinished(known)
         plan = manifest.plan_of(known.directory, found)
         chosen = settings_of(known, settings)
+        plan, found = (plan, found) if same else as_written_now(plan, found, chosen)
         request = replace(_request(found, chosen, backend), observers=tuple(observers), claimed=claimed)
         async with connected(chosen), get_client() as client:
             flow_run = await _reopened(client, UUID(found.run_id))
@@ -172,6 +184,43 @@ async def resume(
                 successor = _noting_successor(known.directory, found)
                 request = replace(request, name=found.name, tags=found.tags, observers=(successor, *observers))
             return await call(plan, found.job_order, request, flow_run)
+
+
+def as_written_now(plan: WorkflowPlan, found: RunManifest, settings: Settings) -> tuple[WorkflowPlan, RunManifest]:
+    """Return the plan that a run's document gives now, and the run with its inputs for that.
+
+    Inputs that had the default of the document have the one that it has now.
+
+    Raises:
+        DocumentError: It is not valid any more.
+        InputError: The inputs do not fit it any more.
+    """
+    document = found.document
+    if document is None:
+        return plan, found
+    if "://" not in document and not Path(document.partition("#")[0]).exists():
+        _logger.warning("%s is gone: the run %s goes on as it began.", document, found.name)
+        return plan, found
+    try:
+        now = read_plan(document) or cached_plan(document, settings.plans)
+        if now.digest == plan.digest:
+            return plan, found
+        defaults = {port.id: port.default for port in plan.inputs}
+        given = {name: value for name, value in found.job_order.items() if value != defaults.get(name)}
+        order = prepared(now, given, settings)
+    except CwlPrefectError as error:
+        error.hint = " ".join(filter(None, (error.hint, _AS_IT_BEGAN)))
+        raise
+    _logger.warning(
+        "%s has changed since the run began: it goes on as it is written now, and calls that are the same are found in "
+        "the cache. %s",
+        document,
+        _AS_IT_BEGAN,
+    )
+    return now, replace(found, job_order=order, plan=now.digest)
+
+
+_AS_IT_BEGAN = "`runs resume --same` goes on as the run began."
 
 
 def _noting_successor(directory: Path, found: RunManifest) -> Observer:

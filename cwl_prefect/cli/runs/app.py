@@ -168,6 +168,7 @@ def resume(  # noqa: PLR0917 - one parameter for each option
     tag: Tags = None,
     newer_than: Newer = None,
     older_than: Older = None,
+    same: Annotated[bool, typer.Option("--same", help="As it began, although its document was changed since.")] = False,
     at_once: Annotated[int, typer.Option(min=1, help="With --all-unfinished: how many run at once.")] = 2,
     stagger: Annotated[float, typer.Option(min=0, help="With --all-unfinished: seconds between starts.")] = 2.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
@@ -180,9 +181,9 @@ def resume(  # noqa: PLR0917 - one parameter for each option
     if all_unfinished == (run is not None):
         raise typer.BadParameter("give a RUN, or --all-unfinished")
     if run is not None:
-        raise typer.Exit(runs.resume(run, quiet=quiet, verbose=verbose))
+        raise typer.Exit(runs.resume(run, quiet=quiet, verbose=verbose, same=same))
     chosen = listing.filter_of(name, tag, newer_than, older_than)
-    raise typer.Exit(runs.resume_all(chosen, failed=failed, at_once=at_once, stagger_s=stagger))
+    raise typer.Exit(runs.resume_all(chosen, failed=failed, at_once=at_once, stagger_s=stagger, same=same))
 
 
 @runs_app.command()

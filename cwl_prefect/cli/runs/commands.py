@@ -40,7 +40,7 @@ def logs(run: str) -> None:
         tell(line)
 
 
-def resume(run: str, *, quiet: bool, verbose: bool) -> int:
+def resume(run: str, *, quiet: bool, verbose: bool, same: bool = False) -> int:
     """Go on with a run, print its output object on the standard output, and give the exit code.
 
     Raises:
@@ -56,7 +56,7 @@ def resume(run: str, *, quiet: bool, verbose: bool) -> int:
 
             async def work() -> api.RunResult:
                 """Go on with the run, watched by the progress display."""
-                return await api.resume(run, settings=settings_with({}), observers=[observer])
+                return await api.resume(run, settings=settings_with({}), observers=[observer], same=same)
 
             result = run_interruptibly(work)
         return report(result, results)
@@ -72,14 +72,15 @@ def _reschedule(run: str) -> None:
     tell(f"{with_api(again)} is scheduled: a worker of its deployment goes on with it.", err=True)
 
 
-def resume_all(chosen: Filter, *, failed: bool, at_once: int, stagger_s: float) -> int:
+def resume_all(chosen: Filter, *, failed: bool, at_once: int, stagger_s: float, same: bool = False) -> int:
     """Resume every unfinished run of this machine that is meant, each in a process of its own, and report on each."""
     due, skipped = resuming.due(settings_with({}), chosen.admits, failed=failed)
     if not due and not skipped:
         tell("There is no such run on this machine.")
     for known, why in skipped:
         tell(f"skipped  {known.manifest.name}  {known.manifest.run_id}  {why}")
-    codes = asyncio.run(_resume_each([known.manifest.run_id for known in due], at_once=at_once, stagger_s=stagger_s))
+    run_ids = [known.manifest.run_id for known in due]
+    codes = asyncio.run(_resume_each(run_ids, at_once=at_once, stagger_s=stagger_s, same=same))
     for known, code in zip(due, codes, strict=True):
         ending = "complete" if code == 0 else f"ended with exit code {code}"
         tell(f"resumed  {known.manifest.name}  {known.manifest.run_id}  {ending}")
@@ -128,7 +129,7 @@ def _shown(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-async def _resume_each(run_ids: Sequence[str], *, at_once: int, stagger_s: float) -> list[int]:
+async def _resume_each(run_ids: Sequence[str], *, at_once: int, stagger_s: float, same: bool) -> list[int]:
     places = asyncio.Semaphore(at_once)
 
     async def one(number: int, run_id: str) -> int:
@@ -136,7 +137,16 @@ async def _resume_each(run_ids: Sequence[str], *, at_once: int, stagger_s: float
         await asyncio.sleep(number * stagger_s)
         async with places:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "cwl_prefect", "runs", "resume", run_id, "--quiet"),
+                *(
+                    sys.executable,
+                    "-m",
+                    "cwl_prefect",
+                    "runs",
+                    "resume",
+                    run_id,
+                    "--quiet",
+                    *(["--same"] if same else []),
+                ),
                 stdout=asyncio.subprocess.DEVNULL,
             )
             return _shown(await process.wait())

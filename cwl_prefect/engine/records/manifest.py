@@ -54,6 +54,7 @@ class RunManifest:
         workflow: Name of what it runs.
         plan: Digest of its plan.
         job_order: Its inputs, with all defaults.
+        document: Its document, where that alone gives its plan.
         outdir: Destination of its results.
         settings: What it was told to do otherwise than by default; no credentials.
         tags: The flow run's tags.
@@ -71,6 +72,7 @@ class RunManifest:
     workflow: str
     plan: str
     job_order: CwlObject
+    document: str | None = None
     outdir: str | None = None
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
     tags: tuple[str, ...] = ()

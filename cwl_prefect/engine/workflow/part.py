@@ -204,4 +204,4 @@ def _is_of(name: str, path: str) -> bool:
 
 def _part(plan: WorkflowPlan, *chosen: str) -> WorkflowPlan:
     digest = hashlib.sha256(json.dumps([plan.digest, *chosen]).encode()).hexdigest()
-    return replace(plan, digest=digest)
+    return replace(plan, digest=digest, as_written=False)

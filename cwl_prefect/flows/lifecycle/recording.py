@@ -106,6 +106,7 @@ def _manifest(run: Run, plan: WorkflowPlan, flow_run: FlowRun) -> RunManifest:
         workflow=plan.name,
         plan=plan.digest,
         job_order=run.request.job_order,
+        document=None if flow_run.deployment_id is not None else _document(plan),
         outdir=str(run.outdir),
         settings=manifest.kept_settings(run.settings),
         tags=tuple(flow_run.tags),
@@ -114,6 +115,13 @@ def _manifest(run: Run, plan: WorkflowPlan, flow_run: FlowRun) -> RunManifest:
     if before is None:
         return found
     return replace(found, began=before.began, drivers=before.drivers + 1, host=socket.gethostname(), pid=os.getpid())
+
+
+def _document(plan: WorkflowPlan) -> str | None:
+    """Return where the document of a plan is, whole for a process elsewhere; None where it alone does not give it."""
+    if plan.origin is None or not plan.as_written:
+        return None
+    return plan.origin if "://" in plan.origin else str(Path.cwd() / plan.origin)
 
 
 def _write(directory: Path, found: RunManifest, plan: WorkflowPlan | None) -> None:

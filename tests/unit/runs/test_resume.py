@@ -9,10 +9,11 @@ import pytest
 from prefect import State
 from prefect.client.schemas.objects import FlowRun, StateType
 
+from cwl_prefect.api import load_plan
 from cwl_prefect.engine.records import manifest
 from cwl_prefect.engine.records.manifest import Outcome, RunManifest
 from cwl_prefect.engine.staging.workspace import remove_run, run_directory
-from cwl_prefect.errors import InputError
+from cwl_prefect.errors import DocumentError, InputError
 from cwl_prefect.flows.driver_lock import claim
 from cwl_prefect.flows.lifecycle import audit
 from cwl_prefect.flows.lifecycle.stopping import FOREVER
@@ -377,3 +378,56 @@ class TestRescheduling:
         line = self.line(StateType.RUNNING, deployed=True)
         await control.reschedule(Client(), replace(line, state=KILLED))
         assert states == [StateType.SCHEDULED]
+
+
+class TestMending:
+    TOOL = "{{cwlVersion: v1.2, class: CommandLineTool, baseCommand: {0}, outputs: {{}}, inputs: {{{1}}}}}"
+
+    @pytest.fixture
+    def document(self, tmp_path) -> Path:
+        path = tmp_path / "tool.cwl"
+        path.write_text(self.TOOL.format("before", "n: {type: int, default: 1}, m: int"))
+        return path
+
+    @pytest.fixture
+    def begun(self, document, settings):
+        """A run of the document as it is now, with its inputs as they are kept."""
+        plan = load_plan(document, settings=settings)
+        order = {"n": 1, "m": 5}
+        return plan, RunManifest(
+            run_id="r", name="otter", workflow="w", plan=plan.digest, job_order=order, document=str(document)
+        )
+
+    def test_an_unchanged_document_leaves_a_run_as_it_is(self, begun, settings):
+        assert resume.as_written_now(*begun, settings) == begun
+
+    def test_a_mended_document_is_what_the_run_goes_on_with(self, begun, document, settings, caplog):
+        document.write_text(self.TOOL.format("after", "n: {type: int, default: 2}, m: int"))
+        plan, found = resume.as_written_now(*begun, settings)
+        assert plan.steps[0].run.document["baseCommand"] == "after"
+        assert (found.plan, found.job_order) == (plan.digest, {"n": 2, "m": 5})
+        assert "has changed since the run began" in caplog.text
+        assert "--same" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("text", "raised"),
+        [("{cwlVersion: v1.2", DocumentError), (TOOL.format("after", "m: int, more: string"), InputError)],
+        ids=["not valid", "inputs that are not given"],
+    )
+    def test_a_document_that_cannot_be_gone_on_with_is_told_with_the_way_out(
+        self, begun, document, settings, text, raised
+    ):
+        document.write_text(text)
+        with pytest.raises(raised) as found:
+            resume.as_written_now(*begun, settings)
+        assert "--same" in (found.value.hint or "")
+
+    def test_a_run_whose_document_is_gone_goes_on_as_it_began(self, begun, document, settings, caplog):
+        document.unlink()
+        assert resume.as_written_now(*begun, settings) == begun
+        assert "is gone" in caplog.text
+
+    def test_a_run_that_its_document_alone_does_not_give_goes_on_as_it_began(self, begun, document, settings):
+        plan, found = begun
+        document.unlink()
+        assert resume.as_written_now(plan, replace(found, document=None), settings)[0] is plan

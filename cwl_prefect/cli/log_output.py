@@ -4,7 +4,8 @@ import logging
 import sys
 import threading
 
-from cwl_prefect.cli.terminal import printable
+from cwl_prefect.cli.json_lines import JsonLines
+from cwl_prefect.cli.terminal import printable, write_messages_as
 from cwl_prefect.server.local_server import configured_api
 
 TOLD_OTHERWISE = ("prefect.flow_runs", "prefect.task_runs", "opentelemetry")
@@ -16,12 +17,36 @@ QUIET_LOGGERS = ("cwltool", "salad", "rdflib.term", "httpx", "httpcore", "docker
 _logger = logging.getLogger(__name__)
 
 
-class MessageOnly(logging.Formatter):
-    """Leaves tracebacks out."""
+class Text(logging.Formatter):
+    """Writes level and message, for people.
+
+    Args:
+        tracebacks: Whether tracebacks follow.
+    """
+
+    def __init__(self, *, tracebacks: bool) -> None:
+        super().__init__("%(message)s")
+        self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write the message alone."""
-        return record.getMessage()
+        """Write a record."""
+        return f"{record.levelname.lower()}: {super().format(record) if self._tracebacks else record.getMessage()}"
+
+
+class Json(logging.Formatter):
+    """Writes a line of JSON.
+
+    Args:
+        lines: Makes them.
+    """
+
+    def __init__(self, lines: JsonLines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        return self._lines.record(record)
 
 
 def worth_showing(record: logging.LogRecord) -> bool:
@@ -68,23 +93,29 @@ class StandardErrorHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         try:
-            sys.stderr.write(f"{record.levelname.lower()}: {printable(self.format(record))}\n")
+            sys.stderr.write(f"{printable(self.format(record))}\n")
         except (OSError, ValueError):
             return  # nobody reads it
 
 
-def configure_logging(*, quiet: bool = False, verbose: bool = False) -> None:
+def configure_logging(*, quiet: bool = False, verbose: bool = False, lines: JsonLines | None = None) -> None:
     """Send log lines to standard error and never elsewhere; to be called before Prefect is imported and after.
 
     Prefect's own console handler keeps the stream it found on import, which would tear a live display apart.
+
+    Args:
+        quiet: Only errors.
+        verbose: All of this program, and of Prefect.
+        lines: Makes lines of JSON of them, and of all messages for people; None: they are text.
     """
+    write_messages_as(str if lines is None else lines.message)
     level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
     root = logging.getLogger()
     for handler in list(root.handlers):
         if type(handler).__name__ in ("PrefectConsoleHandler", "StandardErrorHandler"):
             root.removeHandler(handler)
     ours = StandardErrorHandler(level)
-    ours.setFormatter(logging.Formatter("%(message)s") if verbose else MessageOnly("%(message)s"))
+    ours.setFormatter(Text(tracebacks=verbose) if lines is None else Json(lines))
     engine_room = logging.getLogger(ENGINE_ROOM)
     engine_room.filters[:] = [each for each in engine_room.filters if not isinstance(each, ToldOnce)]
     if not verbose:

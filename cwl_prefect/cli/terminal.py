@@ -5,8 +5,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TextIO
 
 # C0 and C1 but tab and newline, and what turns the direction of a text around; their escapes mean the same in JSON.
@@ -73,7 +74,15 @@ def tell_table(rows: Sequence[Sequence[str]], *, err: bool = False) -> None:
 def complain(text: str) -> None:
     """Write one message for the user; a closed standard error is nobody's fault."""
     with contextlib.suppress(OSError, ValueError):
-        tell(text, err=True)
+        tell(_MESSAGE.get()(text), err=True)
+
+
+def write_messages_as(line: Callable[[str], str]) -> None:
+    """Have messages for the user written as what a function makes of them, from now on."""
+    _MESSAGE.set(line)
+
+
+_MESSAGE: ContextVar[Callable[[str], str]] = ContextVar("cwl_prefect_message", default=str)
 
 
 def write_results(found: object, results: TextIO) -> None:

@@ -59,6 +59,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
     dry_run: options.DryRun = False,  # noqa: ARG001
     quiet: options.Quiet = False,  # noqa: ARG001
     verbose: options.Verbose = False,  # noqa: ARG001
+    log_format: options.LogFormat = options.LogFormatChoice.TEXT,  # noqa: ARG001
     show_help: options.ShowHelp = False,
 ) -> None:
     """Run a CWL document; the output object is printed as JSON."""
@@ -67,6 +68,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
 
 def _run(given: Mapping[str, Any]) -> None:
     """Run what the options say, and leave with the status of that."""
+    from cwl_prefect.cli.json_lines import JsonLines
     from cwl_prefect.cli.run import command as running
 
     overrides, steps = options.settings_of(given), given["step_overrides"]
@@ -84,6 +86,7 @@ def _run(given: Mapping[str, Any]) -> None:
         single_step=given["single_step"],
         quiet=given["quiet"],
         verbose=given["verbose"],
+        lines=JsonLines() if given["log_format"] is options.LogFormatChoice.JSON else None,
     )
     if given["watch"]:
         from cwl_prefect.cli.run.watch import run_again_and_again

@@ -14,6 +14,7 @@ from cwl_prefect._lib.destinations import Destination
 from cwl_prefect.cli.exit_codes import SUCCESS
 from cwl_prefect.cli.failures import report_failure, settings_with
 from cwl_prefect.cli.interrupt import run_interruptibly
+from cwl_prefect.cli.json_lines import JsonLines
 from cwl_prefect.cli.log_output import configure_logging
 from cwl_prefect.cli.quantities import mebibytes
 from cwl_prefect.cli.run.batch import Batch, prepare_items, run_batch
@@ -49,6 +50,7 @@ class RunRequest:
     single_step: str | None = None  # step that alone is run
     quiet: bool = False
     verbose: bool = False
+    lines: JsonLines | None = None  # None: standard error is text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ def run_document(request: RunRequest) -> int:
         CwlPrefectError: It could not be run at all; failures of steps are reported here and decide the exit code.
     """
     check_naming(request.name, request.tags)
-    configure_logging(quiet=request.quiet, verbose=request.verbose)
+    configure_logging(quiet=request.quiet, verbose=request.verbose, lines=request.lines)
     if request.dry_run:
         return _dry_run(request)
     with results_only() as results:
@@ -167,9 +169,11 @@ def batch_of(request: RunRequest, settings: Settings) -> Batch:
     """Load the document and read the inputs of all runs of a batch; a shell gives most files among the arguments.
 
     Raises:
-        UsageError: No document is given, a file does not exist, or a flag is wrong.
+        UsageError: No document is given, a file does not exist, a flag is wrong, or lines of JSON are wanted.
         InputError: Inputs of some runs are wrong.
     """
+    if request.lines is not None:
+        raise UsageError("--log-format json is of one run.", hint="leave it out, or run one after the other.")
     document, rest = _document_and_rest(request.arguments)
     part = Part.of(request)
     plan = part.run(api.load_plan(document, settings=settings))
@@ -270,7 +274,9 @@ def execute(work: Work, request: RunRequest, ending: Ending) -> api.RunResult:
     """
     opened = partial(open_address, work.settings)
     try:
-        with shown_progress(quiet=request.quiet, verbose=request.verbose, opened=opened) as observer:
+        with shown_progress(
+            quiet=request.quiet, verbose=request.verbose, opened=opened, lines=request.lines
+        ) as observer:
             run = partial(
                 api.run,
                 work.plan,

@@ -61,6 +61,13 @@ class CacheModeChoice(StrEnum):
     METADATA = "metadata"
 
 
+class LogFormatChoice(StrEnum):
+    """How a run writes on standard error."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class KeepChoice(StrEnum):
     """When workspaces are kept."""
 
@@ -203,6 +210,9 @@ CacheMode = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Say more: every call with its command, image and files, and logs.")
+]
+LogFormat = Annotated[
+    LogFormatChoice, typer.Option(help="What standard error is written as: text, or a JSON object a line.")
 ]
 ShowHelp = Annotated[
     bool, typer.Option("--help", "-h", help="Show this, and the inputs of DOCUMENT where it is given.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
+from cwl_prefect.cli.json_lines import JsonLines
 from cwl_prefect.cli.terminal import printable
 from cwl_prefect.model.events import Observer, RunEnded, RunEvent, RunStarted, StepEvent, StepEventKind
 from cwl_prefect.model.names import without_indices
@@ -274,7 +275,7 @@ class LiveTable:
 
 @contextmanager
 def shown_progress(
-    *, quiet: bool = False, verbose: bool = False, opened: Callable[[str], str] = str
+    *, quiet: bool = False, verbose: bool = False, opened: Callable[[str], str] = str, lines: JsonLines | None = None
 ) -> Iterator[Observer]:
     """Show a run's progress on standard error while the context lasts; the observer is to be told its events.
 
@@ -282,9 +283,12 @@ def shown_progress(
         quiet: Show nothing.
         verbose: Write lines, also for every call.
         opened: Returns where the page of the run opens logged in, which only a terminal is shown.
+        lines: Write lines of JSON.
     """
     if quiet:
         yield lambda _: None
+    elif lines is not None:
+        yield lines
     elif not sys.stderr.isatty():
         yield PlainLines(sys.stderr, every_call=verbose).observe
     elif verbose:

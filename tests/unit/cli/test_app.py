@@ -91,6 +91,28 @@ def test_standard_output_is_the_output_object_and_nothing_else(fake):
     assert fake.ran[0] == {"message": "hi"}
 
 
+def test_standard_error_is_lines_of_json_where_that_is_asked_for(fake):
+    fake.result = replace(fake.result, status=RunStatus.FAILED, errors=(StepError("greet failed"),))
+
+    result = invoke("run", "--log-format", "json", "greet.cwl")
+
+    lines = [json.loads(line) for line in result.stderr.splitlines() if line != "a library prints"]
+    assert [(line["event"], line.get("step") or line.get("message")) for line in lines] == [
+        ("call_started", "greet"),
+        ("message", "greet failed"),
+    ]
+    assert invoke("run", "greet.cwl").stderr.endswith("Error: greet failed\n")
+
+
+def test_lines_of_json_are_of_one_run(fake):
+    result = invoke("run", "--log-format", "json", "--batch", "a.yml", "greet.cwl")
+
+    assert (result.exit_code, json.loads(result.stderr)["message"]) == (
+        2,
+        "--log-format json is of one run.\nTo fix: leave it out, or run one after the other.",
+    )
+
+
 def test_options_become_settings_wherever_they_stand(fake, tmp_path):
     before = ["run", "--quiet", "--max-ram", "4G", "--max-cores", "2", "--parallel", "3", "--timeout", "9"]
     after = ["greet.cwl", "--message", "hi", "--outdir", "out", "--no-container", "--keep", "always"]

@@ -65,7 +65,7 @@ def test_what_comes_after_a_closed_terminal_is_told_on_another(monkeypatch):
         monkeypatch.setattr(sys, "stderr", stream)
         handler.emit(logging.LogRecord("x", logging.ERROR, __file__, 1, "told", None, None))
 
-    assert other.getvalue() == "error: 40 told\n"
+    assert other.getvalue() == "40 told\n"
 
 
 @pytest.mark.parametrize("api", ["http://prefect.example/api", None], ids=["configured-api", "local-server"])

@@ -28,6 +28,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
     report: options.Report = None,  # noqa: ARG001
     timeline: options.Timeline = None,  # noqa: ARG001
     trace: options.Trace = None,  # noqa: ARG001
+    dag: options.Dag = None,  # noqa: ARG001
     provenance: options.Provenance = None,  # noqa: ARG001
     workdir: options.Workdir = None,  # noqa: ARG001
     keep: options.KeepWhen = None,  # noqa: ARG001
@@ -78,7 +79,7 @@ def _run(given: Mapping[str, Any]) -> None:
         overrides=overrides,
         outdir=given["outdir"],
         batch=tuple(given["batch"] or ()),
-        reports={name: given[name] for name in ("report", "timeline", "trace", "provenance")},
+        reports={name: given[name] for name in ("report", "timeline", "trace", "dag", "provenance")},
         name=given["name"],
         tags=tuple(given["tag"] or ()),
         dry_run=given["dry_run"],

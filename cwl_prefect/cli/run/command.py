@@ -143,8 +143,8 @@ def check_reports(request: RunRequest, settings: Settings) -> None:
     """Refuse reports that could not be written at the end.
 
     Raises:
-        UsageError: Nothing is to be recorded, there would be several, one lies where none can be made, or there is
-            something where the crate is to be.
+        UsageError: Nothing is to be recorded, there would be several, one lies where none can be made, the name of the
+            graph does not say how to write it, or there is something where the crate is to be.
     """
     targets = [path for path in request.reports.values() if path is not None]
     if not targets:
@@ -153,11 +153,15 @@ def check_reports(request: RunRequest, settings: Settings) -> None:
 
     if request.batch:
         raise UsageError(
-            "--report, --timeline, --trace and --provenance are of one run.",
+            "--report, --timeline, --trace, --dag and --provenance are of one run.",
             hint="use `runs report` and `runs crate` for each.",
         )
     if not settings.record:
         raise UsageError("CWL_PREFECT_RECORD=0 lets nothing be reported.", hint="leave it out.")
+    if (graph := request.reports.get("dag")) is not None:
+        from cwl_prefect.reports.dag import check_dag
+
+        check_dag(graph)
     if (crate := request.reports.get("provenance")) is not None:
         from cwl_prefect.reports.crate.write import check_target
 

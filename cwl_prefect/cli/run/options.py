@@ -97,6 +97,12 @@ Timeline = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Timeline of its calls, as HTML.", rich_help_panel=FILES)
 ]
 Trace = Annotated[Path | None, typer.Option(metavar="FILE", help="What each call used, as TSV.", rich_help_panel=FILES)]
+Dag = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Graph with the states of its calls: .svg, .html or .dot.", rich_help_panel=FILES
+    ),
+]
 Provenance = Annotated[
     Path | None,
     typer.Option(

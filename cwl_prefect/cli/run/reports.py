@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cwl_prefect.reports.crate.write import write_crate
+from cwl_prefect.reports.dag import dag
 from cwl_prefect.reports.files import Format, rendered, write
 from cwl_prefect.reports.page.build import page
 from cwl_prefect.reports.record import Record, read_record
@@ -25,8 +26,14 @@ def write_reports(directory: Path, targets: Mapping[str, Path | None], settings:
         if name == "provenance":
             write_crate(directory, path, settings)
         else:
-            write(path, _text(record, name))
+            write(path, _text(record, name, path))
 
 
-def _text(record: Record, name: str) -> str:
-    return rendered(record, Format.TSV) if name == "trace" else page(record, timeline=name == "timeline")
+def _text(record: Record, name: str, path: Path) -> str:
+    match name:
+        case "trace":
+            return rendered(record, Format.TSV)
+        case "dag":
+            return dag(record, path)
+        case _:
+            return page(record, timeline=name == "timeline")

@@ -74,7 +74,11 @@ def mermaid(plan: WorkflowPlan) -> str:
 
 def dot(plan: WorkflowPlan) -> str:
     """Draw a plan in the DOT language of Graphviz."""
-    drawing = draw(plan)
+    return dot_of(draw(plan))
+
+
+def dot_of(drawing: Drawing) -> str:
+    """Write a drawing in the DOT language of Graphviz."""
     lines = [
         "digraph {",
         f"  label={_dot_text(drawing.lines)}",

@@ -20,11 +20,35 @@ _UNWELL = frozenset({"failed", "cancelled", "running"})
 
 def graph(record: Record) -> str:
     """Return the graph of a workflow as HTML, where it is known; each subworkflow is a part that opens and closes."""
+    drawing = _drawing(record)
+    return "" if drawing is None else "\n".join(_parts(drawing, drawing.edges, record.steps(), ""))
+
+
+def whole_graph(record: Record) -> Drawing | None:
+    """Return the drawing of a workflow with the states of calls; None where it is not known."""
+    drawing = _drawing(record)
+    return None if drawing is None else _stated(drawing, record.steps(), "")
+
+
+def _drawing(record: Record) -> Drawing | None:
     try:
-        drawing = _DRAWING.validate_python(record.started.get("drawing"))
+        return _DRAWING.validate_python(record.started.get("drawing"))
     except ValidationError:
-        return ""
-    return "\n".join(_parts(drawing, drawing.edges, record.steps(), ""))
+        return None
+
+
+def _stated(drawing: Drawing, steps: Sequence[StepSummary], prefix: str) -> Drawing:
+    """Return a drawing in which each part says what became of its calls."""
+    states = {step.step: Counter(step.states) for step in steps}
+    inner = (
+        replace(
+            _stated(one, steps, f"{prefix}{one.lines[0]}."),
+            lines=_with_states(one.lines, _below(steps, f"{prefix}{one.lines[0]}.")),
+        )
+        for one in drawing.inner
+    )
+    nodes = tuple(_told(node, states.get(prefix + node.lines[0], Counter())) for node in drawing.nodes)
+    return replace(drawing, nodes=nodes, inner=tuple(inner))
 
 
 def _parts(drawing: Drawing, edges: Sequence[Edge], steps: Sequence[StepSummary], prefix: str) -> Iterator[str]:

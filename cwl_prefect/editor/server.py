@@ -26,6 +26,7 @@ from cwl_prefect.settings import Settings
 
 GRAPH = "cwl-prefect.graph"
 _PAUSE_S = 0.03  # without typing, before a document is checked
+_SMALLEST = "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: echo, inputs: {}, outputs: {}}"
 _WORD = re.compile(r"[\w.$/#-]+")
 _KINDS = {
     Kind.FIELD: types.CompletionItemKind.Property,
@@ -49,6 +50,11 @@ class CwlServer(LanguageServer):
         """Check a document after a pause; what waited for an earlier text of it is given up."""
         self.forget(uri)
         self._checks[uri] = asyncio.get_running_loop().create_task(self._check(uri))
+
+    async def warm_up(self) -> None:
+        """Check a document of nobody, which loads the schemas of the language."""
+        path = Path.cwd() / "warming-up.cwl"
+        await self.working(findings_in, path, {path: _SMALLEST}, self._settings)
 
     def check_all(self) -> None:
         """Check every document that is open: what one says may be wrong by what another is now."""
@@ -130,6 +136,11 @@ def server_for_editors(settings: Settings) -> CwlServer:
 
 
 def _add_documents(server: CwlServer) -> None:
+    @server.feature(types.INITIALIZED)
+    async def initialized(_params: types.InitializedParams) -> None:
+        """Load what the first check needs, while the editor goes on."""
+        await server.warm_up()
+
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     async def did_open(params: types.DidOpenTextDocumentParams) -> None:
         """Check a document that is opened."""

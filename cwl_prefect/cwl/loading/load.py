@@ -18,9 +18,11 @@ from cwltool.process import SCHEMA_CACHE, Process, use_custom_schema
 from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.workflow import default_make_tool
 from rdflib import Graph
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.fetcher import DefaultFetcher
+from schema_salad.sourceline import add_lc_filename
 
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.host_files import EVERYTHING
@@ -181,6 +183,8 @@ def _resolved(document: str, defaults: Mapping[str, Any], reading: Reading) -> t
 
 
 def _fetched(document: str, location: str, context: LoadingContext) -> tuple[LoadingContext, Any, str]:
+    if open_text(location) is not None:
+        _read_quickly(urllib.parse.urldefrag(location).url, context.loader)
     try:
         context, root, uri = fetch_document(location, context)
     except StopIteration:
@@ -200,6 +204,18 @@ def _fetched(document: str, location: str, context: LoadingContext) -> tuple[Loa
     if reason is not None:
         raise DocumentError(f"{document}: {reason}.", hint="Write texts in Unicode, and nest them less deeply.")
     return context, root, uri
+
+
+def _read_quickly(url: str, loader: Any) -> None:
+    """Put a document where the loader looks before it reads, as the loader itself would."""
+    from cwl_prefect.cwl.access.quick_yaml import parsed_quickly
+
+    root = parsed_quickly(loader.fetch_text(url))
+    if not isinstance(root, CommentedMap):
+        return
+    add_lc_filename(root, url)
+    if isinstance(name := root.setdefault("id", url), str):
+        loader.idx[loader.expand_url(name, url, scoped_id=True)] = loader.idx[url] = root
 
 
 def _checked_tool(

@@ -14,7 +14,7 @@ from cwl_prefect.deploy.connection import Connection, connected
 from cwl_prefect.deploy.earlier import Earlier, demand_same_pool
 from cwl_prefect.deploy.pools import read_pool
 from cwl_prefect.deploy.schedules import demand_inputs, new_schedules
-from cwl_prefect.deploy.variables import demand_job_variables, demand_results
+from cwl_prefect.deploy.variables import demand_image, demand_job_variables, demand_results
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.flows.deployment.reference import Deployed
 from cwl_prefect.flows.deployment.storage import WorkflowStorage
@@ -214,7 +214,7 @@ async def _demand_runnable(request: DeploymentRequest, connection: Connection) -
     if request.pool is None:
         return None
     pool = await read_pool(connection, request.pool)
-    _demand_image(pool, request)
+    demand_image(_job_variables(request), pool)
     await demand_job_variables(request.job_variables, pool, request.plan, connection)
     return pool
 
@@ -316,24 +316,3 @@ async def _existing(connection: Connection, full_name: str) -> "DeploymentRespon
         return await connection.client.read_deployment_by_name(full_name)
     except ObjectNotFound:
         return None
-
-
-def _demand_image(pool: "WorkPool", request: DeploymentRequest) -> None:
-    """Refuse what no worker could run: Prefect's own default image lacks this package."""
-    properties = pool.base_job_template.get("variables", {}).get("properties", {})
-    if "image" not in properties:
-        if request.image is not None:
-            raise UsageError(
-                f"The work pool {pool.name} is of type {pool.type}, where flow runs have no image.",
-                hint="leave out --image; the images of steps are in the CWL document.",
-            )
-        return
-    fixed = pool.base_job_template.get("job_configuration", {}).get("image")
-    if request.image or request.job_variables.get("image") or properties["image"].get("default"):
-        return
-    if fixed != "{{ image }}" and pool.type != "kubernetes":
-        return
-    raise UsageError(
-        f"The work pool {pool.name} is of type {pool.type}: a flow run needs an image that has cwl-prefect installed.",
-        hint="give --image, or set a default image in the pool's job template; it needs cwl-prefect installed.",
-    )

@@ -1,23 +1,35 @@
 """Deploy what keeps a machine clean."""
 
-from cwl_prefect.deploy.connection import connected
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from cwl_prefect.backends.job_template.job_variables import check_flow_run_variables
+from cwl_prefect.deploy.connection import Connection, connected
 from cwl_prefect.deploy.pools import read_pool
+from cwl_prefect.deploy.variables import demand_image
 from cwl_prefect.errors import UsageError
 from cwl_prefect.settings import Settings
 
-NAME = "workspace-gc"
+_FORMER_NAME = "workspace-gc"
+"""Name that the deployment had when there was one for all pools."""
 
 
-async def deploy_collection(pool: str, cron: str, settings: Settings) -> tuple[str, str]:
-    """Make or update the deployment that collects workspaces, and give its name and the command of a worker.
+async def deploy_collection(
+    pool: str, cron: str, settings: Settings, job_variables: Mapping[str, JsonValue]
+) -> tuple[str, str]:
+    """Make or update the deployment that collects workspaces, and return its name and the command of a worker.
+
+    It is named after its pool.
 
     Args:
         pool: Work pool whose workers see the workspaces.
         cron: When it runs.
         settings: Say which API is used.
+        job_variables: Job variables over the pool's.
 
     Raises:
-        UsageError: There is no such pool, or the schedule is none.
+        UsageError: There is no such pool, it needs an image or has no such job variable, or the schedule is none.
         ServerError: No Prefect API can be reached or started.
     """
     from prefect.client.schemas.actions import DeploymentScheduleCreate
@@ -31,14 +43,31 @@ async def deploy_collection(pool: str, cron: str, settings: Settings) -> tuple[s
     except ValidationError as error:
         raise UsageError(f"--cron: {cron!r} is no schedule.", hint="write it as cron does: '17 3 * * *'.") from error
     async with connected(settings) as connection:
-        await read_pool(connection, pool)
+        found = await read_pool(connection, pool)
+        demand_image(job_variables, found)
+        template = found.base_job_template
+        check_flow_run_variables(job_variables, template, pool_type=found.type, for_steps=template)
         flow_id = await connection.client.create_flow_from_name(collect_workspaces.name)
         await connection.client.create_deployment(
             flow_id=flow_id,
-            name=NAME,
+            name=pool,
             schedules=[schedule],
             work_pool_name=pool,
             entrypoint=ENTRYPOINT,
             concurrency_limit=1,
+            job_variables=dict(job_variables),
         )
-        return f"{collect_workspaces.name}/{NAME}", connection.worker_command(pool)
+        await _remove_former(f"{collect_workspaces.name}/{_FORMER_NAME}", pool, connection)
+        return f"{collect_workspaces.name}/{pool}", connection.worker_command(pool)
+
+
+async def _remove_former(full_name: str, pool: str, connection: Connection) -> None:
+    """Remove what an earlier version deployed for the same pool under another name."""
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        former = await connection.client.read_deployment_by_name(full_name)
+    except ObjectNotFound:
+        return
+    if former.work_pool_name == pool and former.name != pool:
+        await connection.client.delete_deployment(former.id)

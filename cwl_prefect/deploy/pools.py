@@ -1,18 +1,23 @@
 """Work pools made from the job templates of this package."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
+
+from pydantic import JsonValue
 
 from cwl_prefect.backends.job_template.job_variables import packaged_template
 from cwl_prefect.deploy.connection import Connection, connected
 from cwl_prefect.errors import UsageError
+from cwl_prefect.flows.execution.work_pool import default_template
 from cwl_prefect.flows.prefect_names import demand_name
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.client.schemas.objects import WorkPool
 
 
@@ -24,6 +29,15 @@ class PoolType(StrEnum):
     KUBERNETES = "kubernetes"
 
 
+class Existing(StrEnum):
+    """What becomes of a pool that is there already."""
+
+    OVERWRITE = "overwrite"  # it gets the packaged job template
+    UPDATE = "update"  # so it does, with the defaults that were changed in it
+    KEEP = "keep"  # it stays as it is
+    REFUSE = "refuse"  # it is an error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolResult:
     """A work pool that was made.
@@ -33,16 +47,18 @@ class PoolResult:
         url: Its page in the Prefect UI.
         worker_command: What starts a worker for it.
         kept: Whether it was there already, and is as it was.
+        defaults: Job variables whose defaults are as they were.
     """
 
     name: str
     url: str | None
     worker_command: str
     kept: bool = False
+    defaults: tuple[str, ...] = ()
 
 
 async def create_pool(
-    name: str, pool_type: PoolType, settings: Settings, *, overwrite: bool = False, keep: bool = False
+    name: str, pool_type: PoolType, settings: Settings, *, existing: Existing = Existing.REFUSE
 ) -> PoolResult:
     """Make a work pool whose job template suits workflows.
 
@@ -50,34 +66,66 @@ async def create_pool(
         name: Name of the pool.
         pool_type: Where its workers start flow runs.
         settings: Settings.
-        overwrite: Whether a pool of this name gets the packaged job template.
-        keep: Whether a pool of this name and type is left as it is.
+        existing: What becomes of a pool of this name and type.
 
     Raises:
         ServerError: No Prefect API can be reached or started.
-        UsageError: Prefect forbids the name; or there is a pool of this name, and it is of another type, or neither to
-            be overwritten nor to be kept.
+        UsageError: Prefect forbids the name; or there is a pool of this name, and it is of another type, or to be
+            refused.
     """
-    from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
 
     demand_name(name, of="work pool")
-    kept = False
+    template, kept = packaged_template(pool_type.value), False
+    defaults: tuple[str, ...] = ()
     async with connected(settings) as connection:
-        pool = WorkPoolCreate(name=name, type=pool_type.value, base_job_template=packaged_template(pool_type.value))
         try:
-            await connection.client.create_work_pool(pool)
+            await connection.client.create_work_pool(_wanted(name, pool_type, template))
         except ObjectAlreadyExists:
-            _demand_fitting(await read_pool(connection, name), pool_type, wanted=overwrite or keep)
-            if overwrite:
-                await connection.client.create_work_pool(pool, overwrite=True)
-            kept = not overwrite
+            found = await read_pool(connection, name)
+            _demand_fitting(found, pool_type, wanted=existing is not Existing.REFUSE)
+            kept = existing is Existing.KEEP
+            if existing is Existing.UPDATE:
+                template, defaults = with_defaults_of(found, template)
+            if not kept:
+                await connection.client.create_work_pool(_wanted(name, pool_type, template), overwrite=True)
         return PoolResult(
             kept=kept,
+            defaults=defaults,
             name=name,
             url=connection.page(f"work-pools/work-pool/{quote(name)}"),
             worker_command=connection.worker_command(name),
         )
+
+
+def _wanted(name: str, pool_type: PoolType, template: dict[str, JsonValue]) -> "WorkPoolCreate":
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    return WorkPoolCreate(name=name, type=pool_type.value, base_job_template=template)
+
+
+def with_defaults_of(pool: "WorkPool", template: dict[str, JsonValue]) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
+    """Return a template with the defaults that somebody changed in a pool, and the names of their job variables.
+
+    Those of Prefect's own template for the pool's type were not chosen by anybody.
+    """
+    plain, had, packaged = map(_properties, (default_template(pool.type), pool.base_job_template, template))
+    changed = {
+        name: had[name]["default"]
+        for name, found in packaged.items()
+        if "default" in had.get(name, {})
+        and had[name]["default"] not in (found.get("default"), plain.get(name, {}).get("default"))
+    }
+    properties = {
+        name: {**found, "default": changed[name]} if name in changed else found for name, found in packaged.items()
+    }
+    variables = cast("dict[str, JsonValue]", template["variables"])
+    return {**template, "variables": {**variables, "properties": properties}}, tuple(sorted(changed))
+
+
+def _properties(template: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = template.get("variables", {}).get("properties", {})
+    return found
 
 
 def _demand_fitting(pool: "WorkPool", pool_type: PoolType, *, wanted: bool) -> None:
@@ -94,7 +142,7 @@ def _demand_fitting(pool: "WorkPool", pool_type: PoolType, *, wanted: bool) -> N
     if not wanted:
         raise UsageError(
             f"There is a work pool {pool.name} already.",
-            hint="choose another name, or give it the packaged job template with --overwrite.",
+            hint="choose another name, or give it the packaged job template with --update.",
         )
 
 

@@ -32,6 +32,35 @@ _NAME = "name a directory of the machines or volumes of the flow runs by its who
 _STEPS_POOL, _BACKEND = "CWL_PREFECT_STEPS_POOL", "CWL_PREFECT_BACKEND"
 
 
+def demand_image(given: Mapping[str, JsonValue], pool: "WorkPool") -> None:
+    """Refuse what no worker could run: Prefect's own default image lacks this package.
+
+    Args:
+        given: The deployment's job variables.
+        pool: Pool whose workers run it.
+
+    Raises:
+        UsageError: An image is missing, or is given where flow runs have none.
+    """
+    properties = pool.base_job_template.get("variables", {}).get("properties", {})
+    if "image" not in properties:
+        if given.get("image") is not None:
+            raise UsageError(
+                f"The work pool {pool.name} is of type {pool.type}, where flow runs have no image.",
+                hint="leave out --image; the images of steps are in the CWL document.",
+            )
+        return
+    fixed = pool.base_job_template.get("job_configuration", {}).get("image")
+    if given.get("image") or properties["image"].get("default"):
+        return
+    if fixed != "{{ image }}" and pool.type != "kubernetes":
+        return
+    raise UsageError(
+        f"The work pool {pool.name} is of type {pool.type}: a flow run needs an image that has cwl-prefect installed.",
+        hint="give --image, or set a default image in the pool's job template; it needs cwl-prefect installed.",
+    )
+
+
 def demand_results(given: Mapping[str, JsonValue], pool: "WorkPool") -> None:
     """Refuse a deployment whose results would go where nobody finds them.
 

@@ -31,12 +31,16 @@ class ResourcesOverride(BaseModel):
 
 
 class ToolOverride(BaseModel):
-    """What applies to a step's tool in place of what its document says, wherever the step runs."""
+    """What applies to a step's tool in place of what its document says, wherever the step runs.
+
+    Its ``default_resources`` are those of which the document says nothing.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     image: Annotated[str, Field(min_length=1)] | None = None
     resources: ResourcesOverride = ResourcesOverride()
+    default_resources: ResourcesOverride = ResourcesOverride()
     env: dict[str, str] = Field(default_factory=dict)
     concurrency: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
 
@@ -92,9 +96,11 @@ def combined(overrides: list[ToolOverride]) -> ToolOverride:
     merged = ToolOverride()
     for override in overrides:
         resources = override.resources.model_dump(exclude_none=True)
+        defaults = override.default_resources.model_dump(exclude_none=True)
         merged = ToolOverride(
             image=override.image or merged.image,
             resources=merged.resources.model_copy(update=resources),
+            default_resources=merged.default_resources.model_copy(update=defaults),
             env={**merged.env, **override.env},
             concurrency={**merged.concurrency, **override.concurrency},
         )

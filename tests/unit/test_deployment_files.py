@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from prefect_kubernetes.settings import KubernetesSettings
 from ruamel.yaml import YAML
 
 from tests.commands import PROJECT
@@ -57,6 +58,22 @@ def test_the_password_of_the_database_is_the_server_s_alone_and_in_no_url(compos
 
 def test_projects_in_folders_of_one_name_do_not_share_a_database(compose: dict[str, Any]) -> None:
     assert compose["name"] == "cwl-prefect"
+
+
+def test_flow_runs_on_kubernetes_read_credentials_from_the_secret_that_the_worker_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Prefect's worker puts a reference in the place of each credential for which it knows a secret."""
+    worker = YAML(typ="safe").load(DEPLOYMENTS / "kubernetes/worker.yaml")
+    (container,) = worker["spec"]["template"]["spec"]["containers"]
+    for variable in container["env"]:
+        if "value" in variable:
+            monkeypatch.setenv(variable["name"], variable["value"])
+    found = KubernetesSettings().worker
+    secrets = [each["secretRef"]["name"] for each in container["envFrom"] if "secretRef" in each]
+    assert [found.api_key_secret_name] == [found.api_auth_string_secret_name] == secrets
+    assert found.api_key_secret_key == "PREFECT_API_KEY"
+    assert found.api_auth_string_secret_key == "PREFECT_API_AUTH_STRING"
 
 
 def test_what_is_local_stays_out_of_the_image() -> None:

@@ -23,9 +23,12 @@ def pool_create(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Give a pool that exists the packaged job template.")
     ] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="The same, but keep the defaults that were changed in it.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave a pool that exists as it is.")] = False,
 ) -> None:
     """Make a work pool with a job template that suits workflows."""
     from cwl_prefect.cli.deploy import pool
 
-    pool.create(name, type, overwrite=overwrite, keep=keep)
+    pool.create(name, type, overwrite=overwrite, update=update, keep=keep)

@@ -76,15 +76,17 @@ def restore(run: str) -> None:
     tell(f"{collecting.restore(run, settings_with({})).name} stays.")
 
 
-def deploy(pool: str, cron: str) -> None:
+def deploy(pool: str, cron: str, variables: Sequence[str], image: str | None) -> None:
     """Make a deployment that collects by a schedule.
 
     Raises:
-        UsageError: There is no such pool, or the schedule is none.
+        UsageError: There is no such pool, it needs an image or has no such job variable, or the schedule is none.
     """
+    from cwl_prefect.cli.deploy.commands import job_variables
     from cwl_prefect.deploy.housekeeping import deploy_collection
 
-    name, command = asyncio.run(deploy_collection(pool, cron, settings_with({})))
+    given = job_variables(variables) | ({} if image is None else {"image": image})
+    name, command = asyncio.run(deploy_collection(pool, cron, settings_with({}), given))
     tell(f"Deployed {name}. A worker runs it: {command}")
 
 

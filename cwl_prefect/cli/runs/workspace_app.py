@@ -30,12 +30,19 @@ def gc(
         str | None, typer.Option(metavar="POOL", help="Make a deployment that does it by a schedule, on this pool.")
     ] = None,
     cron: Annotated[str, typer.Option(metavar="CRON", help="With --deploy: when.")] = "17 3 * * *",
+    image: Annotated[
+        str | None, typer.Option(help="With --deploy: image of its runs on Docker and Kubernetes pools.")
+    ] = None,
+    job_variable: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="With --deploy: job variable over the pool's, as JSON; repeatable."),
+    ] = None,
 ) -> None:
     """Mark what is out of date, and remove what was marked long enough ago; remove leftovers of killed runs."""
     from cwl_prefect.cli.runs import workspace
 
     if deploy is not None:
-        workspace.deploy(deploy, cron)
+        workspace.deploy(deploy, cron, job_variable or (), image)
     else:
         workspace.collect(dry_run=dry_run)
 

@@ -61,6 +61,7 @@ def override_tool(tool: ToolPlan, override: ToolOverride) -> ToolPlan:
     changed = tool
     if override.image is not None:
         changed = _with_image(changed, override.image)
+    changed = _with_resources(changed, _unsaid(tool, override.default_resources))
     changed = _with_resources(changed, override.resources)
     if override.env:
         changed = _with_environment(changed, override.env)
@@ -78,6 +79,13 @@ def _with_image(tool: ToolPlan, image: str) -> ToolPlan:
     if found and requirement(tool.requirements, (), name) is None:
         return replace(tool, hints=(*tool.hints, entry), image=image)
     return replace(tool, requirements=(*tool.requirements, entry), image=image)
+
+
+def _unsaid(tool: ToolPlan, resources: ResourcesOverride) -> ResourcesOverride:
+    """Return those resources of which a tool says nothing."""
+    said = {name.removesuffix("Min").removesuffix("Max") for name in _effective(tool, "ResourceRequirement")}
+    said |= {"gpus"} if _effective(tool, CUDA) else set()
+    return resources.model_copy(update=dict.fromkeys(said & set(ResourcesOverride.model_fields)))
 
 
 def _with_resources(tool: ToolPlan, resources: ResourcesOverride) -> ToolPlan:

@@ -13,6 +13,7 @@ from cwl_prefect.deploy import connection, deployment
 from cwl_prefect.deploy.deployment import DeploymentRequest
 from cwl_prefect.deploy.earlier import Earlier, demand_same_pool
 from cwl_prefect.deploy.schedules import demand_inputs, new_schedules
+from cwl_prefect.deploy.variables import demand_image
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.model.plan import InputPort
 from cwl_prefect.server.local_server import ApiEndpoint
@@ -39,7 +40,7 @@ def request(**more: object) -> DeploymentRequest:
 def refusal(of: SimpleNamespace, **more: object) -> str:
     """Give why a work pool cannot take what is asked for; nothing where it can."""
     try:
-        deployment._demand_image(of, request(**more))
+        demand_image(deployment._job_variables(request(**more)), of)  # type: ignore[arg-type]
     except UsageError as error:
         return str(error)
     return ""

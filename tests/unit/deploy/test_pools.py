@@ -8,10 +8,12 @@ import pytest
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
 
+from cwl_prefect.backends.job_template.job_variables import packaged_template
 from cwl_prefect.deploy import pools
 from cwl_prefect.deploy.connection import Connection
-from cwl_prefect.deploy.pools import PoolType, create_pool
+from cwl_prefect.deploy.pools import Existing, PoolType, create_pool
 from cwl_prefect.errors import UsageError
+from cwl_prefect.flows.execution.work_pool import default_template
 from cwl_prefect.server.local_server import ApiEndpoint
 from cwl_prefect.settings import Settings
 
@@ -27,7 +29,9 @@ class Server:
         if present is not None and not overwrite:
             raise ObjectAlreadyExists(ValueError("it is there"))
         pool_type = pool.type if present is None else present.type
-        self.pools[pool.name] = SimpleNamespace(name=pool.name, type=pool_type, template=pool.base_job_template)
+        self.pools[pool.name] = SimpleNamespace(
+            name=pool.name, type=pool_type, base_job_template=pool.base_job_template
+        )
 
     async def read_work_pool(self, name: str) -> SimpleNamespace:
         return self.pools[name]
@@ -36,7 +40,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server()
-    made.pools["here"] = SimpleNamespace(name="here", type="process", template="its own")
+    made.pools["here"] = SimpleNamespace(name="here", type="process", base_job_template={"its": "own"})
 
     @asynccontextmanager
     async def connected(_: Settings) -> AsyncIterator[Connection]:
@@ -52,23 +56,38 @@ async def test_a_pool_is_made(server: Server) -> None:
 
 
 async def test_a_pool_of_the_same_type_is_overwritten_kept_or_refused(server: Server) -> None:
-    with pytest.raises(UsageError, match="--overwrite"):
+    with pytest.raises(UsageError, match="--update"):
         await create_pool("here", PoolType.PROCESS, Settings())
-    assert (await create_pool("here", PoolType.PROCESS, Settings(), keep=True)).kept
-    assert server.pools["here"].template == "its own"
+    assert (await create_pool("here", PoolType.PROCESS, Settings(), existing=Existing.KEEP)).kept
+    assert server.pools["here"].base_job_template == {"its": "own"}
 
-    assert not (await create_pool("here", PoolType.PROCESS, Settings(), overwrite=True)).kept
-    assert server.pools["here"].template != "its own"
+    assert not (await create_pool("here", PoolType.PROCESS, Settings(), existing=Existing.OVERWRITE)).kept
+    assert server.pools["here"].base_job_template != {"its": "own"}
 
 
-@pytest.mark.parametrize("options", [{}, {"keep": True}, {"overwrite": True}], ids=["plain", "keep", "overwrite"])
-async def test_a_pool_of_another_type_stays_as_it_is(server: Server, options: dict[str, bool]) -> None:
+@pytest.mark.parametrize("existing", list(Existing))
+async def test_a_pool_of_another_type_stays_as_it_is(server: Server, existing: Existing) -> None:
     with pytest.raises(UsageError, match="of type process") as told:
-        await create_pool("here", PoolType.KUBERNETES, Settings(), **options)
+        await create_pool("here", PoolType.KUBERNETES, Settings(), existing=existing)
 
     assert "prefect work-pool delete here" in str(told.value)
-    assert "--overwrite" not in str(told.value)
-    assert server.pools["here"].template == "its own"
+    assert "--update" not in str(told.value)
+    assert server.pools["here"].base_job_template == {"its": "own"}
+
+
+async def test_a_pool_that_a_worker_made_gets_the_packaged_template_and_keeps_what_was_changed_in_it(
+    server: Server,
+) -> None:
+    plain = default_template("kubernetes")
+    plain["variables"]["properties"]["image"]["default"] = "ours:1"
+    server.pools["there"] = SimpleNamespace(name="there", type="kubernetes", base_job_template=plain)
+
+    made = await create_pool("there", PoolType.KUBERNETES, Settings(), existing=Existing.UPDATE)
+
+    wanted = packaged_template("kubernetes")
+    wanted["variables"]["properties"]["image"]["default"] = "ours:1"  # type: ignore[index,call-overload]
+    assert server.pools["there"].base_job_template == wanted
+    assert made.defaults == ("image",)
 
 
 @pytest.mark.parametrize("name", ["x/y", "100%", "a&b", "<a", "a>", "", " "])

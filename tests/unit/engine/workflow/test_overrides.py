@@ -77,6 +77,18 @@ class TestResources:
             "tmpdirMin": 5,
         }
 
+    def test_defaults_are_for_what_the_document_leaves_open_and_what_is_given_wins(self) -> None:
+        asked = {"class": "ResourceRequirement", "ramMax": 100}
+        defaults = ResourcesOverride(cores=2, ram="4G", gpus=1)
+        tool = replace(TOOL, hints=(asked, {"class": CUDA, "cudaDeviceCountMin": 2}))
+        found = override_tool(tool, ToolOverride(default_resources=defaults))
+        given = override_tool(TOOL, ToolOverride(default_resources=defaults, resources=ResourcesOverride(cores=8)))
+        said = override_tool(tool, ToolOverride(default_resources=ResourcesOverride(ram=1)))
+        assert found.requirements == ({**asked, "coresMin": 2},)
+        assert found.hints == tool.hints
+        assert given.requirements[-1] == {"class": "ResourceRequirement", "coresMin": 8, "ramMin": 4096}
+        assert (said.requirements, said.hints) == (tool.requirements, tool.hints)
+
     def test_devices_are_asked_for_or_no_longer(self) -> None:
         asked = {"class": CUDA, "cudaVersionMin": "11.4", "cudaComputeCapability": "8.0", "cudaDeviceCountMin": 1}
         tool = replace(TOOL, hints=(asked,))

@@ -1,0 +1,93 @@
+"""The deployment that collects workspaces: one for each pool, with what the pool's flow runs need."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prefect.exceptions import ObjectNotFound
+
+from cwl_prefect.backends.job_template.job_variables import packaged_template
+from cwl_prefect.deploy import housekeeping
+from cwl_prefect.deploy.connection import Connection
+from cwl_prefect.deploy.housekeeping import deploy_collection
+from cwl_prefect.errors import UsageError
+from cwl_prefect.server.local_server import ApiEndpoint
+from cwl_prefect.settings import Settings
+
+CRON = "17 3 * * *"
+
+
+class Server:
+    """Has a process pool and a Kubernetes pool, and deployments of one flow by name."""
+
+    def __init__(self) -> None:
+        self.deployments: dict[str, Any] = {}
+
+    async def read_work_pool(self, name: str) -> Any:
+        pool_type = {"here": "process", "cluster": "kubernetes"}[name]
+        return SimpleNamespace(name=name, type=pool_type, base_job_template=packaged_template(pool_type))
+
+    async def create_flow_from_name(self, name: str) -> str:
+        return name
+
+    async def create_deployment(self, *, name: str, **said: object) -> None:
+        self.deployments[name] = SimpleNamespace(id=name, name=name, **said)
+
+    async def read_deployment_by_name(self, full_name: str) -> Any:
+        flow, _, name = full_name.partition("/")
+        if flow != "cwl-prefect-workspace-gc" or name not in self.deployments:
+            raise ObjectNotFound(KeyError(full_name))
+        return self.deployments[name]
+
+    async def delete_deployment(self, deployment_id: str) -> None:
+        del self.deployments[deployment_id]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    made = Server()
+
+    @asynccontextmanager
+    async def connected(_: Settings) -> AsyncIterator[Connection]:
+        yield Connection(client=made, endpoint=ApiEndpoint(url="x", ui_url=None, started=False, ours=False))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(housekeeping, "connected", connected)
+    return made
+
+
+async def test_each_pool_has_one_of_its_name(server: Server) -> None:
+    variables = {"image": "cwl-prefect", "namespace": "lab"}
+    await deploy_collection("here", CRON, Settings(), {})
+    name, _ = await deploy_collection("cluster", CRON, Settings(), variables)
+    assert name == "cwl-prefect-workspace-gc/cluster"
+    assert {name: each.work_pool_name for name, each in server.deployments.items()} == {
+        "here": "here",
+        "cluster": "cluster",
+    }
+    assert server.deployments["cluster"].job_variables == variables
+
+
+async def test_what_an_earlier_version_deployed_for_the_pool_is_removed_and_for_another_left(server: Server) -> None:
+    await server.create_deployment(name="workspace-gc", work_pool_name="cluster")
+    await deploy_collection("here", CRON, Settings(), {})
+    assert set(server.deployments) == {"workspace-gc", "here"}
+    await deploy_collection("cluster", CRON, Settings(), {"image": "cwl-prefect"})
+    assert set(server.deployments) == {"here", "cluster"}
+
+
+@pytest.mark.parametrize(
+    ("pool", "variables", "said"),
+    [
+        pytest.param("cluster", {}, "needs an image", id="no-image"),
+        pytest.param("here", {"image": "x"}, "have no image", id="image-of-a-process"),
+        pytest.param("cluster", {"image": "x", "name_space": "lab"}, "name_space", id="unknown-variable"),
+    ],
+)
+async def test_what_no_worker_of_the_pool_could_run_is_refused(
+    server: Server, pool: str, variables: dict[str, str], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        await deploy_collection(pool, CRON, Settings(), variables)
+    assert server.deployments == {}

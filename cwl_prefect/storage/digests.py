@@ -12,6 +12,7 @@ PART = 16 * 1024 * 1024
 
 _MOST_PARTS = 9_000  # S3 takes 10,000
 _BLOCK = 4 * 1024 * 1024  # bytes that are read at once
+_SMALL = 256 * 1024  # bytes that are read in less time than a thread takes to begin
 _MD5 = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
 
 
@@ -51,6 +52,9 @@ async def file_digest(source: Path, size: int, *, in_parts: bool) -> str:
 async def _digest_between(source: Path, start: int, end: int) -> bytes:
     """Return the MD5 of a part of a file, read in blocks, so that whoever is cancelled need not wait long."""
     found = _md5()
+    if end - start <= _SMALL:
+        _add(found, source, start, end - start)
+        return found.digest()
     for position in range(start, end, _BLOCK):
         await asyncio.to_thread(_add, found, source, position, min(_BLOCK, end - position))
     return found.digest()

@@ -28,6 +28,7 @@ AT_ONCE = 8
 
 _PARTS_AT_ONCE = 4  # of one file
 _BLOCK = 4 * 1024 * 1024  # bytes that are read back at once
+_FEW = 4  # names that are asked for one by one, rather than found among all
 _ASIDE = ".cwl-prefect-part-"  # what the name of a file begins with that a server has not got whole
 _OBJECT_STORES = frozenset({"s3", "gs", "az", "abfs", "abfss", "memory"})  # where an object appears whole
 
@@ -234,7 +235,10 @@ class Place:
     async def _found(self, uploads: Sequence[Upload]) -> dict[str, _Info]:
         """Return what is where files are to go, and beside them within their directories, by path."""
         tops = {upload.top for upload in uploads}
-        listed = [(path, info) for path, info in await self._listed() if path in tops]
+        if len(tops) > _FEW:
+            listed = [(path, info) for path, info in await self._listed() if path in tops]
+        else:
+            listed = [each for each in await self._each(sorted(tops), self._known) if each is not None]
         found = {path: info for path, info in listed if info.get("type") != "directory"}
         directories = [path for path, info in listed if info.get("type") == "directory"]
         for below in await self._each(directories, self._below):
@@ -248,6 +252,14 @@ class Place:
             except FileNotFoundError:
                 return []
         return list(self._relative({str(info["name"]): info for info in cast("list[_Info]", listed)}))
+
+    async def _known(self, name: str) -> tuple[str, _Info] | None:
+        """Return what is told of one name; None where it is free."""
+        with storage_errors("read", self._of(name)):
+            try:
+                return name, cast("_Info", await called(self._filesystem, "info", self._path(name)))
+            except FileNotFoundError:
+                return None
 
     async def _below(self, directory: str) -> dict[str, _Info]:
         with storage_errors("read", self._of(directory)):

@@ -23,6 +23,7 @@ from cwl_prefect.model.events import RunEnded, RunObserver, RunStarted, StepEnde
 from cwl_prefect.model.plan import WorkflowPlan, encode_plan
 from cwl_prefect.model.usage import Tried
 from cwl_prefect.model.values import CwlObject, bounded, map_file_objects
+from cwl_prefect.reports.record import members_of
 from cwl_prefect.reports.trace import PLAN, TRACE, TRACE_VERSION
 
 _LONGEST_MESSAGE = 4000
@@ -169,8 +170,8 @@ def _known_by(file: CwlObject) -> CwlObject:
 
 
 def _described(tried: Tried) -> dict[str, JsonValue]:
-    members = {name: _rounded(value) for name, value in asdict(tried).items() if name not in ("number", "usage")}
-    return {"try": tried.number, **members, **{name: _rounded(value) for name, value in asdict(tried.usage).items()}}
+    members = {name: _rounded(value) for name, value in members_of(tried).items()}
+    return {"try": members.pop("number"), **members}
 
 
 def _rounded(value: str | float | None) -> str | float | None:

@@ -5,19 +5,11 @@ from collections.abc import Sequence
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
-from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
-from opentelemetry.trace import (
-    Link,
-    NonRecordingSpan,
-    SpanContext,
-    Status,
-    StatusCode,
-    TraceFlags,
-    set_span_in_context,
-)
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
 
 from cwl_prefect import __version__
 from cwl_prefect.model.events import RunEvent, RunStarted
@@ -25,6 +17,10 @@ from cwl_prefect.model.trace_ids import TraceIds
 from cwl_prefect.reports.telemetry.earlier import Earlier, read_earlier
 from cwl_prefect.reports.telemetry.span import RunSpan
 from cwl_prefect.reports.telemetry.spans import Spans
+
+_SCOPE = InstrumentationScope("cwl_prefect", __version__)
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_WELL = Status(StatusCode.UNSET)
 
 
 class Traces:
@@ -39,13 +35,13 @@ class Traces:
 
     def __init__(self, event: RunStarted, resource: Resource) -> None:
         ids = TraceIds(event.flow_run_id, event.began_s)
-        self._ids = _GivenIds(ids.trace)
-        self._exporter = _Exporter()
-        self._provider = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
-        self._tracer = self._provider.get_tracer("cwl_prefect", __version__)
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         decision = self._provider.sampler.should_sample(Context(), ids.trace, "run").decision
-        self._flags = TraceFlags(decision is Decision.RECORD_AND_SAMPLE)
+        self._sampled = decision is Decision.RECORD_AND_SAMPLE
+        self._trace, self._resource = ids.trace, resource
+        self._exporter = _Exporter()
+        self._processor = BatchSpanProcessor(self._exporter)
+        self._provider.add_span_processor(self._processor)
         self._spans = Spans(event, _earlier(event, ids), self._send)
 
     @property
@@ -55,45 +51,33 @@ class Traces:
 
     def __call__(self, event: RunEvent) -> None:
         """Make spans of an event."""
-        self._spans(event)
+        if self._sampled:
+            self._spans(event)
 
     def close(self) -> None:
         """Send what is not sent yet; blocks."""
         self._provider.shutdown()
 
     def _send(self, span: RunSpan) -> None:
-        self._ids.next_span = span.identifier
-        made = self._tracer.start_span(
-            span.name,
-            Context() if span.parent is None else set_span_in_context(NonRecordingSpan(self._context(span.parent))),
-            attributes=span.attributes,
-            links=[Link(self._context(other), {"cwl.link": how}) for how, other in span.links.items()],
-            start_time=_nanoseconds(span.began_s),
+        """Send a span that ended; one that OpenTelemetry is told of from its start would cost several times as much."""
+        self._processor.on_end(
+            ReadableSpan(
+                name=span.name,
+                context=self._context(span.identifier),
+                parent=None if span.parent is None else self._context(span.parent),
+                resource=self._resource,
+                attributes=span.attributes,
+                events=[Event(name, timestamp=_nanoseconds(at)) for name, at in span.moments.items()],
+                links=[Link(self._context(other), {"cwl.link": how}) for how, other in span.links.items()],
+                status=_WELL if span.error is None else Status(StatusCode.ERROR, span.error),
+                start_time=_nanoseconds(span.began_s),
+                end_time=_nanoseconds(max(span.began_s, span.ended_s)),
+                instrumentation_scope=_SCOPE,
+            )
         )
-        for name, at in span.moments.items():
-            made.add_event(name, timestamp=_nanoseconds(at))
-        if span.error is not None:
-            made.set_status(Status(StatusCode.ERROR, span.error))
-        made.end(_nanoseconds(max(span.began_s, span.ended_s)))
 
     def _context(self, span: int) -> SpanContext:
-        return SpanContext(self._ids.trace, span, is_remote=False, trace_flags=self._flags)
-
-
-class _GivenIds(IdGenerator):
-    """Gives the trace of a run, and the span that is said before."""
-
-    def __init__(self, trace: int) -> None:
-        self.trace = trace
-        self.next_span = 0
-
-    def generate_trace_id(self) -> int:
-        """Return the trace of the run."""
-        return self.trace
-
-    def generate_span_id(self) -> int:
-        """Return the identifier of the next span."""
-        return self.next_span
+        return SpanContext(self._trace, span, is_remote=False, trace_flags=_SAMPLED)
 
 
 class _Exporter(OTLPSpanExporter):

@@ -47,6 +47,7 @@ class PoolResult:
         url: Its page in the Prefect UI.
         worker_command: What starts a worker for it.
         kept: Whether it was there already, and is as it was.
+        replaced: Whether it was there already, and has another job template now.
         defaults: Job variables whose defaults are as they were.
     """
 
@@ -54,6 +55,7 @@ class PoolResult:
     url: str | None
     worker_command: str
     kept: bool = False
+    replaced: bool = False
     defaults: tuple[str, ...] = ()
 
 
@@ -76,7 +78,7 @@ async def create_pool(
     from prefect.exceptions import ObjectAlreadyExists
 
     demand_name(name, of="work pool")
-    template, kept = packaged_template(pool_type.value), False
+    template, kept, replaced = packaged_template(pool_type.value), False, False
     defaults: tuple[str, ...] = ()
     async with connected(settings) as connection:
         try:
@@ -84,13 +86,14 @@ async def create_pool(
         except ObjectAlreadyExists:
             found = await read_pool(connection, name)
             _demand_fitting(found, pool_type, wanted=existing is not Existing.REFUSE)
-            kept = existing is Existing.KEEP
+            kept, replaced = existing is Existing.KEEP, existing is not Existing.KEEP
             if existing is Existing.UPDATE:
                 template, defaults = with_defaults_of(found, template)
-            if not kept:
+            if replaced:
                 await connection.client.create_work_pool(_wanted(name, pool_type, template), overwrite=True)
         return PoolResult(
             kept=kept,
+            replaced=replaced,
             defaults=defaults,
             name=name,
             url=connection.page(f"work-pools/work-pool/{quote(name)}"),

@@ -22,7 +22,7 @@ def create(name: str, pool_type: str, *, overwrite: bool, update: bool, keep: bo
         )
     existing = chosen[0] if chosen else Existing.REFUSE
     made = asyncio.run(create_pool(name, PoolType(pool_type), settings_with({}), existing=existing))
-    told = "There already is" if made.kept else "Made"
+    told = "There already is" if made.kept else "Updated" if made.replaced else "Made"
     tell(f"{told} the work pool {made.name}{f': {made.url}' if made.url else ''}")
     if made.defaults:
         tell(f"  kept as before  the defaults of {', '.join(made.defaults)}")

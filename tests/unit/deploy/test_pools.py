@@ -51,7 +51,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 async def test_a_pool_is_made(server: Server) -> None:
-    assert not (await create_pool("there", PoolType.DOCKER, Settings())).kept
+    made = await create_pool("there", PoolType.DOCKER, Settings(), existing=Existing.UPDATE)
+    assert (made.kept, made.replaced, made.defaults) == (False, False, ())
     assert server.pools["there"].type == "docker"
 
 
@@ -87,7 +88,7 @@ async def test_a_pool_that_a_worker_made_gets_the_packaged_template_and_keeps_wh
     wanted = packaged_template("kubernetes")
     wanted["variables"]["properties"]["image"]["default"] = "ours:1"  # type: ignore[index,call-overload]
     assert server.pools["there"].base_job_template == wanted
-    assert made.defaults == ("image",)
+    assert (made.kept, made.replaced, made.defaults) == (False, True, ("image",))
 
 
 @pytest.mark.parametrize("name", ["x/y", "100%", "a&b", "<a", "a>", "", " "])

@@ -36,5 +36,5 @@ def test_only_a_part_is_run_and_takes_only_its_own_inputs(command: CommandLine) 
     (text,) = step.outputs["text"]  # type: ignore[misc]  # an array of files
     assert (command.outdir / text["basename"]).read_text() == "c!\n"
 
-    assert_refused(command.run("--target", "text", *local), 2, "did you mean texts?")
+    assert_refused(command.run("--target", "text", *local), 2, "did you mean 'texts'?")
     assert_refused(command.run("--target", "texts", "--single-step", "say", *local), 2, "exclude each other")

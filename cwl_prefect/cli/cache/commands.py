@@ -12,6 +12,7 @@ from pathlib import Path
 import typer
 from pydantic import JsonValue
 
+from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.quantities import duration, mebibytes
 from cwl_prefect.cli.terminal import tell
@@ -163,8 +164,9 @@ def _calls(settings: Settings, run: str, step: str) -> list[LookedUp]:
     latest = _latest(journals[0])
     calls = [call for call in latest if _is_of(call, step)]
     if not calls:
-        known = ", ".join(dict.fromkeys(without_indices(call.step) for call in latest)) or "none"
-        raise UsageError(f"the run looked up no step {step}.", hint=f"its steps are: {known}.")
+        known = [without_indices(call.step) for call in latest]
+        hint = did_you_mean(step, known, otherwise="its steps are:")
+        raise UsageError(f"the run looked up no step {step}.", hint=hint)
     return calls
 
 

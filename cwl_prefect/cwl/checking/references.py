@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from cwl_prefect._lib.suggestions import did_you_mean, near
 from cwl_prefect.cwl.javascript import engine, references
 from cwl_prefect.cwl.javascript.engine import JavascriptError
 from cwl_prefect.cwl.javascript.scanner import Expression, scan
 from cwl_prefect.cwl.javascript.uses import Use
 from cwl_prefect.cwl.loading.places import place_of
-from cwl_prefect.cwl.loading.suggestions import did_you_mean, near
 from cwl_prefect.cwl.values.types import Array, CwlType, Plain, Record
 from cwl_prefect.model.findings import Finding, Severity
 

@@ -7,10 +7,10 @@ from cwltool.process import shortname
 from cwltool.workflow import Workflow, WorkflowStep
 from schema_salad.utils import aslist
 
+from cwl_prefect._lib.suggestions import did_you_mean, near
 from cwl_prefect.cwl.checking.references import read_inputs
 from cwl_prefect.cwl.javascript.uses import uses_of_step
 from cwl_prefect.cwl.loading.places import place_of
-from cwl_prefect.cwl.loading.suggestions import did_you_mean, near
 from cwl_prefect.model.findings import Finding, Severity
 
 Entry = Mapping[str, Any]

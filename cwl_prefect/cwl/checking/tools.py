@@ -6,9 +6,10 @@ from typing import Any
 
 from cwltool.process import Process, shortname, supportedProcessRequirements
 
+from cwl_prefect._lib.suggestions import near
 from cwl_prefect.cwl.javascript.scanner import may_hold_expression
 from cwl_prefect.cwl.loading.places import place_of
-from cwl_prefect.cwl.loading.suggestions import REQUIREMENTS, near
+from cwl_prefect.cwl.loading.suggestions import REQUIREMENTS
 from cwl_prefect.cwl.values.type_errors import fault
 from cwl_prefect.cwl.values.types import Parameter
 from cwl_prefect.model.findings import Finding, Severity

@@ -8,16 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cwl_prefect._lib.suggestions import did_you_mean, near
 from cwl_prefect.cwl.loading.messages import document_message, short_path
-from cwl_prefect.cwl.loading.suggestions import (
-    CLASSES,
-    REQUIREMENTS,
-    did_you_mean,
-    near,
-    near_type,
-    sources_in,
-    step_inputs_in,
-)
+from cwl_prefect.cwl.loading.suggestions import CLASSES, REQUIREMENTS, near_type, sources_in, step_inputs_in
 from cwl_prefect.errors import Fault, Place
 
 NOT_FETCHED = "it cannot be fetched; check the address and the network"

@@ -8,8 +8,8 @@ from cwltool.process import shortname
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.utils import aslist
 
+from cwl_prefect._lib.suggestions import did_you_mean, near
 from cwl_prefect.cwl.loading.places import place_of
-from cwl_prefect.cwl.loading.suggestions import did_you_mean, near
 from cwl_prefect.errors import Fault
 
 Entry = Mapping[str, Any]

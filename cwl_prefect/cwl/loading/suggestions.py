@@ -1,7 +1,6 @@
 """Names that a document could have meant, for one that it does not know."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from cwltool.process import shortname, supportedProcessRequirements
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from cwl_prefect._lib.suggestions import near
 from cwl_prefect.cwl.access.open_texts import text_of
 
 CLASSES = ("CommandLineTool", "ExpressionTool", "Workflow", "Operation")
@@ -19,25 +19,9 @@ _TYPES_OF_OTHERS = {"str": "string", "text": "string", "integer": "int", "bool":
 _TYPES_OF_OTHERS |= {"path": "File", "dir": "Directory", "folder": "Directory", "list": "an array, as string[]"}
 
 
-def near(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like another, if one is like it at all; case does not count."""
-    by_case = {each.lower(): each for each in known}
-    found = get_close_matches(name.lower(), by_case, n=1)
-    return by_case[found[0]] if found else None
-
-
 def near_type(name: str) -> str | None:
     """Return the type that was meant by a name that is none."""
     return _TYPES_OF_OTHERS.get(name.lower()) or near(name, TYPES)
-
-
-def did_you_mean(name: str, known: Iterable[str], *, otherwise: str) -> str:
-    """Return what to do about an unknown name: the nearest one, or those that there are."""
-    names = list(dict.fromkeys(known))
-    found = near(name, names)
-    if found is not None:
-        return f"did you mean {found!r}?"
-    return f"{otherwise} {', '.join(map(repr, names))}." if names else f"{otherwise} none."
 
 
 def sources_in(path: Path) -> tuple[str, ...]:

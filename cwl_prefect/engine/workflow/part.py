@@ -4,10 +4,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from pydantic import JsonValue
 
+from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.plan import InputPort, Link, OutputPort, Places, Source, StepId, StepPlan, WorkflowPlan
 
@@ -138,9 +138,7 @@ def _steps(plan: WorkflowPlan, prefix: str = "") -> Iterator[tuple[str, tuple[Wo
 
 
 def _unknown(option: str, what: str, name: str, known: Sequence[str]) -> UsageError:
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."
-    return UsageError(f"{option}: {what}.", hint=hint)
+    return UsageError(f"{option}: {what}.", hint=did_you_mean(name, known, otherwise="there are:"))
 
 
 def _outputs_of(step: StepPlan, plan: WorkflowPlan) -> Iterator[OutputPort]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect._lib.threads import in_thread
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.cwl.binding.reuse import updates_in_place
@@ -387,9 +388,8 @@ def _check_refresh(plan: WorkflowPlan, settings: Settings) -> None:
     steps = [name for name, _ in tool_steps(plan)]
     for pattern in settings.refresh:
         if pattern != EVERY_STEP and not any(_names(pattern, step) for step in steps):
-            raise UsageError(
-                f"--refresh: there is no step {pattern} in {plan.name}.", hint=f"its steps are: {', '.join(steps)}."
-            )
+            hint = did_you_mean(pattern, steps, otherwise="its steps are:")
+            raise UsageError(f"--refresh: there is no step {pattern} in {plan.name}.", hint=hint)
 
 
 def _names(pattern: str, step: str) -> bool:

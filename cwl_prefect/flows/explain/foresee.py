@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
+from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect.cwl.binding.evaluate import holds, step_values
 from cwl_prefect.cwl.binding.inputs import prepare_inputs
 from cwl_prefect.cwl.javascript.unknown import Unknown, UnknownValueError
@@ -91,7 +92,7 @@ class Foresight:
         """
         names = [name for name, _ in tool_steps(plan)]
         if path not in names:
-            hint = f"there are: {', '.join(names)}."
+            hint = did_you_mean(path, names, otherwise="there are:")
             raise UsageError(f"The workflow has no step {path} that runs a tool.", hint=hint)
         return self._within(plan, Values(known=values), path, "")
 

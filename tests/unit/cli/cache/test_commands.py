@@ -173,7 +173,7 @@ class TestExplain:
     def test_an_unknown_step(self, journal: Journal):
         journal.refused("align[1].sort", "align[1].sort", "x")
         journal.close()
-        assert "its steps are: align.sort" in run("explain", "last", "nope", code=2)
+        assert "its steps are: 'align.sort'" in run("explain", "last", "nope", code=2)
 
 
 def test_verify_exits_with_1_where_something_was_damaged(store: LocalStore, home: Path):

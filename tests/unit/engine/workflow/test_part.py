@@ -65,9 +65,9 @@ def test_parts_are_told_apart_by_their_digests():
 @pytest.mark.parametrize(
     ("narrow", "name", "hint"),
     [
-        (lambda name: with_targets(FLOW, [name]), "secondd", "did you mean second?"),
-        (lambda name: with_targets(FLOW, [name]), "zzz", "there are: whole, half"),
-        (lambda name: with_single_step(FLOW, name), "lst", "did you mean last?"),
+        (lambda name: with_targets(FLOW, [name]), "secondd", "did you mean 'second'?"),
+        (lambda name: with_targets(FLOW, [name]), "zzz", "there are: 'whole', 'half'"),
+        (lambda name: with_single_step(FLOW, name), "lst", "did you mean 'last'?"),
     ],
     ids=["near a step", "near nothing", "single step"],
 )

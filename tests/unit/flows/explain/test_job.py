@@ -255,7 +255,7 @@ async def test_nothing_is_left_behind(directory: Path) -> None:
 
 
 async def test_a_step_that_is_not_there_or_runs_nothing_is_refused(directory: Path) -> None:
-    with pytest.raises(UsageError, match=r"(?s)no step align.*prepare\.align, merge"):
+    with pytest.raises(UsageError, match=r"(?s)no step align.*'prepare\.align', 'merge'"):
         await explained(directory, "align")
     with pytest.raises(UnsupportedError, match="ExpressionTool"):
         await explained(directory, "expression")

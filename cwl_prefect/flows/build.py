@@ -48,6 +48,7 @@ from cwl_prefect.model.events import Observers, RunStarted
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import OnError, Settings
+from cwl_prefect.storage import downloads
 
 
 def build_flow(  # noqa: PLR0913 - all that a flow may be given
@@ -208,6 +209,7 @@ def prepared(plan: WorkflowPlan, order: Mapping[str, Any], settings: Settings) -
     for part in plan.named_files:
         if part.included:
             host_files.demand_location(part.location)
+    downloads.install(downloads.downloads_of(settings))
     engine.install(timeout_s=settings.javascript_timeout_s, memory_mib=settings.javascript_memory_mib)
     return prepare_inputs(
         plan,

@@ -163,8 +163,9 @@ def _codes(error: BaseException) -> Iterator[str]:
     response = getattr(error, "response", None)  # of botocore
     if isinstance(response, dict):
         yield str(response.get("Error", {}).get("Code", ""))
-    for name in ("status", "status_code", "error_code", "code"):  # of aiohttp, Azure, Google
-        value = getattr(error, name, None)
+    of_aiohttp = getattr(error, "status", None)
+    names = ("status_code", "error_code", "code") if of_aiohttp is None else ()  # of Azure and Google
+    for value in (of_aiohttp, *(getattr(error, name, None) for name in names)):
         if isinstance(value, int | str):
             yield str(value)
     if type(error).__module__ == "ftplib":

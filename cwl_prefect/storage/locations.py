@@ -1,6 +1,6 @@
 """Which locations lie elsewhere and can be reached, and how their URLs may be shown."""
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 WEB_SCHEMES = frozenset({"http", "https"})
 REMOTE_SCHEMES = WEB_SCHEMES | {"s3", "gs", "az", "abfs", "abfss", "ftp", "sftp"}
@@ -42,6 +42,21 @@ def beside(url: str, name: str) -> str:
     """
     place, mark, query = url.partition("?")
     return f"{place.rpartition('/')[0]}/{quote(name) if is_web(url) else name}{mark}{query}"
+
+
+def joined(base: str, reference: str) -> str:
+    """Return what a relative or whole URL means that stands in what lies at another (RFC 3986, §5)."""
+    scheme = scheme_of(base)
+    if scheme not in REMOTE_SCHEMES or is_web(base) or ":/" in reference:
+        return urljoin(base, reference)
+    found = urljoin(f"http{base[len(scheme) :]}", reference)  # urllib resolves for the schemes that it knows alone
+    return f"{scheme}{unquote(found.removeprefix('http'))}"
+
+
+def name_of(url: str) -> str:
+    """Return the last part of a URL's path, as a file that is fetched from there is called."""
+    name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return unquote(name.partition("#")[0]) if is_web(url) else name
 
 
 def quoted(url: str) -> str:

@@ -1,6 +1,12 @@
-"""Warnings are errors in unit tests, where no engine and no server of others gives any."""
+"""What unit tests share: warnings are errors, as no engine gives any there; servers on loopback are empty at first."""
+
+from collections.abc import Iterator
 
 import pytest
+from tenacity import wait_none
+
+from tests.object_store import ObjectStore, fresh_store, running_store
+from tests.web_server import WebServer, running_web_server
 
 WARNINGS = (
     "error",
@@ -15,3 +21,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith("tests/unit/"):
             item.add_marker(pytest.mark.filterwarnings(*WARNINGS), append=False)
+
+
+@pytest.fixture(scope="session")
+def _running_store() -> Iterator[ObjectStore]:
+    with running_store() as store:
+        yield store
+
+
+@pytest.fixture
+def object_store(_running_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """The store with an empty bucket."""
+    with fresh_store(_running_store, monkeypatch) as store:
+        yield store
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    """A web server; nobody waits before asking it again."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("tenacity.wait_random_exponential", lambda **_: wait_none())
+    with running_web_server() as server:
+        yield server

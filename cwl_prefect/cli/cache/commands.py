@@ -30,6 +30,8 @@ from cwl_prefect.model.names import without_indices
 from cwl_prefect.reports.files import find_directory
 from cwl_prefect.reports.trace import TRACE
 from cwl_prefect.settings import Settings
+from cwl_prefect.storage.downloads import downloads_of
+from cwl_prefect.storage.eviction import Evicted, evict
 
 SHOWN_CALLS = 5
 SHORT_KEY = 12
@@ -115,20 +117,22 @@ def collect(place: str | None, *, older_than: str | None, max_size: str | None, 
     most_bytes = None if max_size is None else int(mebibytes(max_size, "--max-size") * _MEBIBYTE)
     with _opened(place) as (settings, store):
         swept = sweep(store, unused_for_s=unused_for_s, most_bytes=most_bytes, dry_run=dry_run)
+        downloads = downloads_of(settings).directory
+        evicted = evict(downloads, unused_for_s=unused_for_s, most_bytes=most_bytes, dry_run=dry_run)
         if not dry_run:
             _record(settings, store, entries=swept.entries, objects=swept.objects, why="gc")
             _forget(settings, unused_for_s)
-    tell(_told(swept, "Would remove" if dry_run else "Removed"))
+    tell(_told(swept, evicted, "Would remove" if dry_run else "Removed"))
 
 
 def clear(place: str | None, *, yes: bool) -> None:
     """Remove everything, after a question."""
     with _opened(place) as (settings, store):
         if not yes:
-            typer.confirm(f"Remove all that is cached in {store.place}?", abort=True, err=True)
-        swept = sweep(store, most_bytes=0)
+            typer.confirm(f"Remove all that is cached in {store.place}, and all downloads?", abort=True, err=True)
+        swept, evicted = sweep(store, most_bytes=0), evict(downloads_of(settings).directory, most_bytes=0)
         _record(settings, store, entries=swept.entries, objects=swept.objects, why="clear")
-    tell(_told(swept, "Removed"))
+    tell(_told(swept, evicted, "Removed"))
 
 
 @contextmanager
@@ -261,8 +265,11 @@ def _forget(settings: Settings, unused_for_s: float | None) -> None:
             shutil.rmtree(trace.parent, ignore_errors=True)
 
 
-def _told(swept: Swept, verb: str) -> str:
-    return f"{verb} {swept.entries} calls and {swept.objects} files: {_size(swept.freed)}."
+def _told(swept: Swept, evicted: Evicted, verb: str) -> str:
+    text = f"{verb} {swept.entries} calls and {swept.objects} files: {_size(swept.freed)}."
+    if not evicted.downloads:
+        return text
+    return f"{text}\n{verb} {evicted.downloads} downloads: {_size(evicted.freed)}."
 
 
 def _size(count: float) -> str:

@@ -7,18 +7,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.plan import InputPort
 from cwl_prefect.model.values import CwlObject, map_file_objects
+from cwl_prefect.storage.locations import is_remote
 
 INTEGERS = frozenset({"int", "long"})
 FLOATS = frozenset({"float", "double"})
 FILES = frozenset({"File", "Directory"})
-URL_SCHEMES = frozenset({"http", "https", "ftp", "file", "s3", "gs"})
 HELP = "put --help after the document for its inputs."
 WORDS_FOR_TRUTH = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 
@@ -256,7 +255,8 @@ def _with_location(file: CwlObject, directory: Path) -> CwlObject:
     path = located.pop("path", None)
     name = path if path is not None else located.get("location")
     if isinstance(name, str) and not name.startswith("_:"):
-        located["location"] = name if urlsplit(name).scheme in URL_SCHEMES else (directory / name).absolute().as_uri()
+        is_url = is_remote(name) or name.startswith("file:")
+        located["location"] = name if is_url else (directory / name).absolute().as_uri()
     return located
 
 

@@ -14,9 +14,11 @@ from cwl_prefect.errors import InputError
 from cwl_prefect.model.plan import NamedFile, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
 from cwl_prefect.settings import Settings
+from cwl_prefect.storage.locations import is_remote, is_web, shown_url
 
 _logger = logging.getLogger(__name__)
 
+_OWN_RIGHTS = "it would be read with your credentials, and nobody but the document names it"
 _OUTSIDE = "it lies outside of the document's own tree"
 _NAME_IT = "Name the file in the job order, or let documents read its directory by --allow-path."
 
@@ -49,6 +51,7 @@ class HostFiles:
         named: Paths that a person named.
         roots: Directories that a document may read: its own tree, and what the settings allow.
         made: Directories in which steps of the run leave their files.
+        fetched: Paths of what the run fetched from URLs that it may read.
         private: Directories of this program that no run reads.
         checked: Whether what is named was looked at before, with all that directories hold.
         untrusted: Whether what lies outside is refused.
@@ -58,6 +61,7 @@ class HostFiles:
     named: frozenset[str] = frozenset()
     roots: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
+    fetched: set[str] = field(default_factory=set)
     private: protected.Private = field(default_factory=protected.Private)
     checked: bool = False
     untrusted: bool = False
@@ -78,7 +82,8 @@ class HostFiles:
     def with_named(self, values: CwlValue, *, checked: bool = False) -> "HostFiles":
         """Return the policy for somebody who named files."""
         paths = {path for found in file_objects(values) if (path := _path(found)) is not None}
-        named = self.named | paths | set(map(os.path.realpath, paths))
+        paths |= {url for found in file_objects(values) if is_remote(url := str(found.get("location", "")))}
+        named = self.named | paths | {os.path.realpath(path) for path in paths if not is_remote(path)}
         return replace(self, named=named, checked=checked, _passed=set())
 
     def with_made(self, directory: Path) -> "HostFiles":
@@ -109,7 +114,7 @@ class HostFiles:
         judged = self.judged(location)
         if judged.verdict is Verdict.REFUSED:
             place = self.places.get(location)
-            shown = location if (path := path_of(location)) is None else str(path)
+            shown = shown_url(location) if is_remote(location) else str(path_of(location) or location)
             raise InputError(
                 f"{kind} {shown}{f' (named in {place})' if place else ''}: {judged.why}.",
                 hint=_NAME_IT if judged.why == _OUTSIDE else None,
@@ -133,11 +138,13 @@ class HostFiles:
         path = path_of(location)
         if path is not None:
             return self._judged_path(os.path.normpath(path), os.path.realpath(path))
+        if self.untrusted and is_remote(location) and not is_web(location) and location not in self.named:
+            return Judgement(Verdict.REFUSED, _OWN_RIGHTS)
         foreign = location.startswith("file:")  # whatever else is elsewhere is fetched, or is an error
         return Judgement(Verdict.REFUSED, "it is on another machine") if foreign else _ALLOWED
 
     def _judged_path(self, lexical: str, real: str) -> Judgement:
-        if _is_below(real, self.made):
+        if _is_below(real, self.made) or not self.fetched.isdisjoint((real, *_above(real))):
             return _MADE
         by_name = lexical in self.named or real in self.named
         why = self._refusal(lexical, by_name=by_name) or self._refusal(real, by_name=by_name) or _kind_refusal(real)

@@ -100,7 +100,17 @@ class Private:
     def of(cls, settings: Settings) -> "Private":
         """Return what the settings say."""
         home = os.path.realpath(settings.home)
-        names = ("server", "plans", "cache", "checksums.sqlite", "journals", "workdirs", "kubernetes", "logs")
+        names = (
+            "server",
+            "plans",
+            "cache",
+            "checksums.sqlite",
+            "journals",
+            "downloads",
+            "workdirs",
+            "kubernetes",
+            "logs",
+        )
         return cls(
             places=tuple(f"{home}/{name}" for name in names),
             secret=f"{home}/server",

@@ -27,11 +27,11 @@ from cwl_prefect.cwl.values.types import Parameter, named_types, parameters
 from cwl_prefect.errors import InputError, Place
 from cwl_prefect.model.plan import InputPort, WorkflowPlan, places_in, requirement
 from cwl_prefect.model.values import TOO_DEEP, CwlObject, CwlValue, file_objects, map_file_objects, unusable
+from cwl_prefect.storage.locations import is_remote, joined
 
 _CONTROL_KEYS = frozenset({"cwl:tool", "cwl:requirements", "cwltool:overrides", "$namespaces", "$schemas", "id"})
 _ALLOWED = "Write values in Unicode, and nest them less deeply."
 _FIELDS = "Put texts in quotes, and Files in a list where several are expected."
-READABLE_SCHEMES = frozenset({"file", "http", "https", "_"})
 
 
 def parse_job_order(text: str, *, source: str) -> CwlObject:
@@ -170,13 +170,10 @@ def _resolved_file(value: dict[str, CwlValue], base: str, namespaces: Mapping[st
     if path is None or isinstance(path, str):
         changed.pop("path", None)
     if location is None and isinstance(path, str):
-        scheme = urllib.parse.urlsplit(path).scheme
-        is_url = scheme in ("http", "https", "file", "ftp", "s3", "gs")
-        changed["location"] = (
-            path if is_url else urllib.parse.urljoin(base, urllib.parse.quote(path, errors="surrogateescape"))
-        )
+        is_url = is_remote(path) or path.startswith("file:")
+        changed["location"] = path if is_url else joined(base, urllib.parse.quote(path, errors="surrogateescape"))
     elif isinstance(location, str) and not location.startswith("_:"):
-        changed["location"] = urllib.parse.urljoin(base, location)
+        changed["location"] = joined(base, location)
     here = path_of(str(changed.get("location") or "_:"))
     if here is not None and here.is_absolute():
         changed["location"] = file_uri(here)  # which nobody can read in two ways
@@ -262,13 +259,13 @@ def _check_there(found: CwlObject) -> None:
     if not isinstance(location, str):
         return
     scheme = urllib.parse.urlsplit(location).scheme
-    if scheme not in READABLE_SCHEMES:
+    if scheme == "_" or is_remote(location):
+        return
+    if scheme != "file":
         raise InputError(
             f"{found['class']} {location}: locations with {scheme}: cannot be read.",
             hint="Fetch it first, and give the path of the local copy.",
         )
-    if scheme != "file":
-        return
     path = path_of(location)
     if path is None:
         raise InputError(

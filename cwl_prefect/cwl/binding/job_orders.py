@@ -2,15 +2,17 @@
 
 import os
 import sys
-import urllib.parse
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.binding.inputs import parse_job_order, place_of_input, resolve_files
 from cwl_prefect.errors import InputError
 from cwl_prefect.model.values import CwlObject, as_object
+from cwl_prefect.storage.downloads import installed
+from cwl_prefect.storage.locations import is_remote, joined, shown_url
 
 LARGEST_JOB_ORDER = 64 * 1024 * 1024  # bytes; as JSON this takes seconds to read
 
@@ -82,7 +84,7 @@ def read_text(source: str | Path) -> tuple[str, str]:
     name = str(source)
     path = _path(source)
     if path is None:
-        return _fetched(name), urllib.parse.urljoin(name, ".")
+        return _decoded(_fetched(name), shown_url(name)), joined(name, ".")
     try:
         with path.open("rb") as stream:
             content = stream.read(LARGEST_JOB_ORDER + 1)
@@ -94,7 +96,17 @@ def read_text(source: str | Path) -> tuple[str, str]:
 
 def _path(source: str | Path) -> Path | None:
     """Return the path of a job order, or None where it is fetched."""
-    return None if str(source).startswith(("http://", "https://")) else path_of(str(source)) or Path(source)
+    return None if is_remote(str(source)) else path_of(str(source)) or Path(source)
+
+
+def _fetched(url: str) -> bytes:
+    """Return the beginning of what lies at a URL, as long as a job order may be and one byte more.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    with installed().file(url, Event()).path.open("rb") as stream:
+        return stream.read(LARGEST_JOB_ORDER + 1)
 
 
 def _decoded(content: bytes, name: str) -> str:
@@ -107,13 +119,3 @@ def _decoded(content: bytes, name: str) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: the job order is not a text in UTF-8.") from error
-
-
-def _fetched(url: str) -> str:
-    import httpx
-
-    try:
-        answer = httpx.get(url, follow_redirects=True, timeout=60).raise_for_status()
-    except httpx.HTTPError as error:
-        raise InputError(f"{url}: {error}") from error
-    return answer.text

@@ -139,7 +139,7 @@ def _of_literal(origin: CwlObject) -> CwlObject:
 
 
 def _inside(origin: CwlObject, below: str) -> str:
-    return file_uri(files.local_path(str(origin["location"])) + below)
+    return file_uri(files.local_path(str(origin["location"]), directory=True) + below)
 
 
 def _same(one: str, other: str) -> bool:

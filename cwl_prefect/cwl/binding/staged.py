@@ -128,7 +128,7 @@ def _entry(found: CwlObject, target: str, *, writable: bool) -> StagedEntry:
             return StagedEntry(kind=EntryKind.EMPTY_DIRECTORY, source="", target=target)
         kind = EntryKind.WRITABLE_LITERAL if writable else EntryKind.LITERAL
         return StagedEntry(kind=kind, source=str(found["contents"]), target=target)
-    path = files.local_path(str(found["location"]))
+    path = files.local_path(str(found["location"]), directory=found["class"] == "Directory")
     if found["class"] == "Directory":
         kind = EntryKind.WRITABLE_DIRECTORY if writable else EntryKind.DIRECTORY
         return StagedEntry(kind=kind, source=path, target=target)

@@ -167,7 +167,7 @@ class _Sources:
         while place not in ("", "/"):
             if (found := self._known.get(place)) is not None:
                 location = str(found["location"])
-                return location if not rest else file_uri(files.local_path(location) + rest)
+                return location if not rest else file_uri(files.local_path(location, directory=True) + rest)
             place, rest = os.path.dirname(place), f"/{os.path.basename(place)}{rest}"  # noqa: PTH119, PTH120 - texts
         return None
 

@@ -5,7 +5,6 @@ expressions may ask of each file.
 """
 
 import os
-import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +21,10 @@ from cwl_prefect.cwl.values.places import NamedPlaces
 from cwl_prefect.cwl.values.secondary_files import Wanted, wanted
 from cwl_prefect.cwl.values.type_errors import fault, shown, written
 from cwl_prefect.cwl.values.types import ANY, Array, CwlType, Details, Parameter, Plain, Record, Union, branch
-from cwl_prefect.errors import ExpressionError, InputError, StepError
+from cwl_prefect.errors import ExpressionError, InputError, StepError, StorageError
 from cwl_prefect.model.values import CwlObject
+from cwl_prefect.storage import locations, objects
+from cwl_prefect.storage.locations import is_remote
 
 LISTINGS = ("shallow_listing", "deep_listing")
 
@@ -163,7 +164,7 @@ class _Completing:
             return given
         if ".." in asked.name.split("/"):
             raise InputError(f"the secondary file {asked.name} of {primary['basename']} is not beside it.")
-        found = _neighbour(str(primary["location"]), asked.name) if self.how.discover else None
+        found = _neighbour(str(primary["location"]), asked) if self.how.discover else None
         if found is None and asked.required:
             raise InputError(
                 f"Missing required secondary file {asked.name} of {primary['basename']}.",
@@ -225,18 +226,21 @@ def _with(known: list[Any], added: CwlObject) -> list[Any]:
     return [*known, added]
 
 
-def _neighbour(location: str, name: str) -> CwlObject | None:
+def _neighbour(location: str, asked: Wanted) -> CwlObject | None:
+    name = asked.name
     path = path_of(location)
     if path is not None:
         beside = os.path.join(os.path.dirname(path), name)  # noqa: PTH118, PTH120 - names may have any dots
-        kind = "Directory" if os.path.isdir(beside) else "File"  # noqa: PTH112 - a path that is none is no directory
+        here = "Directory" if os.path.isdir(beside) else "File"  # noqa: PTH112 - a path that is none is no directory
         there = os.path.exists(beside)  # noqa: PTH110 - as above
-        return {"class": kind, "location": file_uri(beside), "basename": name} if there else None
-    if location.startswith("_:"):
+        return {"class": here, "location": file_uri(beside), "basename": name} if there else None
+    if not is_remote(location):
         return None
-    url = urllib.parse.urljoin(location, urllib.parse.quote(name))
+    url = locations.beside(location, name)
     try:
-        files.local_path(url)
-    except InputError:
-        return None
-    return {"class": "File", "location": url, "basename": name}
+        kind = objects.kind(url)
+    except StorageError:
+        if asked.required:
+            raise
+        return None  # a store says of what is not there that it is forbidden where it may not be listed
+    return None if kind is None else {"class": kind, "location": url, "basename": name}

@@ -1,22 +1,19 @@
 """File and Directory objects, and what lies at their locations (CWL CommandLineTool, §File, §Directory)."""
 
-import atexit
 import errno
 import os
-import shutil
 import stat
-import tempfile
-import urllib.parse
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
-from pathlib import Path
+from threading import Event
 from typing import Any
 
 from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.errors import InputError, StepError
 from cwl_prefect.model.values import MOST_NESTED, TOO_DEEP, CwlObject
+from cwl_prefect.storage.downloads import installed
+from cwl_prefect.storage.locations import is_remote, name_of, shown_url
 
 CONTENT_LIMIT = 64 * 1024  # bytes (CWL CommandLineTool, §loadContents)
 _MOST_LINKS = 40
@@ -77,17 +74,21 @@ def is_literal(found: CwlObject) -> bool:
     return str(found.get("location", "_:")).startswith("_:")
 
 
-def local_path(location: str) -> str:
+def local_path(location: str, *, directory: bool = False) -> str:
     """Return the path on this machine of what lies at a location, fetched where it lies elsewhere.
 
     Raises:
-        InputError: It cannot be fetched.
+        InputError: Nothing reads locations of this kind.
+        StorageError: It cannot be fetched.
     """
-    if location.startswith(("http://", "https://")):
-        return _fetched(location)
+    if is_remote(location):
+        downloads, stop = installed(), Event()
+        return str(downloads.tree(location, stop) if directory else downloads.file(location, stop).path)
     path = path_of(location)
     if path is None:
-        raise InputError(f"{location}: locations of this kind cannot be read.", hint="Give the path of a local copy.")
+        raise InputError(
+            f"{shown_url(location)}: locations of this kind cannot be read.", hint="Give the path of a local copy."
+        )
     return str(path)
 
 
@@ -133,7 +134,7 @@ def listing_of(found: CwlObject, *, deep: bool) -> CwlObject:
     """
     if "listing" in found:
         return found
-    return {**found, "listing": _entries(local_path(str(found["location"])), deep=deep)}
+    return {**found, "listing": _entries(local_path(str(found["location"]), directory=True), deep=deep)}
 
 
 def with_listings(value: Any, *, deep: bool) -> Any:
@@ -182,36 +183,9 @@ def _last_part(location: str) -> str:
     if location.startswith("_:"):
         return location[2:]
     path = path_of(location)
-    return (
-        path.name if path is not None else urllib.parse.unquote(urllib.parse.urlsplit(location).path).rpartition("/")[2]
-    )
+    return path.name if path is not None else name_of(location)
 
 
 def _name_parts(basename: str) -> dict[str, Any]:
     root, extension = os.path.splitext(basename)  # noqa: PTH122 - as the specification splits names
     return {"nameroot": root, "nameext": extension}
-
-
-@lru_cache(maxsize=1)
-def _downloads() -> Path:
-    place = Path(tempfile.mkdtemp(prefix="cwl-prefect-downloads-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    return place
-
-
-@lru_cache(maxsize=1024)
-def _fetched(url: str) -> str:
-    """Fetch a file once for this process, which removes it when it ends."""
-    import httpx
-
-    target = _downloads() / str(uuid.uuid4())
-    try:
-        with httpx.stream("GET", url, follow_redirects=True, timeout=60) as answer, target.open("wb") as file:
-            answer.raise_for_status()
-            for chunk in answer.iter_bytes():
-                file.write(chunk)
-    except httpx.HTTPError as error:
-        raise InputError(
-            f"{url}: it cannot be fetched.", hint="Check the address and the network, or give the path of a local copy."
-        ) from error
-    return str(target)

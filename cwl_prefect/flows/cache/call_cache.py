@@ -119,7 +119,7 @@ class CallCache:
         refresh_all: bool = False,
     ) -> None:
         self._store = store
-        self._checksums = checksums
+        self.checksums = checksums
         self._locks = locks
         self._journal = journal
         self._settings = settings
@@ -209,7 +209,7 @@ class CallCache:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._locks.close()
         self._journal.close()
-        self._checksums.close()
+        self.checksums.close()
 
     async def _found(self, call: Keyed, place: CallPlace) -> tuple[Keyed, tuple[CwlObject, float] | None]:
         """Return a call with the key under which it is, or is to be kept, and what it gave in how many seconds."""
@@ -257,7 +257,7 @@ class CallCache:
             if outdir is None:
                 outdir = place.outdir
                 make_empty(outdir)
-            return restore(entry, outdir, inputs, self._store, self._checksums)
+            return restore(entry, outdir, inputs, self._store, self.checksums)
         except DamagedError as error:
             _logger.info("%s: a cached result is damaged and will be made again: %s", place.name, error)
             self._store.remove_entry(entry.key.digest)
@@ -327,7 +327,7 @@ class CallCache:
 
     def _captured(self, outputs: CwlObject, place: CallPlace, inputs: list[CwlObject]) -> Captured:
         """Put the files of a call into the store, and tell what is to be known of its outputs."""
-        captured = capture(outputs, place.outdir, inputs, self._checksums)
+        captured = capture(outputs, place.outdir, inputs, self.checksums)
         for file in captured.files.values():
             if file.content is None:
                 self._store.put(file, place.outdir / file.path)
@@ -339,7 +339,7 @@ class CallCache:
             size, checksum, location = found.get("size"), found.get("checksum"), found.get("location")
             if isinstance(size, int) and size >= LARGE and isinstance(checksum, str) and isinstance(location, str):
                 path = local_path(location)
-                self._checksums.remember(path, path.stat(), checksum)
+                self.checksums.remember(path, path.stat(), checksum)
 
 
 def open_cache(plan: WorkflowPlan, settings: Settings, run_id: str) -> CallCache | None:

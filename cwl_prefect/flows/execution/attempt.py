@@ -29,14 +29,16 @@ from cwl_prefect.engine.staging.workspace import Workspace, is_small
 from cwl_prefect.environment import search_path
 from cwl_prefect.errors import BackendError, CwlPrefectError, ImageError
 from cwl_prefect.flows.cache.call_cache import CallPlace, Lookup, Ran
+from cwl_prefect.flows.cache.remote_inputs import with_remote_defaults
 from cwl_prefect.flows.execution.adopt import adopted
 from cwl_prefect.flows.execution.run import Run
 from cwl_prefect.flows.execution.tool_log import followed
 from cwl_prefect.model.job import BoundCall, ContainerJob, EntryKind, JobOutcome, Reason, Resources
 from cwl_prefect.model.names import call_name
 from cwl_prefect.model.plan import ToolPlan
-from cwl_prefect.model.values import CwlObject, file_objects
+from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Keep
+from cwl_prefect.storage.fetching import names_remote
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -118,7 +120,15 @@ class Attempt:
     lookup: Lookup | None = None
 
     async def prepare(self) -> Prepared:
-        """Look the call up in the cache; where it is not there, bind it and reserve what it asks for."""
+        """Fetch what lies elsewhere, and look the call up in the cache; where it is not there, make it ready."""
+        try:
+            values = await self._local_values()
+        except CwlPrefectError as error:
+            return Refused(lookup=self.lookup, error=error)
+        return await replace(self, call=replace(self.call, values=values)).prepare_here()
+
+    async def prepare_here(self) -> Prepared:
+        """Look up a call whose files are here; where it is not cached, bind it and reserve what it asks for."""
         lookup = self.lookup
         try:
             if lookup is None:
@@ -183,6 +193,13 @@ class Attempt:
             script.write()
         except OSError as error:
             _logger.debug("the command of %s cannot be written to %s: %s", self.call.name, settled.root, error)
+
+    async def _local_values(self) -> CwlObject:
+        """Return the inputs of the call with every file on this machine, fetched where the run may read it."""
+        given = with_remote_defaults(self.call.tool, self.call.values)
+        if names_remote(given):
+            self.run.binder.demand_readable(self.call.tool, given, name=self.call.name)
+        return await self.run.local(given)
 
     async def _look_up(self) -> Lookup:
         if self.run.cache is None:
@@ -249,7 +266,7 @@ class Attempt:
             least_ram_mib=self.run.retries.ram_mib(call.name),
             recording=recording,
         )
-        bound = None if is_remote(call.values) else binder.bind_at_once(call.tool, call.values, place, name=call.name)
+        bound = binder.bind_at_once(call.tool, call.values, place, name=call.name)
         if bound is not None:
             return bound
         return await self.run.in_thread(binder.bind, call.tool, call.values, place, name=call.name)
@@ -385,11 +402,6 @@ def _named(name: str) -> Iterator[None]:
         yield
     except BackendError as error:
         raise error.naming(name) from error
-
-
-def is_remote(values: CwlObject) -> bool:
-    """Check whether binding has to fetch an input."""
-    return any(not str(found.get("location") or "file:").startswith(("file:", "_:")) for found in file_objects(values))
 
 
 def only_declared(tool: ToolPlan, values: Mapping[str, object]) -> dict[str, object]:

@@ -106,8 +106,8 @@ class Driver:
         return outputs, giving
 
     async def _inputs(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> CwlObject:
-        if not scope.path:
-            return values  # the outermost job order was prepared before the run began
+        if not scope.path:  # the outermost job order was prepared before the run began
+            return await self._run.local(values)
         return await self._run.in_thread(
             prepare_inputs,
             plan,

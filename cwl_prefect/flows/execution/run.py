@@ -21,6 +21,7 @@ from cwl_prefect.engine.scheduling.scheduler import ResourcePool
 from cwl_prefect.engine.staging.workspace import ScratchPool
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.cache.call_cache import CallCache
+from cwl_prefect.flows.cache.remote_inputs import local
 from cwl_prefect.flows.concurrency.slots import SharedLimits
 from cwl_prefect.flows.driver_lock import Claim
 from cwl_prefect.flows.execution.backends import Backends
@@ -161,6 +162,14 @@ class Run:
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run blocking work off the event loop."""
         return await in_thread(self.threads, function, *args, **kwargs)
+
+    async def local(self, values: CwlObject) -> CwlObject:
+        """Return values of which every File and Directory lies on this machine, fetched where it does not.
+
+        Raises:
+            CwlPrefectError: Something cannot be fetched.
+        """
+        return await local(values, self.settings, self.binder.host_files, self.cache)
 
     def tell(self, event: RunEvent) -> None:
         """Pass an event to all observers."""

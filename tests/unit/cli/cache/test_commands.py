@@ -216,3 +216,24 @@ def test_another_cache_may_be_named(tmp_path: Path, home: Path):
     keep(LocalStore(tmp_path / "other", Checksums(None)), "key")
     assert "1 calls" in run("ls", "--cache", str(tmp_path / "other"))
     assert "Removed 1 calls" in run("clear", "--yes", "--cache", str(tmp_path / "other"))
+
+
+def test_gc_removes_downloads_that_were_not_used_for_long(home: Path):
+    old, young = (home / "downloads" / name / "version" for name in ("a", "b"))
+    for path in (old, young):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x" * 1024)
+    os.utime(old, (0, 0))
+
+    assert "Would remove 1 downloads: 1.0 KiB." in run("gc", "--older-than", "30d", "--dry-run")
+    assert "Removed 1 downloads: 1.0 KiB." in run("gc", "--older-than", "30d")
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_clear_removes_downloads_too(home: Path):
+    path = home / "downloads" / "a" / "version"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    run("clear", "--yes")
+
+    assert not path.exists()

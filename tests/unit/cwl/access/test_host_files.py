@@ -114,3 +114,29 @@ class TestVerdicts:
         known = policy(tmp_path / "a" / "wf.cwl", untrusted=True).with_named(named)
         assert said(known, tmp_path / "data" / "x") is Verdict.ALLOWED
         assert said(known, tmp_path / "data.txt") is Verdict.REFUSED
+
+
+class TestUrls:
+    URL = "s3://bucket/a"
+
+    @pytest.mark.parametrize(("untrusted", "verdict"), [(False, Verdict.ALLOWED), (True, Verdict.REFUSED)])
+    def test_a_store_is_read_for_trusted_documents(self, tmp_path: Path, untrusted: bool, verdict: Verdict):
+        assert policy(tmp_path / "wf.cwl", untrusted=untrusted).judged(self.URL).verdict is verdict
+
+    def test_it_is_read_where_a_person_names_it(self, tmp_path: Path):
+        known = policy(tmp_path / "wf.cwl", untrusted=True).with_named([{"class": "File", "location": self.URL}])
+        assert known.judged(self.URL).verdict is Verdict.ALLOWED
+
+    def test_the_web_is_read_for_all_documents(self, tmp_path: Path):
+        assert policy(tmp_path / "wf.cwl", untrusted=True).judged("https://host/a").verdict is Verdict.ALLOWED
+
+    def test_of_what_was_fetched_a_run_reads_its_own_alone(self, tmp_path: Path):
+        known = policy(tmp_path / "wf.cwl", untrusted=True)
+        place = tmp_path / "own" / "downloads"
+        for name in ("tree/a", "file", "other"):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text("text")
+        known.fetched.update({str(place / "tree"), str(place / "file")})
+
+        assert [said(known, place / name) for name in ("tree/a", "file")] == [Verdict.ALLOWED] * 2
+        assert [said(known, path) for path in (place / "other", place)] == [Verdict.REFUSED] * 2

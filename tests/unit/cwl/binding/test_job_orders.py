@@ -5,7 +5,8 @@ import pytest
 
 from cwl_prefect.cwl.binding import job_orders
 from cwl_prefect.cwl.binding.job_orders import load_job_order, received_job_order
-from cwl_prefect.errors import InputError
+from cwl_prefect.errors import InputError, StorageError
+from cwl_prefect.storage.downloads import Downloads, install
 
 
 @pytest.fixture
@@ -75,3 +76,34 @@ def test_size_has_a_limit(tmp_path, monkeypatch):
 def test_a_path_of_any_bytes_is_kept(tmp_path):
     (tmp_path / "order").write_text(r'{"a": {"class": "File", "path": "\udcff.txt"}}')
     assert load_job_order(tmp_path / "order")["a"]["location"] == f"{tmp_path.as_uri()}/%FF.txt"
+
+
+class TestUrls:
+    ORDER = (
+        b"f: {class: File, path: a b.txt}\ng: {class: File, location: ../b.txt}\nh: {class: File, location: 's3://x/c'}"
+    )
+
+    @pytest.fixture(autouse=True)
+    def _home(self, tmp_path, monkeypatch):
+        install(Downloads(directory=tmp_path / "downloads"))
+
+    def test_paths_in_an_order_of_a_store_start_from_its_prefix(self, object_store):
+        found = load_job_order(object_store.put("dir/sub/order.yml", self.ORDER))
+
+        assert [found[name]["location"] for name in "fgh"] == [
+            "s3://data/dir/sub/a b.txt",
+            "s3://data/dir/b.txt",
+            "s3://x/c",
+        ]
+
+    def test_paths_in_an_order_of_the_web_are_quoted(self, web):
+        found = load_job_order(web.put("dir/sub/order.yml", self.ORDER))
+
+        assert [found[name]["location"] for name in "fg"] == [
+            f"{web.address}/dir/sub/a%20b.txt",
+            f"{web.address}/dir/b.txt",
+        ]
+
+    def test_an_order_that_is_not_there_is_told(self, web):
+        with pytest.raises(StorageError, match=r"/none\.yml\?… cannot be read: there is no such object"):
+            load_job_order(f"{web.address}/none.yml?token=secret")

@@ -35,7 +35,6 @@ from cwl_prefect.flows.execution.attempt import (
     Call,
     Ready,
     Refused,
-    is_remote,
     only_declared,
 )
 from cwl_prefect.flows.execution.backends import Backends
@@ -506,14 +505,6 @@ class TestCancelling:
 )
 def test_a_call_is_named_after_its_place(index, name):
     assert call_name("prepare.align", index) == name
-
-
-@pytest.mark.parametrize(
-    ("location", "remote"),
-    [("https://e.org/a", True), ("s3://bucket/a", True), ("file:///a", False), ("_:literal", False), (None, False)],
-)
-def test_inputs_that_must_be_fetched_are_known(location, remote):
-    assert is_remote({"x": [{"class": "File", "location": location}]}) is remote
 
 
 def test_a_tool_sees_only_what_it_declares(tmp_path):

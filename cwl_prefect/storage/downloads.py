@@ -1,0 +1,246 @@
+"""What was fetched from URLs, once for all runs of this machine, and known by what its server says of it."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import BoundedSemaphore, Event
+from typing import TypeVar
+
+from cwl_prefect._lib.atomic_write import write_whole
+from cwl_prefect._lib.file_lock import POLL_INTERVAL_S, try_lock
+from cwl_prefect._lib.own_files import make_private, read_own
+from cwl_prefect.errors import StorageError
+from cwl_prefect.settings import Settings
+from cwl_prefect.storage import leases
+from cwl_prefect.storage.locations import shown_url
+from cwl_prefect.storage.objects import RemoteObject, listed, look
+from cwl_prefect.storage.transfer import BLOCK, StoppedError, transfer
+
+PARALLEL = 8
+"""Files that are fetched at a time."""
+
+ABOUT, LOCK, LEASES, PART = "about.json", "lock", "leases", ".part"
+_LARGE = 64 * 2**20  # bytes from which a line tells that a file is being fetched
+_TRIES, _LONGEST_WAIT_S = 5, 20.0
+_TRANSFERS = BoundedSemaphore(PARALLEL)  # of all runs in this process
+_READ_ONLY = 0o400
+
+_logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that was fetched.
+
+    Attributes:
+        path: Where it lies on this machine; it is not to be changed.
+        checksum: Its checksum, as CWL writes it.
+    """
+
+    path: Path
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloads:
+    """Files and directories that were fetched from URLs.
+
+    May be used by several threads and processes: what two ask for is fetched once. Whether it is still the same is
+    asked of the server each time, which also shows whether whoever asks may read it.
+
+    Attributes:
+        directory: Where they are; for the user alone.
+        least_free_mib: MiB that stay free on its disk.
+    """
+
+    directory: Path
+    least_free_mib: float = 0.0
+
+    def file(self, url: str, stop: Event) -> Download:
+        """Return the file at a URL, fetched where it is not known or has changed.
+
+        Args:
+            url: Where it lies.
+            stop: Set once nobody waits for it any more.
+
+        Raises:
+            UsageError: No file system takes the URL, or its package is not installed.
+            StorageError: It cannot be read, or not be stored.
+            StoppedError: Nobody waits for it.
+        """
+        return self._patiently(lambda: self._file(look(url), stop), stop)
+
+    def tree(self, url: str, stop: Event) -> Path:
+        """Return a directory with all files below a URL.
+
+        Raises:
+            UsageError: No file system takes the URL, or its package is not installed.
+            StorageError: It cannot be read or stored, or has no directories.
+            StoppedError: Nobody waits for it.
+        """
+        objects = self._patiently(lambda: listed(url), stop)
+        fetched = in_parallel(
+            lambda name: self._patiently(lambda: self._file(objects[name], stop), stop), objects, stop
+        )
+        text = json.dumps([[name, str(found.path)] for name, found in fetched.items()])
+        return self._linked(url, _digest(text), {name: found.path for name, found in fetched.items()}, stop)
+
+    def _file(self, remote: RemoteObject, stop: Event) -> Download:
+        version = remote.version or os.urandom(16).hex()  # of what nothing is known to be the same
+        place = self.directory / _digest(remote.url)
+        self._hold(place / version)
+        with _locked(place, stop):
+            found = _known(place, version)
+            if found is None:
+                found = self._fetched(remote, place / version, stop)
+        _use(found.path)
+        return found
+
+    def _fetched(self, remote: RemoteObject, target: Path, stop: Event) -> Download:
+        part = target.with_name(f"{target.name}{PART}")
+        if remote.size is not None and remote.size >= _LARGE:
+            _logger.info("Fetching %s: %.0f MiB.", shown_url(remote.url), remote.size / 2**20)
+        with _TRANSFERS:
+            checksum = transfer(remote, part, stop, least_free_mib=self.least_free_mib)
+        if (remote.size is None or remote.size > BLOCK) and look(remote.url).version != remote.version:
+            part.unlink()
+            raise StorageError(
+                f"{shown_url(remote.url)} cannot be read: it changes while it is read.",
+                hint="Run again once nobody writes it any more.",
+                passing=True,
+            )
+        part.chmod(_READ_ONLY)
+        part.replace(target)
+        status = target.stat()
+        about = {"version": target.name, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "checksum": checksum}
+        write_whole(target.with_name(ABOUT), json.dumps(about).encode())
+        return Download(target, checksum)
+
+    def _linked(self, url: str, version: str, files: dict[str, Path], stop: Event) -> Path:
+        """Return a directory of links to files, made whole or not at all."""
+        place = self.directory / _digest(f"{url.rstrip('/')}/")
+        target, part = place / version, place / f"{version}{PART}"
+        self._hold(target)
+        with _locked(place, stop):
+            if not target.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+                try:
+                    for name, path in files.items():
+                        make_private((part / name).parent)
+                        os.link(path, part / name)
+                except OSError as error:
+                    raise StorageError(
+                        f"{shown_url(url)} cannot be stored in {place}: {error.strerror}.",
+                        hint="An object may not have the name of a directory beside it.",
+                    ) from error
+                part.replace(target)
+        _use(target)
+        return target
+
+    def _hold(self, path: Path) -> None:
+        leases.hold(self.directory / LEASES, f"{path.parent.name}/{path.name}")
+
+    def _patiently(self, work: Callable[[], Result], stop: Event) -> Result:
+        """Do something, and again where its failure may pass by itself (tenacity)."""
+        from tenacity import (
+            Retrying,
+            retry_if_exception,
+            stop_after_attempt,
+            stop_when_event_set,
+            wait_random_exponential,
+        )
+        from tenacity.nap import sleep_using_event
+
+        trying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, StorageError) and error.passing),
+            stop=stop_after_attempt(_TRIES) | stop_when_event_set(stop),
+            wait=wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT_S),
+            sleep=sleep_using_event(stop),
+            reraise=True,
+        )
+        return trying(work)
+
+
+_installed: list[Downloads] = []
+
+
+def install(downloads: Downloads) -> None:
+    """Say where what this process fetches is kept from now on."""
+    _installed[:] = [downloads]
+
+
+def installed() -> Downloads:
+    """Return where what this process fetches is kept; as the settings say where nobody said otherwise."""
+    if not _installed:
+        install(downloads_of(Settings()))
+    return _installed[0]
+
+
+def downloads_of(settings: Settings) -> Downloads:
+    """Return where the runs of some settings keep what they fetch."""
+    return Downloads(directory=settings.home / "downloads", least_free_mib=settings.least_free_mib)
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], stop: Event) -> dict[Item, Result]:
+    """Return what comes of each item, with at most so many in hand at a time; the first error ends the others.
+
+    Raises:
+        Exception: Whatever one raised.
+    """
+    with ThreadPoolExecutor(max_workers=PARALLEL, thread_name_prefix="cwl-prefect-download") as threads:
+        pending = {item: threads.submit(work, item) for item in items}
+        try:
+            for failed in (
+                each for each in wait(pending.values(), return_when=FIRST_EXCEPTION).done if each.exception()
+            ):
+                failed.result()
+            return {item: future.result() for item, future in pending.items()}
+        except BaseException:
+            stop.set()
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _known(place: Path, version: str) -> Download | None:
+    """Return a file that is there, of this version and as it was written; None where it is not."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        about = json.loads(read_own(place / ABOUT))
+        status = (place / version).stat()
+        if (about["version"], about["size"], about["mtime_ns"]) == (version, status.st_size, status.st_mtime_ns):
+            return Download(place / version, str(about["checksum"]))
+    return None
+
+
+def _use(path: Path) -> None:
+    """Note when something was used last, for whoever makes room; when it was changed stays."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+@contextmanager
+def _locked(place: Path, stop: Event) -> Iterator[None]:
+    """Hold the place of one URL among all threads and processes of this machine."""
+    while (held := try_lock(place / LOCK)) is None:
+        if stop.wait(POLL_INTERVAL_S):
+            raise StoppedError
+    try:
+        yield
+    finally:
+        held.release()

@@ -1,0 +1,81 @@
+"""Values whose files lie elsewhere, as values whose files lie here."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+
+from cwl_prefect._lib.uris import file_uri
+from cwl_prefect.errors import InputError
+from cwl_prefect.model.values import CwlObject, CwlValue, file_objects, map_file_objects
+from cwl_prefect.storage.downloads import Download, Downloads, in_parallel
+from cwl_prefect.storage.locations import is_remote, name_of, shown_url
+
+_SHA1 = "sha1$"
+
+
+def names_remote(value: CwlValue) -> bool:
+    """Check whether a File or Directory anywhere in a value lies at a URL."""
+    return any(is_remote(_location(found)) for found in file_objects(value))
+
+
+def fetched(value: CwlValue, downloads: Downloads, stop: Event, tell: Callable[[Path, str | None], None]) -> CwlValue:
+    """Return a value with every File and Directory that lies at a URL fetched, in parallel, each URL once.
+
+    Args:
+        value: Any CWL value.
+        downloads: Where what is fetched is kept.
+        stop: Set once nobody waits for it any more.
+        tell: Is told the path of each file and directory here, and the checksum of a file.
+
+    Raises:
+        UsageError: No file system takes a URL, or its package is not installed.
+        StorageError: Something cannot be read or stored.
+        InputError: A file has not the checksum that its object gives.
+        StoppedError: Nobody waits for it.
+    """
+    wanted = {
+        (_location(found), str(found["class"])): None for found in file_objects(value) if is_remote(_location(found))
+    }
+
+    def get(place: tuple[str, str]) -> Download | Path:
+        """Return what lies at a place, here."""
+        url, kind = place
+        return downloads.tree(url, stop) if kind == "Directory" else downloads.file(url, stop)
+
+    found = in_parallel(get, wanted, stop)
+    for each in found.values():
+        if isinstance(each, Download):
+            tell(each.path, each.checksum)
+        else:
+            tell(each, None)
+
+    def here(given: CwlObject) -> CwlObject:
+        """Return a File or Directory as it lies here, or as it is."""
+        there = found.get((_location(given), str(given["class"])))
+        return given if there is None else _placed(given, there)
+
+    return map_file_objects(value, here)
+
+
+def _location(found: CwlObject) -> str:
+    location = found.get("location") or found.get("path")
+    return location if isinstance(location, str) else ""
+
+
+def _placed(given: CwlObject, there: Download | Path) -> CwlObject:
+    """Return a File or Directory as it lies here, by the name that it had there."""
+    url = _location(given)
+    kept = {name: item for name, item in given.items() if name != "path"}
+    kept["basename"] = given.get("basename") or name_of(url)
+    if isinstance(there, Path):
+        return {**kept, "location": file_uri(there)}
+    expected = given.get("checksum")
+    if isinstance(expected, str) and expected.startswith(_SHA1) and expected != there.checksum:
+        raise InputError(
+            f"{shown_url(url)}: its checksum is {there.checksum}, expected {expected}.",
+            hint="Correct the checksum in the File object, or ask for the file that it is of.",
+        )
+    with suppress(OSError):
+        kept["size"] = there.path.stat().st_size
+    return {**kept, "location": file_uri(there.path)}

@@ -1,0 +1,128 @@
+"""What a server says of what lies at a URL: its size, and what tells whether it is still the same."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cwl_prefect.errors import StorageError
+from cwl_prefect.storage.failures import storage_errors
+from cwl_prefect.storage.filesystems import filesystem
+from cwl_prefect.storage.locations import is_web, shown_url
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_TAGS = ("ETag", "etag", "VersionId", "generation")
+_TIMES = ("LastModified", "Last-Modified", "last_modified", "mtime", "modify", "updated")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteObject:
+    """A file at a URL.
+
+    Attributes:
+        url: Where it lies.
+        files: The file system that it is in.
+        path: Its path there.
+        size: Its bytes, or None where the server does not say.
+        version: Digest of what changes when it does; None where the server says nothing that does.
+        condition: What a server of HTTP takes as ``If-Range`` (RFC 9110, §13.1.5); None where it is not to be resumed.
+    """
+
+    url: str
+    files: "AbstractFileSystem"
+    path: str
+    size: int | None
+    version: str | None
+    condition: str | None
+
+
+def look(url: str) -> RemoteObject:
+    """Ask what lies at a URL, without reading it.
+
+    Raises:
+        UsageError: No file system takes the URL, or its package is not installed.
+        StorageError: There is no file, or the server refuses.
+    """
+    files, path = filesystem(url)
+    with storage_errors("read", url):
+        about = files.info(path)
+    if about.get("type") == "directory":
+        raise StorageError(
+            f"{shown_url(url)} cannot be read: there is a directory.", hint="Give it with `class: Directory`."
+        )
+    return described(url, files, path, about)
+
+
+def kind(url: str) -> str | None:
+    """Return whether a File or a Directory lies at a URL, or None where nothing does.
+
+    Raises:
+        UsageError: No file system takes the URL, or its package is not installed.
+        StorageError: The server refuses.
+    """
+    files, path = filesystem(url)
+    try:
+        with storage_errors("read", url):
+            return "Directory" if files.info(path).get("type") == "directory" else "File"
+    except StorageError as error:
+        if error.missing:
+            return None
+        raise
+
+
+def listed(url: str) -> dict[str, RemoteObject]:
+    """Return all files below a URL, by their paths relative to it.
+
+    Raises:
+        UsageError: No file system takes the URL, or its package is not installed.
+        StorageError: There is nothing, a name leads out of the directory, or the server refuses.
+    """
+    if is_web(url):
+        raise StorageError(
+            f"{shown_url(url)} cannot be read as a Directory: HTTP has no directories.",
+            hint="Give a Directory with a basename and a listing of Files, or an archive as a File.",
+        )
+    files, root = filesystem(url)
+    root = root.rstrip("/")
+    with storage_errors("listed", url):
+        found = files.find(root, detail=True)
+    place = url.partition("?")[0].rstrip("/")
+    objects = {}
+    for path, about in sorted(found.items()):
+        name = path.lstrip("/").removeprefix(f"{root.lstrip('/')}/")
+        if path.rstrip("/") != root and not path.endswith("/"):  # what stands for an empty directory is no file
+            _demand_inside(name, url)
+            objects[name] = described(f"{place}/{name}", files, path, about)
+    if not objects:
+        raise StorageError(f"{shown_url(url)} cannot be read: nothing lies below it.", hint="Check the address.")
+    return objects
+
+
+def described(url: str, files: "AbstractFileSystem", path: str, about: Mapping[str, object]) -> RemoteObject:
+    """Return what a file system tells about a file."""
+    tags = [str(about[name]) for name in _TAGS if about.get(name)]
+    times = [str(about[name]) for name in _TIMES if about.get(name)]
+    size = about.get("size")
+    known = [size, *(tags or times)]
+    text = json.dumps([str(each) for each in known])
+    strong = next((str(about[name]) for name in ("ETag", "Last-Modified") if about.get(name)), None)
+    return RemoteObject(
+        url=url,
+        files=files,
+        path=path,
+        size=int(size) if isinstance(size, int | float) else None,
+        version=hashlib.sha256(text.encode()).hexdigest()[:32] if tags or times else None,
+        condition=None if strong is None or strong.startswith("W/") else strong,
+    )
+
+
+def _demand_inside(name: str, url: str) -> None:
+    parts = name.split("/")
+    if "\0" in name or any(part in ("", ".", "..") for part in parts):
+        raise StorageError(
+            f"{shown_url(url)} cannot be read as a Directory: the name {name!r} below it is no path of a file.",
+            hint="Rename the object, or give single Files.",
+        )

@@ -54,7 +54,7 @@ def evict(
         age = now - kept.used_at
         half = kept.path.name.endswith(PART)
         old = age > _PART_AGE_S if half else unused_for_s is not None and age > unused_for_s
-        too_much = most_bytes is not None and total + kept.size > most_bytes
+        too_much = most_bytes is not None and (most_bytes == 0 or total + kept.size > most_bytes)
         stays = _name(kept.path) in used or (age < GRACE_S and most_bytes != 0)
         if stays or not (old or too_much) or not (dry_run or _removed(kept.path, directory)):
             total += kept.size

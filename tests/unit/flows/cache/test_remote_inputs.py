@@ -56,7 +56,9 @@ def document(main: str) -> str:
     return graph(main).replace("$graph:\n", f"$graph:\n{SHOW.strip()}\n")
 
 
-DIRECTORY = document(ONE.replace("File,", "Directory,")).replace("file: {type: File,", "file: {type: Directory,")
+DIRECTORY = document(ONE.replace("file: File,", "file: Directory,")).replace(
+    "file: {type: File,", "file: {type: Directory,"
+)
 
 
 def file(url: str, **further) -> dict:

@@ -33,9 +33,8 @@ async def local(values: CwlObject, settings: Settings, host_files: HostFiles, ca
         return values
     stop = Event()
     try:
-        return as_object(
-            await asyncio.to_thread(fetched, values, downloads_of(run.settings), stop, partial(_note, run))
-        )
+        note = partial(_note, host_files, cache)
+        return as_object(await asyncio.to_thread(fetched, values, downloads_of(settings), stop, note))
     except asyncio.CancelledError:
         stop.set()
         raise

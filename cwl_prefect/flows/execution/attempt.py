@@ -29,7 +29,6 @@ from cwl_prefect.engine.staging.workspace import Workspace, is_small
 from cwl_prefect.environment import search_path
 from cwl_prefect.errors import BackendError, CwlPrefectError, ImageError
 from cwl_prefect.flows.cache.call_cache import CallPlace, Lookup, Ran
-from cwl_prefect.flows.cache.remote_inputs import with_remote_defaults
 from cwl_prefect.flows.execution.adopt import adopted
 from cwl_prefect.flows.execution.run import Run
 from cwl_prefect.flows.execution.tool_log import followed
@@ -38,7 +37,6 @@ from cwl_prefect.model.names import call_name
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Keep
-from cwl_prefect.storage.fetching import names_remote
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -122,7 +120,7 @@ class Attempt:
     async def prepare(self) -> Prepared:
         """Fetch what lies elsewhere, and look the call up in the cache; where it is not there, make it ready."""
         try:
-            values = await self._local_values()
+            values = await self.run.local_inputs(self.call.tool, self.call.values, name=self.call.name)
         except CwlPrefectError as error:
             return Refused(lookup=self.lookup, error=error)
         return await replace(self, call=replace(self.call, values=values)).prepare_here()
@@ -194,13 +192,6 @@ class Attempt:
         except OSError as error:
             _logger.debug("the command of %s cannot be written to %s: %s", self.call.name, settled.root, error)
 
-    async def _local_values(self) -> CwlObject:
-        """Return the inputs of the call with every file on this machine, fetched where the run may read it."""
-        given = with_remote_defaults(self.call.tool, self.call.values)
-        if names_remote(given):
-            self.run.binder.demand_readable(self.call.tool, given, name=self.call.name)
-        return await self.run.local(given)
-
     async def _look_up(self) -> Lookup:
         if self.run.cache is None:
             return Lookup()
@@ -267,9 +258,7 @@ class Attempt:
             recording=recording,
         )
         bound = binder.bind_at_once(call.tool, call.values, place, name=call.name)
-        if bound is not None:
-            return bound
-        return await self.run.in_thread(binder.bind, call.tool, call.values, place, name=call.name)
+        return bound or await self.run.in_thread(binder.bind, call.tool, call.values, place, name=call.name)
 
     async def _left_running(self, ready: Ready) -> JobHandle | None:
         """Take over what an earlier driver of this run started for the call, whichever try it was."""

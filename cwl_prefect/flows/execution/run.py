@@ -21,16 +21,17 @@ from cwl_prefect.engine.scheduling.scheduler import ResourcePool
 from cwl_prefect.engine.staging.workspace import ScratchPool
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.cache.call_cache import CallCache
-from cwl_prefect.flows.cache.remote_inputs import local
+from cwl_prefect.flows.cache.remote_inputs import local, with_remote_defaults
 from cwl_prefect.flows.concurrency.slots import SharedLimits
 from cwl_prefect.flows.driver_lock import Claim
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observer, ObserverGiven, RunEvent, StepEvent, StepEventKind
-from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
 from cwl_prefect.model.trace_ids import TraceIds
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import OnError, Settings
+from cwl_prefect.storage.fetching import names_remote
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -170,6 +171,17 @@ class Run:
             CwlPrefectError: Something cannot be fetched.
         """
         return await local(values, self.settings, self.binder.host_files, self.cache)
+
+    async def local_inputs(self, tool: ToolPlan, values: CwlObject, *, name: str) -> CwlObject:
+        """Return the inputs of a call with every file on this machine, and those defaults of its tool that lie at URLs.
+
+        Raises:
+            CwlPrefectError: Something cannot be fetched, or may not be read.
+        """
+        given = with_remote_defaults(tool, values)
+        if names_remote(given):
+            self.binder.demand_readable(tool, given, name=name)
+        return await self.local(given)
 
     def tell(self, event: RunEvent) -> None:
         """Pass an event to all observers."""

@@ -446,7 +446,7 @@ class TestFiles:
         async with lab.open() as run:
             assert run.cache is not None
             await asyncio.gather(*(lab.within(run, {**self.value(file), "text": str(n)}, f"s{n}") for n in range(5)))
-            assert run.cache._checksums.bytes_read < 2 * LARGE
+            assert run.cache.checksums.bytes_read < 2 * LARGE
         assert lab.runs == 5
 
     async def test_outputs_are_not_read_again_by_later_steps(self, lab: Lab):
@@ -454,9 +454,9 @@ class TestFiles:
         async with lab.open() as run:
             assert run.cache is not None
             result = await lab.within(run, {"text": "a"})
-            before, lab.size = run.cache._checksums.bytes_read, 0
+            before, lab.size = run.cache.checksums.bytes_read, 0
             await lab.within(run, {"folder": result.outputs["all"]}, "next")
-            assert run.cache._checksums.bytes_read == before
+            assert run.cache.checksums.bytes_read == before
 
     @pytest.mark.parametrize("container", [True, False], ids=["container", "process"])
     @pytest.mark.parametrize("change", ["file", "directory", "removed"])

@@ -258,7 +258,9 @@ class Attempt:
             recording=recording,
         )
         bound = binder.bind_at_once(call.tool, call.values, place, name=call.name)
-        return bound or await self.run.in_thread(binder.bind, call.tool, call.values, place, name=call.name)
+        if bound is None:
+            bound = await self.run.in_thread(binder.bind, call.tool, call.values, place, name=call.name)
+        return bound
 
     async def _left_running(self, ready: Ready) -> JobHandle | None:
         """Take over what an earlier driver of this run started for the call, whichever try it was."""

@@ -118,15 +118,7 @@ class Attempt:
     lookup: Lookup | None = None
 
     async def prepare(self) -> Prepared:
-        """Fetch what lies elsewhere, and look the call up in the cache; where it is not there, make it ready."""
-        try:
-            values = await self.run.local_inputs(self.call.tool, self.call.values, name=self.call.name)
-        except CwlPrefectError as error:
-            return Refused(lookup=self.lookup, error=error)
-        return await replace(self, call=replace(self.call, values=values)).prepare_here()
-
-    async def prepare_here(self) -> Prepared:
-        """Look up a call whose files are here; where it is not cached, bind it and reserve what it asks for."""
+        """Look the call up in the cache; where it is not there, bind it and reserve what it asks for."""
         lookup = self.lookup
         try:
             if lookup is None:

@@ -43,7 +43,7 @@ class CallWork:
         if self._call.tool.process_class is not ProcessClass.COMMAND_LINE_TOOL:
             return
         self._prepared_at = time.time()
-        self._prepared = await self._attempt.prepare()
+        self._prepared = await self._next()
         self._ready_at = time.time()
         self._attempt = replace(self._attempt, lookup=self._prepared.lookup)
         if self._stop is not None:
@@ -74,6 +74,16 @@ class CallWork:
             self._attempt = replace(self._attempt, number=self._attempt.number + 1)
         self._tell(StepEventKind.SUCCEEDED, tried=tried, outputs=outputs)
         return self._result(CallStatus.SUCCEEDED, outputs, prepared.space.root if isinstance(prepared, Ready) else None)
+
+    async def _next(self) -> Prepared:
+        """Fetch what lies elsewhere, and prepare the next try."""
+        call = self._call
+        try:
+            values = await self._run.local_inputs(call.tool, call.values, name=call.name)
+        except CwlPrefectError as error:
+            return Refused(lookup=self._attempt.lookup, error=error)
+        self._attempt = replace(self._attempt, call=replace(call, values=values))
+        return await self._attempt.prepare()
 
     async def release(self) -> None:
         """Release what a call holds that will not be tried."""

@@ -40,7 +40,7 @@ def runs(monkeypatch) -> list[dict]:
     found: list[dict] = []
 
     async def run(plan, job_order, *, settings, outdir, name, tags):
-        found.append({"n": job_order["n"], "outdir": outdir.name, "name": name, "tags": tags})
+        found.append({"n": job_order["n"], "outdir": str(outdir).rpartition("/")[2], "name": name, "tags": tags})
         await asyncio.sleep(0)
         failed = job_order["n"] % 2 == 1
         errors = (StepError("it went wrong"),) if failed else ()
@@ -56,13 +56,13 @@ def play(directory: Path, load, *numbers: int, **more) -> tuple[int, dict]:
     return code, {name: each["status"] for name, each in found.items()}
 
 
-def told(directory: Path, load, *numbers: int, **more) -> tuple[int, dict]:
+def told(directory: Path, load, *numbers: int, place=None, **more) -> tuple[int, dict]:
     table = directory / "t.csv"
     table.write_text("name,n\n" + "".join(f"run{number},{number}\n" for number in numbers))
     settings = Settings(home=directory / "home")
     items = prepare_items([str(table)], [], load, settings)
     results = io.StringIO()
-    batch = Batch(items=items, settings=settings, outdir=directory / "out", quiet=True, **more)
+    batch = Batch(items=items, settings=settings, outdir=place or directory / "out", quiet=True, **more)
     code = run_batch(batch, results)
     return code, json.loads(results.getvalue())
 
@@ -84,6 +84,15 @@ def test_only_what_is_missing_or_new_runs_again(tmp_path, load, runs):
     runs.clear()
     play(tmp_path, load, 1, 2, 4, 6)
     assert sorted(each["outdir"] for each in runs) == ["run1", "run6"]
+
+
+def test_a_batch_whose_results_go_to_a_url_is_recorded_on_this_machine(tmp_path, load, runs):
+    assert told(tmp_path, load, 2, 4, place="s3://bucket/out")[0] == 0
+    runs.clear()
+    assert told(tmp_path, load, 2, 4, place="s3://bucket/out")[0] == 0
+    assert runs == []
+    assert told(tmp_path, load, 2, place="s3://bucket/other")[0] == 0
+    assert [each["outdir"] for each in runs] == ["run2"]
 
 
 @pytest.mark.parametrize(("outcome", "goes_on"), [(Outcome.RUNNING, True), (Outcome.FAILED, False)])

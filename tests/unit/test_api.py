@@ -23,7 +23,7 @@ from cwl_prefect.api import (
     run,
 )
 from cwl_prefect.engine.records.manifest import Outcome
-from cwl_prefect.errors import DocumentError, InputError, StepError
+from cwl_prefect.errors import DocumentError, InputError, StepError, StorageError
 from cwl_prefect.flows import invoke
 from cwl_prefect.flows.execution.run import Progress, RunReport
 from cwl_prefect.model.plan import WorkflowPlan, encode_plan
@@ -161,7 +161,7 @@ class TestJobOrders:
         assert read_job_order(f"{web}/job.yml")["f"]["location"] == f"{web}/a"
 
     def test_an_address_without_one_is_an_error(self, plan, web):
-        with pytest.raises(InputError, match="404"):
+        with pytest.raises(StorageError, match=r"gone\.yml cannot be read: there is no such object"):
             read_job_order(f"{web}/gone.yml")
 
     def test_a_missing_one_is_an_error(self, plan, tmp_path):

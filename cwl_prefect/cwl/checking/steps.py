@@ -96,13 +96,13 @@ def _unread(workflow: Workflow) -> Iterator[Finding]:
 def _unread_steps(workflow: Workflow) -> Iterator[Finding]:
     """Yield steps that give outputs of which no link reads any."""
     read = _sources(workflow)
-    for number, step in enumerate(workflow.steps):
-        given = [entry if isinstance(entry, str) else entry["id"] for entry in step.tool["out"]]
+    for number, step in enumerate(workflow.tool["steps"]):  # cwltool shuffles `workflow.steps`
+        given = [entry if isinstance(entry, str) else entry["id"] for entry in step["out"]]
         if given and read.isdisjoint(given):
             yield Finding(
                 check="unread-step",
                 severity=Severity.WARNING,
-                message=f"no step and no output reads what the step {shortname(step.id)!r} gives.",
+                message=f"no step and no output reads what the step {shortname(step['id'])!r} gives.",
                 fix="Link it to an output of the workflow, or remove the step; it runs all the same.",
                 place=place_of(workflow.tool["steps"], number),
             )

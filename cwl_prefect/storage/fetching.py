@@ -1,12 +1,12 @@
 """Values whose files lie elsewhere, as values whose files lie here."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
 from cwl_prefect._lib.uris import file_uri
-from cwl_prefect.errors import InputError
+from cwl_prefect.errors import CwlPrefectError, InputError
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects, map_file_objects
 from cwl_prefect.storage.downloads import Download, Downloads, in_parallel
 from cwl_prefect.storage.locations import is_remote, name_of, shown_url
@@ -19,11 +19,13 @@ def names_remote(value: CwlValue) -> bool:
     return any(is_remote(_location(found)) for found in file_objects(value))
 
 
-def fetched(value: CwlValue, downloads: Downloads, stop: Event, tell: Callable[[Path, str | None], None]) -> CwlValue:
-    """Return a value with every File and Directory that lies at a URL fetched, in parallel, each URL once.
+def fetched(
+    values: CwlObject, downloads: Downloads, stop: Event, tell: Callable[[Path, str | None], None]
+) -> CwlObject:
+    """Return inputs with every File and Directory that lies at a URL fetched, in parallel, each URL once.
 
     Args:
-        value: Any CWL value.
+        values: Inputs of a workflow or call; errors name the one that they are of.
         downloads: Where what is fetched is kept.
         stop: Set once nobody waits for it any more.
         tell: Is told the path of each file and directory here, and the checksum of a file.
@@ -34,28 +36,47 @@ def fetched(value: CwlValue, downloads: Downloads, stop: Event, tell: Callable[[
         InputError: A file has not the checksum that its object gives.
         StoppedError: Nobody waits for it.
     """
-    wanted = {
-        (_location(found), str(found["class"])): None for found in file_objects(value) if is_remote(_location(found))
-    }
+    wanted: dict[tuple[str, str], str] = {}
+    for name, value in values.items():
+        for each in file_objects(value):
+            if is_remote(_location(each)):
+                wanted.setdefault((_location(each), str(each["class"])), name)
 
     def get(place: tuple[str, str]) -> Download | Path:
         """Return what lies at a place, here."""
         url, kind = place
-        return downloads.tree(url, stop) if kind == "Directory" else downloads.file(url, stop)
+        with _errors_of(wanted[place]):
+            return downloads.tree(url, stop) if kind == "Directory" else downloads.file(url, stop)
 
     found = in_parallel(get, wanted, stop)
-    for each in found.values():
-        if isinstance(each, Download):
-            tell(each.path, each.checksum)
+    for there in found.values():
+        if isinstance(there, Download):
+            tell(there.path, there.checksum)
         else:
-            tell(each, None)
+            tell(there, None)
 
     def here(given: CwlObject) -> CwlObject:
         """Return a File or Directory as it lies here, or as it is."""
         there = found.get((_location(given), str(given["class"])))
         return given if there is None else _placed(given, there)
 
-    return map_file_objects(value, here)
+    def local(name: str, value: CwlValue) -> CwlValue:
+        """Return an input of which everything lies here."""
+        with _errors_of(name):
+            return map_file_objects(value, here)
+
+    return {name: local(name, value) for name, value in values.items()}
+
+
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    try:
+        yield
+    except CwlPrefectError as error:
+        part = f"input {name}"
+        named = error.naming(part)
+        named.parts = (part, *error.parts)
+        raise named from error
 
 
 def _location(found: CwlObject) -> str:

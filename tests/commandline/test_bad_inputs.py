@@ -59,8 +59,8 @@ TOOL = """
             "message: x\ndata: {class: Directory, path: .}", ["input data: expected"], id="wrong-class-of-file"
         ),
         pytest.param(
-            'message: x\ndata: {class: File, location: "s3://bucket/key"}',
-            ["input data: File s3://bucket/key: ", "cannot be read"],
+            'message: x\ndata: {class: File, location: "drs://host/key"}',
+            ["input data: File drs://host/key: ", "cannot be read"],
             id="unknown-kind-of-location",
         ),
         pytest.param("message: [x", ["job.yml:1:12: not YAML: expected ',' or ']'"], id="not-yaml"),
@@ -122,7 +122,7 @@ def test_a_url_that_cannot_be_fetched_is_named_with_its_input(command: CommandLi
 
     ended = command.run("tool.cwl", "job.yml")
 
-    assert_refused(ended, 11, "tool: input data: http://127.0.0.1:1/data.txt: it cannot be fetched")
+    assert_refused(ended, 25, "tool.cwl:", "tool: input data: http://127.0.0.1:1/data.txt cannot be read")
     assert_nothing_written(command.outdir)
 
 

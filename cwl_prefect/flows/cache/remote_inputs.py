@@ -9,7 +9,7 @@ from threading import Event
 from cwl_prefect.cwl.access.host_files import HostFiles
 from cwl_prefect.flows.cache.call_cache import CallCache
 from cwl_prefect.model.plan import ToolPlan
-from cwl_prefect.model.values import CwlObject, as_object
+from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage.downloads import downloads_of
 from cwl_prefect.storage.fetching import fetched, names_remote
@@ -34,7 +34,7 @@ async def local(values: CwlObject, settings: Settings, host_files: HostFiles, ca
     stop = Event()
     try:
         note = partial(_note, host_files, cache)
-        return as_object(await asyncio.to_thread(fetched, values, downloads_of(settings), stop, note))
+        return await asyncio.to_thread(fetched, values, downloads_of(settings), stop, note)
     except asyncio.CancelledError:
         stop.set()
         raise

@@ -16,7 +16,7 @@ from cwl_prefect.engine.workflow.scatter import Expansion, expand, gather
 from cwl_prefect.errors import CwlPrefectError, InputError
 from cwl_prefect.flows.execution.attempt import Call, only_declared
 from cwl_prefect.flows.execution.call_work import CallWork
-from cwl_prefect.flows.execution.evaluated import condition_holds, evaluated, next_inputs, places_of
+from cwl_prefect.flows.execution.evaluated import condition_holds, evaluated, next_inputs
 from cwl_prefect.flows.execution.failures import IncompleteError, in_order, keep_failures, note, remains
 from cwl_prefect.flows.execution.gates import Breaker, Gate, NotStartedError, Stop, any_closed
 from cwl_prefect.flows.execution.nested import run_nested
@@ -99,7 +99,7 @@ class Driver:
         keep_failures(self._run.progress, failures, recorded=scope.recorded)
         sources = {source.step for port in plan.outputs if port.link for source in port.link.sources}
         giving = tuple(state for name in states if name in sources for state in states[name])
-        with call_errors(scope.path.rstrip(".") or plan.name, places=places_of(self._run, scope.path)):
+        with call_errors(scope.path.rstrip(".") or plan.name, places=self._run.places_of(scope.path)):
             outputs = flow.outputs(partial=not self._stop)
         if flow.failed and scope.path:
             raise IncompleteError(scope.path.rstrip("."), outputs=outputs)
@@ -107,7 +107,7 @@ class Driver:
 
     async def _inputs(self, plan: WorkflowPlan, values: CwlObject, scope: Scope) -> CwlObject:
         if not scope.path:  # the outermost job order was prepared before the run began
-            return await self._run.local(values)
+            return await self._run.local(values, name=plan.name, places=self._run.places_of(""))
         return await self._run.in_thread(
             prepare_inputs,
             plan,
@@ -125,7 +125,7 @@ class Driver:
     async def _step(self, flow: Dataflow, step: StepPlan, scope: Scope) -> tuple[CwlObject, States]:
         """Run one step, however often it is called, to its outputs."""
         name = f"{scope.path}{step.id}"
-        with call_errors(name, places=places_of(self._run, name)):
+        with call_errors(name, places=self._run.places_of(name)):
             values = flow.step_inputs(step)
         states: list[State[object]] = []
         if step.scatter is not None:
@@ -147,7 +147,7 @@ class Driver:
             if not await self._is_off(step, step.scatter, values, name):
                 named = error.naming(name)
                 named.parts = ("scatter",)
-                put_place(named, places_of(self._run, name))
+                put_place(named, self._run.places_of(name))
                 raise named from error
             self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=1))
             await self._skipped(name, (), scope, states)

@@ -1,13 +1,12 @@
 """The own expressions of steps, evaluated off the event loop."""
 
-import re
 from collections.abc import Sequence
 
 from cwl_prefect.cwl.binding.evaluate import holds, step_values
 from cwl_prefect.cwl.values.errors import call_errors
 from cwl_prefect.engine.workflow.links import merge
 from cwl_prefect.flows.execution.run import Run
-from cwl_prefect.model.plan import Link, Loop, Places, StepPlan, places_in
+from cwl_prefect.model.plan import Link, Loop, StepPlan
 from cwl_prefect.model.values import CwlObject, CwlValue
 
 
@@ -29,7 +28,7 @@ async def condition_holds(run: Run, condition: str, step: StepPlan, values: CwlO
         CwlPrefectError: It failed, or gives no boolean.
     """
     return await run.in_thread(
-        holds, condition, values, requirements=step.requirements, name=name, places=places_of(run, name)
+        holds, condition, values, requirements=step.requirements, name=name, places=run.places_of(name)
     )
 
 
@@ -42,7 +41,7 @@ async def next_inputs(
         CwlPrefectError: An expression failed, or a ``pickValue`` cannot be met.
     """
     merged: CwlObject = dict(current)
-    with call_errors(name, places=places_of(run, name)):
+    with call_errors(name, places=run.places_of(name)):
         for link in loop.links:
             values = [outputs.get(source.port) for source in link.sources]
             merged[link.port] = merge(link, values) if link.sources else _or_default(link.default, current[link.port])
@@ -59,21 +58,10 @@ async def _step_values(
         requirements=step.requirements,
         name=name,
         seen=seen,
-        places=places_of(run, name),
+        places=run.places_of(name),
         host_files=run.binder.host_files,
     )
 
 
 def _or_default(default: CwlValue, current: CwlValue) -> CwlValue:
     return current if default is None else default
-
-
-def places_of(run: Run, name: str) -> Places:
-    """Return where the parts of a step stand, given the name of one of its calls; of a subworkflow with a dot behind.
-
-    Of the outermost workflow, the name is empty.
-    """
-    return places_in(run.plan, _INDEX.sub("", name))
-
-
-_INDEX = re.compile(r"\[[^\]]*\]")

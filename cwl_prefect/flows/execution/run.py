@@ -1,5 +1,6 @@
 """What one flow run is asked for, what it works with, and what it gives."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import ParamSpec, TypeVar
 from cwl_prefect._lib.destinations import Destination
 from cwl_prefect._lib.threads import in_thread
 from cwl_prefect.cwl.binding.bind import Binder
+from cwl_prefect.cwl.values.errors import call_errors
 from cwl_prefect.engine.records.manifest import Outcome
 from cwl_prefect.engine.records.secrets import secret_texts
 from cwl_prefect.engine.scheduling.fair_queue import Turns
@@ -27,7 +29,7 @@ from cwl_prefect.flows.driver_lock import Claim
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observer, ObserverGiven, RunEvent, StepEvent, StepEventKind
-from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
+from cwl_prefect.model.plan import Places, ToolPlan, WorkflowPlan, places_in
 from cwl_prefect.model.trace_ids import TraceIds
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import OnError, Settings
@@ -35,6 +37,8 @@ from cwl_prefect.storage.fetching import names_remote
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_INDEX = re.compile(r"\[[^\]]*\]")
 
 
 class Stopped(Enum):
@@ -164,13 +168,26 @@ class Run:
         """Run blocking work off the event loop."""
         return await in_thread(self.threads, function, *args, **kwargs)
 
-    async def local(self, values: CwlObject) -> CwlObject:
-        """Return values of which every File and Directory lies on this machine, fetched where it does not.
+    def places_of(self, name: str) -> Places:
+        """Return where the parts of a step stand, given the name of one of its calls.
+
+        That of a subworkflow has a dot behind, and that of the outermost workflow is empty.
+        """
+        return places_in(self.plan, _INDEX.sub("", name))
+
+    async def local(self, values: CwlObject, *, name: str, places: Places) -> CwlObject:
+        """Return inputs of which every File and Directory lies on this machine, fetched where it does not.
+
+        Args:
+            values: The inputs.
+            name: Of the workflow or call that they are of.
+            places: Where its parts stand, for errors.
 
         Raises:
             CwlPrefectError: Something cannot be fetched.
         """
-        return await local(values, self.settings, self.binder.host_files, self.cache)
+        with call_errors(name, places=places):
+            return await local(values, self.settings, self.binder.host_files, self.cache)
 
     async def local_inputs(self, tool: ToolPlan, values: CwlObject, *, name: str) -> CwlObject:
         """Return the inputs of a call with every file on this machine, and those defaults of its tool that lie at URLs.
@@ -179,9 +196,10 @@ class Run:
             CwlPrefectError: Something cannot be fetched, or may not be read.
         """
         given = with_remote_defaults(tool, values)
-        if names_remote(given):
-            self.binder.demand_readable(tool, given, name=name)
-        return await self.local(given)
+        if not names_remote(given):
+            return given
+        self.binder.demand_readable(tool, given, name=name)
+        return await self.local(given, name=name, places=self.places_of(name))
 
     def tell(self, event: RunEvent) -> None:
         """Pass an event to all observers."""

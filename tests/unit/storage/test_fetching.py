@@ -4,15 +4,16 @@ from threading import Event
 import pytest
 
 from cwl_prefect._lib.uris import path_of
-from cwl_prefect.errors import InputError
+from cwl_prefect.errors import InputError, StorageError
 from cwl_prefect.storage.downloads import Downloads
 from cwl_prefect.storage.fetching import fetched, names_remote
 
 
 def fetch(value, tmp_path):
     told = {}
-    here = fetched(value, Downloads(directory=tmp_path), Event(), lambda path, checksum: told.update({path: checksum}))
-    return here, told
+    downloads = Downloads(directory=tmp_path)
+    here = fetched({"reads": value}, downloads, Event(), lambda path, checksum: told.update({path: checksum}))
+    return here["reads"], told
 
 
 def file(url, **further):
@@ -69,5 +70,13 @@ def test_a_checksum_that_somebody_gave_is_looked_at(web, tmp_path):
     good = f"sha1${sha1(b'a').hexdigest()}"
     assert fetch(file(url, checksum=good), tmp_path)[0]["checksum"] == good
 
-    with pytest.raises(InputError, match=r"/a: its checksum is sha1\$\w+, expected sha1\$0"):
+    with pytest.raises(InputError, match=r"^input reads: http.*/a: its checksum is sha1\$\w+, expected sha1\$0"):
         fetch(file(url, checksum="sha1$0"), tmp_path)
+
+
+def test_what_is_not_there_is_told_with_its_input(web, tmp_path):
+    with pytest.raises(
+        StorageError, match=r"^input reads: http.*/nothing cannot be read: there is no such object"
+    ) as told:
+        fetch(file(f"{web.put('a', b'a')}/nothing"), tmp_path)
+    assert told.value.missing

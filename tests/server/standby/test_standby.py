@@ -161,14 +161,14 @@ def test_other_variables_make_it_a_call_of_its_own(command: CommandLine, standby
 def test_variables_of_another_terminal_are_those_of_its_calls(command: CommandLine, standby: int) -> None:
     for name in ("morning", "noon", "evening", "night"):
         other = {"SAMPLE": name, "SSH_TTY": f"/dev/pts/{name}", "CWL_PREFECT_MAX_PARALLEL": "2"}
-        running = command.start("run", "--no-cache", "tool.cwl", "--script", "sleep 0.518", environment=other)
-        until(lambda: processes(["sleep", "0.518"]))
+        running = command.start("run", "--no-cache", "tool.cwl", "--script", "sleep 2.518", environment=other)
+        until(lambda: processes(["sleep", "2.518"]))
         worker = next(
-            each for each in psutil.Process(processes(["sleep", "0.518"])[0]).parents() if is_fork_of_standby(each)
+            each for each in psutil.Process(processes(["sleep", "2.518"])[0]).parents() if is_fork_of_standby(each)
         )
         assert standby in [each.pid for each in worker.parents()]
         assert running.ended().code == 0
-        until(lambda: not processes(["sleep", "0.518"]))
+        until(lambda: not processes(["sleep", "2.518"]))
     assert standing(command) == [standby]
 
 

@@ -17,11 +17,11 @@ from typing import TypeVar
 
 from cwl_prefect._lib.atomic_write import write_whole
 from cwl_prefect._lib.file_lock import POLL_INTERVAL_S, try_lock
+from cwl_prefect._lib.locations import shown_url
 from cwl_prefect._lib.own_files import make_private, read_own
 from cwl_prefect.errors import StorageError
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage import leases
-from cwl_prefect.storage.locations import shown_url
 from cwl_prefect.storage.objects import RemoteObject, listed, look
 from cwl_prefect.storage.transfer import BLOCK, StoppedError, transfer
 

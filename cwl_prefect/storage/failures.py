@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from cwl_prefect._lib.locations import scheme_of, shown_url
 from cwl_prefect.errors import CwlPrefectError, StorageError
-from cwl_prefect.storage.locations import scheme_of, shown_url
 
 _CREDENTIALS = {
     "s3": "Give credentials by AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL for a "

@@ -5,11 +5,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
+from cwl_prefect._lib.locations import is_remote, name_of, shown_url
 from cwl_prefect._lib.uris import file_uri
 from cwl_prefect.errors import CwlPrefectError, InputError
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects, map_file_objects
 from cwl_prefect.storage.downloads import Download, Downloads, in_parallel
-from cwl_prefect.storage.locations import is_remote, name_of, shown_url
 
 _SHA1 = "sha1$"
 

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from cwl_prefect._lib.locations import REMOTE_SCHEMES, is_web, quoted, scheme_of, shown_url
 from cwl_prefect.errors import UsageError
 from cwl_prefect.storage.failures import storage_errors
-from cwl_prefect.storage.locations import REMOTE_SCHEMES, is_web, quoted, scheme_of, shown_url
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

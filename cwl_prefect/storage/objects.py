@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cwl_prefect._lib.locations import is_web, shown_url
 from cwl_prefect.errors import StorageError
 from cwl_prefect.storage.failures import storage_errors
 from cwl_prefect.storage.filesystems import filesystem
-from cwl_prefect.storage.locations import is_web, shown_url
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

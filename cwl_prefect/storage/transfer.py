@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
+from cwl_prefect._lib.locations import is_web, scheme_of, shown_url
 from cwl_prefect._lib.own_files import open_private
 from cwl_prefect.errors import StorageError
 from cwl_prefect.storage.failures import storage_errors
-from cwl_prefect.storage.locations import is_web, scheme_of, shown_url
 from cwl_prefect.storage.objects import RemoteObject
 
 BLOCK = 8 * 2**20

@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from cwl_prefect._lib.hashing import digits
+from cwl_prefect._lib.locations import scheme_of, shown_url
 from cwl_prefect.errors import StorageError
 from cwl_prefect.storage.calling import called, put
 from cwl_prefect.storage.digests import file_digest, part_size, told_digest
 from cwl_prefect.storage.failures import storage_errors
 from cwl_prefect.storage.filesystems import filesystem
-from cwl_prefect.storage.locations import scheme_of, shown_url
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from cwl_prefect._lib.locations import is_remote
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.plan import InputPort
 from cwl_prefect.model.values import CwlObject, map_file_objects
-from cwl_prefect.storage.locations import is_remote
 
 INTEGERS = frozenset({"int", "long"})
 FLOATS = frozenset({"float", "double"})

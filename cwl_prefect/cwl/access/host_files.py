@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from cwl_prefect._lib.locations import is_remote, is_web, shown_url
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access import protected
 from cwl_prefect.errors import InputError
 from cwl_prefect.model.plan import NamedFile, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
 from cwl_prefect.settings import Settings
-from cwl_prefect.storage.locations import is_remote, is_web, shown_url
 
 _logger = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from cwl_prefect._lib.locations import is_remote, joined
 from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.cwl.access.host_files import EVERYTHING, HostFiles
 from cwl_prefect.cwl.javascript.expressions import script_of
@@ -27,7 +28,6 @@ from cwl_prefect.cwl.values.types import Parameter, named_types, parameters
 from cwl_prefect.errors import InputError, Place
 from cwl_prefect.model.plan import InputPort, WorkflowPlan, places_in, requirement
 from cwl_prefect.model.values import TOO_DEEP, CwlObject, CwlValue, file_objects, map_file_objects, unusable
-from cwl_prefect.storage.locations import is_remote, joined
 
 _CONTROL_KEYS = frozenset({"cwl:tool", "cwl:requirements", "cwltool:overrides", "$namespaces", "$schemas", "id"})
 _ALLOWED = "Write values in Unicode, and nest them less deeply."

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
+from cwl_prefect._lib.locations import is_remote, joined, shown_url
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.binding.inputs import parse_job_order, place_of_input, resolve_files
 from cwl_prefect.errors import InputError
 from cwl_prefect.model.values import CwlObject, as_object
 from cwl_prefect.storage.downloads import installed
-from cwl_prefect.storage.locations import is_remote, joined, shown_url
 
 LARGEST_JOB_ORDER = 64 * 1024 * 1024  # bytes; as JSON this takes seconds to read
 

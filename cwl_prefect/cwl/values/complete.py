@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cwl_prefect._lib import locations
+from cwl_prefect._lib.locations import is_remote
 from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.cwl.access.host_files import HostFiles
 from cwl_prefect.cwl.javascript.expressions import Scope, Script
@@ -23,8 +25,7 @@ from cwl_prefect.cwl.values.type_errors import fault, shown, written
 from cwl_prefect.cwl.values.types import ANY, Array, CwlType, Details, Parameter, Plain, Record, Union, branch
 from cwl_prefect.errors import ExpressionError, InputError, StepError, StorageError
 from cwl_prefect.model.values import CwlObject
-from cwl_prefect.storage import locations, objects
-from cwl_prefect.storage.locations import is_remote
+from cwl_prefect.storage import objects
 
 LISTINGS = ("shallow_listing", "deep_listing")
 

@@ -9,11 +9,11 @@ from contextlib import suppress
 from threading import Event
 from typing import Any
 
+from cwl_prefect._lib.locations import is_remote, name_of, shown_url
 from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.errors import InputError, StepError
 from cwl_prefect.model.values import MOST_NESTED, TOO_DEEP, CwlObject
 from cwl_prefect.storage.downloads import installed
-from cwl_prefect.storage.locations import is_remote, name_of, shown_url
 
 CONTENT_LIMIT = 64 * 1024  # bytes (CWL CommandLineTool, §loadContents)
 _MOST_LINKS = 40

@@ -12,11 +12,11 @@ from pydantic import JsonValue
 
 from cwl_prefect._lib.destinations import below
 from cwl_prefect._lib.hashing import checksum_of
+from cwl_prefect._lib.locations import shown_url
 from cwl_prefect.engine.outputs.placement import Copied, Made, Placement, Written
 from cwl_prefect.engine.outputs.publish import MANIFEST
 from cwl_prefect.errors import PublishError, StorageError
 from cwl_prefect.model.values import CwlObject, as_object, file_objects
-from cwl_prefect.storage.locations import shown_url
 from cwl_prefect.storage.uploads import Place, Standing, Upload
 
 _logger = logging.getLogger(__name__)

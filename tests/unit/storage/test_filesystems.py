@@ -53,7 +53,7 @@ def test_a_scheme_that_nothing_reads_is_an_error_that_names_those_that_are_read(
 
 def test_nothing_is_imported_before_a_url_asks_for_it():
     script = (
-        "import sys, cwl_prefect.storage.filesystems, cwl_prefect.storage.locations\n"
+        "import sys, cwl_prefect.storage.filesystems, cwl_prefect._lib.locations\n"
         "names = ('fsspec', 's3fs', 'gcsfs', 'adlfs', 'sshfs', 'aiohttp', 'botocore')\n"
         "print([name for name in names if name in sys.modules])"
     )

@@ -1,6 +1,6 @@
 import pytest
 
-from cwl_prefect.storage.locations import beside, host_of, is_remote, is_web, quoted, shown_url
+from cwl_prefect._lib.locations import beside, host_of, is_remote, is_web, quoted, shown_url
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az", "abfs", "abfss", "http", "https", "ftp", "sftp", "S3"])

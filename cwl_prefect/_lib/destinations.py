@@ -5,19 +5,18 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from cwl_prefect._lib.locations import REMOTE_SCHEMES, WEB_SCHEMES, scheme_of, shown_url
+
 Destination: TypeAlias = Path | str
 """A directory as a path; any other place as the URL of what all names there begin with, without a slash at its end."""
 
-WRITABLE = ("s3", "gs", "az", "abfs", "abfss", "sftp", "ftp")
+WRITABLE = REMOTE_SCHEMES - WEB_SCHEMES
 """Schemes of URLs that results can go to."""
 
 NO_URL = "only directories of this machine can be written; name one, and copy from there"
 
-_SCHEME = re.compile(
-    r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)|([A-Za-z][A-Za-z0-9+.-]+)://"
-)  # pathlib leaves one slash of two
-_PASSWORD = re.compile(r"://[^/@\s]*@")
-_LISTED = ", ".join(f"{scheme}://" for scheme in WRITABLE)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)")  # pathlib leaves one slash of two
+_LISTED = ", ".join(f"{scheme}://" for scheme in sorted(WRITABLE))
 _REASONS = {
     "file": "it is a URL of this machine",
     "http": "web servers are only read from",
@@ -27,7 +26,7 @@ _REASONS = {
 
 def names_url(place: str | Path) -> bool:
     """Check whether what may be a path is a URL; as a path it would be a directory named after its scheme."""
-    return _SCHEME.match(str(place)) is not None
+    return _url_of(place) is not None
 
 
 def destination_of(place: str | Path) -> Destination:
@@ -39,20 +38,18 @@ def destination_of(place: str | Path) -> Destination:
     Raises:
         ValueError: Results cannot go to that URL, or it holds a password or a signature; the text says why.
     """
-    found = _SCHEME.match(str(place))
-    if found is None:
+    url = _url_of(place)
+    if url is None:
         return Path(place)
-    scheme, url = (found[1] or found[2]).lower(), str(place)
-    if found[1]:
-        url = url.replace(":/", "://", 1)
-    if (problem := _problem(scheme, url)) is not None:
+    if (problem := _problem(scheme_of(url), url)) is not None:
         raise ValueError(problem)
     return url.rstrip("/")
 
 
 def without_login(place: str) -> str:
     """Return a place as people may be shown it: a URL without user, password and signature."""
-    return _PASSWORD.sub("://", place).partition("?")[0] if names_url(place) else place
+    url = _url_of(place)
+    return place if url is None else shown_url(url)
 
 
 def below(destination: Destination, name: str) -> Destination:
@@ -63,6 +60,12 @@ def below(destination: Destination, name: str) -> Destination:
     if isinstance(destination, Path):
         return destination / name
     return f"{destination}/{name}"
+
+
+def _url_of(place: str | Path) -> str | None:
+    """Return a place as a URL with both of its slashes; None where it is a path."""
+    found = _SCHEME.match(str(place))
+    return None if found is None else f"{found[1]}://{str(place)[found.end() :]}"
 
 
 def _problem(scheme: str, url: str) -> str | None:

@@ -1,18 +1,20 @@
 """Which locations lie elsewhere and can be reached, and how their URLs may be shown."""
 
+import re
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 WEB_SCHEMES = frozenset({"http", "https"})
 REMOTE_SCHEMES = WEB_SCHEMES | {"s3", "gs", "az", "abfs", "abfss", "ftp", "sftp"}
 
 _CONTAINER_SCHEMES = frozenset({"abfs", "abfss"})  # container@account: what stands before @ is no user
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")  # RFC 3986, §3.1
 _KEPT = "!#$%&'()*+,/:;=?@[]~"  # what a URL holds as it is (RFC 3986, §2)
 
 
 def scheme_of(location: str) -> str:
     """Return the scheme of a location in lower case; an empty text for a path and for what is no URL."""
     scheme, separator, _ = location.partition("://")
-    return scheme.lower() if separator and scheme.replace("+", "").isalnum() else ""
+    return scheme.lower() if separator and _SCHEME.fullmatch(scheme) else ""
 
 
 def is_remote(location: str) -> bool:

@@ -28,7 +28,7 @@ def test_a_destination_is_a_directory_or_a_url(place, destination):
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("https://host/out", "web servers are only read from; name a directory, or a URL of s3://, gs://"),
+        ("https://host/out", "web servers are only read from; name a directory, or a URL of abfs://, abfss://, az://"),
         ("file:///tmp/out", "it is a URL of this machine"),
         ("drs://host/1", "no such URL can be written to"),
         ("s3://key:secret@bucket/out", "it holds a password"),
@@ -53,7 +53,9 @@ def test_what_is_below_a_destination_keeps_its_name():
 @pytest.mark.parametrize(
     ("place", "shown"),
     [
-        ("s3://key:secret@bucket/out?token=secret", "s3://bucket/out"),
+        ("s3://key:secret@bucket/out?token=secret", "s3://bucket/out?…"),
+        ("s3:/key:secret@bucket/out", "s3://bucket/out"),
+        ("abfss://container@account/out", "abfss://container@account/out"),
         ("s3://bucket/out", "s3://bucket/out"),
         ("/data/a?b@c", "/data/a?b@c"),
     ],

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from cwl_prefect._lib.locations import is_remote, joined
+from cwl_prefect._lib.locations import is_remote, joined, shown_url
 from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.cwl.access.host_files import EVERYTHING, HostFiles
 from cwl_prefect.cwl.javascript.expressions import script_of
@@ -263,7 +263,7 @@ def _check_there(found: CwlObject) -> None:
         return
     if scheme != "file":
         raise InputError(
-            f"{found['class']} {location}: locations with {scheme}: cannot be read.",
+            f"{found['class']} {shown_url(location)}: locations with {scheme}: cannot be read.",
             hint="Fetch it first, and give the path of the local copy.",
         )
     path = path_of(location)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cwl_prefect._lib.locations import is_remote, name_of
 from cwl_prefect.cwl.values.types import NO_FIT, Array, CwlType, Enum, Parameter, Plain, Record, Union, fit
 
 LONGEST_VALUE = 80  # characters of a value that is quoted in an error
@@ -17,7 +18,8 @@ def fault(declared: CwlType, value: Any) -> str | None:
 def shown(value: Any) -> str:
     """Return a value as people speak of it: what is short as it stands in a job order, the rest by its kind."""
     if isinstance(value, dict) and value.get("class") in ("File", "Directory"):
-        name = value.get("basename") or str(value.get("path") or value.get("location") or "").rpartition("/")[2]
+        place = str(value.get("path") or value.get("location") or "")
+        name = value.get("basename") or (name_of(place) if is_remote(place) else place.rpartition("/")[2])
         return f"the {value['class']} {name}".rstrip()
     if isinstance(value, dict):
         return f"an object with {_shortened(', '.join(map(str, value)))}" if value else "an object without fields"

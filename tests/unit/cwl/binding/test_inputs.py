@@ -252,6 +252,19 @@ class TestPreparing:
             assert found == {"x": value}
 
 
+@pytest.mark.parametrize(
+    ("kind", "location"),
+    [
+        pytest.param("string", "https://user:secret@example.org/reads.bam?sig=secret", id="of-another-type"),
+        pytest.param("File", "nothing://user:secret@example.org/reads.bam?sig=secret", id="that-nothing-reads"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_told_without_what_it_is_signed_with(prepare, kind, location):
+    with pytest.raises(InputError, match=r"reads\.bam") as told:
+        prepare(f"{{reads: {kind}}}", {"reads": {"class": "File", "location": location}})
+    assert "secret" not in str(told.value)
+
+
 class TestSecondaryFiles:
     PATTERN = "{f: {type: File, secondaryFiles: [.bai, ^.txt?]}}"
 

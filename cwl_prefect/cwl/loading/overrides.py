@@ -1,5 +1,6 @@
 """Requirements that a job order adds: ``cwl:requirements`` of its document, ``cwltool:overrides`` of any process."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,4 +83,5 @@ def _checked(field: str, requirements: Any) -> list[dict[str, Any]]:
 
 
 def _wrong_form(field: str, expected: str, found: Any) -> InputError:
-    return InputError(f"{field} of the job order: expected {expected}; found {found!r}."[:500])
+    text = json.dumps(found, ensure_ascii=False, default=str)
+    return InputError(f"{field} of the job order: expected {expected}; found {text}."[:500])

@@ -1,5 +1,6 @@
 """How urgent the calls of a step are."""
 
+import json
 from collections.abc import Collection, Mapping
 
 from cwl_prefect.engine.scheduling.fair_queue import Rank
@@ -55,5 +56,7 @@ def hinted_priority(name: str, tool: ToolPlan) -> int:
         return 0
     priority = found.get("priority")
     if not isinstance(priority, int) or isinstance(priority, bool):
-        raise DocumentError(f"{name}: the Priority hint has {priority!r} as its priority.", hint="give a whole number.")
+        raise DocumentError(
+            f"{name}: the Priority hint has {json.dumps(priority)} as its priority.", hint="give a whole number."
+        )
     return priority

@@ -1,5 +1,6 @@
 """What calls share beyond their machine, such as licences: how many slots of which limit a call occupies."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -24,7 +25,7 @@ def slots_of(tool: ToolPlan, step: str) -> dict[str, int]:
     limits = found.get("limits")
     if not isinstance(limits, Mapping) or not all(map(_is_count, limits.values())):
         raise DocumentError(
-            f"{step}: the Concurrency hint has {limits!r} as its limits.",
+            f"{step}: the Concurrency hint has {json.dumps(limits)} as its limits.",
             hint="map names of limits to whole numbers: limits: {licences: 1}.",
         )
     return {name: count for name, count in sorted(limits.items()) if isinstance(count, int) and count}

@@ -82,7 +82,8 @@ class CallWork:
             values = await self._run.local_inputs(call.tool, call.values, name=call.name)
         except CwlPrefectError as error:
             return Refused(lookup=self._attempt.lookup, error=error)
-        self._attempt = replace(self._attempt, call=replace(call, values=values))
+        if values is not call.values:
+            self._attempt = replace(self._attempt, call=replace(call, values=values))
         return await self._attempt.prepare()
 
     async def release(self) -> None:

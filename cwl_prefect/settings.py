@@ -143,7 +143,8 @@ class Settings(BaseSettings):
     )
     callbacks: Path | None = Field(default=None, description="File of callbacks: what to call when something happens.")
     record: bool = Field(
-        default=True, description="Record what each call asks for and uses, for reports, in <home>/reports."
+        default=True,
+        description="Record what each call asks for, uses and looks up in the call cache, in <home>/reports.",
     )
     artifacts: bool = Field(
         default=True, description="Show progress, steps, outputs and a summary of runs as artifacts in Prefect."
@@ -354,13 +355,8 @@ class Settings(BaseSettings):
         return self.home / "checksums.sqlite"
 
     @property
-    def journals(self) -> Path:
-        """Directory for what each run looked up in the call cache."""
-        return self.home / "journals"
-
-    @property
     def reports(self) -> Path:
-        """Directory of traces and reports, with one for each run."""
+        """Directory with one for each run: its trace, what it looked up in the call cache, its report."""
         return self.home / "reports"
 
     @property

@@ -258,12 +258,10 @@ async def _opened(plan: WorkflowPlan, request: RunRequest, flow_run: FlowRun, pr
         recorded(run, plan, flow_run),
         audited(run),
         swept(plan, request),
+        observed(run),
     ):
-        if run.cache is not None:
-            run.cache.begin(flow_run.name, plan.name)
-        async with observed(run):
-            run.tell(_started(run, flow_run.name))
-            await _driven(run)
+        run.tell(_started(run, flow_run.name))
+        await _driven(run)
     return callbacks.failed
 
 

@@ -121,7 +121,7 @@ class Lab:
     @property
     def reasons(self) -> set[str | None]:
         """Why calls of the last run could not be cached."""
-        return {call.reason for call in read_journal(self.settings.journals / f"run-{self.runs}.jsonl")} - {None}
+        return {call.reason for call in read_journal(self.settings.reports / f"run-{self.runs}")} - {None}
 
 
 @pytest.fixture

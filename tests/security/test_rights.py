@@ -89,7 +89,7 @@ def test_the_home_is_private_and_results_follow_the_umask(
     home = open_place / "cwl-prefect"
     kept = {path: rights for path, rights in below(home).items() if not made_by_tools(path, home)}
     names = {path.relative_to(home).parts[0] for path in kept if path != home}
-    assert {"cache", "journals", "plans", "reports", "runs", "server"} <= names
+    assert {"cache", "plans", "reports", "runs", "server"} <= names
     wrong = {str(path): oct(rights) for path, rights in kept.items() if rights != (0o700 if path.is_dir() else 0o600)}
     assert wrong == {}
     for results in ("first", "second", "third"):

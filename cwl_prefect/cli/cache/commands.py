@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import typer
 from pydantic import JsonValue
@@ -23,8 +22,8 @@ from cwl_prefect.engine.cache.places import open_store
 from cwl_prefect.engine.cache.store import Store
 from cwl_prefect.engine.records import audit
 from cwl_prefect.engine.records.audit import Act, AuditEntry
-from cwl_prefect.engine.records.journal import LookedUp, journal_of, read_journal
-from cwl_prefect.errors import InputError, UsageError
+from cwl_prefect.engine.records.journal import LookedUp, read_journal
+from cwl_prefect.errors import UsageError
 from cwl_prefect.model.cache import CacheEntry
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.reports.files import find_directory
@@ -72,7 +71,8 @@ def explain(place: str | None, run: str, step: str) -> None:
     """Print why the calls of a step ran, or were cached.
 
     Raises:
-        UsageError: There is no such run, or it looked up no such step.
+        InputError: Nothing is recorded of such a run.
+        UsageError: It looked up no such step.
     """
     with _opened(place) as (settings, store):
         calls = _calls(settings, run, step)
@@ -156,48 +156,22 @@ def _calls(settings: Settings, run: str, step: str) -> list[LookedUp]:
     """Return the latest look-up of each call of a step.
 
     Raises:
-        UsageError: There is no such run, or it looked up no such step.
+        InputError: Nothing is recorded of such a run.
+        UsageError: It looked up no such step, or nothing.
     """
-    journals = _last(settings) if run == "last" else journal_of(settings.journals, run)
-    if len(journals) != 1:
-        count = "no run" if not journals else f"{len(journals)} runs"
+    directory = find_directory(run, settings.reports)
+    latest = list({(call.step, call.call): call for call in read_journal(directory)}.values())
+    if not latest:
         raise UsageError(
-            f"there is {count} {run} whose look-ups are known on this machine.",
-            hint="give the run's name or id as the run printed it, or `last`.",
+            f"the run {directory.name} looked up nothing: the cache was off, or its workflow changes files in place.",
+            hint="give the name or id of an earlier run; `cwl-prefect runs ls` lists them.",
         )
-    latest = _latest(journals[0])
     calls = [call for call in latest if _is_of(call, step)]
     if not calls:
         known = [without_indices(call.step) for call in latest]
         hint = did_you_mean(step, known, otherwise="its steps are:")
         raise UsageError(f"the run looked up no step {step}.", hint=hint)
     return calls
-
-
-def _last(settings: Settings) -> list[Path]:
-    """Return the journal of the last run.
-
-    Raises:
-        UsageError: It looked up nothing.
-    """
-    journals = journal_of(settings.journals, "last")
-    try:
-        recorded = find_directory("last", settings.reports)
-    except InputError:
-        return journals
-    own = journal_of(settings.journals, recorded.name)
-    written = (recorded / TRACE).stat().st_mtime
-    if own or any(journal.stat().st_mtime > written for journal in journals):  # what is not recorded may be later
-        return own or journals
-    raise UsageError(
-        f"the last run, {recorded.name}, looked up nothing: the cache was off, or its workflow changes files in place.",
-        hint="give the name or id of an earlier run; `cwl-prefect runs ls` lists them.",
-    )
-
-
-def _latest(journal: Path) -> list[LookedUp]:
-    """Return the latest look-up of each call."""
-    return list({(call.step, call.call): call for call in read_journal(journal)}.values())
 
 
 def _is_of(call: LookedUp, step: str) -> bool:
@@ -252,15 +226,15 @@ def _record(settings: Settings, store: Store, *, entries: int, objects: int, why
 
 
 def _forget(settings: Settings, unused_for_s: float | None) -> None:
-    """Remove checksums, journals, traces with their reports, and compiled plans that nobody will ask for."""
+    """Remove checksums, compiled plans, and what is recorded of runs, where nobody will ask for it."""
     forget_old(settings.checksums)
     if unused_for_s is None:
         return
     oldest = time.time() - unused_for_s
-    for kept in (*settings.journals.glob("*.jsonl"), *settings.plans.glob("*.json")):
+    for kept in settings.plans.glob("*.json"):
         if kept.stat().st_mtime < oldest:
             kept.unlink(missing_ok=True)
-    for trace in settings.reports.glob("*/trace.jsonl"):
+    for trace in settings.reports.glob(f"*/{TRACE}"):
         if trace.stat().st_mtime < oldest:
             shutil.rmtree(trace.parent, ignore_errors=True)
 

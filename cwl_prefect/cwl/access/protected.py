@@ -105,7 +105,7 @@ class Private:
             "plans",
             "cache",
             "checksums.sqlite",
-            "journals",
+            "reports",
             "downloads",
             "workdirs",
             "kubernetes",

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -12,6 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from cwl_prefect._lib.own_files import make_private, open_private
 from cwl_prefect.model.cache import CallKey
 from cwl_prefect.model.values import CwlObject
+
+LOOK_UPS = "lookups.jsonl"
+"""File of a journal, beside the trace of its run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +47,12 @@ class Journal:
     """Writes one line of JSON for each call that was looked up; a journal that cannot be written is done without.
 
     Args:
-        path: Its file, below the journals of all runs.
+        path: Its file; None where nothing is to be recorded.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
         self._stream: TextIO | None = None
-        self._broken = False
-
-    def began(self, name: str, workflow: str) -> None:
-        """Note what the run is called."""
-        self._write({"run": name, "workflow": workflow})
 
     def found(self, step: str, call: str, key: CallKey) -> None:
         """Note a hit."""
@@ -71,14 +70,12 @@ class Journal:
     def close(self) -> None:
         """Write what is still to be written."""
         if self._stream is not None:
-            try:
+            with suppress(OSError):
                 self._stream.close()
-            except OSError:
-                self._broken = True
             self._stream = None
 
     def _write(self, line: dict[str, object]) -> None:
-        if self._broken:
+        if self._path is None:
             return
         try:
             if self._stream is None:
@@ -86,33 +83,16 @@ class Journal:
                 self._stream = open(self._path, "a", encoding="utf-8", opener=open_private)  # noqa: SIM115
             self._stream.write(json.dumps({"at": round(time.time(), 3), **line}) + "\n")
         except OSError:
-            self._broken = True
+            self._path = None
 
 
-def journal_of(journals: Path, run: str) -> list[Path]:
-    """Find the journals of a run: by its id, the beginning of the id, or its name; ``last`` is the latest run."""
-    every = sorted(journals.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
-    if run == "last":
-        return every[:1]
-    exact = [path for path in every if path.stem == run or run_name(path) == run]
-    return exact or [path for path in every if path.stem.startswith(run)]
+def read_journal(run: Path) -> Iterator[LookedUp]:
+    """Return the calls of the run whose trace is in a directory, in order.
 
-
-def run_name(journal: Path) -> str | None:
-    """Return the name of a journal's run."""
+    A line that was cut short by a crash is left out.
+    """
     try:
-        with journal.open(encoding="utf-8") as stream:
-            first = json.loads(stream.readline())
-    except (OSError, ValueError):
-        return None
-    name = first.get("run") if isinstance(first, dict) else None
-    return name if isinstance(name, str) else None
-
-
-def read_journal(journal: Path) -> Iterator[LookedUp]:
-    """Return the calls of a run, in order; a line that was cut short by a crash is left out."""
-    try:
-        lines = journal.read_text("utf-8", errors="replace").splitlines()
+        lines = (run / LOOK_UPS).read_text("utf-8", errors="replace").splitlines()
     except OSError:
         return
     for line in lines:

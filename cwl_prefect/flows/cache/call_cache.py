@@ -22,7 +22,7 @@ from cwl_prefect.engine.cache.key import for_people
 from cwl_prefect.engine.cache.key_locks import KeyLocks
 from cwl_prefect.engine.cache.places import lock_file, open_store
 from cwl_prefect.engine.cache.store import DamagedError, Store
-from cwl_prefect.engine.records.journal import Journal
+from cwl_prefect.engine.records.journal import LOOK_UPS, Journal
 from cwl_prefect.engine.staging.workspace import make_empty, remove_tree
 from cwl_prefect.engine.workflow.overrides import tool_steps
 from cwl_prefect.errors import UsageError
@@ -200,10 +200,6 @@ class CallCache:
         else:
             await in_thread(self._threads, self._keep, lookup, outputs, place, ran)
 
-    def begin(self, name: str, workflow: str) -> None:
-        """Note the run's name, for whoever asks later."""
-        self._journal.began(name, workflow)
-
     def close(self) -> None:
         """Release locks, files and threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -366,7 +362,7 @@ def open_cache(plan: WorkflowPlan, settings: Settings, run_id: str) -> CallCache
         store=store,
         checksums=checksums,
         locks=KeyLocks(lock_file(store, settings.home)),
-        journal=Journal(settings.journals / f"{run_id}.jsonl"),
+        journal=Journal(settings.reports / run_id / LOOK_UPS if settings.record else None),
         settings=settings,
         run_id=run_id,
         ontology=plan.ontology,

@@ -13,9 +13,11 @@ from cwl_prefect.engine.cache.checksums import Checksums
 from cwl_prefect.engine.cache.entry import encode_entry
 from cwl_prefect.engine.cache.store import LocalStore
 from cwl_prefect.engine.records.audit import Act, entries
-from cwl_prefect.engine.records.journal import Journal
+from cwl_prefect.engine.records.journal import LOOK_UPS, Journal
+from cwl_prefect.errors import InputError
 from cwl_prefect.model.cache import CacheEntry, CallKey
 from cwl_prefect.model.values import CwlObject
+from cwl_prefect.reports.trace import TRACE, TRACE_VERSION
 
 RUN = "0123-run"
 
@@ -70,6 +72,14 @@ def keep(
     return key
 
 
+def record(home: Path, run_id: str, name: str = "") -> Path:
+    """Write the trace of a run that has begun."""
+    trace = home / "reports" / run_id / TRACE
+    trace.parent.mkdir(parents=True)
+    trace.write_text(json.dumps({"event": "run_started", "version": TRACE_VERSION, "at": 0, "name": name}) + "\n")
+    return trace
+
+
 def run(*arguments: str, code: int = 0, given: str | None = None) -> str:
     result = CliRunner().invoke(app, ["cache", *arguments], input=given)
     assert result.exit_code == code, result.output
@@ -82,7 +92,7 @@ def test_an_empty_cache(home: Path):
     assert "All are whole" in run("verify")
     assert "Removed 0 calls" in run("gc")
     assert "no call" in run("show", "abc", code=2)
-    assert "no run" in run("explain", "last", "align", code=2)
+    assert "nothing is recorded" in run("explain", "last", "align", code=InputError.exit_code)
 
 
 def test_ls_shows_the_latest_first(store: LocalStore):
@@ -110,9 +120,8 @@ def test_show_tells_all(store: LocalStore):
 class TestExplain:
     @pytest.fixture
     def journal(self, home: Path) -> Journal:
-        found = Journal(home / "journals" / f"{RUN}.jsonl")
-        found.began("busy-fox", "words")
-        return found
+        record(home, RUN, name="busy-fox")
+        return Journal(home / "reports" / RUN / LOOK_UPS)
 
     @pytest.mark.parametrize("name", ["busy-fox", RUN, "0123", "last"])
     def test_what_changed(self, store: LocalStore, journal: Journal, name: str):
@@ -140,17 +149,13 @@ class TestExplain:
         assert "a refresh was asked for" in told
         assert "was 3" not in told
 
-    @pytest.mark.parametrize(("apart_s", "code"), [(10, 2), (-10, 0)], ids=["later", "earlier"])
-    def test_a_last_run_that_looked_up_nothing_is_told(self, home: Path, journal: Journal, apart_s: int, code: int):
+    def test_a_last_run_that_looked_up_nothing_is_told(self, home: Path, journal: Journal):
         journal.refused("align", "align", "x")
         journal.close()
-        written = (home / "journals" / f"{RUN}.jsonl").stat().st_mtime
-        trace = home / "reports" / "other-run" / "trace.jsonl"
-        trace.parent.mkdir(parents=True)
-        trace.touch()
-        os.utime(trace, (written + apart_s, written + apart_s))
-        told = run("explain", "last", "align", code=code)
-        assert ("the last run, other-run, looked up nothing" in told) is (code != 0)
+        later = (home / "reports" / RUN / TRACE).stat().st_mtime + 10
+        os.utime(record(home, "other-run"), (later, later))
+        assert "the run other-run looked up nothing" in run("explain", "last", "align", code=2)
+        assert "cannot be cached: x" in run("explain", RUN, "align")
 
     def test_what_had_expired(self, store: LocalStore, journal: Journal):
         journal.missed("align", "align", keep(store, "old"))
@@ -187,14 +192,15 @@ def test_gc_removes_what_was_not_used_for_long(store: LocalStore, home: Path):
     for key in ("old", "new"):
         keep(store, key)
     os.utime(place_of(home, "old"), (1e9, 1e9))
-    for old in (home / "journals" / "old.jsonl", home / "plans" / "old.json"):
-        old.parent.mkdir()
-        old.write_text("")
+    plan = home / "plans" / "old.json"
+    plan.parent.mkdir()
+    plan.touch()
+    for old in (plan, record(home, "old-run")):
         os.utime(old, (1e9, 1e9))
     assert "Would remove 1 calls" in run("gc", "--older-than", "30d", "--dry-run")
     assert "Removed 1 calls" in run("gc", "--older-than", "30d")
     assert [kept.name for kept in store.entries()] == [digest_of("new")]
-    assert [*(home / "journals").iterdir(), *(home / "plans").iterdir()] == []
+    assert [*(home / "reports").iterdir(), *(home / "plans").iterdir()] == []
     assert "Removed 1 calls" in run("gc", "--max-size", "0")
     assert [entry.act for entry in entries(home / "runs")] == [Act.CACHE_REMOVED] * 2
 

@@ -20,6 +20,7 @@ from cwl_prefect.cwl.loading.compile import compile_process
 from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.engine.cache.checksums import LARGE
 from cwl_prefect.engine.cache.key_locks import KeyLocks
+from cwl_prefect.engine.records.journal import LOOK_UPS
 from cwl_prefect.errors import CwlPrefectError, StepError, UsageError
 from cwl_prefect.flows.cache import call_cache as cached
 from cwl_prefect.flows.execution.attempt import Call
@@ -127,7 +128,7 @@ class Lab:
         self.settings = self.settings.model_copy(update=settings)
 
     def journal(self, run_id: str = "run-1") -> list[dict]:
-        path = self.settings.journals / f"{run_id}.jsonl"
+        path = self.settings.reports / run_id / LOOK_UPS
         return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -686,7 +687,7 @@ class TestDamage:
 
 def harm(home: Path, order: random.Random) -> None:
     """Damage the cache at random, as disks, people and crashes do; the times of files may show it."""
-    files = [path for kind in ("cache", "journals") for path in (home / kind).rglob("*") if path.is_file()]
+    files = [path for kind in ("cache", "reports") for path in (home / kind).rglob("*") if path.is_file()]
     files += list(home.glob("checksums.sqlite*"))
     for path in order.sample(files, min(len(files), order.randint(1, 4))):
         if not path.exists():

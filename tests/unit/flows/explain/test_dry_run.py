@@ -158,7 +158,7 @@ async def test_a_call_that_asks_for_too_much_is_refused(plan, settings) -> None:
 async def test_nothing_is_left_behind(plan, settings) -> None:
     await forecast(plan, ORDER, settings)
     assert not (settings.home / "runs").exists()
-    assert not settings.journals.exists()
+    assert not settings.reports.exists()
 
 
 def plan_without(plan, *steps: str):

@@ -2,15 +2,15 @@
 
 import asyncio
 import urllib.parse
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 from pydantic import JsonValue
 
+from cwl_prefect._lib.synchronous import awaited
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.errors import CwlPrefectError
@@ -26,16 +26,16 @@ from cwl_prefect.model.events import (
     StepEvent,
     StepEventKind,
 )
+from cwl_prefect.model.overrides import OVERRIDES
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
+from cwl_prefect.reports.result import RunResult, RunStatus
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
-    from prefect import Flow
-
     from cwl_prefect.cwl.checking.validate import Checked
     from cwl_prefect.deploy.deployment import DeploymentResult
-    from cwl_prefect.flows.execution.run import RunReport
+    from cwl_prefect.flows.flow import CwlFlow
 
 __all__ = [
     "Callback",
@@ -59,51 +59,8 @@ __all__ = [
     "load_plan",
     "resume",
     "run",
+    "run_sync",
 ]
-
-OVERRIDES = frozenset({"cwl:requirements", "cwltool:overrides"})
-
-
-class RunStatus(StrEnum):
-    """How a run ended.
-
-    Examples:
-        >>> from cwl_prefect import RunStatus
-        >>> [str(status) for status in RunStatus]
-        ['completed', 'failed', 'partial']
-    """
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-    PARTIAL = "partial"  # on_error=continue: something failed, the outputs that exist were published
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
-    """What a run gave.
-
-    Attributes:
-        status: How it ended.
-        outputs: The CWL output object; what failed is null where status is partial, and it is empty where it is failed.
-        flow_run_id: Identifier of the Prefect flow run, or None where none was made.
-        url: Its page in the Prefect UI, where there is one.
-        errors: Why it failed.
-        callback_failures: How many callbacks failed, which changes nothing else.
-
-    Examples:
-        >>> import asyncio
-        >>> from cwl_prefect import FakeBackend, run
-        >>> result = asyncio.run(run("examples/cwl/hello/hello.cwl", backend=FakeBackend(lambda job: 7)))
-        >>> result.status, result.outputs, [error.exit_code for error in result.errors]
-        (<RunStatus.FAILED: 'failed'>, {}, [13])
-    """
-
-    status: RunStatus
-    outputs: CwlObject
-    flow_run_id: str | None
-    url: str | None
-    errors: tuple[CwlPrefectError, ...]
-    callback_failures: int = 0
 
 
 def compile_document(document: str | Path, *, job_order: Mapping[str, JsonValue] | None = None) -> WorkflowPlan:
@@ -206,8 +163,11 @@ def load_flow(
     backend: Backend | None = None,
     callbacks: Sequence[Callback] = (),
     observers: Observers = (),
-) -> "Flow[..., Coroutine[Any, Any, CwlObject]]":
+) -> "CwlFlow":
     """Load a CWL document as a Prefect flow, to be awaited, called from another flow, deployed or served.
+
+    A call takes inputs by name, a mapping of them, or a job order file, as :func:`run` does. Code that cannot await
+    has ``flow.run_sync(…)``.
 
     Args:
         document: A CWL document, a plan that ``cwl-prefect compile`` wrote, or one that :func:`load_plan` returned.
@@ -221,10 +181,9 @@ def load_flow(
         UnsupportedError: It requires a feature that this runner does not have.
 
     Examples:
-        >>> import asyncio
         >>> from cwl_prefect import FakeBackend, load_flow
         >>> flow = load_flow("examples/cwl/hello/hello.cwl", backend=FakeBackend())
-        >>> outputs = asyncio.run(flow(message="hi"))
+        >>> outputs = flow.run_sync(message="hi")
         >>> outputs["greeting"]["basename"]
         'greeting.txt'
     """
@@ -258,7 +217,7 @@ class RunOptions(TypedDict, total=False):
 
 async def run(
     document: str | Path | WorkflowPlan,
-    job_order: str | Path | Mapping[str, JsonValue] | None = None,
+    job_order: str | Path | Mapping[str, object] | None = None,
     *,
     settings: Settings | None = None,
     outdir: str | Path | None = None,
@@ -268,8 +227,9 @@ async def run(
 
     Args:
         document: A CWL document, a plan that ``cwl-prefect compile`` wrote, or one that :func:`load_plan` returned.
-        job_order: Values of its inputs, whose file locations are absolute URIs; or a file or URL that holds them, from
-            whose directory relative paths start.
+        job_order: Values of its inputs by their ids, or a file or URL that holds them. A File or Directory is an object
+            with a ``path`` or ``location``, a Path, or a text. Relative paths in a file start from its directory,
+            others from the working directory.
         settings: Settings; from the environment where none are given.
         outdir: Directory or URL where outputs are published; a directory of the run where it is not given.
         options: What else a run may be given: see :class:`RunOptions`.
@@ -290,16 +250,38 @@ async def run(
 
     chosen = settings or Settings()
     plan, order = await asyncio.to_thread(_read, document, job_order, chosen)
-    return _result(await invoke(plan, order, settings=chosen, outdir=outdir, **options))
+    return RunResult.of(await invoke(plan, order, settings=chosen, outdir=outdir, **options))
+
+
+def run_sync(
+    document: str | Path | WorkflowPlan,
+    job_order: str | Path | Mapping[str, object] | None = None,
+    *,
+    settings: Settings | None = None,
+    outdir: str | Path | None = None,
+    **options: Unpack[RunOptions],
+) -> RunResult:
+    """Run a CWL document from code that cannot await: see :func:`run`, whose arguments and errors it has.
+
+    Examples:
+        >>> from cwl_prefect import FakeBackend, run_sync
+        >>> run_sync("examples/cwl/hello/hello.cwl", backend=FakeBackend()).status
+        <RunStatus.COMPLETED: 'completed'>
+    """
+    return awaited(lambda: run(document, job_order, settings=settings, outdir=outdir, **options))
 
 
 def _read(
-    document: str | Path | WorkflowPlan, job_order: str | Path | Mapping[str, JsonValue] | None, settings: Settings
-) -> tuple[WorkflowPlan, Mapping[str, JsonValue]]:
+    document: str | Path | WorkflowPlan, job_order: str | Path | Mapping[str, object] | None, settings: Settings
+) -> tuple[WorkflowPlan, CwlObject]:
+    from cwl_prefect.flows.parameters import plain_order
+
     order = job_order if isinstance(job_order, Mapping) else read_job_order(job_order)
     if isinstance(document, WorkflowPlan):
-        return document, order
-    return load_plan(document, job_order=order, settings=settings), order
+        return document, plain_order(document, order)
+    overrides = cast("CwlObject", {key: value for key, value in order.items() if key in OVERRIDES})
+    plan = load_plan(document, job_order=overrides, settings=settings)
+    return plan, plain_order(plan, order)
 
 
 async def resume(
@@ -338,7 +320,7 @@ async def resume(
 
     chosen = settings or Settings()
     found = resuming.find(run, chosen)
-    return _result(await resuming.resume(found, settings=chosen, observers=observers, backend=backend, same=same))
+    return RunResult.of(await resuming.resume(found, settings=chosen, observers=observers, backend=backend, same=same))
 
 
 async def deploy(
@@ -382,15 +364,3 @@ async def deploy(
         **options,
     )
     return await register(request, chosen)
-
-
-def _result(report: "RunReport") -> RunResult:
-    known = RunStatus.__members__  # a run that was ended has failed, for who waited for it
-    return RunResult(
-        status=known.get(report.outcome.name, RunStatus.FAILED),
-        outputs=report.outputs,
-        flow_run_id=report.flow_run_id,
-        url=report.url,
-        errors=report.errors,
-        callback_failures=report.callback_failures,
-    )

@@ -1,7 +1,7 @@
 """From a plan to a Prefect flow whose parameters are the workflow's inputs."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -31,7 +31,7 @@ from cwl_prefect.flows.execution.failures import failed_state
 from cwl_prefect.flows.execution.nested import count_unscattered
 from cwl_prefect.flows.execution.observing import observed
 from cwl_prefect.flows.execution.run import Progress, Run, RunReport, RunRequest
-from cwl_prefect.flows.flow import CwlFlow, Rebuild
+from cwl_prefect.flows.flow import Body, CwlFlow, Rebuild
 from cwl_prefect.flows.lifecycle.audit import audited
 from cwl_prefect.flows.lifecycle.console import outlive_readers
 from cwl_prefect.flows.lifecycle.hooks import reaper
@@ -107,7 +107,7 @@ def _present(**given: object) -> tuple[str, ...]:
     return tuple(name for name, value in given.items() if value)
 
 
-def _presented(body: Callable[..., object], plan: WorkflowPlan, form: WorkflowPlan) -> Callable[..., object]:
+def _presented(body: Body, plan: WorkflowPlan, form: WorkflowPlan) -> Body:
     """Let a function show Prefect what its workflow takes and is."""
     shown = signature(form)
     body.__signature__ = shown  # type: ignore[attr-defined]
@@ -176,9 +176,7 @@ def _unfinished_state(report: RunReport, settings: Settings) -> State[object] | 
     return state
 
 
-def _flow(
-    body: Callable[..., object], plan: WorkflowPlan, settings: Settings, *, rebuild: Rebuild, **options: Any
-) -> CwlFlow:
+def _flow(body: Body, plan: WorkflowPlan, settings: Settings, *, rebuild: Rebuild, **options: Any) -> CwlFlow:
     tell_errors_by_text()
     conclude, reap = concluded(settings), reaper(settings)
     return CwlFlow.of(

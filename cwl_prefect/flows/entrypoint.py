@@ -1,13 +1,13 @@
 """What a deployment names as its entry point: ``flow`` is the flow of the workflow that the pull step unpacked here."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prefect import Flow
 
 
-def __getattr__(name: str) -> "Flow[..., object]":
+def __getattr__(name: str) -> "Flow[..., Any]":
     """Build the flow when Prefect asks for it (PEP 562); where it cannot be, one whose runs say why."""
     if name != "flow":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,19 +1,25 @@
 """The flow of a workflow: what every flow of Prefect can do, for one whose code is a plan."""
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Never, TypeVar, cast
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypeVar, cast, overload
 
-from prefect import Flow
+from prefect import Flow, State
 from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL
 
-from cwl_prefect.errors import UsageError
+from cwl_prefect._lib.synchronous import awaited
+from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.flows.prefect_names import ENTRYPOINT, MARK, without_mark
 from cwl_prefect.flows.session import connected, serving_with
 from cwl_prefect.flows.tagging import tagged
+from cwl_prefect.model.output_types import Outputs
+from cwl_prefect.model.overrides import OVERRIDES
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.settings import EVERY_STEP, Settings
 
@@ -24,6 +30,12 @@ if TYPE_CHECKING:
 
     from cwl_prefect.flows.deployment.storage import WorkflowStorage
 
+JobOrder: TypeAlias = str | Path | Mapping[str, object]
+"""Values of inputs by their ids, or the path or URL of a file that holds them."""
+
+Body: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
+"""What a flow runs."""
+
 Rebuild = Callable[[Settings], "CwlFlow"]
 T = TypeVar("T")
 
@@ -33,7 +45,7 @@ _PERSISTING = frozenset({"persist_result", "result_storage", "result_serializer"
 _logger = logging.getLogger(__name__)
 
 
-class CwlFlow(Flow[..., Any]):
+class CwlFlow(Flow[..., Coroutine[Any, Any, Outputs]], Generic[Outputs]):
     """A flow whose calls run on the local server that all runs share, where no API is configured.
 
     Prefect itself would start a server for the process, and take it away at the end with all that it shows.
@@ -48,14 +60,14 @@ class CwlFlow(Flow[..., Any]):
     @classmethod
     def of(
         cls,
-        function: Callable[..., object],
+        function: Body,
         plan: WorkflowPlan,
         settings: Settings,
         *,
         rebuild: Rebuild,
         stays: tuple[str, ...] = (),
         **options: Any,
-    ) -> "CwlFlow":
+    ) -> "CwlFlow[Outputs]":
         """Make a flow, with the options of Prefect's flows.
 
         Args:
@@ -78,7 +90,7 @@ class CwlFlow(Flow[..., Any]):
 
     def with_options(
         self, *, refresh_cache: bool | None = None, cache_expiration: timedelta | None = None, **options: Any
-    ) -> "CwlFlow":
+    ) -> "CwlFlow[Outputs]":
         """Return a flow with other options, as of any flow of Prefect, and with those of its tasks for their cache.
 
         Args:
@@ -91,7 +103,7 @@ class CwlFlow(Flow[..., Any]):
             changed["refresh"] = (EVERY_STEP,) if refresh_cache else ()
         if cache_expiration is not None:
             changed["cache_expiration_s"] = cache_expiration.total_seconds()
-        made = self._rebuild(self._settings.model_copy(update=changed))
+        made = cast("CwlFlow[Outputs]", self._rebuild(self._settings.model_copy(update=changed)))
         plain = super().with_options(**options)
         changes = {name: value for name, value in vars(plain).items() if name not in ("fn", "__wrapped__")}
         if options.keys().isdisjoint(_PERSISTING):
@@ -103,19 +115,72 @@ class CwlFlow(Flow[..., Any]):
         """Return parameters as the API takes them; for what is JSON already, Prefect need not load FastAPI."""
         return parameters if _is_json(parameters) else super().serialize_parameters(parameters)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the flow; to be awaited, as any flow of an async function."""
-        if FlowRunContext.get() is not None:
-            return super().__call__(*args, **kwargs)
-        return self._outermost(*args, **kwargs)
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """What ``help`` shows: the inputs with short types."""
+        from cwl_prefect.flows.parameters import shown_signature
 
-    async def _outermost(self, *args: Any, **kwargs: Any) -> Any:
+        return shown_signature(self.plan)
+
+    @overload  # type: ignore[override]  # a job order may stand first
+    def __call__(
+        self, job_order: JobOrder | None = None, /, *, return_state: Literal[True], **parameters: Any
+    ) -> Coroutine[Any, Any, State[Outputs]]: ...
+
+    @overload
+    def __call__(self, job_order: JobOrder | None = None, /, **parameters: Any) -> Coroutine[Any, Any, Outputs]: ...
+
+    def __call__(self, job_order: JobOrder | None = None, /, **parameters: Any) -> Any:
+        """Run the flow; to be awaited, as any flow of an async function.
+
+        Args:
+            job_order: Values of inputs by their ids, or the path or URL of a file that holds them. Relative paths in a
+                file start from its directory, others from the working directory.
+            parameters: Values of inputs, which go over those of the job order; and Prefect's ``return_state`` and
+                ``wait_for``.
+
+        Raises:
+            InputError: The job order cannot be read, or does not fit.
+        """
+        if job_order is not None:
+            return self._with_order(job_order, parameters)
+        if FlowRunContext.get() is not None:
+            return super().__call__(**parameters)
+        return self._outermost(**parameters)
+
+    def run_sync(self, job_order: JobOrder | None = None, /, **parameters: Any) -> Outputs:
+        """Run the flow from code that cannot await, as a flow of a plain function; takes what a call takes.
+
+        Raises:
+            InputError: The job order cannot be read, or does not fit.
+        """
+        call = cast("Callable[..., Coroutine[Any, Any, Outputs]]", self)
+        return awaited(partial(call, job_order, **parameters))
+
+    async def _with_order(self, job_order: JobOrder, parameters: Mapping[str, Any]) -> Any:
+        given = await asyncio.to_thread(self._parameters, job_order)
+        return await self(**{**given, **parameters})
+
+    def _parameters(self, job_order: JobOrder) -> dict[str, object]:
+        from cwl_prefect.cwl.binding.job_orders import load_job_order
+        from cwl_prefect.flows.parameters import parameter_names
+
+        order = job_order if isinstance(job_order, Mapping) else load_job_order(job_order)
+        if self.plan.as_written and not OVERRIDES.isdisjoint(order):
+            raise InputError(
+                f"{self.name}: a job order cannot change the requirements of a flow that is loaded already.",
+                hint="load it with them: `load_flow(load_plan(document, job_order=...))`, or use `run`.",
+            )
+        names = parameter_names(self.plan)
+        return {names[port]: value for port, value in order.items() if port in names}
+
+    async def _outermost(self, **parameters: Any) -> Any:
         call = cast("Callable[..., Awaitable[Any]]", super().__call__)
         with tagged([MARK]):
             if PREFECT_API_URL.value():
-                return await call(*args, **kwargs)
+                return await call(**parameters)
             async with connected(self._settings):
-                return await call(*args, **kwargs)
+                return await call(**parameters)
 
     async def ato_deployment(self, name: str, *args: Any, **options: Any) -> "RunnerDeployment":
         """Return a deployment that carries the workflow, as ``cwl-prefect deploy`` makes it; with Prefect's options."""

@@ -116,7 +116,7 @@ async def call(
 
 
 def _begun(
-    flow: Flow[..., object], parameters: dict[str, Any], request: RunRequest, flow_run: FlowRun | None
+    flow: Flow[..., Any], parameters: dict[str, Any], request: RunRequest, flow_run: FlowRun | None
 ) -> Awaitable[State[object]]:
     if flow_run is not None:
         again = cast("Callable[..., Awaitable[State[object]]]", run_flow)
@@ -136,7 +136,7 @@ async def _reported(state: State[object]) -> RunReport:
     return report
 
 
-def _named(flow: Flow[..., object], name: str | None) -> Flow[..., object]:
+def _named(flow: Flow[..., Any], name: str | None) -> Flow[..., Any]:
     if name is not None:
         flow.flow_run_name = lambda: name  # a text would be taken for a template
     return flow

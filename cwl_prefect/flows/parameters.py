@@ -35,8 +35,9 @@ from cwl_prefect.engine.workflow.cwl_types import (
     is_optional,
     parse_type,
 )
+from cwl_prefect.engine.workflow.python_types import python_type
 from cwl_prefect.errors import InputError
-from cwl_prefect.model.plan import InputPort, WorkflowPlan
+from cwl_prefect.model.plan import InputPort, OutputPort, WorkflowPlan
 from cwl_prefect.model.values import FILE_CLASSES, CwlObject
 
 TypeForm: TypeAlias = object
@@ -148,6 +149,21 @@ def signature(plan: WorkflowPlan) -> inspect.Signature:
     )
 
 
+class _Written(str):
+    """An annotation that a signature shows as it is written."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def shown_signature(plan: WorkflowPlan) -> inspect.Signature:
+    """Return the signature of a plan's flow with short types, as ``help`` shows it."""
+    plain, names = signature(plan), parameter_names(plan)
+    types = {names[port.id]: python_type(parse_type(port.type), given=True) for port in plan.inputs}
+    shown = [found.replace(annotation=_Written(types[name])) for name, found in plain.parameters.items()]
+    return plain.replace(parameters=shown, return_annotation=_Written("dict[str, object]"))
+
+
 def docstring(plan: WorkflowPlan) -> str:
     """Document a plan's flow in Google style, from which Prefect takes the descriptions of its parameters."""
     names = parameter_names(plan)
@@ -157,11 +173,14 @@ def docstring(plan: WorkflowPlan) -> str:
     if plan.inputs:
         described = (f"    {names[port.id]}: {port_description(port)}" for port in plan.inputs)
         parts.append("\n".join(("Args:", *described)))
+    if plan.outputs:
+        given = (f"    {port.id}: {port_description(port)}" for port in plan.outputs)
+        parts.append("\n".join(("Returns:", *given)))
     return "\n\n".join(parts)
 
 
-def port_description(port: InputPort) -> str:
-    """Describe in one line what an input is for, or what it is where its author did not say."""
+def port_description(port: InputPort | OutputPort) -> str:
+    """Describe in one line what an input or output is for, or what it is where its author did not say."""
     return _one_line(port.doc or port.label or describe_type(parse_type(port.type)))
 
 
@@ -173,8 +192,6 @@ def job_order(plan: WorkflowPlan, parameters: Mapping[str, object]) -> CwlObject
     Raises:
         InputError: There is no input for a parameter.
     """
-    from cwl_prefect.cwl.binding.inputs import resolve_files
-
     names = parameter_names(plan)
     unknown = sorted(set(parameters) - set(names.values()))
     if unknown:
@@ -187,6 +204,18 @@ def job_order(plan: WorkflowPlan, parameters: Mapping[str, object]) -> CwlObject
         value = parameters.get(names[port.id])
         if value is not None and (port.default is None or value != port.default):
             order[port.id] = plain_value(value, parse_type(port.type))
+    return _from_working_directory(order)
+
+
+def plain_order(plan: WorkflowPlan, values: Mapping[str, object]) -> CwlObject:
+    """Turn Python values by the ids of inputs into a job order; relative paths start from the working directory."""
+    types = {port.id: parse_type(port.type) for port in plan.inputs}
+    return _from_working_directory({key: plain_value(value, types.get(key, ANY)) for key, value in values.items()})
+
+
+def _from_working_directory(order: CwlObject) -> CwlObject:
+    from cwl_prefect.cwl.binding.inputs import resolve_files
+
     return cast("CwlObject", resolve_files(order, Path.cwd().as_uri().rstrip("/") + "/", {}))
 
 

@@ -9,6 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, V
 from cwl_prefect._lib import quantities
 from cwl_prefect.errors import UsageError
 
+OVERRIDES = frozenset({"cwl:requirements", "cwltool:overrides"})
+"""Keys of a job order that change the document."""
+
 
 def _mebibytes(value: object) -> object:
     """Return a size in MiB that is a number, or a text with a unit as ``512M`` or ``8G``."""

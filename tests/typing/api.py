@@ -23,6 +23,7 @@ from cwl_prefect import (
     load_plan,
     resume,
     run,
+    run_sync,
 )
 from cwl_prefect.deploy.deployment import DeploymentResult
 from cwl_prefect.errors import StepError
@@ -47,10 +48,20 @@ async def runs_a_document_with_settings(document: Path, job_order: str | None) -
     return result.outputs
 
 
+def runs_a_document_from_plain_code(document: Path) -> Mapping[str, JsonValue]:
+    """Files are given as paths or objects, in mappings and by name."""
+    result = run_sync(document, {"reads": [Path("a.fq"), {"class": "File", "path": Path("b.fq")}]})
+    assert_type(result, RunResult)
+    flow = load_flow(document)
+    assert_type(flow.run_sync("inputs.yml", most=3), CwlObject)
+    return flow.run_sync(reads=["a.fq"])
+
+
 async def calls_a_document_as_a_flow(document: str) -> None:
     """A document is a flow, whatever its inputs are named."""
     flow = load_flow(document)
     assert isinstance(flow, Flow)
+    assert_type(await flow({"message": "hi"}), CwlObject)
     await flow(message="hi", reads=["a.fq", "b.fq"])
     await load_flow(load_plan(document), settings=Settings())(message="hi")
 

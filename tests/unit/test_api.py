@@ -21,6 +21,7 @@ from cwl_prefect.api import (
     load_plan,
     read_job_order,
     run,
+    run_sync,
 )
 from cwl_prefect.engine.records.manifest import Outcome
 from cwl_prefect.errors import DocumentError, InputError, StepError, StorageError
@@ -218,6 +219,33 @@ class TestRunning:
         await run(document, order, settings=settings)
         await run(str(document), {"message": "ho"}, settings=settings)
         assert seen == [("echo", {"message": "hi"}), ("echo", {"message": "ho"})]
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            pytest.param({"class": "File", "path": "a.txt"}, id="path"),
+            pytest.param({"class": "File", "location": "a.txt"}, id="location"),
+            pytest.param({"class": "File", "path": Path("a.txt")}, id="path-object-within"),
+            pytest.param(Path("a.txt"), id="path-object"),
+            pytest.param("a.txt", id="text"),
+        ],
+    )
+    async def test_files_may_be_given_in_any_way(self, settings, tmp_path, monkeypatch, value):
+        seen = []
+
+        async def fake(plan, job_order, **options):
+            seen.append(job_order)
+            return RunReport(outcome=Outcome.COMPLETED)
+
+        monkeypatch.setattr(invoke, "invoke", fake)
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "cat.cwl").write_text(TOOL.replace("type: string", "type: File"))
+        await run("cat.cwl", {"message": value}, settings=settings)
+        assert seen == [{"message": {"class": "File", "location": (tmp_path / "a.txt").as_uri()}}]
+
+    def test_code_that_cannot_await_has_another_way(self, ends_with, plan, settings):
+        ends_with()
+        assert run_sync(plan, {"message": "hi"}, settings=settings, outdir="out").outputs == {"o": "out"}
 
     async def test_what_a_job_order_overrides_is_compiled_in(self, document, settings, monkeypatch):
         seen = []

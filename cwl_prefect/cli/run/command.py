@@ -28,6 +28,7 @@ from cwl_prefect.cwl.binding.job_orders import places_in
 from cwl_prefect.engine.workflow.part import with_single_step, with_targets
 from cwl_prefect.errors import CwlPrefectError, PartialRunError, UsageError
 from cwl_prefect.flows.lifecycle.results import asked_destination
+from cwl_prefect.model.overrides import OVERRIDES
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.server.local_server import open_address
@@ -184,7 +185,7 @@ def batch_of(request: RunRequest, settings: Settings) -> Batch:
 
     def load(job_order: CwlObject) -> WorkflowPlan:
         """Return the plan for a job order: an own one where it overrides requirements."""
-        overridden = not api.OVERRIDES.isdisjoint(job_order)
+        overridden = not OVERRIDES.isdisjoint(job_order)
         return part.run(api.load_plan(document, job_order=job_order, settings=settings)) if overridden else plan
 
     items = prepare_items(request.batch, rest, load, settings)
@@ -234,7 +235,7 @@ def prepare(arguments: Sequence[str], settings: Settings, outdir: str | None, pa
         )
     source = document if tool is not None else given.job_order
     job_order = api.read_job_order(source)
-    if not api.OVERRIDES.isdisjoint(job_order):
+    if not OVERRIDES.isdisjoint(job_order):
         plan = api.load_plan(tool or document, job_order=job_order, settings=settings)
     warn_of_unknown(taking, job_order, source or "")
     return Work(

@@ -1,6 +1,7 @@
 """What every flow of Prefect can do, done by the flow of a workflow."""
 
 import asyncio
+import pydoc
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
@@ -14,7 +15,7 @@ from prefect.runner.storage import RunnerStorage
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cwl_prefect import Callback, FakeBackend, load_flow
-from cwl_prefect.errors import UsageError
+from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.flows import session
 from cwl_prefect.flows.deployment.pull_step import unpacked
 from cwl_prefect.flows.flow import CwlFlow
@@ -79,8 +80,8 @@ async def test_without_a_configured_api_a_call_runs_on_the_local_server(flow, le
 
 async def test_a_configured_api_is_used_as_it_is(flow, leases):
     with temporary_settings(updates={PREFECT_API_URL: "http://elsewhere/api"}):
-        address, positional, _ = await flow("hi")
-    assert (address, positional) == ("http://elsewhere/api", ("hi",))
+        address, _, given = await flow(message="hi")
+    assert (address, given) == ("http://elsewhere/api", {"message": "hi"})
     assert leases == []
 
 
@@ -128,6 +129,52 @@ def document(tmp_path: Path) -> Path:
 @pytest.fixture
 def greeting(document: Path) -> CwlFlow:
     return load_flow(document, settings=Settings(home=document.parent / "home"))
+
+
+class TestJobOrders:
+    """Inputs by name, in a mapping and in a file come to the same."""
+
+    @pytest.fixture
+    def order(self, document: Path) -> Path:
+        order = document.with_name("order.yml")
+        order.write_text("message: from a file\nletter: {class: File, path: letter.txt}\n")
+        return order
+
+    @pytest.mark.parametrize("as_what", [str, Path], ids=["text", "path"])
+    async def test_a_file_gives_them_and_paths_start_from_its_directory(self, greeting, order, leases, as_what) -> None:
+        _, _, given = await greeting(as_what(order))
+        letter = {"class": "File", "location": order.with_name("letter.txt").as_uri()}
+        assert given == {"message": "from a file", "letter": letter}
+
+    async def test_a_mapping_gives_them(self, greeting, leases) -> None:
+        _, _, given = await greeting({"message": "ho", "letter": Path("letter.txt"), "another": 1})
+        assert given == {"message": "ho", "letter": Path("letter.txt")}
+
+    async def test_what_is_given_by_name_goes_over_it(self, greeting, leases) -> None:
+        _, _, given = await greeting({"message": "ho"}, message="hey", return_state=True)
+        assert given == {"message": "hey", "return_state": True}
+
+    async def test_one_that_changes_the_document_comes_too_late(self, greeting, leases) -> None:
+        with pytest.raises(InputError, match="loaded already"):
+            await greeting({"cwl:requirements": []})
+
+
+class TestSynchronous:
+    """Code that cannot await has another way."""
+
+    def test_it_takes_what_a_call_takes(self, greeting, leases) -> None:
+        assert greeting.run_sync({"message": "ho"}, return_state=True)[2] == {"message": "ho", "return_state": True}
+
+    async def test_it_works_where_a_loop_runs(self, greeting, leases) -> None:
+        assert greeting.run_sync(message="ho")[2] == {"message": "ho"}
+
+
+def test_help_shows_what_it_takes_and_gives(greeting: CwlFlow) -> None:
+    shown = pydoc.plain(pydoc.render_doc(greeting))
+    assert "greet(*, message: str = 'hi', letter: File | Path | str = " in shown
+    assert ") -> dict[str, object]\n    Greet somebody\n" in shown
+    assert "message: What to say" in shown
+    assert "Returns:\n        o: File" in shown
 
 
 class TestTravelling:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.parameters import docstring, job_order, openapi_schema, parameter_names, signature
-from cwl_prefect.model.plan import InputPort, WorkflowPlan
+from cwl_prefect.model.plan import InputPort, OutputPort, WorkflowPlan
 from tests.plans import workflow
 
 FILES = {"type": "array", "items": "File"}
@@ -142,6 +142,11 @@ class TestDocstring:
 
     def test_no_inputs(self):
         assert docstring(plan()) == "align all"
+
+    def test_it_tells_what_each_output_is(self):
+        outputs = (OutputPort(id="o", type="File", doc="What\ncame out"), OutputPort(id="n", type=["null", "int"]))
+        given = docstring(workflow(name="align", outputs=outputs))
+        assert given == "align\n\nReturns:\n    o: What came out\n    n: int?"
 
 
 class TestJobOrder:

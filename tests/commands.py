@@ -10,18 +10,9 @@ BIN = Path(sys.executable).parent
 PROJECT = Path(__file__).parents[1]
 
 
-# With it, coverage looks at other processes too, which makes commands and servers take twice the processor's time.
-COVERAGE_OF_PROCESSES = "COVERAGE_PROCESS_CONFIG"
-
-
-def command_environment(directory: Path, *, covered: bool = False) -> Iterator[dict[str, str]]:
-    """Give an environment whose home and server are used by nobody else; the server is stopped afterwards.
-
-    Args:
-        directory: The home directory.
-        covered: Whether what the commands reach counts for the coverage of all tests.
-    """
-    foreign = ("PREFECT_", "CWL_PREFECT_") if covered else ("PREFECT_", "CWL_PREFECT_", COVERAGE_OF_PROCESSES)
+def command_environment(directory: Path) -> Iterator[dict[str, str]]:
+    """Return an environment whose home is `directory` and whose server nobody else uses; stop the server afterwards."""
+    foreign = ("PREFECT_", "CWL_PREFECT_")
     chosen = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
         "HOME": str(directory),
         "CWL_PREFECT_HOME": str(directory / "cwl-prefect"),

@@ -52,7 +52,7 @@ WORKFLOW = {
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    yield from command_environment(tmp_path_factory.mktemp("home"), covered=True)
+    yield from command_environment(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture

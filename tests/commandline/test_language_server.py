@@ -50,7 +50,7 @@ class Editor(LanguageClient):
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    yield from command_environment(tmp_path / "home", covered=True)
+    yield from command_environment(tmp_path / "home")
 
 
 @pytest_asyncio.fixture

@@ -23,7 +23,6 @@ from ruamel.yaml import YAML
 from cwl_prefect import run
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.settings import BackendName, Keep, Settings
-from tests.commands import COVERAGE_OF_PROCESSES
 from tests.conftest import missing_engine
 from tests.kubernetes import cluster
 
@@ -159,9 +158,7 @@ class Driver:
     def _start_server(self) -> None:
         from cwl_prefect.server import local_server
 
-        with pytest.MonkeyPatch.context() as patch:
-            patch.delenv(COVERAGE_OF_PROCESSES, raising=False)
-            self._loop.run(local_server.start(self.settings))
+        self._loop.run(local_server.start(self.settings))
 
     @property
     def settings(self) -> Settings:

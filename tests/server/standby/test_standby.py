@@ -36,7 +36,7 @@ TOOL = """
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """A home whose runs leave a process behind, found by nobody else."""
     directory = tmp_path_factory.mktemp("home")
-    for chosen in command_environment(directory, covered=True):
+    for chosen in command_environment(directory):
         yield {**chosen, "CWL_PREFECT_STANDBY_IDLE_S": str(IDLE_S), "XDG_RUNTIME_DIR": str(directory), "TERM": "xterm"}
 
 

@@ -8,6 +8,7 @@ import os
 import platform
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,7 @@ from cwl_prefect.model.events import RunEnded, RunObserver, RunStarted, StepEnde
 from cwl_prefect.model.plan import WorkflowPlan, encode_plan
 from cwl_prefect.model.usage import Tried
 from cwl_prefect.model.values import CwlObject, bounded, map_file_objects
+from cwl_prefect.reports.json_text import dumps
 from cwl_prefect.reports.record import members_of
 from cwl_prefect.reports.trace import PLAN, TRACE, TRACE_VERSION
 
@@ -32,6 +34,8 @@ LARGEST_VALUES = 16 * 1024
 
 _ALL_VALUES = 64 * 1024 * 1024  # most bytes of them together, of each driver
 _FILE_FIELDS = ("class", "location", "basename", "checksum", "size", "format", "secondaryFiles", "listing")
+
+_NOTHING = b"null"
 
 _logger = logging.getLogger(__name__)
 
@@ -104,9 +108,10 @@ class Recorder(RunObserver):
             ended |= _described(event.tried)
         if event.kind is StepEventKind.CACHED:
             ended["saved_s"] = event.saved_s
+        values = {}
         if event.inputs is not None:
-            ended |= {"inputs": self._values(event.inputs), "outputs": self._values(event.outputs)}
-        self._write("subworkflow_ended" if event.subworkflow else "call_ended", **ended)
+            values = {"inputs": self._values(event.inputs), "outputs": self._values(event.outputs)}
+        self._write("subworkflow_ended" if event.subworkflow else "call_ended", values, **ended)
 
     def step_ended(self, event: StepEnded) -> None:
         """Note how a step ended."""
@@ -140,23 +145,31 @@ class Recorder(RunObserver):
         except OSError as error:
             _logger.warning("the plan of the run cannot be written to %s: %s", self._directory, error.strerror)
 
-    def _values(self, values: CwlObject | None) -> JsonValue:
-        """Return the values of a call as they are recorded, as long as there is room for them."""
+    def _values(self, values: CwlObject | None) -> bytes:
+        """Return the values of a call as JSON, as long as there is room for them."""
         if values is None:
-            return None
-        found = map_file_objects(values, _known_by)
-        size = len(json.dumps(found))
-        if size > min(LARGEST_VALUES, self._room):
-            return None
-        self._room -= size
-        return found
+            return _NOTHING
+        text = dumps(without(map_file_objects(values, _known_by), self._secret))
+        if len(text) > min(LARGEST_VALUES, self._room):
+            return _NOTHING
+        self._room -= len(text)
+        return text
 
-    def _write(self, event: str, **members: JsonValue) -> None:
+    def _write(self, event: str, values: Mapping[str, bytes] | None = None, **members: JsonValue) -> None:
+        """Write a line.
+
+        Args:
+            event: What it tells of.
+            values: Members of it that are JSON already.
+            members: The others.
+        """
         if self._file is None:
             return
-        line = without({"event": event, "at": round(time.time(), 3), **members}, self._secret)
+        line = dumps(without({"event": event, "at": _rounded(time.time()), **members}, self._secret))
+        if values:
+            line = b"".join((line[:-1], *(b',"%b":%b' % (name.encode(), text) for name, text in values.items()), b"}"))
         try:
-            os.write(self._file, (json.dumps(line, separators=(",", ":")) + "\n").encode())
+            os.write(self._file, line + b"\n")
         except OSError as error:
             _logger.warning("the trace in %s cannot be written any more: %s", self._directory, error.strerror)
             os.close(self._file)
@@ -175,7 +188,7 @@ def _described(tried: Tried) -> dict[str, JsonValue]:
 
 
 def _rounded(value: str | float | None) -> str | float | None:
-    return round(value, 3) if isinstance(value, float) else value
+    return round(value * 1000) / 1000 if isinstance(value, float) else value  # ``round(value, 3)`` is slow
 
 
 def _user() -> str | None:

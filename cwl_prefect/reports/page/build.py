@@ -3,19 +3,19 @@
 import base64
 import hashlib
 import html
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.resources import files
+from operator import attrgetter
 
-from pydantic import JsonValue
-
+from cwl_prefect.reports.json_text import dumps
 from cwl_prefect.reports.page.graph import graph
 from cwl_prefect.reports.page.previews import previews
 from cwl_prefect.reports.record import CallTry, Record
 
 _COLUMNS = tuple(name for name in CallTry.__dataclass_fields__ if name not in ("reason", "image_digest"))
+_cells = attrgetter(*_COLUMNS)
 
 
 def page(record: Record, *, timeline: bool = False) -> str:
@@ -27,7 +27,7 @@ def page(record: Record, *, timeline: bool = False) -> str:
         "hashes": " ".join(f"'sha256-{_hash(text)}'" for text in (library, script)),
         "styles": _part("uPlot.min.css") + _part("page.css"),
         "graph": "" if timeline else graph(record),
-        "data": json.dumps(_data(record, timeline=timeline), separators=(",", ":")).replace("<", "\\u003c"),
+        "data": dumps(_data(record, timeline=timeline)).decode().replace("<", "\\u003c"),
         "library": library,
         "script": script,
     }
@@ -44,25 +44,20 @@ def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _data(record: Record, *, timeline: bool) -> dict[str, JsonValue]:
+def _data(record: Record, *, timeline: bool) -> dict[str, object]:
     return {
         "title": f"{record.started.get('workflow')}: {record.started.get('name')}",
         "only": "timeline" if timeline else None,
         "message": record.message,
         "ended_at": record.ended_at,
         "summary": [[name, text] for name, text in summary(record)],
-        "steps": [_plain(asdict(step)) for step in record.steps()],
+        "steps": [asdict(step) for step in record.steps()],
         "columns": list(_COLUMNS),
-        "calls": [[getattr(found, name) for name in _COLUMNS] for found in record.tries],
+        "calls": [_cells(found) for found in record.tries],
         "inputs": record.started.get("inputs"),
         "outputs": record.outputs,
         "previews": {} if timeline else previews(record),
     }
-
-
-def _plain(found: Mapping[str, object]) -> JsonValue:
-    plain: JsonValue = json.loads(json.dumps(found))
-    return plain
 
 
 def summary(record: Record) -> Iterable[tuple[str, str]]:

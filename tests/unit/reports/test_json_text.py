@@ -1,0 +1,29 @@
+"""JSON is the same whether orjson can write and read it or not."""
+
+import json
+
+import pytest
+
+from cwl_prefect.reports.json_text import dumps, loads
+
+VALUES = {
+    "usual": {"a": [1, 2.5, None, True], "b": "naïve"},
+    "name-that-is-not-utf-8": {"basename": "reads\udcff.fq"},
+    "long-integer": [2**70],
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_what_is_written_is_read(value: object) -> None:
+    assert loads(dumps(value)) == value
+    assert json.loads(dumps(value)) == value
+
+
+def test_there_are_no_spaces() -> None:
+    assert dumps({"a": [1, 2]}) == b'{"a":[1,2]}'
+    assert dumps({"a": ["\udcff", 2]}) == b'{"a":["\\udcff",2]}'
+
+
+def test_what_is_no_json() -> None:
+    with pytest.raises(ValueError, match="Expecting"):
+        loads(b"{")

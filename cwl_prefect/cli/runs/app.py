@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from cwl_prefect.cli.run.options import LogFormat, LogFormatChoice
+
 runs_app = typer.Typer(help="Runs so far: look at them, stop them, go on with them.", no_args_is_help=True)
 
 
@@ -173,15 +175,20 @@ def resume(  # noqa: PLR0917 - one parameter for each option
     stagger: Annotated[float, typer.Option(min=0, help="With --all-unfinished: seconds between starts.")] = 2.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more: every call, and logs.")] = False,
+    log_format: LogFormat = LogFormatChoice.TEXT,
 ) -> None:
     """Run again what a run did not finish, as the same flow run; the output object is printed as JSON."""
+    from cwl_prefect.cli.json_lines import JsonLines
     from cwl_prefect.cli.runs import commands as runs
     from cwl_prefect.cli.runs import listing
 
     if all_unfinished == (run is not None):
         raise typer.BadParameter("give a RUN, or --all-unfinished")
+    lines = JsonLines() if log_format is LogFormatChoice.JSON else None
     if run is not None:
-        raise typer.Exit(runs.resume(run, quiet=quiet, verbose=verbose, same=same))
+        raise typer.Exit(runs.resume(run, quiet=quiet, verbose=verbose, lines=lines, same=same))
+    if lines is not None:
+        raise typer.BadParameter("--log-format json is of one run; leave it out, or resume one after the other")
     chosen = listing.filter_of(name, tag, newer_than, older_than)
     raise typer.Exit(runs.resume_all(chosen, failed=failed, at_once=at_once, stagger_s=stagger, same=same))
 

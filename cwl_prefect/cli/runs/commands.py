@@ -11,6 +11,7 @@ from cwl_prefect import api
 from cwl_prefect.cli.exit_codes import SUCCESS
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.interrupt import run_interruptibly
+from cwl_prefect.cli.json_lines import JsonLines
 from cwl_prefect.cli.log_output import configure_logging
 from cwl_prefect.cli.run.command import report
 from cwl_prefect.cli.run.progress import shown_progress
@@ -40,8 +41,15 @@ def logs(run: str) -> None:
         tell(line)
 
 
-def resume(run: str, *, quiet: bool, verbose: bool, same: bool = False) -> int:
+def resume(run: str, *, quiet: bool, verbose: bool, lines: JsonLines | None = None, same: bool = False) -> int:
     """Go on with a run, print its output object on the standard output, and give the exit code.
+
+    Args:
+        run: Its name or id.
+        quiet: Say nothing but errors.
+        verbose: Say more.
+        lines: Write lines of JSON on standard error; None: text.
+        same: As it began, although its document was changed since.
 
     Raises:
         CwlPrefectError: It cannot be resumed; failures of steps are reported here and decide the exit code.
@@ -49,10 +57,10 @@ def resume(run: str, *, quiet: bool, verbose: bool, same: bool = False) -> int:
     if not resuming.known_runs(run, settings_with({})):
         _reschedule(run)
         return SUCCESS
-    configure_logging(quiet=quiet, verbose=verbose)
+    configure_logging(quiet=quiet, verbose=verbose, lines=lines)
     with results_only() as results:
         opened = partial(open_address, settings_with({}))
-        with shown_progress(quiet=quiet, verbose=verbose, opened=opened) as observer:
+        with shown_progress(quiet=quiet, verbose=verbose, opened=opened, lines=lines) as observer:
 
             async def work() -> api.RunResult:
                 """Go on with the run, watched by the progress display."""

@@ -14,6 +14,7 @@ from cwl_prefect.cwl.checking.validate import Checked
 from cwl_prefect.errors import DocumentError, StepError, UnsupportedError
 from cwl_prefect.model.events import StepEvent, StepEventKind
 from cwl_prefect.model.plan import InputPort
+from cwl_prefect.runs import resume as resuming
 from tests.plans import workflow
 
 PLAN = workflow(
@@ -111,6 +112,23 @@ def test_lines_of_json_are_of_one_run(fake):
         2,
         "--log-format json is of one run.\nTo fix: leave it out, or run one after the other.",
     )
+
+
+def test_a_run_that_is_resumed_writes_lines_of_json_too(fake, monkeypatch):
+    async def resume(run, *, settings, observers, same):
+        observers[0](StepEvent(kind=StepEventKind.STARTED, step="greet"))
+        return replace(fake.result, status=RunStatus.FAILED, errors=(StepError("greet failed"),))
+
+    monkeypatch.setattr(api, "resume", resume)
+    monkeypatch.setattr(resuming, "known_runs", lambda run, settings: ["1"])
+
+    lines = [json.loads(line) for line in invoke("runs", "resume", "1", "--log-format", "json").stderr.splitlines()]
+    assert [(line["event"], line.get("step") or line.get("message")) for line in lines] == [
+        ("call_started", "greet"),
+        ("message", "greet failed"),
+    ]
+    result = invoke("runs", "resume", "--all-unfinished", "--log-format", "json")
+    assert (result.exit_code, "is of one run" in result.stderr) == (2, True)
 
 
 def test_options_become_settings_wherever_they_stand(fake, tmp_path):

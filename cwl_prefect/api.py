@@ -26,6 +26,7 @@ from cwl_prefect.model.events import (
     StepEvent,
     StepEventKind,
 )
+from cwl_prefect.model.output_types import Directory, File, Outputs
 from cwl_prefect.model.overrides import OVERRIDES
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Callback",
     "CwlPrefectError",
+    "Directory",
     "FakeBackend",
+    "File",
     "Happening",
     "Level",
     "Moment",
@@ -163,7 +166,8 @@ def load_flow(
     backend: Backend | None = None,
     callbacks: Sequence[Callback] = (),
     observers: Observers = (),
-) -> "CwlFlow":
+    outputs: type[Outputs] | None = None,
+) -> "CwlFlow[Outputs]":
     """Load a CWL document as a Prefect flow, to be awaited, called from another flow, deployed or served.
 
     A call takes inputs by name, a mapping of them, or a job order file, as :func:`run` does. Code that cannot await
@@ -175,10 +179,12 @@ def load_flow(
         backend: Runs every tool call, as a FakeBackend does in tests; chosen by the settings where none is given.
         callbacks: What to call when something happens.
         observers: Told what happens; of a class each run gets its own.
+        outputs: Type of its output object, as ``cwl-prefect types`` writes it; any CWL object where none is given.
 
     Raises:
         DocumentError: The document cannot be read or is not valid CWL.
         UnsupportedError: It requires a feature that this runner does not have.
+        UsageError: The type of its outputs has not the outputs that it has.
 
     Examples:
         >>> from cwl_prefect import FakeBackend, load_flow
@@ -188,9 +194,13 @@ def load_flow(
         'greeting.txt'
     """
     from cwl_prefect.flows.build import build_flow
+    from cwl_prefect.flows.parameters import demand_outputs
 
     chosen = settings or Settings()
-    return build_flow(_plan(document, chosen), chosen, backend=backend, callbacks=callbacks, observers=observers)
+    plan = _plan(document, chosen)
+    demand_outputs(plan, outputs)
+    made = build_flow(plan, chosen, backend=backend, callbacks=callbacks, observers=observers)
+    return cast("CwlFlow[Outputs]", made)
 
 
 def _plan(document: str | Path | WorkflowPlan, settings: Settings) -> WorkflowPlan:
@@ -221,8 +231,9 @@ async def run(
     *,
     settings: Settings | None = None,
     outdir: str | Path | None = None,
+    outputs: type[Outputs] | None = None,
     **options: Unpack[RunOptions],
-) -> RunResult:
+) -> RunResult[Outputs]:
     """Run a CWL document as a Prefect flow run, on the API that is configured or else on a local server.
 
     Args:
@@ -232,11 +243,13 @@ async def run(
             others from the working directory.
         settings: Settings; from the environment where none are given.
         outdir: Directory or URL where outputs are published; a directory of the run where it is not given.
+        outputs: Type of its output object, as ``cwl-prefect types`` writes it; any CWL object where none is given.
         options: What else a run may be given: see :class:`RunOptions`.
 
     Raises:
         DocumentError: The document cannot be read or is not valid CWL.
         InputError: The job order does not fit.
+        UsageError: The type of its outputs has not the outputs that it has.
         ServerError: No Prefect API can be reached or started.
 
     Examples:
@@ -247,9 +260,11 @@ async def run(
         <RunStatus.COMPLETED: 'completed'>
     """
     from cwl_prefect.flows.invoke import invoke
+    from cwl_prefect.flows.parameters import demand_outputs
 
     chosen = settings or Settings()
     plan, order = await asyncio.to_thread(_read, document, job_order, chosen)
+    demand_outputs(plan, outputs)
     return RunResult.of(await invoke(plan, order, settings=chosen, outdir=outdir, **options))
 
 
@@ -259,8 +274,9 @@ def run_sync(
     *,
     settings: Settings | None = None,
     outdir: str | Path | None = None,
+    outputs: type[Outputs] | None = None,
     **options: Unpack[RunOptions],
-) -> RunResult:
+) -> RunResult[Outputs]:
     """Run a CWL document from code that cannot await: see :func:`run`, whose arguments and errors it has.
 
     Examples:
@@ -268,7 +284,7 @@ def run_sync(
         >>> run_sync("examples/cwl/hello/hello.cwl", backend=FakeBackend()).status
         <RunStatus.COMPLETED: 'completed'>
     """
-    return awaited(lambda: run(document, job_order, settings=settings, outdir=outdir, **options))
+    return awaited(lambda: run(document, job_order, settings=settings, outdir=outdir, outputs=outputs, **options))
 
 
 def _read(

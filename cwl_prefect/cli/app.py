@@ -215,3 +215,11 @@ def inputs(document: Document, output: Output = None) -> None:
     from cwl_prefect.cli import documents
 
     documents.write_job_order(document, output)
+
+
+@app.command()
+def types(document: Document, output: Output = None) -> None:
+    """Write Python types of a workflow's inputs and outputs, for type checkers."""
+    from cwl_prefect.cli import documents
+
+    documents.write_types(document, output)

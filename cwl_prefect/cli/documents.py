@@ -48,6 +48,18 @@ def write_job_order(document: str, output: Path | None) -> None:
     write_text(job_order_template(_plan(document)), output)
 
 
+def write_types(document: str, output: Path | None) -> None:
+    """Write the types of a workflow's inputs and outputs as Python code.
+
+    Raises:
+        DocumentError: The document is not valid CWL.
+        PublishError: The file cannot be written.
+    """
+    from cwl_prefect.engine.workflow.typed_dicts import typed_dicts
+
+    write_text(typed_dicts(_plan(document)), output)
+
+
 def write_tool(command: Sequence[str], output: Path | None) -> None:
     """Write a tool that runs a command, to a file that is not there yet or to the standard output.
 

@@ -36,7 +36,7 @@ from cwl_prefect.engine.workflow.cwl_types import (
     parse_type,
 )
 from cwl_prefect.engine.workflow.python_types import python_type
-from cwl_prefect.errors import InputError
+from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.model.plan import InputPort, OutputPort, WorkflowPlan
 from cwl_prefect.model.values import FILE_CLASSES, CwlObject
 
@@ -217,6 +217,23 @@ def _from_working_directory(order: CwlObject) -> CwlObject:
     from cwl_prefect.cwl.binding.inputs import resolve_files
 
     return cast("CwlObject", resolve_files(order, Path.cwd().as_uri().rstrip("/") + "/", {}))
+
+
+def demand_outputs(plan: WorkflowPlan, outputs: type | None) -> None:
+    """Refuse a type of outputs that was written for another workflow, or before this one was changed.
+
+    Raises:
+        UsageError: Its fields are not the workflow's outputs.
+    """
+    if outputs is None:
+        return
+    fields, ids = set(inspect.get_annotations(outputs)), {port.id for port in plan.outputs}
+    for name in sorted(fields ^ ids):
+        has, has_not = (outputs.__name__, plan.name) if name in fields else (plan.name, outputs.__name__)
+        raise UsageError(
+            f"{has} has an output {name!r}, {has_not} has not.",
+            hint=f"write {outputs.__name__} again by `cwl-prefect types`.",
+        )
 
 
 def plain_value(value: object, cwl_type: CwlType = ANY) -> JsonValue:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 from prefect import Flow
@@ -14,6 +15,7 @@ from prefect import Flow
 import cwl_prefect
 from cwl_prefect import api
 from cwl_prefect.api import (
+    File,
     RunStatus,
     compile_document,
     document_of,
@@ -24,7 +26,7 @@ from cwl_prefect.api import (
     run_sync,
 )
 from cwl_prefect.engine.records.manifest import Outcome
-from cwl_prefect.errors import DocumentError, InputError, StepError, StorageError
+from cwl_prefect.errors import DocumentError, InputError, StepError, StorageError, UsageError
 from cwl_prefect.flows import invoke
 from cwl_prefect.flows.execution.run import Progress, RunReport
 from cwl_prefect.model.plan import WorkflowPlan, encode_plan
@@ -204,6 +206,23 @@ class TestFlows:
     def test_a_plan_is_one_too(self, plan, settings):
         assert load_flow(plan, settings=settings).version == plan.digest[:12]
 
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            pytest.param({"o": File, "gone": int}, "Typed has an output 'gone', echo has not", id="one-too-many"),
+            pytest.param({}, "echo has an output 'o', Typed has not", id="one-missing"),
+        ],
+    )
+    async def test_a_type_of_outputs_that_does_not_fit_is_refused(self, plan, settings, fields, message):
+        outputs = TypedDict("Typed", fields)
+        with pytest.raises(UsageError, match=message):
+            load_flow(plan, settings=settings, outputs=outputs)
+        with pytest.raises(UsageError, match=message):
+            await run(plan, settings=settings, outputs=outputs)
+
+    def test_one_that_fits_is_taken(self, plan, settings):
+        assert load_flow(plan, settings=settings, outputs=TypedDict("Typed", {"o": File})).name == "echo"
+
 
 class TestRunning:
     async def test_a_document_and_a_job_order_are_read(self, document, settings, monkeypatch):
@@ -291,7 +310,7 @@ class TestRunning:
         assert (result.status, result.errors) == (status, (error,))
 
 
-RUNNING = ("RunObserver", "RunResult")  # their examples run a workflow on a server
+RUNNING = ("File", "RunObserver", "RunResult")  # their examples run a workflow on a server
 
 
 class TestPublicNames:

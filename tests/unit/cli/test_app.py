@@ -450,6 +450,7 @@ def test_the_runner_prints_its_version(capsys):
         pytest.param(["graph", "greet.cwl"], "flowchart", id="mermaid"),
         pytest.param(["graph", "greet.cwl", "--format", "dot"], "digraph", id="dot"),
         pytest.param(["inputs", "greet.cwl"], "message", id="template"),
+        pytest.param(["types", "greet.cwl"], "Outputs(TypedDict)", id="types"),
     ],
 )
 def test_drawings_and_templates_are_printed(fake, arguments, told):

@@ -8,15 +8,10 @@ import typer
 from typer.core import TyperGroup
 
 from cwl_prefect import __version__
-from cwl_prefect.cli.cache.app import cache_app
 from cwl_prefect.cli.deploy.app import add_deploy
-from cwl_prefect.cli.deploy.deployments_app import deployments_app
-from cwl_prefect.cli.deploy.pool_app import pool_app
-from cwl_prefect.cli.deploy.server_app import server_app
+from cwl_prefect.cli.loaded_on_use import group_of
 from cwl_prefect.cli.run.app import add_run
 from cwl_prefect.cli.run.options import BackendChoice, DefaultImage, RequireContainers, StepOverrides
-from cwl_prefect.cli.runs.app import runs_app
-from cwl_prefect.cli.runs.workspace_app import workspace_app
 
 
 class ReportingGroup(TyperGroup):
@@ -58,24 +53,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(server_app, name="server")
-app.add_typer(pool_app, name="pool")
-app.add_typer(deployments_app, name="deployments")
-app.add_typer(runs_app, name="runs")
-app.add_typer(workspace_app, name="workspace")
-app.add_typer(cache_app, name="cache")
+GROUPS = {
+    "server": ("deploy.servers", "The local Prefect server that runs use where no Prefect API is configured."),
+    "pool": ("deploy.pool", "Work pools of the Prefect server."),
+    "deployments": ("deploy.deployments", "Deployments of workflows: look at them, renew them."),
+    "runs": ("runs.app", "Runs so far: look at them, stop them, go on with them."),
+    "workspace": ("runs.workspace", "Workspaces that runs left on this machine."),
+    "cache": ("cache", "The call cache: outputs of calls that need not run again."),
+    "config": ("settings", "Settings: of the environment, and of files cwl-prefect.toml."),
+}
+"""The groups of commands: their modules, and what they are for."""
 
-config_app = typer.Typer(help="Settings: of the environment, and of files cwl-prefect.toml.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
-
-
-@config_app.command("show")
-def config_show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False) -> None:
-    """Print every setting and where its value comes from; a line that begins with # is a default."""
-    from cwl_prefect.cli import settings
-
-    settings.show(as_json=as_json)
-
+for _name, (_module, _about) in GROUPS.items():
+    app.add_typer(group_of(f"cwl_prefect.cli.{_module}", _about), name=_name)
 
 Document = Annotated[
     str, typer.Argument(metavar="DOCUMENT", help="A CWL document: a path or URL, with #id for a part of it.")

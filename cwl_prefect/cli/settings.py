@@ -1,19 +1,21 @@
-"""Show every setting and where its value comes from."""
+"""The command ``config show``."""
 
 import json
 from collections.abc import Mapping
+from typing import Annotated
+
+import typer
 
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.terminal import tell
 from cwl_prefect.settings import origin
 
+app = typer.Typer()
 
-def show(*, as_json: bool) -> None:
-    """Print all settings: as a file of settings would have them, defaults as comments, or as JSON.
 
-    Raises:
-        UsageError: A setting is wrong.
-    """
+@app.command()
+def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False) -> None:
+    """Print every setting and where its value comes from; a line that begins with # is a default."""
     values = settings_with({}).model_dump(mode="json")
     if as_json:
         tell(json.dumps([{"name": name, "value": value, "from": origin(name)} for name, value in values.items()]))

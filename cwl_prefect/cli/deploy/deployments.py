@@ -1,9 +1,12 @@
-"""The commands ``deployments ls`` and ``deployments upgrade``."""
+"""The commands ``deployments``."""
 
 import asyncio
 import json
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Annotated
+
+import typer
 
 from cwl_prefect import __version__
 from cwl_prefect.cli.failures import settings_with
@@ -14,13 +17,12 @@ from cwl_prefect.deploy.stored import StoredDeployment, renewed, stored_deployme
 from cwl_prefect.errors import CwlPrefectError, UsageError
 from cwl_prefect.model.plan_formats import PLAN_FORMAT
 
+app = typer.Typer()
 
-def list_deployments(*, as_json: bool) -> None:
-    """Print all deployments of workflows.
 
-    Raises:
-        ServerError: No Prefect API can be reached or started.
-    """
+@app.command("ls")
+def list_deployments(as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False) -> None:
+    """List what was deployed, by which version, and when and where it runs."""
     url, found = asyncio.run(_listed())
     if as_json:
         tell(json.dumps([each.details() for each in found], indent=4))
@@ -34,13 +36,13 @@ def list_deployments(*, as_json: bool) -> None:
         )
 
 
-def upgrade(name: str | None, *, everything: bool, dry_run: bool) -> None:
-    """Renew a deployment, or all that another version made, and say what became of each.
-
-    Raises:
-        ServerError: No Prefect API can be reached or started.
-        UsageError: There is none of that name, or one could not be renewed.
-    """
+@app.command()
+def upgrade(
+    name: Annotated[str | None, typer.Argument(metavar="FLOW/NAME", help="The deployment.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Renew all that another version made.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only tell what would be done.")] = False,
+) -> None:
+    """Write a deployment as this version does, from what it carries: without its document, and with all its options."""
     if everything == (name is not None):
         raise UsageError("Which deployment is to be renewed?", hint="name it as FLOW/NAME, or give --all.")
     failed = asyncio.run(_upgraded(name, dry_run=dry_run))

@@ -1,4 +1,4 @@
-"""Commands for the local server."""
+"""The commands ``server``."""
 
 import asyncio
 import shlex
@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.terminal import tell
@@ -17,23 +20,19 @@ from cwl_prefect.server.standby import records
 
 POLL_INTERVAL_S = 0.3
 
+app = typer.Typer()
 
+
+@app.command()
 def start() -> None:
-    """Start the server and print where it is.
-
-    Raises:
-        ServerError: It does not start.
-    """
+    """Start the local server, where it is not running."""
     endpoint = asyncio.run(local_server.start(settings_with({})))
     tell(f"{'Started' if endpoint.started else 'Running already'}: {_shown(endpoint.ui_url or endpoint.url)}")
 
 
+@app.command()
 def env() -> None:
-    """Print what lets Prefect's own commands use the local server, for a shell to read.
-
-    Raises:
-        ServerError: It does not start.
-    """
+    """Print variables that let Prefect's commands use the local server: eval "$(cwl-prefect server env)"."""
     endpoint = asyncio.run(local_server.start(settings_with({})))
     tell(f"export PREFECT_API_URL={shlex.quote(endpoint.url)}")
     if endpoint.auth is not None:
@@ -45,20 +44,20 @@ def _shown(address: str) -> str:
     return local_server.open_address(settings_with({}), address) if sys.stdout.isatty() else address
 
 
-def stop(*, force: bool) -> None:
-    """Stop the server, and what stands by for the next command.
-
-    Raises:
-        ServerError: A run is using it, or it does not end.
-    """
+@app.command()
+def stop(
+    force: Annotated[bool, typer.Option("--force", help="Stop it although a run is using it.")] = False,
+) -> None:
+    """Stop the local server."""
     settings = settings_with({})
     records.end(settings.home.absolute(), environment())
     stopped = asyncio.run(local_server.stop(settings, force=force))
     tell("Stopped." if stopped else "No local server is running.")
 
 
+@app.command()
 def status() -> None:
-    """Print which API runs use and how the local server is."""
+    """Print which Prefect API runs use, and how the local server is."""
     settings = settings_with({})
     configured = local_server.configured_api()
     if configured is not None:
@@ -82,12 +81,11 @@ def status() -> None:
     tell(f"  database {found.database}")
 
 
-def logs(*, follow: bool) -> None:
-    """Print the server's log, and whatever is added to it until Ctrl-C.
-
-    Raises:
-        ServerError: There is no log yet.
-    """
+@app.command()
+def logs(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is added.")] = False,
+) -> None:
+    """Print the log of the local server."""
     path = local_server.logs_path(settings_with({}))
     if not path.exists() and not follow:
         raise ServerError(

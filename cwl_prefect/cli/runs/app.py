@@ -8,7 +8,7 @@ import typer
 
 from cwl_prefect.cli.run.options import LogFormat, LogFormatChoice
 
-runs_app = typer.Typer(help="Runs so far: look at them, stop them, go on with them.", no_args_is_help=True)
+app = typer.Typer()
 
 
 class ReportFormat(StrEnum):
@@ -38,7 +38,7 @@ Force = Annotated[bool, typer.Option("--force", help="Take a driver that does no
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-@runs_app.command("ls")
+@app.command("ls")
 def list_runs(  # noqa: PLR0917 - one parameter for each option
     name: Name = None,
     tag: Tags = None,
@@ -59,7 +59,7 @@ def list_runs(  # noqa: PLR0917 - one parameter for each option
     listing.list_runs(chosen, limit=limit, as_json=json)
 
 
-@runs_app.command()
+@app.command()
 def show(run: RunName, json: Json = False) -> None:
     """Show what is known of a run."""
     from cwl_prefect.cli.runs import listing
@@ -67,7 +67,7 @@ def show(run: RunName, json: Json = False) -> None:
     listing.show(run, as_json=json)
 
 
-@runs_app.command()
+@app.command()
 def outputs(run: RunName) -> None:
     """Print the output object of a run, wherever it ran."""
     from cwl_prefect.cli.runs import listing
@@ -75,7 +75,7 @@ def outputs(run: RunName) -> None:
     listing.outputs(run)
 
 
-@runs_app.command()
+@app.command()
 def report(
     run: RecordedRun,
     output: Output = None,
@@ -89,7 +89,7 @@ def report(
     reporting.report(run, output, None if format is None else format.value)
 
 
-@runs_app.command()
+@app.command()
 def advise(
     run: RecordedRun,
     output: Output = None,
@@ -103,7 +103,7 @@ def advise(
     advise_run(run, output, margin_percent=margin)
 
 
-@runs_app.command()
+@app.command()
 def crate(
     run: RecordedRun,
     output: Annotated[
@@ -127,7 +127,7 @@ CallName = Annotated[
 ]
 
 
-@runs_app.command()
+@app.command()
 def command(run: RecordedRun, call: CallName) -> None:
     """Print the command of a call as a script: its words, environment and directory, and what was staged for it."""
     from cwl_prefect.cli.runs import by_hand
@@ -135,7 +135,7 @@ def command(run: RecordedRun, call: CallName) -> None:
     by_hand.show_command(run, call)
 
 
-@runs_app.command()
+@app.command()
 def rerun(
     run: RecordedRun,
     call: CallName,
@@ -151,7 +151,7 @@ def rerun(
     raise typer.Exit(by_hand.run_again(run, call, shell=shell, workdir=workdir))
 
 
-@runs_app.command()
+@app.command()
 def logs(run: RunName) -> None:
     """Print what a run and its steps logged."""
     from cwl_prefect.cli.runs import commands as runs
@@ -159,7 +159,7 @@ def logs(run: RunName) -> None:
     runs.logs(run)
 
 
-@runs_app.command()
+@app.command()
 def resume(  # noqa: PLR0917 - one parameter for each option
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run: its name or id.")] = None,
     all_unfinished: Annotated[
@@ -193,7 +193,7 @@ def resume(  # noqa: PLR0917 - one parameter for each option
     raise typer.Exit(runs.resume_all(chosen, failed=failed, at_once=at_once, stagger_s=stagger, same=same))
 
 
-@runs_app.command()
+@app.command()
 def interrupt(run: RunName, force: Force = False) -> None:
     """Stop a run now, and keep everything for `resume`."""
     from cwl_prefect.cli.runs import commands as runs
@@ -201,7 +201,7 @@ def interrupt(run: RunName, force: Force = False) -> None:
     runs.stop(run, for_now=True, force=force)
 
 
-@runs_app.command()
+@app.command()
 def cancel(
     run: RunName,
     delete: Annotated[bool, typer.Option("--delete", help="Remove its workspaces on this machine too.")] = False,
@@ -216,7 +216,7 @@ def cancel(
     runs.stop(run, for_now=False, force=force, delete=delete)
 
 
-@runs_app.command("rm")
+@app.command("rm")
 def remove(run: RunName, yes: Yes = False) -> None:
     """Remove a run that has ended: its workspaces on this machine, and its record in Prefect."""
     from cwl_prefect.cli.runs import commands as runs

@@ -4,6 +4,9 @@ import asyncio
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated
+
+import typer
 
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.log_output import configure_logging
@@ -21,8 +24,12 @@ from cwl_prefect.runs.concluding import conclude
 _MIB = 1 << 20
 
 
-def list_workspaces(*, as_json: bool) -> None:
-    """Print the runs whose workspaces are kept, the latest last."""
+app = typer.Typer()
+
+
+@app.command("ls")
+def list_workspaces(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the runs whose workspaces are kept, and when they are removed."""
     found = sorted(Workdirs.of(settings_with({})).kept_runs(), key=lambda run: run.changed)
     if as_json:
         tell(json.dumps([_described(run) for run in found], indent=4))
@@ -30,16 +37,44 @@ def list_workspaces(*, as_json: bool) -> None:
     tell_table([("NAME", "ID", "OUTCOME", "CHANGED", "REMOVED"), *map(_row, found)])
 
 
+@app.command("du")
 def disk_usage() -> None:
-    """Print what each run's workspaces take, the largest last, and the sum."""
+    """Print what kept workspaces take on the disk."""
     found = [(retention.size_of(run.directory), run) for run in Workdirs.of(settings_with({})).kept_runs()]
     for size, run in sorted(found, key=lambda pair: pair[0]):
         tell(f"{size / _MIB:10.1f} MiB  {run.name}  {run.run_id}")
     tell(f"{sum(size for size, _ in found) / _MIB:10.1f} MiB  in all")
 
 
-def collect(*, dry_run: bool) -> None:
-    """Mark and remove what is due, and say so."""
+@app.command("gc")
+def collect(
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only tell what would be done.")] = False,
+    deploy: Annotated[
+        str | None, typer.Option(metavar="POOL", help="Make a deployment that does it by a schedule, on this pool.")
+    ] = None,
+    cron: Annotated[str, typer.Option(metavar="CRON", help="With --deploy: when.")] = "17 3 * * *",
+    image: Annotated[
+        str | None, typer.Option(help="With --deploy: image of its runs on Docker and Kubernetes pools.")
+    ] = None,
+    job_variable: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="With --deploy: job variable over the pool's, as JSON; repeatable."),
+    ] = None,
+) -> None:
+    """Mark what is out of date, and remove what was marked long enough ago; remove leftovers of killed runs."""
+    if deploy is None:
+        _collect(dry_run=dry_run)
+    else:
+        _deploy(deploy, cron, job_variable or (), image)
+
+
+@app.command()
+def restore(run: Annotated[str, typer.Argument(metavar="RUN", help="A run: its name or its flow run id.")]) -> None:
+    """Take the mark from a run that is to be removed."""
+    tell(f"{collecting.restore(run, settings_with({})).name} stays.")
+
+
+def _collect(*, dry_run: bool) -> None:
     settings = settings_with({})
     done = collecting.collect(settings, dry_run=dry_run)
     if not dry_run:
@@ -67,21 +102,7 @@ def _concluded(killed: Sequence[KeptRun]) -> list[KeptRun]:
         return []
 
 
-def restore(run: str) -> None:
-    """Take the mark from a run.
-
-    Raises:
-        InputError: There is no such run, or it is not marked.
-    """
-    tell(f"{collecting.restore(run, settings_with({})).name} stays.")
-
-
-def deploy(pool: str, cron: str, variables: Sequence[str], image: str | None) -> None:
-    """Make a deployment that collects by a schedule.
-
-    Raises:
-        UsageError: There is no such pool, it needs an image or has no such job variable, or the schedule is none.
-    """
+def _deploy(pool: str, cron: str, variables: Sequence[str], image: str | None) -> None:
     from cwl_prefect.cli.deploy.commands import job_variables
     from cwl_prefect.deploy.housekeeping import deploy_collection
 

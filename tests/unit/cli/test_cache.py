@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cwl_prefect.cli.app import app
-from cwl_prefect.cli.cache.commands import SHORT_KEY
+from cwl_prefect.cli.cache import SHORT_KEY
 from cwl_prefect.engine.cache.checksums import Checksums
 from cwl_prefect.engine.cache.entry import encode_entry
 from cwl_prefect.engine.cache.store import LocalStore

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
+from typing import Annotated
 
 import typer
 from pydantic import JsonValue
@@ -36,10 +37,22 @@ SHOWN_CALLS = 5
 SHORT_KEY = 12
 _MEBIBYTE = 1024 * 1024
 
+app = typer.Typer()
 
-def show_list(place: str | None, *, step: str | None, limit: int, as_json: bool) -> None:
-    """Print the latest entries."""
-    with _opened(place) as (_, store):
+Place = Annotated[
+    str | None, typer.Option("--cache", metavar="URL", help="The cache: a directory or URL; your own by default.")
+]
+
+
+@app.command("ls")
+def show_list(
+    step: Annotated[str | None, typer.Option(metavar="STEP", help="Calls of this step or tool only; * is any.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The latest so many.")] = 50,
+    cache: Place = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """List calls that are cached, the latest first."""
+    with _opened(cache) as (_, store):
         entries = sorted(_of_step(store, step), key=lambda entry: entry.created_at, reverse=True)
     if as_json:
         tell(json.dumps([_summary(entry) for entry in entries[:limit]], indent=2))
@@ -53,13 +66,12 @@ def show_list(place: str | None, *, step: str | None, limit: int, as_json: bool)
     tell(f"{min(limit, len(entries))} calls{more} in {store.place}; {_size(sum(e.size for e in entries))} of outputs.")
 
 
-def show_entry(place: str | None, key: str) -> None:
-    """Print everything about one entry as JSON.
-
-    Raises:
-        UsageError: There is none, or there are several.
-    """
-    with _opened(place) as (_, store):
+@app.command("show")
+def show_entry(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A key, or the beginning of one.")], cache: Place = None
+) -> None:
+    """Show what a call's key is made of, and what the call gave."""
+    with _opened(cache) as (_, store):
         found = [entry for kept, entry in read_entries(store) if kept.name.startswith(key)]
     if len(found) != 1:
         count = "no call" if not found else f"{len(found)} calls"
@@ -67,14 +79,14 @@ def show_entry(place: str | None, key: str) -> None:
     tell(json.dumps({**_summary(found[0]), "key_parts": found[0].key.parts, "outputs": found[0].outputs}, indent=2))
 
 
-def explain(place: str | None, run: str, step: str) -> None:
-    """Print why the calls of a step ran, or were cached.
-
-    Raises:
-        InputError: Nothing is recorded of such a run.
-        UsageError: It looked up no such step.
-    """
-    with _opened(place) as (settings, store):
+@app.command()
+def explain(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run: its name, id or beginning of the id, or `last`.")],
+    step: Annotated[str, typer.Argument(metavar="STEP", help="A step, as prepare.align, or one call: align[3].")],
+    cache: Place = None,
+) -> None:
+    """Print why calls of a step ran or were cached: which part of the key differs from the nearest earlier call."""
+    with _opened(cache) as (settings, store):
         calls = _calls(settings, run, step)
         entries = [entry for _, entry in read_entries(store)]
     cached = [call for call in calls if call.hit]
@@ -90,32 +102,39 @@ def explain(place: str | None, run: str, step: str) -> None:
         tell(f"… and {len(ran) - SHOWN_CALLS} more; name one of them, as {ran[-1].call}.")
 
 
-def verify_all(place: str | None) -> int:
-    """Check everything; gives the exit code."""
-    with _opened(place) as (settings, store):
+@app.command("verify")
+def verify_all(cache: Place = None) -> None:
+    """Read everything that is kept, and remove what is damaged; exits with 1 where something was."""
+    with _opened(cache) as (settings, store):
         found = verify(store)
         if not found.whole:
             _record(settings, store, entries=found.damaged_entries, objects=found.damaged_objects, why="damaged")
     tell(f"{found.entries} calls and {found.objects} files in {store.place} were checked.")
     if found.whole:
         tell("All are whole.")
-        return 0
+        return
     tell(
         f"Removed {found.damaged_entries} calls and {found.damaged_objects} files that were damaged or incomplete; "
         "they will be made again when they are needed."
     )
-    return 1
+    raise typer.Exit(1)
 
 
-def collect(place: str | None, *, older_than: str | None, max_size: str | None, dry_run: bool) -> None:
-    """Remove what is old or too much.
-
-    Raises:
-        UsageError: A time or size cannot be read.
-    """
+@app.command("gc")
+def collect(
+    older_than: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Remove what was not used for so long, as 30d or 12h.")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Remove what was used longest ago until so much is left: 50G.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    cache: Place = None,
+) -> None:
+    """Remove what is old or too much, and files that no call is left for."""
     unused_for_s = None if older_than is None else duration(older_than, "--older-than").total_seconds()
     most_bytes = None if max_size is None else int(mebibytes(max_size, "--max-size") * _MEBIBYTE)
-    with _opened(place) as (settings, store):
+    with _opened(cache) as (settings, store):
         swept = sweep(store, unused_for_s=unused_for_s, most_bytes=most_bytes, dry_run=dry_run)
         downloads = downloads_of(settings).directory
         evicted = evict(downloads, unused_for_s=unused_for_s, most_bytes=most_bytes, dry_run=dry_run)
@@ -125,9 +144,10 @@ def collect(place: str | None, *, older_than: str | None, max_size: str | None, 
     tell(_told(swept, evicted, "Would remove" if dry_run else "Removed"))
 
 
-def clear(place: str | None, *, yes: bool) -> None:
-    """Remove everything, after a question."""
-    with _opened(place) as (settings, store):
+@app.command()
+def clear(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False, cache: Place = None) -> None:
+    """Remove everything from the cache."""
+    with _opened(cache) as (settings, store):
         if not yes:
             typer.confirm(f"Remove all that is cached in {store.place}, and all downloads?", abort=True, err=True)
         swept, evicted = sweep(store, most_bytes=0), evict(downloads_of(settings).directory, most_bytes=0)

@@ -1,6 +1,7 @@
 """What the environment says of this process that is no setting."""
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -24,6 +25,13 @@ def own_pod() -> tuple[str, str] | None:
 def own_flow_run() -> str | None:
     """Identifier of the flow run that a worker started this process for, or None where none did."""
     return os.environ.get("PREFECT__FLOW_RUN_ID")
+
+
+def in_notebook() -> bool:
+    """Check whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return hasattr(shell, "kernel")
 
 
 def wanted_telemetry() -> frozenset[str]:

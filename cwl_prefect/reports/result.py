@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Generic, cast
 
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.model.output_types import Outputs
+from cwl_prefect.model.values import CwlObject
 
 if TYPE_CHECKING:
     from cwl_prefect.flows.execution.run import RunReport
@@ -51,6 +52,12 @@ class RunResult(Generic[Outputs]):
     url: str | None
     errors: tuple[CwlPrefectError, ...]
     callback_failures: int = 0
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: links to files and the page of the run, and small images."""
+        from cwl_prefect.reports.notebook import result_html
+
+        return result_html(self.status, cast("CwlObject", self.outputs), self.errors, self.url)
 
     @classmethod
     def of(cls, report: "RunReport") -> "RunResult[Outputs]":

@@ -1,5 +1,7 @@
 import os
+import sys
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +22,16 @@ def test_without_a_search_path_there_is_the_system_s(monkeypatch):
 def test_the_environment_is_a_copy():
     environment.environment()["CWL_PREFECT_RETRIES"] = "9"
     assert Settings().retries == 0
+
+
+@pytest.mark.parametrize(
+    ("shell", "found"),
+    [(None, False), (SimpleNamespace(), False), (SimpleNamespace(kernel="ipykernel"), True)],
+    ids=["plain-python", "terminal", "kernel"],
+)
+def test_a_notebook_is_known_by_the_shell_of_its_kernel(monkeypatch, shell, found):
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    assert environment.in_notebook() is found
 
 
 @pytest.mark.parametrize(

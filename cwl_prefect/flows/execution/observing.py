@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 
 from cwl_prefect._lib.cancellation import shielded
-from cwl_prefect.environment import wanted_telemetry
+from cwl_prefect.environment import in_notebook, wanted_telemetry
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.run import Run, Stopped
 from cwl_prefect.model.events import Observer, ObserverGiven, RunEnded, RunEvent, RunObserver, RunState
@@ -22,6 +22,9 @@ SHOWN_BY = "cwl_prefect.reports.artifacts:Artifacts"
 SENT_BY = "cwl_prefect.reports.telemetry.observer:Telemetry"
 """Observer of all runs where OpenTelemetry's variables name a collector."""
 
+SHOWN_IN_NOTEBOOK_BY = "cwl_prefect.reports.notebook:NotebookProgress"
+"""Observer of all runs of a notebook's kernel."""
+
 ENTRY_POINTS = "cwl_prefect.observers"
 CLOSING_S = 65.0
 """Seconds that observers have after the end of a run: longer than callbacks have, which one of them waits for."""
@@ -35,7 +38,12 @@ def observers_of(settings: Settings, given: Iterable[ObserverGiven]) -> tuple[Ob
     Raises:
         UsageError: The settings name one that cannot be imported.
     """
-    own = {RECORDER: settings.record, SHOWN_BY: settings.artifacts, SENT_BY: bool(wanted_telemetry())}
+    own = {
+        RECORDER: settings.record,
+        SHOWN_BY: settings.artifacts,
+        SENT_BY: bool(wanted_telemetry()),
+        SHOWN_IN_NOTEBOOK_BY: in_notebook(),
+    }
     names = (*(name for name, wanted in own.items() if wanted), *settings.observers)
     named = [_named(name) for name in names]
     return tuple(_Guarded(_made(one)) for one in (*given, *named))

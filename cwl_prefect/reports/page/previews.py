@@ -58,11 +58,9 @@ def _preview(path: Path) -> JsonValue:
         ValueError: It is neither text nor a small image.
     """
     content = _beginning(path)
-    kind = next((kind for magic, kind in _IMAGES.items() if content.startswith(magic)), None)
-    if kind is not None:
-        if len(content) > LARGEST_IMAGE:
-            raise ValueError
-        return {"kind": "image", "data": f"data:image/{kind};base64,{base64.b64encode(content).decode()}"}
+    data = _image(content)
+    if data is not None:
+        return {"kind": "image", "data": data}
     text = codecs.getincrementaldecoder("utf-8")().decode(content[:LONGEST_TEXT])
     if not text.strip() or any(letter < " " and letter not in "\t\n\r" for letter in text):
         raise ValueError
@@ -75,6 +73,20 @@ def _preview(path: Path) -> JsonValue:
         list(row[:MOST_COLUMNS]) for row in csv.reader(lines[: MOST_ROWS + 1], delimiter=delimiter)
     ]
     return {"kind": "table", "rows": rows, "cut": cut or len(lines) > MOST_ROWS + 1}
+
+
+def image(path: Path) -> str | None:
+    """Return a small image as a URL that holds its data, or None where a file is none or cannot be read."""
+    with suppress(OSError):
+        return _image(_beginning(path))
+    return None
+
+
+def _image(content: bytes) -> str | None:
+    kind = next((kind for magic, kind in _IMAGES.items() if content.startswith(magic)), None)
+    if kind is None or len(content) > LARGEST_IMAGE:
+        return None
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _beginning(path: Path) -> bytes:

@@ -4,8 +4,9 @@ import pytest
 from rich.console import Console
 
 from cwl_prefect.cli.run import progress
-from cwl_prefect.cli.run.progress import LiveTable, PlainLines, Tally, shown_progress
+from cwl_prefect.cli.run.progress import LiveTable, PlainLines, shown_progress
 from cwl_prefect.model.events import RunEnded, RunStarted, RunState, StepEvent, StepEventKind
+from cwl_prefect.reports.tally import Tally
 from tests.plans import step, workflow
 
 PLANNED, STARTED, SUCCEEDED = StepEventKind.PLANNED, StepEventKind.STARTED, StepEventKind.SUCCEEDED

@@ -7,10 +7,12 @@ from typing import ClassVar
 import pytest
 
 from cwl_prefect.errors import StepError, UsageError
+from cwl_prefect.flows.execution import observing
 from cwl_prefect.flows.execution.driver import Driver, Scope
 from cwl_prefect.flows.execution.observing import observed, observers_of
 from cwl_prefect.flows.lifecycle.opening import open_run
 from cwl_prefect.model.events import RunEnded, RunObserver, RunState, StepEventKind
+from cwl_prefect.reports import notebook
 from cwl_prefect.settings import Settings
 from tests.unit.flows.driving import SCATTER_AND_WHEN, PlainTasks, drive
 
@@ -157,3 +159,11 @@ def test_the_settings_name_observers_by_entry_point(tmp_path, monkeypatch):
 def test_an_observer_that_there_is_not_is_a_usage_error(name, tmp_path):
     with pytest.raises(UsageError, match=name):
         observers_of(Settings(home=tmp_path, observers=(name,)), ())
+
+
+def test_runs_of_a_notebook_are_shown_there(monkeypatch, tmp_path):
+    shown = []
+    monkeypatch.setattr(observing, "in_notebook", lambda: True)
+    monkeypatch.setattr(notebook, "_shown_by_ipython", shown.append)
+    observers_of(Settings(home=tmp_path, record=False, artifacts=False), ())
+    assert [type(one) for one in shown] == [notebook.NotebookProgress]

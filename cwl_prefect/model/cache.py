@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, TypeAlias
+
+from pydantic import Base64Bytes, Field
 
 from cwl_prefect._lib.hashing import digits
 from cwl_prefect.model.job import DockerImage
@@ -10,7 +13,7 @@ from cwl_prefect.model.values import CwlObject, CwlValue
 KEY_SCHEME = 2
 """Version of how keys are made; entries of another version are never found."""
 
-ENTRY_FORMAT = 2
+ENTRY_FORMAT = 3
 """Version of how entries are written."""
 
 
@@ -87,15 +90,18 @@ class CallKey:
     parts: CwlObject
 
 
+Checksum: TypeAlias = Annotated[str, Field(pattern=r"^sha1\$[0-9a-f]{40}$")]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
     """A file of an entry, where its path is relative to the call's output directory."""
 
     path: str
-    checksum: str  # `sha1$…`
+    checksum: Checksum
     size: int
     executable: bool = False
-    content: bytes | None = None  # of a small file, which has no object of its own
+    content: Base64Bytes | None = None  # of a small file, which has no object of its own
 
     @property
     def object_name(self) -> str:

@@ -179,6 +179,8 @@ def place(location: str, **more: str) -> CwlObject:
         pytest.param({"directories": ("../made",)}, id="directory-outside"),
         pytest.param({"links": (StoredLink(path="../made", number=0),)}, id="link-outside"),
         pytest.param({"links": (StoredLink(path="made", number=-1),)}, id="link-to-a-negative-input"),
+        pytest.param({"broken_links": (BrokenLink(path="made", target=""),)}, id="broken-link-to-nothing"),
+        pytest.param({"broken_links": (BrokenLink(path="made", target="a\0b"),)}, id="broken-link-to-no-path"),
         pytest.param(
             {"links": (StoredLink(path="a", number=0), StoredLink(path="a/made", number=0))}, id="link-within-an-input"
         ),

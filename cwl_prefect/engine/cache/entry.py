@@ -1,14 +1,15 @@
 """Outputs of a call as an entry of the cache and back: paths become relative to the output directory."""
 
-import base64
 import errno
 import json
 import os
-import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from cwl_prefect._lib.hashing import checksum_of
 from cwl_prefect._lib.uris import file_uri
@@ -16,13 +17,12 @@ from cwl_prefect.engine.cache.checksums import Checksums
 from cwl_prefect.engine.cache.fingerprint import NotReusableError, local_path
 from cwl_prefect.engine.cache.store import DamagedError, Store
 from cwl_prefect.engine.staging.copying import write_all
-from cwl_prefect.model.cache import ENTRY_FORMAT, BrokenLink, CacheEntry, CallKey, Read, StoredFile, StoredLink
+from cwl_prefect.model.cache import ENTRY_FORMAT, BrokenLink, CacheEntry, StoredFile, StoredLink
 from cwl_prefect.model.values import CwlObject, as_object, file_objects, map_file_objects
 
 SMALL_FILE = 4096
 """Bytes up to which a file lies in its entry: an object of its own would take as much of the disk."""
 
-_CHECKSUM = re.compile(r"sha1\$[0-9a-f]{40}")
 _IN_OUTPUTS, _IN_INPUTS = "out:", "in:"
 _OF_ITS_PLACE = frozenset({"dirname", "location", "path"})
 
@@ -108,49 +108,23 @@ def gives_directory(entry: CacheEntry) -> bool:
 
 def encode_entry(entry: CacheEntry) -> bytes:
     """Write an entry as JSON."""
-    found = {
-        "format": ENTRY_FORMAT,
-        "key": entry.key.digest,
-        "parts": entry.key.parts,
-        "step": entry.step,
-        "tool": entry.tool,
-        "run": entry.run_id,
-        "created_at": entry.created_at,
-        "duration_s": entry.duration_s,
-        "outputs": entry.outputs,
-        "reads": [[read.port, read.field, read.expression] for read in entry.reads],
-        "seen": entry.seen,
-        "files": [_encoded(file) for file in entry.files],
-        "directories": list(entry.directories),
-        "links": [[link.path, link.number, link.below] for link in entry.links],
-        "broken_links": [[link.path, link.target] for link in entry.broken_links],
-    }
-    return json.dumps(found, separators=(",", ":"), ensure_ascii=True).encode()
+    found = {"format": ENTRY_FORMAT, "entry": _adapter().dump_python(entry, mode="json")}
+    return json.dumps(found, separators=(",", ":"), ensure_ascii=True).encode()  # names may be no UTF-8
 
 
 def decode_entry(key: str, body: bytes) -> CacheEntry | None:
     """Read an entry, or give None where it is not the whole entry of this key."""
     try:
-        found: Mapping[str, object] = as_object(json.loads(body))  # JSON: pydantic would call Python for each value
-        if found["format"] != ENTRY_FORMAT or found["key"] != key:
-            return None
-        return CacheEntry(
-            key=CallKey(digest=key, parts=as_object(found["parts"])),
-            step=_text(found["step"]),
-            tool=_text(found["tool"]),
-            run_id=_text(found["run"]),
-            created_at=_seconds(found["created_at"]),
-            duration_s=_seconds(found["duration_s"]),
-            outputs=as_object(found["outputs"]),
-            reads=tuple(map(_decoded_read, _items(found["reads"]))),
-            seen=as_object(found["seen"]),
-            files=tuple(map(_decoded_file, _items(found["files"]))),
-            directories=tuple(map(_text, _items(found["directories"]))),
-            links=tuple(map(_decoded_link, _items(found["links"]))),
-            broken_links=tuple(map(_decoded_broken_link, _items(found.get("broken_links", [])))),
-        )
+        found = as_object(json.loads(body))
+        entry = _adapter().validate_python(found["entry"]) if found["format"] == ENTRY_FORMAT else None
     except (ValueError, KeyError, TypeError):
         return None
+    return entry if entry is not None and entry.key.digest == key else None
+
+
+@cache
+def _adapter() -> TypeAdapter[CacheEntry]:
+    return TypeAdapter(CacheEntry)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -278,6 +252,8 @@ def _restore_file(file: StoredFile, target: str, store: Store, checksums: Checks
 
 def _restore_broken_link(link: BrokenLink, root: str) -> None:
     place = _place_of_link(link.path, root)
+    if not link.target or "\0" in link.target:
+        raise DamagedError(f"{link.path} is no link")
     place.symlink_to(link.target)
     if os.path.exists(place):  # noqa: PTH110 - an answer whatever the error
         raise FileExistsError(errno.EEXIST, f"{link.path} led nowhere, but here it would lead to", link.target)
@@ -318,55 +294,3 @@ def _input_path(inputs: Sequence[CwlObject], number: int | str, below: str) -> s
     except (IndexError, KeyError, NotReusableError) as error:
         raise DamagedError(f"there is no input {number} on this machine") from error
     return _inside(place, below)
-
-
-def _encoded(file: StoredFile) -> list[str | int | bool | None]:
-    content = None if file.content is None else base64.b64encode(file.content).decode("ascii")
-    return [file.path, file.checksum, file.size, file.executable, content]
-
-
-def _decoded_file(fields: object) -> StoredFile:
-    path, checksum, size, executable, content = _items(fields)
-    if not isinstance(size, int) or not _CHECKSUM.fullmatch(_text(checksum)):
-        raise ValueError(fields)
-    decoded = base64.b64decode(content, validate=True) if isinstance(content, str) else None
-    return StoredFile(
-        path=_text(path), checksum=_text(checksum), size=size, executable=bool(executable), content=decoded
-    )
-
-
-def _decoded_read(fields: object) -> Read:
-    port, field, expression = _items(fields)
-    return Read(port=None if port is None else _text(port), field=_text(field), expression=_text(expression))
-
-
-def _decoded_link(fields: object) -> StoredLink:
-    path, number, below = _items(fields)
-    if not isinstance(number, int):
-        raise TypeError(fields)
-    return StoredLink(path=_text(path), number=number, below=_text(below))
-
-
-def _decoded_broken_link(fields: object) -> BrokenLink:
-    path, target = map(_text, _items(fields))
-    if not target or "\0" in target:
-        raise ValueError(fields)
-    return BrokenLink(path=path, target=target)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    raise TypeError(value)
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, int | float):
-        return value
-    raise TypeError(value)
-
-
-def _items(value: object) -> list[object]:
-    if isinstance(value, list):
-        return value
-    raise TypeError(value)

@@ -149,12 +149,6 @@ def test_an_entry_with_a_link_that_would_lead_somewhere_here_is_not_used(cache: 
         cache.restored(entry)
 
 
-def test_an_entry_from_before_broken_links_were_kept_is_read(cache: Cache):
-    body = json.loads(encode_entry(cache.entry({"o": cache.write("x")})))
-    del body["broken_links"]
-    assert decode_entry("k" * 64, json.dumps(body).encode()) is not None
-
-
 def test_the_whole_output_directory_may_be_an_output(cache: Cache):
     cache.write("x")
     found = cache.restored(cache.entry({"o": {"class": "Directory", "location": cache.out.as_uri(), "basename": "o"}}))
@@ -274,25 +268,29 @@ class TestHostileEntries:
 
     def test_an_object_has_no_other_name_than_a_checksum(self, entry: CacheEntry):
         body = json.loads(encode_entry(entry))
-        body["files"][0][1] = "sha1$../../etc/passwd"
+        body["entry"]["files"][0]["checksum"] = "sha1$../../etc/passwd"
         assert decode_entry("k" * 64, json.dumps(body).encode()) is None
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 0},
-        {"key": "other"},
+        {"key": {"digest": "other", "parts": {}}},
         {"outputs": 1},
-        {"files": [["x"]]},
+        {"files": [{"path": "x"}]},
         {"links": [1]},
-        {"broken_links": [["x", ""]]},
         {"created_at": "soon"},
     ],
 )
 def test_an_entry_of_another_kind_is_not_read(cache: Cache, change: dict):
     body = json.loads(encode_entry(cache.entry({})))
-    assert decode_entry("k" * 64, json.dumps({**body, **change}).encode()) is None
+    changed = {**body, "entry": {**body["entry"], **change}}
+    assert decode_entry("k" * 64, json.dumps(changed).encode()) is None
+
+
+def test_an_entry_of_another_format_is_not_read(cache: Cache):
+    body = json.loads(encode_entry(cache.entry({})))
+    assert decode_entry("k" * 64, json.dumps({**body, "format": 0}).encode()) is None
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b"{"])

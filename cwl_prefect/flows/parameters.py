@@ -33,6 +33,7 @@ from cwl_prefect.engine.workflow.cwl_types import (
     UnionType,
     describe_type,
     is_optional,
+    members,
     parse_type,
 )
 from cwl_prefect.engine.workflow.python_types import python_type
@@ -253,30 +254,26 @@ def plain_value(value: object, cwl_type: CwlType = ANY) -> JsonValue:
 
 
 def _plain_text(value: str | PurePath, cwl_type: CwlType) -> JsonValue:
-    members = _members(cwl_type)
-    a_text = any(isinstance(member, EnumType) or member in (_STRING, ANY) for member in members)
+    found = members(cwl_type)
+    a_text = any(isinstance(member, EnumType) or member in (_STRING, ANY) for member in found)
     if a_text and isinstance(value, str):
         return value
     text = str(value)
     for file_type in _FILES:
-        if file_type in members:
+        if file_type in found:
             return {"class": file_type.name, "location" if _URL.match(text) else "path": text}
     return text
 
 
 def _plain_mapping(value: Mapping[object, object], cwl_type: CwlType) -> CwlObject:
-    records = [member for member in _members(cwl_type) if isinstance(member, RecordType)]
+    records = [member for member in members(cwl_type) if isinstance(member, RecordType)]
     record = next((found for found in records if {field.name for field in found.fields} >= set(value)), None)
     types = {field.name: field.type for field in record.fields} if record is not None else {}
     return {str(key): plain_value(item, types.get(str(key), ANY)) for key, item in value.items()}
 
 
 def _array_items(cwl_type: CwlType) -> CwlType:
-    return next((member.items for member in _members(cwl_type) if isinstance(member, ArrayType)), ANY)
-
-
-def _members(cwl_type: CwlType) -> tuple[CwlType, ...]:
-    return cwl_type.members if isinstance(cwl_type, UnionType) else (cwl_type,)
+    return next((member.items for member in members(cwl_type) if isinstance(member, ArrayType)), ANY)
 
 
 def _port_annotation(port: InputPort) -> TypeForm:
@@ -330,8 +327,8 @@ def annotation_of(cwl_type: CwlType, *, name: str) -> TypeForm:
             return list[annotation_of(items, name=name)]  # type: ignore[misc]
         case RecordType():
             return _record_annotation(cwl_type, name)
-        case UnionType(members=members):
-            return _union([annotation_of(member, name=name) for member in members])
+        case UnionType():
+            return _union([annotation_of(member, name=name) for member in cwl_type.members])
 
 
 def _record_annotation(record: RecordType, name: str) -> TypeForm:

@@ -11,13 +11,22 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from cwl_prefect._lib.locations import is_remote
+from cwl_prefect.engine.workflow.cwl_types import (
+    NULL,
+    ArrayType,
+    CwlType,
+    EnumType,
+    Primitive,
+    RecordType,
+    UnionType,
+    describe_type,
+    members,
+    parse_type,
+)
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.plan import InputPort
 from cwl_prefect.model.values import CwlObject, map_file_objects
 
-INTEGERS = frozenset({"int", "long"})
-FLOATS = frozenset({"float", "double"})
-FILES = frozenset({"File", "Directory"})
 HELP = "put --help after the document for its inputs."
 WORDS_FOR_TRUTH = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 
@@ -96,18 +105,17 @@ def read_input(
     Raises:
         UsageError: It is not of the input's type.
     """
-    alternatives = _alternatives(port.type)
-    array = next((each for each in alternatives if isinstance(each, dict) and each.get("type") == "array"), None)
+    declared = parse_type(port.type)
     try:
-        return _located(_value_of_texts(alternatives, array, texts), directory or Path.cwd())
+        return _located(_value_of_texts(_alternatives(declared), texts), directory or Path.cwd())
     except NoMatchError as exc:
         shown = texts[0] if len(texts[0]) <= 60 else f"{texts[0][:57]}..."
-        raise UsageError(f"{called}: {shown!r} is not {_article(type_text(port.type))}: {exc}.", hint=hint) from exc
+        raise UsageError(f"{called}: {shown!r} is not {_article(describe_type(declared))}: {exc}.", hint=hint) from exc
 
 
 def is_boolean(port: InputPort) -> bool:
     """Check whether an input is a boolean, optional or not, so that its flag stands alone."""
-    return _alternatives(port.type) == ["boolean"]
+    return _alternatives(parse_type(port.type)) == [Primitive(name="boolean")]
 
 
 def _flags(
@@ -130,7 +138,8 @@ def _flags(
             value = None if separator else next(rest, None)
             if value is None:
                 raise UsageError(
-                    f"Option --{name} needs a value.", hint=f"its type is {type_text(known[port_id].type)}."
+                    f"Option --{name} needs a value.",
+                    hint=f"its type is {describe_type(parse_type(known[port_id].type))}.",
                 )
             yield port_id, value
 
@@ -154,20 +163,19 @@ def _unknown(flag: str, known: Iterable[str]) -> UsageError:
     return UsageError(f"The workflow has no input for {flag}.", hint=hint)
 
 
-def _value_of_texts(
-    alternatives: Sequence[JsonValue], array: Mapping[str, JsonValue] | None, texts: Sequence[str]
-) -> JsonValue:
+def _value_of_texts(alternatives: Sequence[CwlType], texts: Sequence[str]) -> JsonValue:
+    array = next((each for each in alternatives if isinstance(each, ArrayType)), None)
     if array is None and len(texts) > 1:
         raise NoMatchError("it was given more than once")
     if array is None or texts[0].lstrip().startswith("["):
         return _value(alternatives, texts[0])
     scalars = [each for each in alternatives if each is not array]
     if len(texts) > 1 or not scalars:
-        return [_value(_alternatives(array.get("items")), text) for text in texts]
-    return _value([*scalars, dict(array)], texts[0])
+        return [_value(_alternatives(array.items), text) for text in texts]
+    return _value([*scalars, array], texts[0])
 
 
-def _value(alternatives: Sequence[JsonValue], text: str) -> JsonValue:
+def _value(alternatives: Sequence[CwlType], text: str) -> JsonValue:
     reasons = []
     for alternative in alternatives:
         try:
@@ -177,43 +185,43 @@ def _value(alternatives: Sequence[JsonValue], text: str) -> JsonValue:
     raise NoMatchError("; ".join(dict.fromkeys(reasons)) or "it takes no value")
 
 
-def _typed(kind: JsonValue, text: str) -> JsonValue:
-    if isinstance(kind, dict):
-        return _structured(kind, text)
-    name = str(kind)
-    if name in INTEGERS or name in FLOATS:
-        return _number(name, text)
-    if name == "boolean":
-        return _boolean(text)
-    if name in FILES or name == "stdin":
-        return _file("Directory" if name == "Directory" else "File", text)
-    if name == "string":
-        return text
-    if name == "null":
-        raise NoMatchError("it is not null")
-    return _json_or_text(text)  # Any, and types by name
-
-
-def _structured(kind: Mapping[str, JsonValue], text: str) -> JsonValue:
-    match kind.get("type"):
-        case "enum":
-            symbols = [str(symbol).rsplit("#", 1)[-1].rsplit("/", 1)[-1] for symbol in _list(kind.get("symbols"))]
+def _typed(kind: CwlType, text: str) -> JsonValue:
+    match kind:
+        case Primitive(name=name):
+            return _plain(name, text)
+        case EnumType(symbols=symbols):
             if text not in symbols:
                 raise NoMatchError(f"use one of {', '.join(symbols)}")
             return text
-        case "array":
+        case ArrayType():
             return _json(text, list, "write it as JSON, as in [1, 2]")
-        case "record":
+        case RecordType():
             return _json(text, dict, 'write it as JSON, as in {"name": "value"}')
-        case inner:
-            return _value(_alternatives(inner), text)
+        case UnionType():
+            return _value(_alternatives(kind), text)
 
 
-def _number(name: str, text: str) -> JsonValue:
+def _plain(name: str, text: str) -> JsonValue:
+    match name:
+        case "int" | "long":
+            return _number(int, text, "it is no whole number")
+        case "float" | "double":
+            return _number(float, text, "it is no number")
+        case "boolean":
+            return _boolean(text)
+        case "File" | "Directory":
+            return _file(name, text)
+        case "string":
+            return text
+        case _:  # Any, as null is no alternative
+            return _json_or_text(text)
+
+
+def _number(kind: type[int] | type[float], text: str, problem: str) -> JsonValue:
     try:
-        return int(text) if name in INTEGERS else float(text)
+        return kind(text)
     except ValueError:
-        raise NoMatchError("it is no whole number" if name in INTEGERS else "it is no number") from None
+        raise NoMatchError(problem) from None
 
 
 def _boolean(text: str) -> JsonValue:
@@ -260,41 +268,14 @@ def _with_location(file: CwlObject, directory: Path) -> CwlObject:
     return located
 
 
-def _alternatives(kind: JsonValue) -> list[JsonValue]:
+def _alternatives(kind: CwlType) -> list[CwlType]:
     """Types of a union, the most telling first: a text is an integer before it is a string."""
-    kinds = kind if isinstance(kind, list) else [kind]
-    return sorted((each for each in kinds if each != "null"), key=_strictness)
+    return sorted((each for each in members(kind) if each != NULL), key=_strictness)
 
 
-def _strictness(kind: JsonValue) -> int:
-    if isinstance(kind, dict):
-        return 0
-    order = ("int", "long", "float", "double", "boolean", "File", "Directory", "stdin", "string", "Any")
-    return order.index(str(kind)) + 1 if kind in order else len(order)
-
-
-def type_text(kind: JsonValue) -> str:
-    """Write a CWL type as people do: ``File[]``, ``int?``, ``enum(a|b)``."""
-    if isinstance(kind, list):
-        inner = " or ".join(type_text(each) for each in kind if each != "null")
-        return f"{inner}?" if "null" in kind else inner
-    if not isinstance(kind, dict):
-        return str(kind).rsplit("#", 1)[-1]
-    nested = kind.get("type")
-    match nested:
-        case "array":
-            return f"{type_text(kind.get('items'))}[]"
-        case "enum":
-            symbols = (str(symbol).rsplit("#", 1)[-1].rsplit("/", 1)[-1] for symbol in _list(kind.get("symbols")))
-            return f"enum({'|'.join(symbols)})"
-        case "record":
-            return "record"
-        case _:
-            return type_text(nested)
-
-
-def _list(value: JsonValue) -> list[JsonValue]:
-    return value if isinstance(value, list) else []
+def _strictness(kind: CwlType) -> int:
+    order = ("int", "long", "float", "double", "boolean", "File", "Directory", "string", "Any")
+    return order.index(kind.name) + 1 if isinstance(kind, Primitive) else 0
 
 
 def _article(text: str) -> str:

@@ -4,8 +4,9 @@ import json
 
 from pydantic import JsonValue
 
-from cwl_prefect.cli.run.input_flags import is_boolean, type_text
+from cwl_prefect.cli.run.input_flags import is_boolean
 from cwl_prefect.cli.terminal import printable
+from cwl_prefect.engine.workflow.cwl_types import EnumType, describe_type, members, parse_type
 from cwl_prefect.model.plan import InputPort, WorkflowPlan
 
 
@@ -25,7 +26,7 @@ def print_input_help(plan: WorkflowPlan, document: str) -> None:
     table.add_column(style="yellow", overflow="fold")
     table.add_column(overflow="fold")
     for port in plan.inputs:
-        flag, kind, said = map(printable, (_flag(port), type_text(port.type), _about(port)))
+        flag, kind, said = map(printable, (_flag(port), describe_type(parse_type(port.type)), _about(port)))
         table.add_row(Text(flag, style="cyan"), Text(kind), Text(said))
     console.print(table if plan.inputs else Text("  none"))
 
@@ -36,6 +37,9 @@ def _flag(port: InputPort) -> str:
 
 def _about(port: InputPort) -> str:
     parts = [(port.doc or port.label or "").strip()]
+    for kind in members(parse_type(port.type)):
+        if isinstance(kind, EnumType):
+            parts.append(f"[one of: {', '.join(kind.symbols)}]")
     if port.default is not None:
         parts.append(f"[default: {_shown(port.default)}]")
     elif port.required:

@@ -78,9 +78,14 @@ def parse_type(declared: JsonValue) -> CwlType:
     return _parse_schema(declared) if isinstance(declared, dict) else ANY
 
 
+def members(cwl_type: CwlType) -> tuple[CwlType, ...]:
+    """Return the types of which a value may be any."""
+    return cwl_type.members if isinstance(cwl_type, UnionType) else (cwl_type,)
+
+
 def is_optional(cwl_type: CwlType) -> bool:
     """Check whether null is a value of a type."""
-    return cwl_type == NULL or (isinstance(cwl_type, UnionType) and NULL in cwl_type.members)
+    return NULL in members(cwl_type)
 
 
 def without_null(cwl_type: CwlType) -> CwlType:

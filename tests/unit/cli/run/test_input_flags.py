@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cwl_prefect.cli.run.input_flags import parse_input_arguments, type_text
+from cwl_prefect.cli.run.input_flags import parse_input_arguments
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.plan import InputPort
 
-ENUM = {"type": "enum", "symbols": ["file#mode/fast", "file#mode/slow"]}
+ENUM = {"type": "enum", "symbols": ["fast", "slow"]}
 FILES = {"type": "array", "items": "File"}
 RECORD = {"type": "record", "name": "pair", "fields": [{"name": "left", "type": "File"}]}
 
@@ -115,17 +115,3 @@ def test_repeated_flags_keep_every_value_in_order(numbers):
 def test_any_text_survives_as_a_string(text):
     assert parse("string", "--value", text) == text
     assert parse("string", f"--value={text}") == text
-
-
-@pytest.mark.parametrize(
-    ("kind", "text"),
-    [
-        pytest.param(["null", FILES], "File[]?", id="optional-array"),
-        pytest.param(ENUM, "enum(fast|slow)", id="enum"),
-        pytest.param(["int", "string"], "int or string", id="union"),
-        pytest.param(RECORD, "record", id="record"),
-        pytest.param({"type": "int"}, "int", id="nested"),
-    ],
-)
-def test_types_are_written_as_people_do(kind, text):
-    assert type_text(kind) == text

@@ -4,14 +4,10 @@ Locks on a shared file system tell all of them that the server lives, but its ad
 only where it runs.
 """
 
-import contextlib
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 
-from cwl_prefect._lib.namespaces import namespace
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+from cwl_prefect._lib.namespaces import boot_id, namespace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +24,7 @@ class Machine:
         """Return the one that this process runs on."""
         return cls(
             hostname=socket.gethostname(),
-            boot_id=_boot_id(),
+            boot_id=boot_id(),
             processes=namespace("pid"),
             network=namespace("net"),
         )
@@ -46,9 +42,3 @@ class Machine:
         another_machine = self.boot_id != other.boot_id
         place = "another machine" if another_machine else "another container of this machine, or outside one"
         return f"{other.hostname} ({place})"
-
-
-def _boot_id() -> str:
-    with contextlib.suppress(OSError):
-        return _BOOT_ID.read_text().strip()
-    return ""

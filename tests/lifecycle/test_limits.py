@@ -61,3 +61,25 @@ def test_runs_share_the_slots_of_a_limit_and_leave_none_taken_when_they_are_stop
     assert holding.ended().code == 130
     assert waiting.ended().code == 0  # a call that began while another held the slot would have found its directory
     assert read(f"{api}/v2/concurrency_limits/licences")["active_slots"] == 0
+
+
+def test_runs_share_the_cores_of_the_machine_and_one_that_is_killed_holds_none(command: CommandLine) -> None:
+    alone = WORKFLOW.replace("coresMin: 0.05", "coresMin: 1000")  # which gets all that there are
+    workflow = command.write("alone.cwl", alone.replace("limits: {licences: 1}", "limits: {}"))
+    held = command.directory / "held"
+    command("server", "start")
+    api = local_api(command.home)
+
+    def start(seconds: str, *options: str) -> Started:
+        inputs = ("--n", "1", "--n", "2", "--held", str(held), "--seconds", seconds)
+        return command.start("run", "--no-cache", *options, "--outdir", command.outdir, workflow, *inputs)
+
+    holding = start("60.72")
+    until(held.exists, timeout_s=120)
+    waiting = start("0.1")
+    running = {"state": {"type": {"any_": ["RUNNING"]}}}
+    until(lambda: len(matching(api, "flow_runs", flow_runs=running)) == 2, 120)
+
+    held.rmdir()  # which the call of the driver that is killed would have done
+    holding.signal(signal.SIGKILL)
+    assert waiting.ended().code == 0

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-import os
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from cwl_prefect.engine.scheduling.machine import machine_resources
+from cwl_prefect.engine.scheduling.machine_shares import MachineShares
+from cwl_prefect.engine.scheduling.share import Share
 from cwl_prefect.errors import ResourceError
 from cwl_prefect.model.job import Resources
 from cwl_prefect.settings import Settings
@@ -16,7 +17,9 @@ from cwl_prefect.settings import Settings
 _logger = logging.getLogger(__name__)
 
 _BOUNDLESS = 1e12
-_PARTS = 1_000_000  # whole numbers, so that ten times 0.1 cores are one core
+_ASK_AGAIN_S = 0.01  # nobody tells when another run gives something back
+_TOLD_AFTER_S = 30.0
+_OTHERS = ""  # names no step
 
 
 class ResourcePool:
@@ -26,24 +29,30 @@ class ResourcePool:
     by small ones behind it. A waiter that is cancelled gives its place back. Meant for one event loop; not for threads.
     """
 
-    def __init__(self, *, cores: float, ram_mib: float, all_cores_for_more: bool = False) -> None:
+    def __init__(
+        self, *, cores: float, ram_mib: float, all_cores_for_more: bool = False, shares: MachineShares | None = None
+    ) -> None:
         """Make a pool that hands out at most these cores and this memory.
 
         Args:
             cores: How many there are.
             ram_mib: How much memory there is.
             all_cores_for_more: Whether :meth:`fitted` gives a request for more cores than there are all of them.
+            shares: What is to be had of them beside other runs of the machine; None: all of it.
         """
         self._all_for_more = all_cores_for_more
         self._told: set[str] = set()
         self.cores = cores
         self.ram_mib = ram_mib
-        self._total = _Share.of(cores, ram_mib)
+        self._total = Share.of(cores, ram_mib)
         self._free = self._total
         self._waiting: deque[_Waiter] = deque()
+        self._shares = shares
+        self._asking: asyncio.TimerHandle | None = None
+        self._refused_s: float | None = None
 
     @classmethod
-    def of_machine(cls, settings: Settings) -> "ResourcePool":
+    def of_machine(cls, settings: Settings, *, shares: MachineShares | None = None) -> "ResourcePool":
         """Make a pool of what this machine (or the container around this process) has, capped by the settings.
 
         What asks for more cores than the machine has only takes longer on it, so it runs where no setting caps them.
@@ -53,6 +62,7 @@ class ResourcePool:
             cores=min(cores, settings.max_cores or cores),
             ram_mib=min(ram_mib, settings.max_ram_mib or ram_mib),
             all_cores_for_more=settings.max_cores is None,
+            shares=shares,
         )
 
     @classmethod
@@ -80,7 +90,7 @@ class ResourcePool:
         Raises:
             ResourceError: It is larger than the whole pool.
         """
-        need = _Share.of(resources.cores, resources.ram_mib)
+        need = Share.of(resources.cores, resources.ram_mib)
         if need.fits(self._total):
             return
         excess = [
@@ -110,25 +120,26 @@ class ResourcePool:
             ResourceError: The request is larger than the whole pool.
         """
         self.check(resources, "a call")
-        need = _Share.of(resources.cores, resources.ram_mib)
+        need = Share.of(resources.cores, resources.ram_mib)
         await self._acquire(need, priority)
         try:
             yield
         finally:
             self._release(need)
 
-    async def _acquire(self, need: "_Share", priority: int) -> None:
-        if not self._waiting and need.fits(self._free):
-            self._free = self._free.less(need)
+    async def _acquire(self, need: Share, priority: int) -> None:
+        if not self._waiting and self._taken(need):
             return
         waiter = _Waiter(need=need, priority=priority, granted=asyncio.get_running_loop().create_future())
         self._enqueue(waiter)
-        self._release(_NOTHING)  # it may fit where what waits for longer does not
+        self._serve()  # it may fit where what waits for longer does not
         try:
             await waiter.granted
         except asyncio.CancelledError:
-            granted_meanwhile = waiter.granted.done() and not waiter.granted.cancelled()
-            self._release(need if granted_meanwhile else _NOTHING)
+            if waiter.granted.done() and not waiter.granted.cancelled():
+                self._release(need)
+            else:
+                self._serve()
             raise
 
     def _enqueue(self, waiter: "_Waiter") -> None:
@@ -138,95 +149,55 @@ class ResourcePool:
             place -= 1
         self._waiting.insert(place, waiter)
 
-    def _release(self, share: "_Share") -> None:
+    def _taken(self, need: Share) -> bool:
+        """Take a share where it is free here, and no other run of the machine has it or goes first."""
+        if not need.fits(self._free) or not (self._shares is None or self._shares.take(need)):
+            return False
+        self._free = self._free.less(need)
+        return True
+
+    def _release(self, share: Share) -> None:
         self._free = self._free.plus(share)
+        if self._shares is not None:
+            self._shares.give_back(share)
+        self._serve()
+
+    def _serve(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
         while self._waiting:
             waiter = self._waiting[0]
             if not waiter.granted.done():
-                if not waiter.need.fits(self._free):
+                if not self._taken(waiter.need):
+                    self._ask_again(waiter.need)
                     return
-                self._free = self._free.less(waiter.need)
                 waiter.granted.set_result(None)
             self._waiting.popleft()
+            self._refused_s = None
+        self._wait_for_no_other_run()
 
+    def _ask_again(self, need: Share) -> None:
+        """Ask the other runs of the machine again, if it is they who have what the first in the queue waits for."""
+        if self._shares is None or not need.fits(self._free):
+            self._wait_for_no_other_run()
+            return
+        loop = asyncio.get_running_loop()
+        self._asking = loop.call_later(_ASK_AGAIN_S, self._serve)
+        if self._refused_s is None:
+            self._refused_s = loop.time()
+        elif loop.time() - self._refused_s > _TOLD_AFTER_S and _OTHERS not in self._told:
+            self._told.add(_OTHERS)
+            _logger.warning("calls wait for cores or memory that other runs of this machine use")
 
-@dataclass(frozen=True, slots=True)
-class _Share:
-    cores: int
-    ram: int
-
-    @classmethod
-    def of(cls, cores: float, ram_mib: float) -> "_Share":
-        """Count in whole parts, of which any number adds up without rounding."""
-        return cls(round(cores * _PARTS), round(ram_mib * _PARTS))
-
-    def fits(self, free: "_Share") -> bool:
-        """Check whether this is free."""
-        return self.cores <= free.cores and self.ram <= free.ram
-
-    def less(self, other: "_Share") -> "_Share":
-        """Return what is left when the other is taken."""
-        return _Share(self.cores - other.cores, self.ram - other.ram)
-
-    def plus(self, other: "_Share") -> "_Share":
-        """Return what there is when the other comes back."""
-        return _Share(self.cores + other.cores, self.ram + other.ram)
-
-
-_NOTHING = _Share(0, 0)
+    def _wait_for_no_other_run(self) -> None:
+        self._refused_s = None
+        if self._shares is not None:
+            self._shares.wait_no_more()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Waiter:
-    need: _Share
+    need: Share
     priority: int
     granted: asyncio.Future[None]
-
-
-def machine_resources(
-    control_groups: Path = Path("/sys/fs/cgroup"),
-    membership: Path = Path("/proc/self/cgroup"),
-) -> tuple[float, float]:
-    """Return the cores, and the memory in MiB, that machine and control groups let this process use."""
-    import psutil
-
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
-    directories = list(_group_directories(control_groups, membership))
-    cores = [limit for directory in directories for limit in _core_limits(directory)]
-    memory = [limit for directory in directories for limit in _memory_limits(directory)]
-    total = psutil.virtual_memory().total
-    return min([float(allowed), *cores]), min([total, *memory]) / 2**20
-
-
-def _group_directories(control_groups: Path, membership: Path) -> Iterator[Path]:
-    """Yield this process's control groups (version 2, then 1) with all above them, since each one limits."""
-    for line in _text(membership).splitlines():
-        _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            mounted = control_groups / controller
-            directory = mounted / path.lstrip("/")
-            while directory.is_relative_to(mounted):
-                yield directory
-                directory = directory.parent
-
-
-def _core_limits(directory: Path) -> Iterator[float]:
-    words = _text(directory / "cpu.max").split()
-    if not words:
-        words = [_text(directory / "cpu.cfs_quota_us").strip(), _text(directory / "cpu.cfs_period_us").strip()]
-    if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[0]) and int(words[1]):
-        yield int(words[0]) / int(words[1])
-
-
-def _memory_limits(directory: Path) -> Iterator[int]:
-    for name in ("memory.max", "memory.limit_in_bytes"):
-        word = _text(directory / name).strip()
-        if word.isdigit() and int(word):
-            yield int(word)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return ""

@@ -12,6 +12,7 @@ from cwl_prefect.backends.job_template.job_variables import Origin
 from cwl_prefect.cwl.access.host_files import HostFiles
 from cwl_prefect.cwl.binding.bind import Binder
 from cwl_prefect.engine.scheduling.fair_queue import Turns
+from cwl_prefect.engine.scheduling.machine_shares import shares_of_machine
 from cwl_prefect.engine.scheduling.priority import Priorities
 from cwl_prefect.engine.scheduling.retry import Retries, RetryPolicy
 from cwl_prefect.engine.scheduling.scheduler import ResourcePool
@@ -43,12 +44,23 @@ _logger = logging.getLogger(__name__)
 
 @contextmanager
 def one_machine(settings: Settings) -> Iterator[None]:
-    """Let all runs that are started meanwhile share the cores and memory of this machine."""
-    token = _MACHINE.set(ResourcePool.of_machine(settings))
-    try:
-        yield
-    finally:
-        _MACHINE.reset(token)
+    """Let all runs that are started meanwhile share one pool of this machine's cores and memory."""
+    with _pool_of_machine(settings) as pool:
+        token = _MACHINE.set(pool)
+        try:
+            yield
+        finally:
+            _MACHINE.reset(token)
+
+
+@contextmanager
+def _pool_of_machine(settings: Settings) -> Iterator[ResourcePool]:
+    """Yield what this run may have of this machine, which it shares with the runs of other processes."""
+    if (pool := _MACHINE.get()) is not None:
+        yield pool
+        return
+    with shares_of_machine(settings.home / "machines") as shares:
+        yield ResourcePool.of_machine(settings, shares=shares)
 
 
 def _priorities(plan: WorkflowPlan, settings: Settings) -> Priorities:
@@ -99,34 +111,34 @@ async def _opened(
     variables = job_variables(settings, steps)
     plan = with_overrides(plan, variables, steps, settings)
     backends = request.backends or Backends(settings, pool=steps, variables=variables)
-    pool = _MACHINE.get() or ResourcePool.of_machine(settings)
     cache, cluster = open_cache(plan, settings, run_id), ResourcePool.of_cluster(settings)
     places = Turns(settings.max_calls)
-    async with (
-        _closing(cache, backends, threads, run_id, again=again),
-        shared_limits(plan, run_id) as limits,
-    ):
-        yield Run(
-            run_id=run_id,
-            plan=plan,
-            request=request,
-            progress=progress,
-            binder=Binder(ontology=plan.ontology, places=partial(places_in, plan), host_files=host_files),
-            pool=pool,
-            cluster=cluster,
-            backends=backends,
-            threads=threads,
-            priorities=_priorities(plan, settings),
-            places=places,
-            ahead=Turns(CALLS_AHEAD, shares=places),
-            scratch=ScratchPool(settings.runs, run_id),
-            limits=limits,
-            retries=Retries(RetryPolicy.of(settings, (cluster if backends.cluster else pool).ram_mib)),
-            outdir=outdir,
-            again=again,
-            cache=cache,
-            observers=observers_of(settings, request.observers),
-        )
+    with _pool_of_machine(settings) as pool:
+        async with (
+            _closing(cache, backends, threads, run_id, again=again),
+            shared_limits(plan, run_id) as limits,
+        ):
+            yield Run(
+                run_id=run_id,
+                plan=plan,
+                request=request,
+                progress=progress,
+                binder=Binder(ontology=plan.ontology, places=partial(places_in, plan), host_files=host_files),
+                pool=pool,
+                cluster=cluster,
+                backends=backends,
+                threads=threads,
+                priorities=_priorities(plan, settings),
+                places=places,
+                ahead=Turns(CALLS_AHEAD, shares=places),
+                scratch=ScratchPool(settings.runs, run_id),
+                limits=limits,
+                retries=Retries(RetryPolicy.of(settings, (cluster if backends.cluster else pool).ram_mib)),
+                outdir=outdir,
+                again=again,
+                cache=cache,
+                observers=observers_of(settings, request.observers),
+            )
 
 
 def _host_files(plan: WorkflowPlan, request: RunRequest, run_id: str, pool: StepsPool | None) -> HostFiles:

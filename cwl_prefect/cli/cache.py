@@ -1,8 +1,6 @@
 """The commands ``cache``."""
 
 import json
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,32 +8,28 @@ from fnmatch import fnmatchcase
 from typing import Annotated
 
 import typer
-from pydantic import JsonValue
 
 from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect.cli.failures import settings_with
-from cwl_prefect.cli.quantities import duration, mebibytes
+from cwl_prefect.cli.quantities import cache_bounds
 from cwl_prefect.cli.terminal import tell
-from cwl_prefect.engine.cache.care import Swept, read_entries, sweep, verify
-from cwl_prefect.engine.cache.checksums import Checksums, forget_old
+from cwl_prefect.engine.cache.care import read_entries, sweep, verify
+from cwl_prefect.engine.cache.checksums import Checksums
 from cwl_prefect.engine.cache.explain import differences, nearest
 from cwl_prefect.engine.cache.places import open_store
 from cwl_prefect.engine.cache.store import Store
-from cwl_prefect.engine.records import audit
-from cwl_prefect.engine.records.audit import Act, AuditEntry
 from cwl_prefect.engine.records.journal import LookedUp, read_journal
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.cache import CacheEntry
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.reports.files import find_directory
-from cwl_prefect.reports.trace import TRACE
+from cwl_prefect.runs.cache_collecting import CacheCollected, collect_cache, record_removal, size_text
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage.downloads import downloads_of
-from cwl_prefect.storage.eviction import Evicted, evict
+from cwl_prefect.storage.eviction import evict
 
 SHOWN_CALLS = 5
 SHORT_KEY = 12
-_MEBIBYTE = 1024 * 1024
 
 app = typer.Typer()
 
@@ -59,11 +53,12 @@ def show_list(
         return
     for entry in entries[:limit]:
         tell(
-            f"{entry.key.digest[:SHORT_KEY]}  {_when(entry.created_at)}  {_size(entry.size):>9}  "
+            f"{entry.key.digest[:SHORT_KEY]}  {_when(entry.created_at)}  {size_text(entry.size):>9}  "
             f"{entry.duration_s:8.1f} s  {entry.tool}  ({entry.step} of {entry.run_id[:8]})"
         )
     more = f", of {len(entries)}" if len(entries) > limit else ""
-    tell(f"{min(limit, len(entries))} calls{more} in {store.place}; {_size(sum(e.size for e in entries))} of outputs.")
+    size = size_text(sum(entry.size for entry in entries))
+    tell(f"{min(limit, len(entries))} calls{more} in {store.place}; {size} of outputs.")
 
 
 @app.command("show")
@@ -108,7 +103,7 @@ def verify_all(cache: Place = None) -> None:
     with _opened(cache) as (settings, store):
         found = verify(store)
         if not found.whole:
-            _record(settings, store, entries=found.damaged_entries, objects=found.damaged_objects, why="damaged")
+            record_removal(settings, store, entries=found.damaged_entries, objects=found.damaged_objects, why="damaged")
     tell(f"{found.entries} calls and {found.objects} files in {store.place} were checked.")
     if found.whole:
         tell("All are whole.")
@@ -132,16 +127,10 @@ def collect(
     cache: Place = None,
 ) -> None:
     """Remove what is old or too much, and files that no call is left for."""
-    unused_for_s = None if older_than is None else duration(older_than, "--older-than").total_seconds()
-    most_bytes = None if max_size is None else int(mebibytes(max_size, "--max-size") * _MEBIBYTE)
-    with _opened(cache) as (settings, store):
-        swept = sweep(store, unused_for_s=unused_for_s, most_bytes=most_bytes, dry_run=dry_run)
-        downloads = downloads_of(settings).directory
-        evicted = evict(downloads, unused_for_s=unused_for_s, most_bytes=most_bytes, dry_run=dry_run)
-        if not dry_run:
-            _record(settings, store, entries=swept.entries, objects=swept.objects, why="gc")
-            _forget(settings, unused_for_s)
-    tell(_told(swept, evicted, "Would remove" if dry_run else "Removed"))
+    unused_for_s, most_bytes = cache_bounds(older_than, max_size)
+    settings = settings_with({"cache_url": cache})
+    collected = collect_cache(settings, unused_for_s=unused_for_s, most_bytes=most_bytes, dry_run=dry_run)
+    tell(collected.told("Would remove" if dry_run else "Removed"))
 
 
 @app.command()
@@ -151,8 +140,8 @@ def clear(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] 
         if not yes:
             typer.confirm(f"Remove all that is cached in {store.place}, and all downloads?", abort=True, err=True)
         swept, evicted = sweep(store, most_bytes=0), evict(downloads_of(settings).directory, most_bytes=0)
-        _record(settings, store, entries=swept.entries, objects=swept.objects, why="clear")
-    tell(_told(swept, evicted, "Removed"))
+        record_removal(settings, store, entries=swept.entries, objects=swept.objects, why="clear")
+    tell(CacheCollected(swept=swept, evicted=evicted).told("Removed"))
 
 
 @contextmanager
@@ -235,43 +224,6 @@ def _summary(entry: CacheEntry) -> dict[str, object]:
         "size": entry.size,
         "files": len(entry.files),
     }
-
-
-def _record(settings: Settings, store: Store, *, entries: int, objects: int, why: str) -> None:
-    details: dict[str, JsonValue] = {"cache": store.place, "entries": entries, "objects": objects, "why": why}
-    try:
-        audit.append(settings.runs, AuditEntry(act=Act.CACHE_REMOVED, details=details))
-    except OSError as error:
-        tell(f"The audit trail cannot be written: {error}", err=True)
-
-
-def _forget(settings: Settings, unused_for_s: float | None) -> None:
-    """Remove checksums, compiled plans, and what is recorded of runs, where nobody will ask for it."""
-    forget_old(settings.checksums)
-    if unused_for_s is None:
-        return
-    oldest = time.time() - unused_for_s
-    for kept in settings.plans.glob("*.json"):
-        if kept.stat().st_mtime < oldest:
-            kept.unlink(missing_ok=True)
-    for trace in settings.reports.glob(f"*/{TRACE}"):
-        if trace.stat().st_mtime < oldest:
-            shutil.rmtree(trace.parent, ignore_errors=True)
-
-
-def _told(swept: Swept, evicted: Evicted, verb: str) -> str:
-    text = f"{verb} {swept.entries} calls and {swept.objects} files: {_size(swept.freed)}."
-    if not evicted.downloads:
-        return text
-    return f"{text}\n{verb} {evicted.downloads} downloads: {_size(evicted.freed)}."
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
 
 
 def _when(moment: float) -> str:

@@ -5,6 +5,8 @@ from datetime import timedelta
 from cwl_prefect._lib import quantities
 from cwl_prefect.errors import UsageError
 
+_MEBIBYTE = 1 << 20
+
 
 def duration(text: str, option: str) -> timedelta:
     """Return the time that an option has, but none longer than Python can hold.
@@ -30,3 +32,14 @@ def mebibytes(text: str, option: str) -> float:
         return quantities.mebibytes(text)
     except ValueError as error:
         raise UsageError(f"{option}: {text!r} {error}.") from error
+
+
+def cache_bounds(older_than: str | None, max_size: str | None) -> tuple[float | None, int | None]:
+    """Return for how many seconds what stays may be unused, and how many bytes may stay; None without a bound.
+
+    Raises:
+        UsageError: A time or size cannot be read.
+    """
+    unused_for_s = None if older_than is None else duration(older_than, "--older-than").total_seconds()
+    most_bytes = None if max_size is None else int(mebibytes(max_size, "--max-size") * _MEBIBYTE)
+    return unused_for_s, most_bytes

@@ -16,9 +16,15 @@ _FORMER_NAME = "workspace-gc"
 
 
 async def deploy_collection(
-    pool: str, cron: str, settings: Settings, job_variables: Mapping[str, JsonValue]
+    pool: str,
+    cron: str,
+    settings: Settings,
+    job_variables: Mapping[str, JsonValue],
+    *,
+    unused_for_s: float | None = None,
+    most_bytes: int | None = None,
 ) -> tuple[str, str]:
-    """Make or update the deployment that collects workspaces, and return its name and the command of a worker.
+    """Make or update the deployment that keeps a machine clean, and return its name and the command of a worker.
 
     It is named after its pool.
 
@@ -27,6 +33,8 @@ async def deploy_collection(
         cron: When it runs.
         settings: Say which API is used.
         job_variables: Job variables over the pool's.
+        unused_for_s: Seconds after which what nobody used in the call cache goes; None: it stays.
+        most_bytes: How much may stay in the call cache; None: all.
 
     Raises:
         UsageError: There is no such pool, it needs an image or has no such job variable, or the schedule is none.
@@ -56,6 +64,7 @@ async def deploy_collection(
             entrypoint=ENTRYPOINT,
             concurrency_limit=1,
             job_variables=dict(job_variables),
+            parameters={"unused_for_s": unused_for_s, "most_bytes": most_bytes},
         )
         await _remove_former(f"{collect_workspaces.name}/{_FORMER_NAME}", pool, connection)
         return f"{collect_workspaces.name}/{pool}", connection.worker_command(pool)

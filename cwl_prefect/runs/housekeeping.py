@@ -1,4 +1,4 @@
-"""The flow that collects workspaces by a schedule, on the machine of its worker."""
+"""The flow that collects workspaces and the call cache by a schedule, on the machine of its worker."""
 
 import asyncio
 
@@ -8,6 +8,7 @@ from prefect.logging import get_run_logger
 from cwl_prefect.flows.lifecycle.collecting import collect
 from cwl_prefect.flows.lifecycle.reaping import reap_abandoned
 from cwl_prefect.flows.posting import posting
+from cwl_prefect.runs.cache_collecting import collect_cache
 from cwl_prefect.runs.concluding import conclude
 from cwl_prefect.runs.records import asking
 from cwl_prefect.settings import Settings
@@ -16,8 +17,13 @@ ENTRYPOINT = "cwl_prefect.flows.housekeeping.collect_workspaces"
 
 
 @flow(name="cwl-prefect-workspace-gc")
-async def collect_workspaces() -> dict[str, int]:
-    """Mark and remove what is due, and remove leftovers of killed runs."""
+async def collect_workspaces(unused_for_s: float | None = None, most_bytes: int | None = None) -> dict[str, int]:
+    """Mark and remove what is due, leftovers of killed runs, and what is old or too much in the call cache.
+
+    Args:
+        unused_for_s: Seconds after which what nobody used in the cache goes; None: it stays.
+        most_bytes: How much may stay in the cache; None: all.
+    """
     settings = Settings()
     done = await asyncio.to_thread(collect, settings)
     async with get_client() as client:
@@ -30,4 +36,10 @@ async def collect_workspaces() -> dict[str, int]:
         "files": done.files,
     }
     get_run_logger().info("workspaces: %s", ", ".join(f"{count} {what}" for what, count in found.items()))
-    return found
+    return found | await _collect_cache(settings, unused_for_s, most_bytes)
+
+
+async def _collect_cache(settings: Settings, unused_for_s: float | None, most_bytes: int | None) -> dict[str, int]:
+    collected = await asyncio.to_thread(collect_cache, settings, unused_for_s=unused_for_s, most_bytes=most_bytes)
+    get_run_logger().info("call cache: %s", collected.told("removed"))
+    return {"calls": collected.swept.entries, "downloads": collected.evicted.downloads}

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
 import typer
+from pydantic import JsonValue
 
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.log_output import configure_logging
+from cwl_prefect.cli.quantities import cache_bounds
 from cwl_prefect.cli.runs.listing import asking
 from cwl_prefect.cli.terminal import complain, tell, tell_table
 from cwl_prefect.engine.records import retention
@@ -47,7 +49,7 @@ def disk_usage() -> None:
 
 
 @app.command("gc")
-def collect(
+def collect(  # noqa: PLR0917 - one parameter for each option
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only tell what would be done.")] = False,
     deploy: Annotated[
         str | None, typer.Option(metavar="POOL", help="Make a deployment that does it by a schedule, on this pool.")
@@ -60,12 +62,19 @@ def collect(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="With --deploy: job variable over the pool's, as JSON; repeatable."),
     ] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --deploy: as of `cache gc`, which its runs do too.")
+    ] = None,
+    max_size: Annotated[str | None, typer.Option(metavar="SIZE", help="With --deploy: as of `cache gc`.")] = None,
 ) -> None:
     """Mark what is out of date, and remove what was marked long enough ago; remove leftovers of killed runs."""
     if deploy is None:
         _collect(dry_run=dry_run)
     else:
-        _deploy(deploy, cron, job_variable or (), image)
+        from cwl_prefect.cli.deploy.commands import job_variables
+
+        given = job_variables(job_variable or ()) | ({} if image is None else {"image": image})
+        _deploy(deploy, cron, given, older_than=older_than, max_size=max_size)
 
 
 @app.command()
@@ -102,12 +111,19 @@ def _concluded(killed: Sequence[KeptRun]) -> list[KeptRun]:
         return []
 
 
-def _deploy(pool: str, cron: str, variables: Sequence[str], image: str | None) -> None:
-    from cwl_prefect.cli.deploy.commands import job_variables
+def _deploy(
+    pool: str,
+    cron: str,
+    given: Mapping[str, JsonValue],
+    *,
+    older_than: str | None,
+    max_size: str | None,
+) -> None:
     from cwl_prefect.deploy.housekeeping import deploy_collection
 
-    given = job_variables(variables) | ({} if image is None else {"image": image})
-    name, command = asyncio.run(deploy_collection(pool, cron, settings_with({}), given))
+    unused_for_s, most_bytes = cache_bounds(older_than, max_size)
+    deployed = deploy_collection(pool, cron, settings_with({}), given, unused_for_s=unused_for_s, most_bytes=most_bytes)
+    name, command = asyncio.run(deployed)
     tell(f"Deployed {name}. A worker runs it: {command}")
 
 

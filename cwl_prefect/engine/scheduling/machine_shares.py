@@ -103,7 +103,7 @@ class MachineShares:
                 self._write(self._own._replace(place=0))
 
     def close(self) -> None:
-        """Give back everything."""
+        """Let the others have all of it."""
         with suppress(OSError):
             self._write(_Row())
         os.close(self._table)

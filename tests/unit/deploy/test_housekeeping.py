@@ -69,6 +69,11 @@ async def test_each_pool_has_one_of_its_name(server: Server) -> None:
     assert server.deployments["cluster"].job_variables == variables
 
 
+async def test_what_may_stay_in_the_call_cache_is_a_parameter_of_its_runs(server: Server) -> None:
+    await deploy_collection("here", CRON, Settings(), {}, unused_for_s=60.0, most_bytes=1024)
+    assert server.deployments["here"].parameters == {"unused_for_s": 60.0, "most_bytes": 1024}
+
+
 async def test_what_an_earlier_version_deployed_for_the_pool_is_removed_and_for_another_left(server: Server) -> None:
     await server.create_deployment(name="workspace-gc", work_pool_name="cluster")
     await deploy_collection("here", CRON, Settings(), {})

@@ -43,6 +43,7 @@ class CallTry(Execution):
     read_bytes: int | None = None
     written_bytes: int | None = None
     saved_s: float | None = None
+    cost: float | None = None  # by prices that were given; in no trace
 
     @property
     def running_s(self) -> float | None:
@@ -78,6 +79,7 @@ class StepSummary:
     cores: float | None  # most that was asked for
     ram_mib: float | None
     saved_s: float
+    cost: float | None = None  # of all tries whose cost is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,12 @@ class Record:
     outputs: JsonValue
     drivers: int
     tries: tuple[CallTry, ...]
+    currency: str | None = None  # of costs; None: no prices were given
+
+    @property
+    def cost(self) -> float | None:
+        """What all tries cost whose cost is known; None where it is of none."""
+        return _sum(found.cost for found in self.tries)
 
     @property
     def calls(self) -> Mapping[str, CallTry]:
@@ -222,21 +230,26 @@ def _summary(step: str, tries: list[CallTry]) -> StepSummary:
     states: dict[str, int] = {}
     for found in {found.call: found for found in tries}.values():
         states[found.state] = states.get(found.state, 0) + 1
-    cpu = [found.cpu_s for found in tries if found.cpu_s is not None]
     return StepSummary(
         step=step,
         states=states,
         tries=len(tries),
         running_s=sum(found.running_s or 0.0 for found in tries),
-        cpu_s=sum(cpu) if cpu else None,
+        cpu_s=_sum(found.cpu_s for found in tries),
         peak_memory_mib=max(
             (found.peak_memory_mib for found in tries if found.peak_memory_mib is not None), default=None
         ),
         cores=_largest(found.cores for found in tries),
         ram_mib=_largest(found.ram_mib for found in tries),
         saved_s=sum(found.saved_s or 0.0 for found in tries),
+        cost=_sum(found.cost for found in tries),
     )
 
 
 def _largest(values: Iterable[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

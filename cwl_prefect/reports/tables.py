@@ -43,11 +43,16 @@ COLUMNS: Mapping[str, Callable[[CallTry], object]] = {
 }
 """Columns of the TSV, which mean what they mean to Nextflow with ``trace.raw``: bytes and milliseconds."""
 
+_COST: Mapping[str, Callable[[CallTry], object]] = {
+    "cost": lambda found: None if found.cost is None else round(found.cost, 6),
+}
+
 
 def tsv(record: Record) -> str:
     """Return the tries as TSV; ``-`` is what is not known."""
-    rows = [[_text(value(found)) for value in COLUMNS.values()] for found in record.tries]
-    numbered = (["task_id", *COLUMNS], *([str(number), *row] for number, row in enumerate(rows, 1)))
+    columns = {**COLUMNS, **({} if record.currency is None else _COST)}
+    rows = [[_text(value(found)) for value in columns.values()] for found in record.tries]
+    numbered = (["task_id", *columns], *([str(number), *row] for number, row in enumerate(rows, 1)))
     return "".join("\t".join(row) + "\n" for row in numbered)
 
 
@@ -70,6 +75,8 @@ def json_table(record: Record) -> str:
         "ended": None if record.ended_at is None else _iso(record.ended_at),
         "drivers": record.drivers,
         "saved_s": record.saved_s,
+        "cost": record.cost,
+        "currency": record.currency,
         "outputs": record.outputs,
         "steps": [asdict(step) for step in record.steps()],
         "tries": [asdict(found) for found in record.tries],

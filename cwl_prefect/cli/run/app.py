@@ -30,6 +30,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
     trace: options.Trace = None,  # noqa: ARG001
     dag: options.Dag = None,  # noqa: ARG001
     provenance: options.Provenance = None,  # noqa: ARG001
+    prices: options.Prices = None,  # noqa: ARG001
     workdir: options.Workdir = None,  # noqa: ARG001
     keep: options.KeepWhen = None,  # noqa: ARG001
     backend: options.Backend = None,  # noqa: ARG001
@@ -80,6 +81,7 @@ def _run(given: Mapping[str, Any]) -> None:
         outdir=given["outdir"],
         batch=tuple(given["batch"] or ()),
         reports={name: given[name] for name in ("report", "timeline", "trace", "dag", "provenance")},
+        prices=given["prices"],
         name=given["name"],
         tags=tuple(given["tag"] or ()),
         dry_run=given["dry_run"],

@@ -46,6 +46,7 @@ class RunRequest:
     name: str | None = None  # of the flow run
     tags: tuple[str, ...] = ()
     reports: Mapping[str, Path | None] = field(default_factory=dict)  # files by the names of their options
+    prices: Path | None = None  # file of prices, by which reports say what was paid
     dry_run: bool = False  # only say what would be done
     targets: tuple[str, ...] = ()  # outputs and steps that alone are wanted
     single_step: str | None = None  # step that alone is run
@@ -126,7 +127,7 @@ def run_document(request: RunRequest) -> int:
             if ending.flow_run_id is not None and any(request.reports.values()):
                 from cwl_prefect.cli.run.reports import write_reports
 
-                write_reports(settings.reports / ending.flow_run_id, request.reports, settings)
+                write_reports(settings.reports / ending.flow_run_id, request.reports, settings, prices=request.prices)
 
 
 def _dry_run(request: RunRequest) -> int:
@@ -145,9 +146,16 @@ def check_reports(request: RunRequest, settings: Settings) -> None:
 
     Raises:
         UsageError: Nothing is to be recorded, there would be several, one lies where none can be made, the name of the
-            graph does not say how to write it, or there is something where the crate is to be.
+            graph does not say how to write it, there is something where the crate is to be, or there are no prices
+            where they are to be.
     """
     targets = [path for path in request.reports.values() if path is not None]
+    if request.prices is not None:
+        from cwl_prefect.reports.prices import read_prices
+
+        read_prices(request.prices)
+        if request.reports.get("report") is None and request.reports.get("trace") is None:
+            raise UsageError("--prices is for --report and --trace.", hint="add one, or use `runs show --prices`.")
     if not targets:
         return
     from cwl_prefect.reports.files import check_targets

@@ -111,6 +111,10 @@ Provenance = Annotated[
         rich_help_panel=FILES,
     ),
 ]
+Prices = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="YAML with prices, by which reports say what was paid.", rich_help_panel=FILES),
+]
 Workdir = Annotated[Path | None, typer.Option(help="Where workspaces are made.", rich_help_panel=FILES)]
 KeepWhen = Annotated[
     KeepChoice | None, typer.Option("--keep", help="When workspaces are kept afterwards.", rich_help_panel=FILES)

@@ -7,21 +7,30 @@ from cwl_prefect.reports.crate.write import write_crate
 from cwl_prefect.reports.dag import dag
 from cwl_prefect.reports.files import Format, rendered, write
 from cwl_prefect.reports.page.build import page
+from cwl_prefect.reports.prices import priced
 from cwl_prefect.reports.record import Record, read_record
 from cwl_prefect.settings import Settings
 
 
-def write_reports(directory: Path, targets: Mapping[str, Path | None], settings: Settings) -> None:
+def write_reports(
+    directory: Path, targets: Mapping[str, Path | None], settings: Settings, *, prices: Path | None = None
+) -> None:
     """Write the reports of a run that were asked for, by the names of their options.
+
+    Args:
+        directory: Where the run is recorded.
+        targets: Where the reports go.
+        settings: Of the run.
+        prices: File of prices, by which they say what was paid.
 
     Raises:
         InputError: Nothing is recorded of the run.
-        UsageError: A file cannot be written.
+        UsageError: A file cannot be written, or there are no prices in theirs.
     """
     wanted = {name: path for name, path in targets.items() if path is not None}
     if not wanted:
         return
-    record = read_record(directory)
+    record = priced(read_record(directory), prices)
     for name, path in wanted.items():
         if name == "provenance":
             write_crate(directory, path, settings)

@@ -34,6 +34,9 @@ Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; printed where it is not given.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Prices = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="YAML with prices, by which is said what each step cost.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Take a driver that does not answer for gone.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -60,11 +63,11 @@ def list_runs(  # noqa: PLR0917 - one parameter for each option
 
 
 @app.command()
-def show(run: RunName, json: Json = False) -> None:
+def show(run: RunName, prices: Prices = None, json: Json = False) -> None:
     """Show what is known of a run."""
     from cwl_prefect.cli.runs import listing
 
-    listing.show(run, as_json=json)
+    listing.show(run, prices=prices, as_json=json)
 
 
 @app.command()
@@ -82,11 +85,12 @@ def report(
     format: Annotated[
         ReportFormat | None, typer.Option(help="By the suffix of FILE where it is not given, else tsv.")
     ] = None,
+    prices: Prices = None,
 ) -> None:
     """Report what a run did and used: a page of HTML, or its calls as a table; also of one that failed or goes on."""
     from cwl_prefect.cli.runs import report as reporting
 
-    reporting.report(run, output, None if format is None else format.value)
+    reporting.report(run, output, None if format is None else format.value, prices=prices)
 
 
 @app.command()

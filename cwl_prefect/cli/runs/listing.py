@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 from cwl_prefect.cli.failures import settings_with
@@ -14,7 +15,8 @@ from cwl_prefect.cli.terminal import results_only, tell, tell_table, write_resul
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.prefect_names import without_mark
 from cwl_prefect.model.values import CwlObject
-from cwl_prefect.reports.record import StepSummary, read_record
+from cwl_prefect.reports.prices import money, priced
+from cwl_prefect.reports.record import Record, StepSummary, read_record
 from cwl_prefect.runs import listing, records
 from cwl_prefect.runs.listing import Filter, Line
 from cwl_prefect.runs.records import Ask, ResultsRecord, posting_to_local_server
@@ -61,11 +63,17 @@ def list_runs(chosen: Filter, *, limit: int, as_json: bool) -> None:
     tell_table(rows)
 
 
-def show(run: str, *, as_json: bool) -> None:
+def show(run: str, *, as_json: bool, prices: Path | None = None) -> None:
     """Print what is known of a run.
 
+    Args:
+        run: Its name or id.
+        as_json: Print JSON.
+        prices: File of prices, by which is said what each step cost.
+
     Raises:
-        InputError: There is no such run.
+        InputError: There is no such run, or there are prices and nothing is recorded of it on this machine.
+        UsageError: There are no prices in their file.
         ServerError: No Prefect API can be reached or started.
     """
 
@@ -75,8 +83,11 @@ def show(run: str, *, as_json: bool) -> None:
         return line, await records.results_told(post, str(line.flow_run.id))
 
     line, told = posting(read)
-    steps = steps_of(str(line.flow_run.id), settings_with({}))
+    record = _record_of(str(line.flow_run.id), settings_with({}), prices)
+    steps = [] if record is None else record.steps()
     found = {**listing.details(line), **_data(line, told, settings_with({}))}
+    if record is not None and record.cost is not None:
+        found |= {"cost": round(record.cost, 6), "currency": record.currency}
     if as_json:
         tell(json.dumps({**found, "steps": [asdict(step) for step in steps]}, indent=4))
         return
@@ -85,8 +96,7 @@ def show(run: str, *, as_json: bool) -> None:
             tell(f"{name:<11}{value if isinstance(value, str) else json.dumps(value)}")
     if steps:
         tell("")
-        rows = [("STEP", "CALLS", "TIME", "CPU", "MEMORY", "SAVED"), *map(_step_row, steps)]
-        tell_table(rows)
+        tell_table(_step_table(steps, None if record is None else record.currency))
 
 
 def _data(line: Line, told: ResultsRecord | None, settings: Settings) -> dict[str, object]:
@@ -108,12 +118,14 @@ def _recorded_outputs(run_id: str, settings: Settings) -> CwlObject:
     return found if isinstance(found, dict) else {}
 
 
-def steps_of(run_id: str, settings: Settings) -> list[StepSummary]:
-    """Return the steps of a run with what they used, as far as it was recorded on this machine."""
+def _record_of(run_id: str, settings: Settings, prices: Path | None) -> Record | None:
+    """Return what was recorded of a run on this machine, with its costs where there are prices."""
     try:
-        return read_record(settings.reports / run_id).steps()
+        return priced(read_record(settings.reports / run_id), prices)
     except InputError:
-        return []
+        if prices is not None:
+            raise
+        return None
 
 
 def outputs(run: str) -> None:
@@ -161,6 +173,14 @@ def posting(work: Callable[[Post, Settings], Awaitable[T]]) -> T:
 async def _posting_to_local_server(work: Callable[[Post, Settings], Awaitable[T]], settings: Settings) -> T:
     async with posting_to_local_server(settings) as post:
         return await work(post, settings)
+
+
+def _step_table(steps: Sequence[StepSummary], currency: str | None) -> list[tuple[str, ...]]:
+    """Return what each step used, and what it cost where there is a currency."""
+    heads = ("STEP", "CALLS", "TIME", "CPU", "MEMORY", "SAVED")
+    if currency is None:
+        return [heads, *map(_step_row, steps)]
+    return [(*heads, "COST"), *((*_step_row(step), money(step.cost, currency)) for step in steps)]
 
 
 def _step_row(step: StepSummary) -> tuple[str, ...]:

@@ -5,17 +5,18 @@ from pathlib import Path
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.terminal import tell
 from cwl_prefect.reports.files import Format, find_directory, rendered, write
+from cwl_prefect.reports.prices import priced
 from cwl_prefect.reports.record import read_record
 
 
-def report(run: str, output: Path | None, chosen: str | None) -> None:
+def report(run: str, output: Path | None, chosen: str | None, *, prices: Path | None = None) -> None:
     """Print the report of a run, or write it to a file, whose suffix tells the format where none is given.
 
     Raises:
         InputError: Nothing is recorded of the run.
-        UsageError: The file cannot be written.
+        UsageError: The file cannot be written, or there are no prices in theirs.
     """
-    record = read_record(find_directory(run, settings_with({}).reports))
+    record = priced(read_record(find_directory(run, settings_with({}).reports)), prices)
     text = rendered(record, _format_of(output) if chosen is None else Format(chosen))
     if output is None:
         tell(text, end="")

@@ -12,6 +12,7 @@ from operator import attrgetter
 from cwl_prefect.reports.json_text import dumps
 from cwl_prefect.reports.page.graph import graph
 from cwl_prefect.reports.page.previews import previews
+from cwl_prefect.reports.prices import money
 from cwl_prefect.reports.record import CallTry, Record
 
 _COLUMNS = tuple(name for name in CallTry.__dataclass_fields__ if name not in ("reason", "image_digest"))
@@ -52,6 +53,7 @@ def _data(record: Record, *, timeline: bool) -> dict[str, object]:
         "ended_at": record.ended_at,
         "summary": [[name, text] for name, text in summary(record)],
         "steps": [asdict(step) for step in record.steps()],
+        "currency": record.currency,
         "columns": list(_COLUMNS),
         "calls": [_cells(found) for found in record.tries],
         "inputs": record.started.get("inputs"),
@@ -80,6 +82,8 @@ def summary(record: Record) -> Iterable[tuple[str, str]]:
     yield "calls", ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
     if record.saved_s:
         yield "saved by the cache", f"{record.saved_s:.1f} s of work"
+    if record.cost is not None:
+        yield "cost", money(record.cost, record.currency)
     yield "by", f"{started.get('user')} on {started.get('host')}"
     versions = started.get("versions")
     if isinstance(versions, dict):

@@ -23,6 +23,7 @@ function duration(s) {
 const size = (bytes) => (bytes === null ? "" : bytes < 1024 ? `${bytes} B` : bytes < 1 << 20 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / (1 << 20)).toFixed(1)} MiB`);
 const mib = (value) => (value === null ? "" : `${value.toFixed(value < 10 ? 1 : 0)} MiB`);
 const number = (value, digits = 2) => (value === null ? "" : value.toFixed(digits));
+const money = (cost) => (cost === null ? "" : `${cost.toFixed(4)} ${data.currency}`);
 const section = (title, ...children) => page.append(make("section", {}, make("h2", {}, title), ...children));
 
 const columns = data.columns;
@@ -46,11 +47,12 @@ function table(heads, rows) {
 }
 
 function steps() {
-  const heads = [["step"], ["calls"], ["time of all tries", true], ["CPU", true], ["most memory", true], ["asked for", true], ["saved by the cache", true]];
+  const heads = [["step"], ["calls"], ["time of all tries", true], ["CPU", true], ["most memory", true], ["asked for", true], ["saved by the cache", true], ...(data.currency ? [["cost", true]] : [])];
   section("Steps", table(heads, data.steps.map((step) => [
     step.step, Object.entries(step.states).map(([state, count]) => `${count} ${state}`).join(", "),
     duration(step.running_s), step.cpu_s === null ? "" : duration(step.cpu_s), mib(step.peak_memory_mib),
     step.cores === null ? "" : `${step.cores} ${step.cores === 1 ? "core" : "cores"}, ${mib(step.ram_mib)}`, step.saved_s ? duration(step.saved_s) : "",
+    ...(data.currency ? [money(step.cost)] : []),
   ])));
 }
 
@@ -182,6 +184,7 @@ const fields = [
   ["memory used / asked", true, (call) => of(mib(call.peak_memory_mib), call.ram_mib === null ? null : mib(call.ram_mib)), "peak_memory_mib"],
   ["read", true, (call) => size(call.read_bytes), "read_bytes"], ["written", true, (call) => size(call.written_bytes), "written_bytes"],
   ["exit", true, (call) => call.exit_code ?? ""], ["saved", true, (call) => duration(call.saved_s), "saved_s"],
+  ...(data.currency ? [["cost", true, (call) => money(call.cost), "cost"]] : []),
   ["where", false, (call) => [call.backend, call.node, call.image, call.container?.slice(0, 12)].filter((value) => value).join(" ")],
 ];
 function table_of_calls() {

@@ -1,7 +1,7 @@
 """Which locations lie elsewhere and can be reached, and how their URLs may be shown."""
 
 import re
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin
 
 WEB_SCHEMES = frozenset({"http", "https"})
 REMOTE_SCHEMES = WEB_SCHEMES | {"s3", "gs", "az", "abfs", "abfss", "ftp", "sftp"}
@@ -64,11 +64,3 @@ def name_of(url: str) -> str:
 def quoted(url: str) -> str:
     """Return a web address with the characters quoted that none may hold."""
     return quote(url, safe=_KEPT)
-
-
-def host_of(url: str) -> str:
-    """Return the host or bucket of a URL; an empty text where it names none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

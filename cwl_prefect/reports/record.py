@@ -53,13 +53,6 @@ class CallTry(Execution):
         return max(0.0, self.ended_at - self.started_at)
 
     @property
-    def waiting_s(self) -> float | None:
-        """Seconds from its preparation until it had what it asks for."""
-        if self.prepared_at is None or self.ready_at is None:
-            return None
-        return max(0.0, self.ready_at - self.prepared_at)
-
-    @property
     def average_cores(self) -> float | None:
         """How many cores it used on average."""
         running_s = self.running_s

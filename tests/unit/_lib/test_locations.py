@@ -1,6 +1,6 @@
 import pytest
 
-from cwl_prefect._lib.locations import beside, host_of, is_remote, is_web, quoted, shown_url
+from cwl_prefect._lib.locations import beside, is_remote, is_web, quoted, shown_url
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az", "abfs", "abfss", "http", "https", "ftp", "sftp", "S3"])
@@ -48,8 +48,3 @@ def test_a_neighbour_is_in_the_same_directory(url, name, found):
 
 def test_a_web_address_keeps_what_is_quoted_already():
     assert quoted("https://host/a%20b c/ü?x=1&y=[2]") == "https://host/a%20b%20c/%C3%BC?x=1&y=[2]"
-
-
-@pytest.mark.parametrize(("url", "host"), [("https://u:p@Host:1/a", "host"), ("s3://b/a", "b"), ("s3://[b/a", "")])
-def test_the_host_of_a_url(url, host):
-    assert host_of(url) == host

@@ -65,14 +65,14 @@ def demand_known(files: Sequence[Configuration], known: Collection[str]) -> None
     Raises:
         UsageError: One does.
     """
-    from difflib import get_close_matches
+    from cwl_prefect._lib.suggestions import near
 
     for file in files:
         for name in file.values.keys() - known:
-            near = get_close_matches(name, known, n=1)
+            meant = near(name, known)
             raise UsageError(
                 f"{file.path}: there is no setting {name}.",
-                hint=f"Write {near[0]}." if near else "`cwl-prefect config show` lists all settings.",
+                hint=f"Write {meant}." if meant else "`cwl-prefect config show` lists all settings.",
             )
 
 

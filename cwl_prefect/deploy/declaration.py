@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from cwl_prefect._lib import quantities
+from cwl_prefect._lib.suggestions import near
 from cwl_prefect.cwl.binding.inputs import parse_job_order
 from cwl_prefect.cwl.binding.job_orders import read_text, resolved_order
 from cwl_prefect.deploy.changes import changes
@@ -191,5 +191,5 @@ def _problem(error: "ErrorDetails") -> str:
     if error["type"] != "extra_forbidden":
         return f"{place}: {error['msg'].lower()}"
     fields = _Entry.model_fields if len(error["loc"]) > 1 else _File.model_fields
-    near = get_close_matches(str(error["loc"][-1]), fields, n=1)
-    return f"{place}: there is no such field" + (f"; did you mean {near[0]}?" if near else "")
+    meant = near(str(error["loc"][-1]), fields)
+    return f"{place}: there is no such field" + (f"; did you mean {meant}?" if meant else "")

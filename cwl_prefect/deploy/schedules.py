@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from pydantic import ValidationError
 
+from cwl_prefect._lib.suggestions import near
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.flows.parameters import parameter_names
 from cwl_prefect.model.plan import WorkflowPlan
@@ -50,10 +50,10 @@ def _demand_timezone(name: str, *, used: bool) -> None:
         raise UsageError("--timezone says nothing without a schedule.", hint="give --cron or --interval too.")
     known = available_timezones()
     if name not in known:
-        near = get_close_matches(name, known, n=1) or get_close_matches(f"Europe/{name}", known, n=1)
+        meant = near(name, known) or near(f"Europe/{name}", known)
         raise UsageError(
             f"--timezone: there is no time zone {name!r}.",
-            hint=f"did you mean {near[0]}?" if near else "write it as Europe/Berlin, America/New_York or UTC.",
+            hint=f"did you mean {meant}?" if meant else "write it as Europe/Berlin, America/New_York or UTC.",
         )
 
 

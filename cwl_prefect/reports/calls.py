@@ -1,9 +1,9 @@
 """One call of a run as its record tells it, with all that is needed to bind it again."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
+from cwl_prefect._lib.suggestions import near
 from cwl_prefect.engine.workflow.overrides import tool_steps
 from cwl_prefect.errors import DocumentError, InputError
 from cwl_prefect.model.names import without_indices
@@ -77,9 +77,9 @@ def _named(calls: list[Call], name: str) -> Call:
         failed = [call.tried.call for call in of_step if call.tried.state == "failed"]
         shown = (failed or [call.tried.call for call in of_step])[:SHOWN]
         raise InputError(f"{name} was called {len(of_step)} times.", hint=f"name one call, as {', '.join(shown)}.")
-    near = get_close_matches(name, last, n=1) or get_close_matches(name, map(without_indices, last), n=1)
-    meant = f"did you mean {near[0]}?" if near else f"there are: {', '.join(list(last)[:SHOWN]) or 'none'}."
-    raise InputError(f"no call {name} of the run is recorded.", hint=meant)
+    meant = near(name, last) or near(name, map(without_indices, last))
+    hint = f"did you mean {meant}?" if meant else f"there are: {', '.join(list(last)[:SHOWN]) or 'none'}."
+    raise InputError(f"no call {name} of the run is recorded.", hint=hint)
 
 
 def _plan(directory: Path) -> WorkflowPlan:

@@ -3,12 +3,12 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Annotated
 
 import typer
 
 from cwl_prefect import __version__
+from cwl_prefect._lib.suggestions import near
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.terminal import tell, tell_table
 from cwl_prefect.deploy.connection import Connection, connected
@@ -86,10 +86,10 @@ def _named(name: str, found: Sequence[StoredDeployment]) -> StoredDeployment:
     known = {each.full_name: each for each in found}
     if name in known:
         return known[name]
-    near = get_close_matches(name, known, n=1)
+    meant = near(name, known)
     raise UsageError(
         f"There is no deployment {name} of a workflow.",
-        hint=f"did you mean {near[0]}?" if near else "`cwl-prefect deployments ls` lists all that there are.",
+        hint=f"did you mean {meant}?" if meant else "`cwl-prefect deployments ls` lists all that there are.",
     )
 
 

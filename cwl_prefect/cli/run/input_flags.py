@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from cwl_prefect._lib.locations import is_remote
+from cwl_prefect._lib.suggestions import near
 from cwl_prefect.engine.workflow.cwl_types import (
     NULL,
     ArrayType,
@@ -156,10 +157,8 @@ def _flag_named(name: str, known: Mapping[str, InputPort]) -> tuple[str, bool]:
 
 
 def _unknown(flag: str, known: Iterable[str]) -> UsageError:
-    from difflib import get_close_matches
-
-    near = get_close_matches(flag.lstrip("-"), list(known), n=1)
-    hint = f"did you mean --{near[0]}?" if near else HELP
+    meant = near(flag.lstrip("-"), known)
+    hint = HELP if meant is None else f"did you mean --{meant}?"
     return UsageError(f"The workflow has no input for {flag}.", hint=hint)
 
 

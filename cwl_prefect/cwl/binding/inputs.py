@@ -4,7 +4,6 @@ import json
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from cwl_prefect._lib.locations import is_remote, joined, shown_url
+from cwl_prefect._lib.suggestions import near
 from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.cwl.access.host_files import EVERYTHING, HostFiles
 from cwl_prefect.cwl.javascript.expressions import script_of
@@ -142,7 +142,7 @@ def unknown_inputs(plan: WorkflowPlan, job_order: Mapping[str, CwlValue]) -> dic
     """
     declared = [port.id for port in plan.inputs]
     unknown = (key for key in job_order if key not in declared and key not in _CONTROL_KEYS)
-    return {key: next(iter(get_close_matches(key, declared, n=1)), None) for key in unknown}
+    return {key: near(key, declared) for key in unknown}
 
 
 def _ports(plan: WorkflowPlan) -> tuple[Parameter, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cwl_prefect.server.standby.place import IDLE_VARIABLE
 from tests.commandline.driving import CommandLine
 from tests.commands import command_environment
 
@@ -16,8 +17,9 @@ def shared_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map
 
 
 @pytest.fixture
-def command(shared_environment: Mapping[str, str], tmp_path: Path) -> CommandLine:
-    """The commands, called from a directory of the test."""
+def command(shared_environment: Mapping[str, str], tmp_path: Path, request: pytest.FixtureRequest) -> CommandLine:
+    """The commands, called from a directory of the test; by themselves, but where the test is marked `standby`."""
+    standby = {} if request.node.get_closest_marker("standby") is None else {IDLE_VARIABLE: "300"}
     directory = tmp_path / "work"
     directory.mkdir()
-    return CommandLine(environment=shared_environment, directory=directory)
+    return CommandLine(environment={**shared_environment, **standby}, directory=directory)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.commandline.driving import CommandLine, assert_refused
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.standby]
 
 TOOL = """
     cwlVersion: v1.2

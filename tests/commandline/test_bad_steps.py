@@ -10,7 +10,7 @@ import pytest
 
 from tests.commandline.driving import CommandLine, assert_refused, processes
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.standby]
 
 
 def tool(command: str, outputs: str, *more: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.commandline.driving import CommandLine
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.standby]
 
 NAMES = [
     pytest.param("two words", id="space"),

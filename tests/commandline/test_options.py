@@ -10,7 +10,7 @@ import pytest
 
 from tests.commandline.driving import CommandLine, assert_nothing_written, assert_refused
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.standby]
 
 ECHO = """
     cwlVersion: v1.2

@@ -22,7 +22,7 @@ NOT_RUN = ("pip ", "make ", "docker ", "kubectl ", "prefect --no-prompt deploy")
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Readers try things one after the other, with one home and one server."""
-    yield from command_environment(tmp_path_factory.mktemp("reader"))
+    yield from command_environment(tmp_path_factory.mktemp("reader"), standby_s=300)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ TIME_LIMIT_S = 180
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Commands share one home, and so one server."""
-    yield from command_environment(tmp_path_factory.mktemp("examples"))
+    yield from command_environment(tmp_path_factory.mktemp("examples"), standby_s=300)
 
 
 def cases() -> Iterator[object]:

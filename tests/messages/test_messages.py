@@ -57,6 +57,7 @@ def test_a_wrong_job_order_is_refused(document: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.server
+@pytest.mark.standby
 @pytest.mark.parametrize("document", RUNS, ids=lambda path: path.stem)
 def test_a_run_that_cannot_end_well_says_why(document: Path, command: CommandLine) -> None:
     for file in (document, document.with_suffix(".yml"), document.parent / "data.txt"):

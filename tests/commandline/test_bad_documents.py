@@ -339,7 +339,7 @@ def test_aliases_that_multiply_without_end_are_refused_quickly(command: CommandL
 
 
 def test_endless_nesting_is_refused(command: CommandLine) -> None:
-    command.write("document.cwl", "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: " + "[" * 5000 + "]" * 5000)
+    command.write("document.cwl", "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: " + "[" * 1000 + "]" * 1000)
 
     assert_refused(command.run("document.cwl"), 10, "document.cwl: ", "nested", outdir=command.outdir)
 

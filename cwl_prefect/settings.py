@@ -166,14 +166,10 @@ class Settings(BaseSettings):
         description="Tell each tool the span of its call by the variable TRACEPARENT (W3C Trace Context).",
     )
     circuit_breaker: int | None = Field(
-        default=None,
-        ge=1,
-        description="With on_error=continue, end a scatter once its first so many calls fail alike.",
+        default=None, ge=1, description="With on_error=continue, end a scatter once its first so many calls fail alike."
     )
     max_cores: float | None = Field(
-        default=None,
-        gt=0,
-        description="Cores that steps may use together; all of the machine where none is given.",
+        default=None, gt=0, description="Cores that steps may use together; all of the machine where none is given."
     )
     max_ram_mib: float | None = Field(default=None, gt=0, description="Memory in MiB that steps may use together.")
     strict_limits: bool = Field(
@@ -186,9 +182,7 @@ class Settings(BaseSettings):
         default=128, ge=1, description="Tool calls in hand at once: prepared, waiting for resources or running."
     )
     group_threshold: int = Field(
-        default=100,
-        ge=1,
-        description="A scatter wider than this groups several calls into one task run.",
+        default=100, ge=1, description="A scatter wider than this groups several calls into one task run."
     )
     group_size: int = Field(default=100, ge=1, description="Calls in one task run of a wide scatter.")
     batch_parallel: int = Field(default=2, ge=1, description="Runs of a batch at once; they share the machine.")
@@ -198,9 +192,7 @@ class Settings(BaseSettings):
     )
     memory_factor: float = Field(default=2.0, gt=1, description="How much more memory each of these tries asks for.")
     memory_most_mib: float | None = Field(
-        default=None,
-        gt=0,
-        description="Most memory in MiB that they ask for; all that the run may use if unset.",
+        default=None, gt=0, description="Most memory in MiB that they ask for; all that the run may use if unset."
     )
     infrastructure_retries: int = Field(
         default=3, ge=0, description="Further tries of a call that was evicted, preempted, or lost with its machine."
@@ -215,9 +207,7 @@ class Settings(BaseSettings):
     run_timeout_s: float | None = Field(default=None, gt=0, description="Time limit in seconds of a whole run.")
     log_tail_lines: int = Field(default=20, ge=0, description="Last lines of a failed tool's stderr or stdout shown.")
     log_lines: int = Field(
-        default=100,
-        ge=0,
-        description="Lines of each tool call's stderr sent to the run's log; files hold all.",
+        default=100, ge=0, description="Lines of each tool call's stderr sent to the run's log; files hold all."
     )
     kubernetes_volume: str | None = Field(
         default=None,
@@ -256,6 +246,17 @@ class Settings(BaseSettings):
     kubernetes_image_grace_s: float = Field(
         default=20.0, ge=0, description="Seconds for which a failing image pull or container is tried again."
     )
+    workspaces: str | None = Field(
+        default=None,
+        description="Place in an object store (s3://BUCKET/PREFIX) by which files of steps on Kubernetes go to pods "
+        "and come from them, so that no volume is shared.",
+    )
+    workspaces_secret: str | None = Field(
+        default=None, description="Secret with the variables of credentials by which pods use that store."
+    )
+    workspaces_image: str = Field(
+        default="python:3-slim", description="Image with Python 3.11 or later, which uses that store in pods."
+    )
     javascript_timeout_s: float = Field(default=20.0, gt=0, description="Time limit in seconds of one expression.")
     javascript_memory_mib: int = Field(default=128, ge=8, description="Memory limit in MiB of the expression engine.")
     cache: bool = Field(default=True, description="Reuse the outputs of calls that ran before with the same inputs.")
@@ -275,9 +276,7 @@ class Settings(BaseSettings):
     )
     plan_cache: bool = Field(default=True, description="Keep compiled plans between runs.")
     server_idle_s: float = Field(
-        default=1800.0,
-        ge=0,
-        description="Seconds without a run after which the local server ends; 0: never.",
+        default=1800.0, ge=0, description="Seconds without a run after which the local server ends; 0: never."
     )
     standby_idle_s: float = Field(
         default=900.0,
@@ -287,10 +286,7 @@ class Settings(BaseSettings):
     )
     server_start_timeout_s: float = Field(default=90.0, gt=0, description="Seconds to wait for the local server.")
     server_port: int | None = Field(
-        default=None,
-        ge=1,
-        le=65535,
-        description="Port of the local server; a free one where none is given.",
+        default=None, ge=1, le=65535, description="Port of the local server; a free one where none is given."
     )
 
     @classmethod

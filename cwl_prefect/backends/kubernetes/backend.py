@@ -3,7 +3,8 @@
 import asyncio
 import os
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cwl_prefect._lib.cancellation import shielded
@@ -22,12 +23,14 @@ from cwl_prefect.backends.kubernetes.jobs import (
     what_runs,
 )
 from cwl_prefect.backends.kubernetes.manifest.defaults import KubernetesDefaults, step_defaults
-from cwl_prefect.backends.kubernetes.manifest.job import StepPod, step_manifest
+from cwl_prefect.backends.kubernetes.manifest.job import StepPod, shown, step_manifest
 from cwl_prefect.backends.kubernetes.marks import Mark, forget, note
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, job_name, selector
 from cwl_prefect.backends.kubernetes.outcomes import doubtful
 from cwl_prefect.backends.kubernetes.patience import Patience, exceeded_quota, with_quota
 from cwl_prefect.backends.kubernetes.storage import make_outputs
+from cwl_prefect.backends.kubernetes.transfers.arrival import received
+from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers
 from cwl_prefect.backends.kubernetes.wait import PodWait
 from cwl_prefect.backends.kubernetes.watch import Followed, PodWatch
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL, JOB_LABEL, job_labels
@@ -193,6 +196,8 @@ class KubernetesBackend:
                     followed=running.followed,
                 )
                 outcome = await running.wait.outcome()
+                if cluster.transfers is not None:
+                    outcome = await received(cluster.transfers, handle, outcome, running.followed, running.watch)
                 cluster.launcher.ended(handle.reference)
                 if outcome.reason in _WITH_LIVING_PODS or running.followed.replaced:
                     await remove(cluster.api, cluster.defaults.namespace, handle.reference)
@@ -212,6 +217,8 @@ class KubernetesBackend:
         ended = running is not None and running.outcome is not None
         cluster.launcher.ended(handle.reference)
         await cluster.links.remove(handle.reference)
+        if cluster.transfers is not None:
+            await cluster.transfers.forget(handle.reference)
         if ended:
             await cluster.api.delete_job(cluster.defaults.namespace, handle.reference)
         else:
@@ -291,18 +298,31 @@ class KubernetesBackend:
         image, entry_point = await self._image(cluster, job, wanted)
         mounts = await asyncio.gather(*(cluster.imports.bring(mount) for mount in job.mounts))
         stdin = None if job.stdin is None else await cluster.imports.bring(Mount(source=job.stdin, target=""))
+        name = job_name(job.job_id)
         step = StepPod(
             job=job,
             image=image,
             entry_point=entry_point,
-            mounts=await cluster.links.placed(job_name(job.job_id), mounts),
+            mounts=await cluster.links.placed(name, mounts),
             stdin=stdin,
             user=job.user or f"{os.geteuid()}:{os.getegid()}",
-            init_container=await cluster.launcher.init_container(job_name(job.job_id)),
+            init_containers=await cluster.launcher.init_containers(name),
             owner=cluster.owner,
             annotations={DRIVER_ANNOTATION: self._driver, RUNS_ANNOTATION: what_runs(image, entry_point)},
         )
+        if cluster.transfers is not None:
+            step = await self._sent(cluster.transfers, step, name, shown(step, cluster.options)[0])
         return step_manifest(step, defaults, cluster.options, storage=cluster.storage, launcher=cluster.launcher)
+
+    async def _sent(self, transfers: Transfers, step: StepPod, name: str, mounts: Sequence[Mount]) -> StepPod:
+        """Upload what a call is to find, and return its pod with what brings it there and takes away what it leaves."""
+        sent = await transfers.send(name, mounts)
+        return replace(
+            step,
+            init_containers=[*step.init_containers, transfers.containers.fetching(sent.call)],
+            beside=[transfers.containers.storing(sent.call)],
+            disk_mib=sent.size_mib + step.job.resources.outdir_mib,
+        )
 
     async def _image(self, cluster: Cluster, job: ContainerJob, wanted: DockerImage) -> tuple[str, tuple[str, ...]]:
         """Return the name of the image that a pod runs for a job, and the words before the job's command."""

@@ -16,7 +16,15 @@ from cwl_prefect.backends.kubernetes.manifest.defaults import KubernetesDefaults
 from cwl_prefect.backends.kubernetes.manifest.job import KubernetesOptions
 from cwl_prefect.backends.kubernetes.manifest.links import Links
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, part, parts, selector, text
-from cwl_prefect.backends.kubernetes.storage import Imports, Storage, demand_storage, shared_storage
+from cwl_prefect.backends.kubernetes.storage import (
+    OWN_DIRECTORY,
+    Imports,
+    Storage,
+    demand_storage,
+    pod_storage,
+    shared_storage,
+)
+from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers, open_transfers
 from cwl_prefect.environment import own_flow_run, own_pod
 from cwl_prefect.errors import BackendError
 from cwl_prefect.settings import Settings
@@ -37,6 +45,7 @@ class Cluster:
     defaults: KubernetesDefaults  # of a step without overrides; its namespace is that of all
     options: KubernetesOptions
     storage: Storage
+    transfers: Transfers | None  # None: pods share the volume
     imports: Imports
     links: Links
     launcher: Launcher
@@ -63,6 +72,7 @@ async def open_cluster(
     api = await connect(defaults.cluster)
     try:
         own = await _own_pod(api)
+        transfers = open_transfers(settings)
         storage = await asyncio.to_thread(_storage, settings, defaults, own)
         secrets = await _pull_secrets(api, defaults)
         version = await api.version()
@@ -76,8 +86,9 @@ async def open_cluster(
         defaults=defaults,
         options=replace(options_of(settings), replacement_policy=version >= _REPLACEMENT_POLICY),
         storage=storage,
+        transfers=transfers,
         imports=Imports(storage),
-        links=Links(storage),
+        links=Links(settings.runs.resolve() / OWN_DIRECTORY if storage.ephemeral else storage.path / OWN_DIRECTORY),
         launcher=Launcher(storage, settings.kubernetes_helper_image),
         images=images,
         registries=registries,
@@ -112,6 +123,8 @@ def options_of(settings: Settings) -> KubernetesOptions:
 def _storage(settings: Settings, defaults: KubernetesDefaults, own: KubernetesObject | None) -> Storage:
     runs = settings.runs.resolve()
     make_private(runs)
+    if settings.workspaces is not None:
+        return pod_storage(runs, part(defaults.manifest, "spec", "template", "spec"))
     pods = [part(own or {}, "spec"), part(defaults.manifest, "spec", "template", "spec")]
     return demand_storage(shared_storage(settings, runs, pods), runs)
 

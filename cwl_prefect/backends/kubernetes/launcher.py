@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from cwl_prefect.backends.cgroups import usage_of
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, part
-from cwl_prefect.backends.kubernetes.storage import OWN_DIRECTORY, Storage
+from cwl_prefect.backends.kubernetes.storage import OWN_DIRECTORY, VOLUME_PATH, Storage
 from cwl_prefect.model.usage import Usage
 
 MOUNT_PATH = "/.cwl-prefect"
@@ -24,6 +24,9 @@ STREAMS_PATH = "/.cwl-prefect-streams"
 _PROGRAM = "busybox"
 PROGRAM_PATH = f"{MOUNT_PATH}/{_PROGRAM}"
 """Where a step finds the program."""
+
+ALIVE = "alive"
+"""Name of the pipe beside the program that is open for as long as a step's container lives."""
 
 LAUNCHER_NAME = "cwl-prefect-launcher"
 """Name of the init container that brings the program."""
@@ -108,7 +111,9 @@ class Launcher:
     def __init__(self, storage: Storage, image: str) -> None:
         self._storage = storage
         self._image = image
-        self._directory = storage.path / OWN_DIRECTORY / "launcher" / hashlib.sha256(image.encode()).hexdigest()[:12]
+        own = storage.path / OWN_DIRECTORY
+        digest = hashlib.sha256(image.encode()).hexdigest()[:12]
+        self._directory = own if storage.ephemeral else own / "launcher" / digest
         self._present = False
         self._pioneer: str | None = None
 
@@ -117,23 +122,26 @@ class Launcher:
         """The mount that shows the program to a step."""
         return self._storage.mount(self._directory, MOUNT_PATH, writable=False)
 
-    async def init_container(self, job_name: str) -> KubernetesObject | None:
-        """Return the init container that brings the program, or None where it is there.
+    async def init_containers(self, job_name: str) -> list[KubernetesObject]:
+        """Return the init container that brings the program, or none where it is there.
 
-        The first to ask gets it; the others wait until that one's pod has brought the program.
+        The first to ask gets it; the others wait until that one's pod has brought the program. Where each pod has a
+        volume of its own, each gets it.
         """
+        if self._storage.ephemeral:
+            return [self._installing(job_name)]
         if self._found():
-            return None
+            return []
         if self._pioneer is None:
             self._pioneer = job_name
             await asyncio.to_thread(_make, self._directory)
-            return self._installing(job_name)
+            return [self._installing(job_name)]
         deadline = time.monotonic() + _PATIENCE_S
         while self._waits() and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_S)
             if self._found():
-                return None
-        return None if self._found() else self._installing(job_name)
+                return []
+        return [] if self._found() else [self._installing(job_name)]
 
     def ended(self, job_name: str) -> None:
         """Take note that a job ended, whether it brought the program or not."""
@@ -148,12 +156,18 @@ class Launcher:
         return self._present
 
     def _installing(self, job_name: str) -> KubernetesObject:
+        target, mount = MOUNT_PATH, self._storage.mount(self._directory, MOUNT_PATH, writable=True)
+        if self._storage.ephemeral:  # of which nodes make a part for root alone
+            target, mount = (
+                VOLUME_PATH + MOUNT_PATH,
+                self._storage.mount(self._storage.path, VOLUME_PATH, writable=True),
+            )
         return {
             "name": LAUNCHER_NAME,
             "image": self._image,
             "imagePullPolicy": "IfNotPresent",
-            "command": ["/bin/busybox", "sh", "-c", _INSTALL, "install", MOUNT_PATH, job_name],
-            "volumeMounts": [self._storage.mount(self._directory, MOUNT_PATH, writable=True)],
+            "command": ["/bin/busybox", "sh", "-c", _INSTALL, "install", target, job_name],
+            "volumeMounts": [mount],
         }
 
 

@@ -8,6 +8,8 @@
 _cwl_fail() { printf '%s: %s' "$1" "$2" > /dev/termination-log; exit "$3"; }
 _cwl_in=$1 _cwl_out=$2 _cwl_err=$3
 shift 3
+# Where a pod shares no volume, who uploads what is left waits for the end of this pipe, which comes however this ends.
+[ ! -p "${0%/*}/alive" ] || exec 9> "${0%/*}/alive"
 [ -f "$_cwl_out" ] && [ -f "$_cwl_err" ] ||
   _cwl_fail StartFailed "the pod does not see what the run wrote to the shared volume" 125
 [ -r "$_cwl_in" ] || _cwl_fail StartFailed "its stdin cannot be read" 125
@@ -67,7 +69,7 @@ _cwl_run() { # prints the process of the command, and its exit status
     echo "$_cwl_pid"
     # A session of its own, as the first process of a container has one: `kill 0` reaches no more than it did.
     # shellcheck disable=SC2016 # the inner shell expands it
-    exec "$0" setsid "$0" sh -c 'exec -a "$@"' launcher "$_cwl_name" "$_cwl_program" "$@" >&3 2>&4 3>&- 4>&-
+    exec "$0" setsid "$0" sh -c 'exec -a "$@"' launcher "$_cwl_name" "$_cwl_program" "$@" >&3 2>&4 3>&- 4>&- 9>&-
   )
   echo "$?"
 }

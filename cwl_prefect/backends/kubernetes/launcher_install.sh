@@ -3,6 +3,7 @@
 #   sh -c SCRIPT install DIRECTORY SUFFIX
 
 set -e
+mkdir -p "$1"
 cp /bin/busybox "$1/busybox.$2"
 chmod 755 "$1/busybox.$2"
 "$1/busybox.$2" true

@@ -20,6 +20,9 @@ VOLUME_NAME = "cwl-prefect-storage"
 OWN_DIRECTORY = ".cwl-prefect"
 """Directory of the volume for what is neither a workspace nor a user's."""
 
+VOLUME_PATH = "/volume"
+"""Where containers that prepare a pod's own volume see the whole of it."""
+
 _HINT = (
     "name a volume that pods and this process share by "
     "CWL_PREFECT_KUBERNETES_VOLUME (as pvc:NAME, hostPath:/DIRECTORY or "
@@ -29,11 +32,27 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """A volume, and where this process sees it."""
+    """A volume, and where this process sees it.
 
-    volume: KubernetesObject  # as in a pod's volumes, without a name
+    Attributes:
+        volume: As in a pod's volumes, without a name.
+        path: Where this process sees it.
+        sub_path: The part of the volume that ``path`` shows.
+        ephemeral: Whether each pod has one of its own, to which what it needs is brought from ``path``.
+        replaced: The template's own volume for workspaces, which no pod needs then.
+    """
+
+    volume: KubernetesObject
     path: Path
-    sub_path: str = ""  # the part of the volume that `path` shows
+    sub_path: str = ""
+    ephemeral: bool = False
+    replaced: KubernetesObject | None = None
+
+    def is_shared(self, volume: KubernetesObject) -> bool:
+        """Check whether a volume of the template, as in a pod's volumes, is the one that holds the workspaces."""
+        source = {name: value for name, value in volume.items() if name != "name"}
+        own = self.replaced if self.ephemeral else self.volume
+        return own is not None and same_volume(source, own)
 
     def holds(self, place: Path) -> bool:
         """Check whether a path of this process lies on the volume."""
@@ -145,6 +164,19 @@ def shared_storage(settings: Settings, runs: Path, pods: Iterable[KubernetesObje
     stated = stated_storage(settings.kubernetes_volume, settings.kubernetes_volume_path, runs)
     candidates = (stated, *(mounted_storage(pod, runs) for pod in pods))
     return next((found for found in candidates if found is not None), None)
+
+
+def pod_storage(runs: Path, template: KubernetesObject) -> Storage:
+    """Return a volume that each pod has for itself, with every path of this process that its call needs.
+
+    Args:
+        runs: Directory of all workspaces.
+        template: Spec of the template's pod.
+    """
+    replaced = mounted_storage(template, runs)
+    return Storage(
+        volume={"emptyDir": {}}, path=Path("/"), ephemeral=True, replaced=None if replaced is None else replaced.volume
+    )
 
 
 def demand_storage(storage: Storage | None, runs: Path) -> Storage:

@@ -159,7 +159,7 @@ def _kubernetes_base(settings: Settings) -> JobVariables:
     from cwl_prefect.backends.kubernetes.manifest.defaults import without_volumes
 
     template = packaged_template(KUBERNETES)
-    if settings.kubernetes_volume is not None:
+    if settings.kubernetes_volume is not None or settings.workspaces is not None:
         template = without_volumes(template)  # no platform asked for those of the packaged template
     namespace: dict[str, JsonValue] = (
         {} if settings.kubernetes_namespace is None else {"namespace": settings.kubernetes_namespace}

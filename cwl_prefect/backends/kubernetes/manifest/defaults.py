@@ -15,7 +15,7 @@ from cwl_prefect.backends.kubernetes.images.images import stated_entry_point
 from cwl_prefect.backends.kubernetes.manifest.environment import environment_digest
 from cwl_prefect.backends.kubernetes.manifest.labels import spell_labels
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, part, parts, text
-from cwl_prefect.backends.kubernetes.storage import Storage, same_volume
+from cwl_prefect.backends.kubernetes.storage import Storage
 from cwl_prefect.errors import BackendError
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ class KubernetesDefaults:
     def shows(self, storage: Storage, mount: KubernetesObject) -> bool:
         """Check whether a mount of the template shows the whole shared volume: steps see their own files only."""
         volumes = parts(self.manifest, "spec", "template", "spec", "volumes")
-        named = next((volume for volume in volumes if volume.get("name") == mount.get("name")), {})
-        return same_volume({name: value for name, value in named.items() if name != "name"}, storage.volume)
+        return storage.is_shared(next((volume for volume in volumes if volume.get("name") == mount.get("name")), {}))
 
     @property
     def pull_policy(self) -> str:

@@ -10,7 +10,7 @@ import copy
 import math
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
@@ -58,7 +58,9 @@ class StepPod:
     mounts: Sequence[Mount]  # every source lies on the volume
     stdin: Mount | None
     user: str  # as uid:gid
-    init_container: KubernetesObject | None = None  # brings the launcher
+    init_containers: Sequence[KubernetesObject] = ()  # bring the launcher, and what is not on a volume
+    beside: Sequence[KubernetesObject] = ()  # take away what the step leaves, where that is on no volume
+    disk_mib: float = 0.0  # of the node, beside the temporary directory
     owner: KubernetesObject | None = None  # with it the Job goes away
     annotations: Mapping[str, str] = field(default_factory=dict)  # of the Job alone
 
@@ -80,7 +82,7 @@ def step_manifest(
     containers[0] = _container(containers[0], step, defaults, options, storage=storage, launcher=launcher)
     mounts, volumes = shown_directly(parts(containers[0], "volumeMounts"), storage, _own_targets(step))
     containers[0]["volumeMounts"] = [*mounts]
-    pod["containers"] = [*containers]
+    pod["containers"] = [*containers, *_restricted(step.beside, pod, containers[0], storage)]
     pod["volumes"] = [*parts(pod, "volumes"), *volumes]
     labels, annotations = labels_of(step.job, manifest), annotations_of(step.job, manifest)
     pod_metadata = part(template, "metadata")
@@ -136,15 +138,28 @@ def _write_pod(pod: KubernetesObject, step: StepPod, options: KubernetesOptions,
     security.setdefault("seccompProfile", {"type": "RuntimeDefault"})
     pod["securityContext"] = security
     volumes = [volume for volume in parts(pod, "volumes") if volume.get("name") != VOLUME_NAME]
+    if storage.ephemeral:
+        volumes = [volume for volume in volumes if not storage.is_shared(volume)]
     volumes.append({"name": VOLUME_NAME, **storage.volume})
     volumes += [_scratch(name, step.job.resources, options) for name in _scratch_targets(step, options)]
     if step.job.resources.shm_mib is not None:
         size = f"{math.ceil(step.job.resources.shm_mib)}Mi"
         volumes.append({"name": "cwl-prefect-shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}})
     pod["volumes"] = [*volumes]
-    if step.init_container is not None:
-        own = restricted(step.init_container, security, part(parts(pod, "containers")[0], "securityContext"))
-        pod["initContainers"] = [*parts(pod, "initContainers"), own]
+    if step.init_containers:
+        own = _restricted(step.init_containers, pod, parts(pod, "containers")[0], storage)
+        pod["initContainers"] = [*parts(pod, "initContainers"), *own]
+
+
+def _restricted(
+    containers: Sequence[KubernetesObject], pod: KubernetesObject, of_step: KubernetesObject, storage: Storage
+) -> list[KubernetesObject]:
+    """Return containers that prepare or clear the pod's volume, restricted; who owns it all is the step's own user."""
+    security = part(of_step, "securityContext")
+    found = [restricted(container, part(pod, "securityContext"), security) for container in containers]
+    names = [name for name in ("runAsUser", "runAsGroup") if storage.ephemeral and name in security]
+    user: KubernetesObject = {name: security[name] for name in names}
+    return [{**container, "securityContext": {**part(container, "securityContext"), **user}} for container in found]
 
 
 def _container(
@@ -171,7 +186,7 @@ def _container(
             "command": [literal(word) for word in command],
             "workingDir": step.job.workdir,
             "env": [*environment(platform, step.job, defaults.env)],
-            "resources": _resources(part(platform, "resources"), step.job, options),
+            "resources": _resources(part(platform, "resources"), step, options),
             "volumeMounts": [*_unless_taken(kept, mounts), launcher.mount, *mounts],
             "securityContext": security,
             "stdin": False,
@@ -182,14 +197,15 @@ def _container(
     return container
 
 
-def _resources(platform: KubernetesObject, job: ContainerJob, options: KubernetesOptions) -> KubernetesObject:
-    asked = job.resources
+def _resources(platform: KubernetesObject, step: StepPod, options: KubernetesOptions) -> KubernetesObject:
+    job, asked = step.job, step.job.resources
     amounts: dict[str, JsonValue] = {
         "cpu": _cpu(max(asked.cores, _LEAST_CORES)),
         "memory": f"{math.ceil(asked.ram_mib)}Mi",
     }
-    if _has_node_tmp(job, options):
-        amounts["ephemeral-storage"] = f"{math.ceil(asked.tmpdir_mib)}Mi"
+    disk_mib = step.disk_mib + (asked.tmpdir_mib if _has_node_tmp(job, options) else 0.0)
+    if disk_mib:
+        amounts["ephemeral-storage"] = f"{math.ceil(disk_mib)}Mi"
     devices: dict[str, JsonValue] = {options.gpu_resource: str(asked.gpus)} if asked.gpus else {}
     limits = {**amounts, "cpu": _cpu(max(asked.cores, _LEAST_CPU_LIMIT))} if options.limits else {}
     return {
@@ -234,26 +250,34 @@ def _scratch(name: str, resources: Resources, options: KubernetesOptions) -> Kub
 
 
 def _mounts(step: StepPod, options: KubernetesOptions, storage: Storage) -> tuple[list[KubernetesObject], Streams]:
-    scratch = _scratch_targets(step, options)
-    chosen = outermost_first([mount for mount in step.mounts if mount.target not in scratch.values()])
-    found = [storage.mount(chosen[target].source, target, writable=chosen[target].writable) for target in chosen]
-    found += [{"name": name, "mountPath": target} for name, target in scratch.items()]
+    on_volume, streams = shown(step, options)
+    found = [storage.mount(mount.source, mount.target, writable=mount.writable) for mount in on_volume]
+    found += [{"name": name, "mountPath": target} for name, target in _scratch_targets(step, options).items()]
     if step.job.resources.shm_mib is not None:
         found.append({"name": "cwl-prefect-shm", "mountPath": "/dev/shm"})  # noqa: S108 - in the container
-    shown = list(chosen.values())
+    return found, streams
+
+
+def shown(step: StepPod, options: KubernetesOptions) -> tuple[list[Mount], Streams]:
+    """Return what a step's container sees of the volume, and where in that its streams are.
+
+    Raises:
+        BackendError: Two mounts of different files share a path.
+    """
+    scratch = _scratch_targets(step, options).values()
+    chosen = outermost_first([mount for mount in step.mounts if mount.target not in scratch])
+    found = [replace(mount, target=target) for target, mount in chosen.items()]
     seen: list[str] = []
     for place in (step.job.stdout, step.job.stderr):
-        shows = writable_mount_of(place, shown)
+        shows = writable_mount_of(place, found)
         if shows is None:  # with its directory both are seen, by one mount instead of two
             shows = Mount(source=place.parent, target=_LOGS_PATHS[len(seen)], writable=True)
-            shown.append(shows)
-            found.append(storage.mount(shows.source, shows.target, writable=True))
+            found.append(shows)
         seen.append(seen_inside(place, shows))
-    stdin = "/dev/null"
-    if step.stdin is not None:
-        stdin = f"{STREAMS_PATH}/stdin"
-        found.append(storage.mount(step.stdin.source, stdin, writable=False))
-    return found, Streams(stdin=stdin, stdout=seen[0], stderr=seen[1])
+    if step.stdin is None:
+        return found, Streams(stdin="/dev/null", stdout=seen[0], stderr=seen[1])
+    stdin = Mount(source=step.stdin.source, target=f"{STREAMS_PATH}/stdin")
+    return [*found, stdin], Streams(stdin=stdin.target, stdout=seen[0], stderr=seen[1])
 
 
 def _own_targets(step: StepPod) -> set[str]:

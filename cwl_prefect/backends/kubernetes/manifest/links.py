@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cwl_prefect.backends.kubernetes.storage import OWN_DIRECTORY, Storage
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import Mount
 
@@ -17,11 +16,11 @@ class Links:
     """Directories of links on the volume, one set for each Job that needs any.
 
     Args:
-        storage: The volume.
+        directory: Where they are.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self._root = storage.path / OWN_DIRECTORY / "links"
+    def __init__(self, directory: Path) -> None:
+        self._root = directory / "links"
 
     async def placed(self, job_name: str, mounts: Sequence[Mount]) -> Sequence[Mount]:
         """Return mounts that no colon is in, with directories of links for those that had one.

@@ -1,0 +1,82 @@
+"""The containers that go with a call's own where its pod shares no volume: one before it, and one beside it."""
+
+import base64
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from cwl_prefect.backends.kubernetes.launcher import ALIVE
+from cwl_prefect.backends.kubernetes.objects import KubernetesObject
+from cwl_prefect.backends.kubernetes.storage import OWN_DIRECTORY, VOLUME_NAME, VOLUME_PATH
+
+FETCH_NAME, STORE_NAME = "cwl-prefect-fetch", "cwl-prefect-store"
+"""Names of the containers."""
+
+_HERE = Path(__file__).parent
+_MODULES = ("trees", "bucket", "program")
+_RESOURCES: KubernetesObject = {"requests": {"cpu": "10m", "memory": "64Mi"}}
+_OPEN_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferContainers:
+    """What brings the files of calls into pods and out of them.
+
+    Attributes:
+        url: Prefix of the object store.
+        image: Image with Python.
+        secret: Secret of the namespace whose variables are the credentials; None: the template gives them.
+    """
+
+    url: str
+    image: str
+    secret: str | None
+
+    def fetching(self, call: str) -> KubernetesObject:
+        """Return the init container that fetches the inputs of a call."""
+        return self._container(FETCH_NAME, "fetch", call)
+
+    def storing(self, call: str) -> KubernetesObject:
+        """Return the container that uploads what a call left, once its tool has ended."""
+        return self._container(STORE_NAME, "store", call)
+
+    def _container(self, name: str, command: str, call: str) -> KubernetesObject:
+        alive = f"{VOLUME_PATH}/{OWN_DIRECTORY}/{ALIVE}"
+        words = ["python3", "-I", "-S", "-c", program_text(), command, self.url, call, VOLUME_PATH, alive]
+        secrets: list[JsonValue] = [] if self.secret is None else [{"secretRef": {"name": self.secret}}]
+        return {
+            "name": name,
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": [*words],
+            "env": [{"name": variable, "value": value} for variable, value in _open_variables(os.environ)],
+            "envFrom": secrets,
+            "resources": _RESOURCES,
+            "volumeMounts": [{"name": VOLUME_NAME, "mountPath": VOLUME_PATH}],
+        }
+
+
+def _open_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield what the environment of this process says of the store that is no secret."""
+    return ((name, environment[name]) for name in _OPEN_VARIABLES if environment.get(name))
+
+
+@cache
+def program_text() -> str:
+    """Return the program of the containers as one line of Python, packed: each change of a pod that is told carries it.
+
+    The modules are made one after the other under their own names, where each finds those before it.
+    """
+    lines = ["import sys, types"]
+    for module in _MODULES:
+        name = "__main__" if module == _MODULES[-1] else f"{__package__}.{module}"
+        source = (_HERE / f"{module}.py").read_text("utf-8")
+        lines.append(f"made = sys.modules.setdefault({name!r}, types.ModuleType({name!r}))")
+        lines.append(f"exec(compile({source!r}, {module!r}, 'exec'), made.__dict__)")
+    packed = base64.b64encode(zlib.compress("\n".join(lines).encode(), 9)).decode()
+    return f"import base64, zlib; exec(zlib.decompress(base64.b64decode('{packed}')))"

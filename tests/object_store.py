@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -32,7 +33,7 @@ class ObjectStore:
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-            "NO_PROXY": "127.0.0.1",
+            "NO_PROXY": urlsplit(self.endpoint).hostname or "",
         }
 
     def url(self, key: str) -> str:
@@ -78,11 +79,11 @@ class ObjectStore:
 
 
 @contextmanager
-def running_store() -> Iterator[ObjectStore]:
-    """Run a store in a thread of this process."""
+def running_store(address: str = "127.0.0.1") -> Iterator[ObjectStore]:
+    """Run a store in a thread of this process, at one of the addresses of this machine."""
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()

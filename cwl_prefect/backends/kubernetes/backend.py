@@ -4,7 +4,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cwl_prefect._lib.cancellation import shielded
@@ -316,13 +316,8 @@ class KubernetesBackend:
 
     async def _sent(self, transfers: Transfers, step: StepPod, name: str, mounts: Sequence[Mount]) -> StepPod:
         """Upload what a call is to find, and return its pod with what brings it there and takes away what it leaves."""
-        sent = await transfers.send(name, mounts)
-        return replace(
-            step,
-            init_containers=[*step.init_containers, transfers.containers.fetching(sent.call)],
-            beside=[transfers.containers.storing(sent.call)],
-            disk_mib=sent.size_mib + step.job.resources.outdir_mib,
-        )
+        size_mib = await transfers.send(name, mounts)
+        return transfers.placed(step, name, inputs_mib=size_mib)
 
     async def _image(self, cluster: Cluster, job: ContainerJob, wanted: DockerImage) -> tuple[str, tuple[str, ...]]:
         """Return the name of the image that a pod runs for a job, and the words before the job's command."""

@@ -86,9 +86,12 @@ def _storage(settings: Settings, run: "KubernetesDefaults", runs: Path) -> "Stor
         BackendError: The workspaces do not lie on it.
     """
     from cwl_prefect.backends.kubernetes.objects import part
-    from cwl_prefect.backends.kubernetes.storage import Storage, holding, shared_storage
+    from cwl_prefect.backends.kubernetes.storage import Storage, holding, pod_storage, shared_storage
 
-    found = shared_storage(settings, runs, [part(run.manifest, "spec", "template", "spec")])
+    template = part(run.manifest, "spec", "template", "spec")
+    if settings.workspaces is not None:
+        return pod_storage(runs, template)
+    found = shared_storage(settings, runs, [template])
     if found is None:
         return Storage(volume={"persistentVolumeClaim": {"claimName": UNKNOWN_VOLUME}}, path=runs)
     return holding(found, runs)
@@ -100,7 +103,9 @@ def _manifest(
     from cwl_prefect.backends.kubernetes.cluster import options_of
     from cwl_prefect.backends.kubernetes.launcher import Launcher
     from cwl_prefect.backends.kubernetes.manifest.job import StepPod, step_manifest
+    from cwl_prefect.backends.kubernetes.objects import job_name
     from cwl_prefect.backends.kubernetes.storage import OWN_DIRECTORY
+    from cwl_prefect.backends.kubernetes.transfers.transfers import open_transfers
 
     def brought(mount: Mount) -> Mount:
         """Mount a file that pods do not see on their volume from where it would be copied to."""
@@ -116,6 +121,9 @@ def _manifest(
         user=job.user or f"{os.geteuid()}:{os.getegid()}",
     )
     launcher = Launcher(storage, settings.kubernetes_helper_image)
+    transfers = open_transfers(settings)
+    if transfers is not None:
+        step = transfers.placed(step, job_name(job.job_id))
     return dict(step_manifest(step, defaults, options_of(settings), storage=storage, launcher=launcher))
 
 

@@ -12,7 +12,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -23,6 +24,7 @@ _TRIES, _SILENT_S = 6, 60.0
 _PASSING = frozenset({429, 500, 502, 503, 504})
 _BLOCK = 1024 * 1024
 _PART = 512 * 1024 * 1024  # bytes from which a file goes in parts; S3 takes 5 GiB at once, and 10,000 parts
+_RENEWED = timedelta(days=1)
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 
 T = TypeVar("T")
@@ -134,12 +136,14 @@ class Bucket:
         self._patiently(copy, blob(sha1))
 
     def put(self, sha1: str, place: str) -> None:
-        """Upload a file that is not empty by its digest, unless it is there.
+        """Upload a file that is not empty by its digest, unless it is there and not older than a day.
+
+        An older one is written again, so that no rule which removes old objects finds one that is in use.
 
         Raises:
             RefusedError: The store does not take it.
         """
-        if self._holds(sha1):
+        if self._is_fresh(blob(sha1)):
             return
         with (
             Path(place).open("rb") as stream,
@@ -159,14 +163,19 @@ class Bucket:
         """
         self._answer("PUT", name, content)
 
-    def _holds(self, sha1: str) -> bool:
+    def _is_fresh(self, name: str) -> bool:
+        def ask() -> str:
+            """Ask when it was written."""
+            with self._opened("HEAD", name) as answer:
+                return str(answer.headers["Last-Modified"])
+
         try:
-            self._answer("HEAD", blob(sha1))
+            written = parsedate_to_datetime(self._patiently(ask, name))
         except RefusedError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
             return False
-        return True
+        return datetime.now(UTC) - written < _RENEWED
 
     def _put_parts(self, name: str, whole: memoryview) -> None:
         begun = self._answer("POST", name, query="uploads=").decode()

@@ -5,12 +5,13 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from cwl_prefect._lib.locations import scheme_of, shown_url
 from cwl_prefect._lib.single_flight import Once
+from cwl_prefect.backends.kubernetes.manifest.job import StepPod
 from cwl_prefect.backends.kubernetes.transfers.bucket import blob
 from cwl_prefect.backends.kubernetes.transfers.containers import TransferContainers
 from cwl_prefect.backends.kubernetes.transfers.program import INPUTS, OUTPUTS
@@ -36,19 +37,6 @@ _Identity: TypeAlias = tuple[int, int, int]
 """Size, time of change and number of a file, which tell that it is still the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """What was sent for a call.
-
-    Attributes:
-        call: Its prefix in the store.
-        size_mib: What its inputs take on the node.
-    """
-
-    call: str
-    size_mib: float
-
-
 @dataclass(slots=True, kw_only=True)
 class Transfers:
     """Files of calls between this process and an object store; each content goes there once.
@@ -66,8 +54,23 @@ class Transfers:
     _uploading: dict[str, asyncio.Lock] = field(default_factory=dict)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL))
 
-    async def send(self, call: str, shown: Sequence[Mount]) -> Sent:
-        """Upload what a call is to find, and what nobody has uploaded yet of that.
+    def placed(self, step: StepPod, call: str, *, inputs_mib: float = 0.0) -> StepPod:
+        """Return a pod with what brings its files there and takes away what the step leaves.
+
+        Args:
+            step: The pod.
+            call: Name of its Job.
+            inputs_mib: What was sent for it.
+        """
+        return replace(
+            step,
+            init_containers=[*step.init_containers, self.containers.fetching(f"calls/{call}")],
+            beside=[self.containers.storing(f"calls/{call}")],
+            disk_mib=inputs_mib + step.job.resources.outdir_mib,
+        )
+
+    async def send(self, call: str, shown: Sequence[Mount]) -> float:
+        """Upload what a call is to find, where nobody has uploaded it yet, and return how many MiB that is.
 
         Args:
             call: Name of its Job.
@@ -83,8 +86,7 @@ class Transfers:
             files = {entry.sha1: place for tree in trees for entry, place in _files(tree)}
             await asyncio.gather(*(self._put(blobs, sha1, Path(place)) for sha1, place in files.items()))
             await blobs.write(f"calls/{call}/{INPUTS}", encoded(trees))
-        size = sum(entry.size for tree in trees for entry in tree.entries)
-        return Sent(call=f"calls/{call}", size_mib=size / _MIB)
+        return sum(entry.size for tree in trees for entry in tree.entries) / _MIB
 
     async def receive(self, call: str) -> bool:
         """Bring here what a call left, in place of what was sent; False where it has not uploaded it.

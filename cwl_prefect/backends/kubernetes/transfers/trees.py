@@ -34,7 +34,7 @@ class Entry:
         path: Its path below the top of the tree, which itself has none.
         kind: What it is.
         mode: Its rights.
-        mtime_ns: When it was changed.
+        mtime_ns: When a file or directory was changed.
         size: Bytes of a file.
         sha1: Digits of the SHA-1 of a file.
         content: Of a small file, as base64.
@@ -108,7 +108,7 @@ class _Scan:
         """Yield what lies at a path below the top."""
         place = inside(self.top, path)
         status = self._status(place)
-        about = Entry(path=path, kind=OTHER, mode=stat.S_IMODE(status.st_mode) & 0o777, mtime_ns=status.st_mtime_ns)
+        about = Entry(path=path, kind=OTHER, mode=stat.S_IMODE(status.st_mode) & 0o777)
         if stat.S_ISLNK(status.st_mode):
             yield replace(about, kind=LINK, target=os.readlink(place))  # noqa: PTH115 - Path would write it anew
         elif stat.S_ISREG(status.st_mode):
@@ -117,7 +117,7 @@ class _Scan:
             identity = (status.st_dev, status.st_ino)
             if identity in above:
                 raise OSError(f"{place} contains itself by a link")
-            yield replace(about, kind=DIRECTORY)
+            yield replace(about, kind=DIRECTORY, mtime_ns=status.st_mtime_ns)
             for name in sorted(_readable(place, status, os.listdir)):
                 yield from self.entries(f"{path}/{name}" if path else name, above | {identity})
         else:
@@ -130,7 +130,7 @@ class _Scan:
         return Path(place).lstat()
 
     def _file(self, about: Entry, place: str, status: os.stat_result) -> Entry:
-        about = replace(about, kind=FILE, size=status.st_size)
+        about = replace(about, kind=FILE, size=status.st_size, mtime_ns=status.st_mtime_ns)
         if status.st_size > INLINE:
             return replace(about, sha1=_readable(place, status, self.sha1))
         content = _readable(place, status, lambda path: Path(path).read_bytes())

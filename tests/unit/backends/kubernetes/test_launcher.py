@@ -1,6 +1,8 @@
 """The shell scripts of pods."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -168,3 +170,24 @@ def test_the_launcher_reads_its_own_control_group(tmp_path: Path, files: dict[st
 )
 def test_what_the_launcher_says_tells_what_was_used(said: str, found: Usage | None) -> None:
     assert used(said) == found
+
+
+def test_who_waits_for_the_end_of_a_tool_sees_it_however_it_ends(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alive")
+    launch = Launch(tmp_path, ["/bin/sh", "-c", "ls /proc/$$/fd; read -r _ < go"])
+    os.mkfifo(tmp_path / "go")
+    with (tmp_path / "alive").open("rb") as alive:
+        until(lambda: launch.out.read_bytes() != b"", 60)
+        launch.process.kill()
+        os.killpg(launch.process.pid, signal.SIGKILL)
+        assert alive.read() == b""
+    assert "9" not in launch.out.read_text().split()
+    launch.ended()
+
+
+def test_who_waits_sees_the_end_of_a_tool_that_cannot_be_started(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alive")
+    launch = Launch(tmp_path, ["/no/such/tool"])
+    with (tmp_path / "alive").open("rb") as alive:
+        assert alive.read() == b""
+    assert launch.ended() == 127

@@ -149,19 +149,18 @@ def test_a_volume_of_the_platform_keeps_its_sub_path() -> None:
 
 async def test_only_the_first_pod_brings_the_launcher(storage: Storage) -> None:
     launcher = Launcher(storage, "busybox:1.35")
-    first = await launcher.init_container("one")
-    assert first is not None
+    (first,) = await launcher.init_containers("one")
     assert first["image"] == "busybox:1.35"
     directory = next((storage.path / ".cwl-prefect" / "launcher").iterdir())
     (directory / "busybox").touch()
-    assert await launcher.init_container("two") is None
+    assert await launcher.init_containers("two") == []
 
 
 async def test_another_pod_brings_it_where_the_first_could_not(storage: Storage) -> None:
     launcher = Launcher(storage, "busybox:1.35")
-    await launcher.init_container("one")
+    await launcher.init_containers("one")
     launcher.ended("one")
-    assert await launcher.init_container("two") is not None
+    assert len(await launcher.init_containers("two")) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from cwl_prefect.backends.kubernetes.images.images import pinned_digest
 from cwl_prefect.backends.kubernetes.launcher import Launcher
 from cwl_prefect.backends.kubernetes.manifest.defaults import KubernetesDefaults, kubernetes_defaults, without_volumes
 from cwl_prefect.backends.kubernetes.manifest.job import KubernetesOptions, StepPod, step_manifest
-from cwl_prefect.backends.kubernetes.storage import Storage
+from cwl_prefect.backends.kubernetes.storage import VOLUME_NAME, Storage
+from cwl_prefect.backends.kubernetes.transfers.containers import TransferContainers
+from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, DockerImage, Mount, Resources
 
@@ -300,7 +302,7 @@ def test_no_pod_is_made_beside_one_that_is_deleted_and_still_runs(known: bool, p
 
 
 def test_every_container_of_a_step_fits_the_pod_security_profile_restricted() -> None:
-    pod = pod_of(manifest(job(), init_container={"name": "launcher"}))
+    pod = pod_of(manifest(job(), init_containers=[{"name": "launcher"}]))
     for container in (pod["initContainers"][-1], pod["containers"][0]):
         security = container["securityContext"]
         assert (security["allowPrivilegeEscalation"], security["capabilities"]) == (False, {"drop": ["ALL"]})
@@ -500,3 +502,40 @@ def test_a_template_without_volumes_has_neither_volumes_nor_mounts() -> None:
     pod = pod_of(found["job_configuration"]["job_manifest"])
     assert "volumes" not in pod
     assert "volumeMounts" not in pod["containers"][0]
+
+
+def test_a_pod_of_its_own_volume_has_credentials_where_no_tool_is() -> None:
+    platform = {**PLATFORM}
+    runs = {"persistentVolumeClaim": {"claimName": "runs"}}
+    pod = platform["spec"]["template"]["spec"]
+    pod = {**pod, "volumes": [*pod.get("volumes", []), {"name": "claimed", **runs}]}
+    platform = {**platform, "spec": {**platform["spec"], "template": {**platform["spec"]["template"], "spec": pod}}}
+    storage = Storage(volume={"emptyDir": {}}, path=Path("/"), ephemeral=True, replaced=runs)
+    containers = TransferContainers(url="s3://data/ws", image="python:3-slim", secret="keys")
+    step = Transfers(containers=containers, runs=VOLUME).placed(
+        StepPod(job=job(), image="x", entry_point=(), mounts=job().mounts, stdin=None, user="1000:100"), "cwl-a"
+    )
+
+    made = pod_of(
+        dict(
+            step_manifest(
+                step,
+                KubernetesDefaults(namespace="lab", manifest=platform),
+                KubernetesOptions(),
+                storage=storage,
+                launcher=Launcher(storage, "busybox:1.35"),
+            )
+        )
+    )
+
+    tool, store = made["containers"][0], made["containers"][-1]
+    fetch = made["initContainers"][-1]
+    assert [each["name"] for each in (fetch, store)] == ["cwl-prefect-fetch", "cwl-prefect-store"]
+    assert fetch["envFrom"] == store["envFrom"] == [{"secretRef": {"name": "keys"}}]
+    assert "keys" not in str(tool)
+    assert store["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert {"name": VOLUME_NAME, "emptyDir": {}} in made["volumes"]
+    assert "claimed" not in [volume["name"] for volume in made["volumes"]]
+    shown = {mount["mountPath"]: mount.get("subPath") for mount in tool["volumeMounts"] if mount["name"] == VOLUME_NAME}
+    assert None not in shown.values()
+    assert tool["resources"]["requests"]["ephemeral-storage"]

@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.backends.kubernetes.manifest.links import Links
-from cwl_prefect.backends.kubernetes.storage import Storage
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import Mount
 
 
 @pytest.fixture
 def links(tmp_path: Path) -> Links:
-    return Links(Storage(volume={}, path=tmp_path))
+    return Links(tmp_path)
 
 
 async def test_what_has_no_colon_stays(links: Links) -> None:

@@ -1,0 +1,109 @@
+"""Steps of a real cluster whose files come from an object store and go there: no volume is shared."""
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from cwl_prefect.backends.base import execute, finish
+from cwl_prefect.backends.kubernetes.api.client import KubernetesApi
+from cwl_prefect.backends.kubernetes.backend import KubernetesBackend
+from cwl_prefect.model.job import ContainerJob, Mount
+from cwl_prefect.settings import Settings
+from tests.contract.backend_contract import BackendCase, JobMaker
+from tests.kubernetes.cluster import HELPER_IMAGE, VARIABLES
+from tests.object_store import ObjectStore, fresh_store, running_store
+
+pytestmark = pytest.mark.kubernetes
+
+SECRETS = "/api/v1/namespaces/default/secrets"
+LARGE = bytes(range(250)) * 400
+TOOL = """
+cat > large; ln -s large link; mkdir empty; printf small > small; printf err >&2
+env | grep -c AWS
+exit 3
+"""
+
+
+def own_address() -> str:
+    """Give the address at which pods reach this machine; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("203.0.113.1", 9))
+        return str(probe.getsockname()[0])
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ObjectStore]:
+    with running_store(own_address()) as store:
+        yield store
+
+
+@pytest.fixture
+def object_store(running: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    with fresh_store(running, monkeypatch) as store:
+        yield store
+
+
+@pytest.fixture
+async def secret(api: KubernetesApi) -> AsyncIterator[str]:
+    """A Secret with the credentials of the store."""
+    name = f"cwl-prefect-test-{uuid4().hex[:8]}"
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    await api.request("POST", SECRETS, body={"metadata": {"name": name}, "stringData": keys})
+    yield name
+    await api.request("DELETE", f"{SECRETS}/{name}")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, object_store: ObjectStore, secret: str) -> Settings:
+    return Settings(
+        home=tmp_path / "home",
+        workdir=tmp_path,
+        workspaces=object_store.url("ws"),
+        workspaces_secret=secret,
+        kubernetes_helper_image=HELPER_IMAGE,
+    )
+
+
+class TestObjectStore(BackendCase):
+    @pytest.fixture
+    def job(self, make_job: JobMaker, workspace: Path) -> ContainerJob:
+        """A call that reads a large file, leaves things of every kind, and fails."""
+        (workspace / "given").write_bytes(LARGE)
+        job = make_job(("sh", "-c", TOOL), stdin=workspace / "given")
+        return replace(job, mounts=(*job.mounts, Mount(source=workspace / "given", target="/in/given")))
+
+    def assert_here(self, workspace: Path) -> None:
+        out, logs = workspace / "out", workspace / "logs"
+        assert sorted(path.name for path in out.iterdir()) == ["empty", "large", "link", "small"]
+        assert ((out / "large").read_bytes(), (out / "small").read_text()) == (LARGE, "small")
+        assert str((out / "link").readlink()) == "large"
+        assert [(logs / name).read_text() for name in ("stdout", "stderr")] == ["0\n", "err"]
+
+    async def test_a_call_finds_its_inputs_and_its_outputs_come_here(
+        self, backend: KubernetesBackend, object_store: ObjectStore, job: ContainerJob, workspace: Path
+    ) -> None:
+        outcome = await execute(backend, job)
+
+        assert outcome.exit_code == 3
+        self.assert_here(workspace)
+        assert [key.split("/")[1] for key in object_store.keys("ws")] == ["blobs"]  # the input and its copy are one
+
+    async def test_the_next_driver_gets_what_a_call_left_that_ended_without_one(
+        self, backend: KubernetesBackend, settings: Settings, job: ContainerJob, workspace: Path
+    ) -> None:
+        await backend.start(job)
+        for watch in backend._watches.values():
+            await watch.close()
+        backend._running.clear()
+        following = KubernetesBackend(settings, VARIABLES)
+
+        handle = await following.adopt(replace(job, mounts=(), stdin=None))
+        assert handle is not None
+        assert (await finish(following, handle)).exit_code == 3
+        await following.close()
+
+        self.assert_here(workspace)

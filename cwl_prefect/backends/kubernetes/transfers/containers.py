@@ -19,7 +19,6 @@ FETCH_NAME, STORE_NAME = "cwl-prefect-fetch", "cwl-prefect-store"
 
 _HERE = Path(__file__).parent
 _MODULES = ("trees", "bucket", "program")
-_RESOURCES: KubernetesObject = {"requests": {"cpu": "10m", "memory": "64Mi"}}
 _OPEN_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION")
 
 
@@ -56,7 +55,6 @@ class TransferContainers:
             "command": [*words],
             "env": [{"name": variable, "value": value} for variable, value in _open_variables(os.environ)],
             "envFrom": secrets,
-            "resources": _RESOURCES,
             "volumeMounts": [{"name": VOLUME_NAME, "mountPath": VOLUME_PATH}],
         }
 

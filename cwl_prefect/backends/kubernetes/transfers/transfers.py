@@ -57,6 +57,8 @@ class Transfers:
     def placed(self, step: StepPod, call: str, *, inputs_mib: float = 0.0) -> StepPod:
         """Return a pod with what brings its files there and takes away what the step leaves.
 
+        Neither asks for a part of the node, so that a call which asks for all of one has room there.
+
         Args:
             step: The pod.
             call: Name of its Job.

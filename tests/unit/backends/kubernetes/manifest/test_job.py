@@ -532,6 +532,7 @@ def test_a_pod_of_its_own_volume_has_credentials_where_no_tool_is() -> None:
     fetch = made["initContainers"][-1]
     assert [each["name"] for each in (fetch, store)] == ["cwl-prefect-fetch", "cwl-prefect-store"]
     assert fetch["envFrom"] == store["envFrom"] == [{"secretRef": {"name": "keys"}}]
+    assert "resources" not in store  # or what asks for all of a node would find none
     assert "keys" not in str(tool)
     assert store["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert {"name": VOLUME_NAME, "emptyDir": {}} in made["volumes"]

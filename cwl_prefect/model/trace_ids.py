@@ -1,6 +1,7 @@
 """Identifiers of the trace of a run and of its spans (W3C Trace Context), the same for whoever asks."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from uuid import UUID
 
@@ -48,5 +49,9 @@ class TraceIds:
         return f"00-{self.trace:032x}-{self.call(call, number):016x}-01"
 
     def _span(self, *about: str) -> int:
-        text = "\0".join((self.run_id, f"{self.began_s:.3f}", *about))
-        return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+        return _identifier("\0".join((self.run_id, f"{self.began_s:.3f}", *about)))
+
+
+@lru_cache(maxsize=1024)  # each call asks for that of its step
+def _identifier(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())

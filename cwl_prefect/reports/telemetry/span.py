@@ -1,6 +1,6 @@
 """A span of a run as a whole, before OpenTelemetry knows it."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -103,15 +103,15 @@ def call_span(
         parent=ids.step(found.step),
         began_s=found.prepared_at or began_s,
         ended_s=found.at,
-        attributes={"cwl.try": number, **dict(_attributes(found))},
-        moments=dict(_moments(found)),
+        attributes={"cwl.try": number, **_attributes(found)},
+        moments=_moments(found),
         links=links or {},
         error=found.message or found.state if found.state in _FAILED else None,
     )
 
 
-def _attributes(found: CallTry) -> Iterator[tuple[str, Attribute]]:
-    """Yield what is known of a try; by the semantic conventions of OpenTelemetry where they have a name for it."""
+def _attributes(found: CallTry) -> Mapping[str, Attribute]:
+    """Return what is known of a try; by the semantic conventions of OpenTelemetry where they have a name for it."""
     container = _ID_OF_CONTAINER.get(found.backend or "", "container.id")
     known: dict[str, Attribute | None] = {
         "cwl.step": found.step,
@@ -133,12 +133,12 @@ def _attributes(found: CallTry) -> Iterator[tuple[str, Attribute]]:
         container: found.container,
         "error.type": (found.reason or found.state) if found.state in _FAILED else None,
     }
-    yield from ((name, value) for name, value in known.items() if value is not None)
+    return {name: value for name, value in known.items() if value is not None}
 
 
-def _moments(found: CallTry) -> Iterator[tuple[str, float]]:
+def _moments(found: CallTry) -> Mapping[str, float]:
     known = {"ready": found.ready_at, "command started": found.started_at, "command ended": found.ended_at}
-    yield from ((name, at) for name, at in known.items() if at is not None)
+    return {name: at for name, at in known.items() if at is not None}
 
 
 def _in_bytes(mebibytes: float | None) -> int | None:

@@ -149,6 +149,9 @@ class Settings(BaseSettings):
     artifacts: bool = Field(
         default=True, description="Show progress, steps, outputs and a summary of runs as artifacts in Prefect."
     )
+    prometheus_directory: Path | None = Field(
+        default=None, description="Directory of node_exporter's textfile collector, for metrics of the last runs."
+    )
     agent: str | None = Field(
         default=None,
         description="Who runs workflows, for crates: a name, and an address such as an ORCID in angle brackets.",

@@ -34,8 +34,9 @@ TUNING = {
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
     "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
     "PREFECT__SERVER_FINAL": "1",
+    "PREFECT_SERVER_METRICS_ENABLED": "true",
 }
-"""What makes Prefect's server keep up with a wide scatter, and start fast."""
+"""What makes Prefect's server keep up with a wide scatter, start fast, and tell Prometheus of its process."""
 
 USERS_OWN = ("PREFECT_SERVER_API_", "PREFECT_SERVER_CORS_")
 """Beginnings of the variables by which a user may change the local server, as any server of Prefect."""

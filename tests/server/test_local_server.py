@@ -45,6 +45,7 @@ async def test_one_server_is_shared_by_starters_at_the_same_time(settings: Setti
     assert [endpoint.started for endpoint in endpoints].count(True) == 1
     assert read(f"{endpoints[0].url}/health") is True
     assert httpx.get(endpoints[0].ui_url or "", follow_redirects=True, timeout=60).status_code == 200
+    assert "process_cpu_seconds_total" in httpx.get(f"{local_api(settings.home)}/metrics", timeout=60).text
     status = await local_server.status(settings)
     assert status.running
     assert status.healthy

@@ -25,6 +25,9 @@ SENT_BY = "cwl_prefect.reports.telemetry.observer:Telemetry"
 SHOWN_IN_NOTEBOOK_BY = "cwl_prefect.reports.notebook:NotebookProgress"
 """Observer of all runs of a notebook's kernel."""
 
+SCRAPED_BY = "cwl_prefect.reports.prometheus:Prometheus"
+"""Observer of all runs where the settings name a directory for Prometheus."""
+
 ENTRY_POINTS = "cwl_prefect.observers"
 CLOSING_S = 65.0
 """Seconds that observers have after the end of a run: longer than callbacks have, which one of them waits for."""
@@ -43,6 +46,7 @@ def observers_of(settings: Settings, given: Iterable[ObserverGiven]) -> tuple[Ob
         SHOWN_BY: settings.artifacts,
         SENT_BY: bool(wanted_telemetry()),
         SHOWN_IN_NOTEBOOK_BY: in_notebook(),
+        SCRAPED_BY: settings.prometheus_directory is not None,
     }
     names = (*(name for name, wanted in own.items() if wanted), *settings.observers)
     named = [_named(name) for name in names]

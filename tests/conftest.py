@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, settings
 # Commands of tests leave nothing behind; what stands by for the next command has tests of its own.
 os.environ["CWL_PREFECT_STANDBY_IDLE_S"] = "0"
 
-# A busy machine makes examples slow; what a test is about it says by its assertions.
-settings.register_profile("cwl-prefect", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine makes examples slow; what a test is about it says by its assertions. Each run tries other examples:
+# many runs try many. `--hypothesis-profile default` tries more at once.
+settings.register_profile("cwl-prefect", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("cwl-prefect")
 
 pytest.register_assert_rewrite("tests.contract.backend_contract")

@@ -2,7 +2,6 @@
 
 import os
 import re
-from enum import StrEnum
 from pathlib import Path
 from typing import get_args
 
@@ -10,40 +9,10 @@ from pydantic import Field, JsonValue, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cwl_prefect._lib.destinations import NO_URL, destination_of, names_url
+from cwl_prefect.choices import BackendName, CacheMode, Keep, OnError
 from cwl_prefect.configuration import Configuration, configurations, demand_known
 
-
-class BackendName(StrEnum):
-    """Where steps run."""
-
-    AUTO = "auto"
-    LOCAL = "local"
-    DOCKER = "docker"
-    KUBERNETES = "kubernetes"
-
-
-class OnError(StrEnum):
-    """What a failed step does to the others."""
-
-    STOP = "stop"
-    FINISH = "finish"
-    CONTINUE = "continue"
-
-
-class Keep(StrEnum):
-    """When workspaces are kept."""
-
-    NEVER = "never"
-    ON_FAILURE = "on-failure"
-    ALWAYS = "always"
-
-
-class CacheMode(StrEnum):
-    """What tells whether a file that no step made is still the same."""
-
-    CONTENT = "content"
-    METADATA = "metadata"
-
+__all__ = ["EVERY_STEP", "BackendName", "CacheMode", "Keep", "OnError", "Settings", "is_url", "origin"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 

@@ -8,10 +8,11 @@ import typer
 from typer.core import TyperGroup
 
 from cwl_prefect import __version__
+from cwl_prefect.choices import BackendName
 from cwl_prefect.cli.deploy.app import add_deploy
 from cwl_prefect.cli.loaded_on_use import group_of
 from cwl_prefect.cli.run.app import add_run
-from cwl_prefect.cli.run.options import BackendChoice, DefaultImage, RequireContainers, StepOverrides
+from cwl_prefect.cli.run.options import DefaultImage, RequireContainers, StepOverrides
 
 
 class ReportingGroup(TyperGroup):
@@ -108,7 +109,7 @@ def explain_job(  # noqa: PLR0917 - one parameter for each option
         typer.Option("--job-variable", metavar="NAME=VALUE", help="Job variable of the run, as JSON; repeatable."),
     ] = None,
     step_overrides: StepOverrides = None,
-    backend: Annotated[BackendChoice | None, typer.Option(help="Where steps run.")] = None,
+    backend: Annotated[BackendName | None, typer.Option(help="Where steps run.")] = None,
     workdir: Annotated[Path | None, typer.Option(help="Where workspaces would be made.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead of YAML.")] = False,
 ) -> None:

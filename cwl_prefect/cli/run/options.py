@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from cwl_prefect.choices import BackendName, Keep, OnError
+from cwl_prefect.choices import CacheMode as Mode
+
 FILES = "Files"
 PART = "A part of the workflow"
 TRUST = "Trust"
@@ -37,43 +40,11 @@ SETTINGS: Mapping[str, str] = {
 """Options whose values become settings as they are."""
 
 
-class BackendChoice(StrEnum):
-    """Where steps run."""
-
-    AUTO = "auto"
-    LOCAL = "local"
-    DOCKER = "docker"
-    KUBERNETES = "kubernetes"
-
-
-class OnErrorChoice(StrEnum):
-    """What a failed step does to the others."""
-
-    STOP = "stop"
-    FINISH = "finish"
-    CONTINUE = "continue"
-
-
-class CacheModeChoice(StrEnum):
-    """What tells whether an input file is still the same."""
-
-    CONTENT = "content"
-    METADATA = "metadata"
-
-
 class LogFormatChoice(StrEnum):
     """How a run writes on standard error."""
 
     TEXT = "text"
     JSON = "json"
-
-
-class KeepChoice(StrEnum):
-    """When workspaces are kept."""
-
-    NEVER = "never"
-    ON_FAILURE = "on-failure"
-    ALWAYS = "always"
 
 
 Arguments = Annotated[
@@ -117,9 +88,9 @@ Prices = Annotated[
 ]
 Workdir = Annotated[Path | None, typer.Option(help="Where workspaces are made.", rich_help_panel=FILES)]
 KeepWhen = Annotated[
-    KeepChoice | None, typer.Option("--keep", help="When workspaces are kept afterwards.", rich_help_panel=FILES)
+    Keep | None, typer.Option("--keep", help="When workspaces are kept afterwards.", rich_help_panel=FILES)
 ]
-Backend = Annotated[BackendChoice | None, typer.Option(help="Where steps run.")]
+Backend = Annotated[BackendName | None, typer.Option(help="Where steps run.")]
 StepsPool = Annotated[
     str | None, typer.Option(metavar="POOL", help="Work pool whose job template the steps' containers use.")
 ]
@@ -161,7 +132,7 @@ StepTimeout = Annotated[
     float | None, typer.Option(help="Seconds that a tool without a ToolTimeLimit may take.", rich_help_panel=LIMITS)
 ]
 OnErrorOption = Annotated[
-    OnErrorChoice | None,
+    OnError | None,
     typer.Option("--on-error", help="What a failed step does to the others.", rich_help_panel=FAILURES),
 ]
 Retries = Annotated[
@@ -214,7 +185,7 @@ Cache = Annotated[
     typer.Option(metavar="URL", help="Where outputs of calls are kept: a directory or URL.", rich_help_panel=CACHE),
 ]
 CacheMode = Annotated[
-    CacheModeChoice | None,
+    Mode | None,
     typer.Option(help="What tells whether an input file is still the same.", rich_help_panel=CACHE),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
@@ -233,7 +204,7 @@ def settings_of(options: Mapping[str, object]) -> dict[str, object]:
     """Return the settings that the options ask for, by name; None stands for what was not given."""
     chosen = {setting: options[option] for option, setting in SETTINGS.items()}
     if options["no_container"]:
-        chosen["backend"] = BackendChoice.LOCAL
+        chosen["backend"] = BackendName.LOCAL
     if options["no_cache"]:
         chosen["cache"] = False
     chosen |= {name: True for name in ("untrusted", "require_containers", "overwrite") if options[name]}

@@ -107,6 +107,12 @@ test-versions: $(BIN)/python ## Run the unit tests with other versions of all de
 		--resolution $(if $(filter lowest,$(VERSIONS)),lowest-direct,highest) --editable '.[dev]'
 	@.venv-$(VERSIONS)/bin/python -m pytest tests/unit -q --no-header $(SIDE_BY_SIDE) $(ARGS)
 
+.PHONY: screenshots
+screenshots: $(VENV)/.dev-stamp ## Make the screenshots of the documentation anew, by the test that looks at the pages
+	@scratch=$$(mktemp -d) && mkdir "$$scratch/documented" && \
+	CWL_PREFECT_REQUIRE_ENGINES=1 CWL_PREFECT_SCREENSHOTS="$$scratch" $(PYTEST) tests/deployments/test_report_page.py && \
+	cp "$$scratch"/documented/*.png docs/images/ && rm -r "$$scratch"
+
 .PHONY: test-docker
 test-docker: $(VENV)/.dev-stamp ## Run the tests that need a Docker engine
 	@CWL_PREFECT_REQUIRE_ENGINES=1 $(PYTEST) tests -m "docker and not conformance and not bench" $(ARGS)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from tests.conftest import missing_engine
 
@@ -29,6 +29,12 @@ def opened_browser() -> Iterator[Browser]:
 
 
 def picture(page: Page, name: str) -> None:
-    """Keep a screenshot where somebody wants to look at it."""
+    """Keep a screenshot of a whole page where somebody wants to look at it."""
     if folder := os.environ.get("CWL_PREFECT_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def documented(shown: Page | Locator, name: str) -> None:
+    """Keep a screenshot of what is in view, for `make screenshots`, which puts it into the documentation."""
+    if folder := os.environ.get("CWL_PREFECT_SCREENSHOTS"):
+        shown.screenshot(path=Path(folder) / "documented" / f"{name}.png")

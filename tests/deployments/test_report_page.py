@@ -1,7 +1,7 @@
 """The page of a run, looked at in a browser: what it shows, by mouse, by keyboard and on paper."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,11 +9,12 @@ from playwright.sync_api import Page, expect
 
 from cwl_prefect.reports.page.build import page
 from cwl_prefect.reports.record import read_record
-from tests.deployments.browser import opened_browser, picture
+from tests.deployments.browser import documented, opened_browser, picture
 from tests.unit.reports.traces import ENDED, STARTED, tried, write
 
 pytestmark = pytest.mark.server
 
+TODAY_S = 1_764_000_000  # seconds since 1970
 IMAGE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAF0lEQVR4nGPQqT9OEmIY1TCqYfhqAACnyVUQjvVvmwAAAABJRU5ErkJggg=="
 )
@@ -62,7 +63,14 @@ def traced(directory: Path) -> Path:
         lines.append({**cached, "saved_s": 3.0})
     lines.append(tried("call", "failed", started_at=1009, ended_at=1009.8, message="it went <b>wrong</b>", exit_code=1))
     started = {**STARTED, "workflow": "genome", "drawing": DRAWING, "secret": False, "outdir": str(outdir)}
-    return write(directory / "trace", started, *lines, {**ENDED, "state": "failed", "outputs": {"all": files}})
+    ended = {**ENDED, "state": "failed", "outputs": {"all": files}}
+    return write(directory / "trace", *map(_today, (started, *lines, ended)))
+
+
+def _today(line: Mapping[str, object]) -> Mapping[str, object]:
+    """Give a line as it would be written in our time."""
+    moments = (name for name, value in line.items() if name.endswith("at") and isinstance(value, int | float))
+    return {**line, **{name: line[name] + TODAY_S for name in moments}}
 
 
 @pytest.fixture
@@ -82,6 +90,7 @@ def shown(tmp_path: Path) -> Iterator[Page]:
 
 
 def test_a_subworkflow_folds_and_says_what_became_of_its_calls(shown: Page) -> None:
+    documented(shown, "report")
     graph = shown.locator(".graph")
     expect(graph.get_by_text("12 succeeded, 12 cached", exact=True)).to_be_visible()
     expect(graph.get_by_text("align", exact=True)).to_be_hidden()
@@ -115,6 +124,7 @@ def test_the_timeline_is_read_and_zoomed_by_keys(shown: Page) -> None:
     shown.keyboard.press("0")
     shown.wait_for_function(f"before => {drawn} === before", arg=before)
     assert timeline.evaluate("found => found === document.activeElement")
+    documented(shown.locator("section").filter(has=timeline), "timeline")
 
 
 def test_the_table_of_calls_is_searched_and_sorted_by_keys(shown: Page) -> None:

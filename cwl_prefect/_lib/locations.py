@@ -29,8 +29,8 @@ def is_web(location: str) -> bool:
 
 def shown_url(url: str) -> str:
     """Return a URL as it may be shown: without user, password, and query, where signatures and tokens are."""
-    scheme = scheme_of(url)
-    host, slash, path = url.partition("://")[2].partition("/")
+    before, _, rest = url.partition("://")
+    scheme, (host, slash, path) = scheme_of(url) or before, rest.partition("/")  # several, where one is behind another
     if scheme not in _CONTAINER_SCHEMES or ":" in host.partition("@")[0]:
         host = host.rpartition("@")[2]
     shown, mark, _ = f"{host}{slash}{path}".partition("?")

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cwl_prefect._lib.hashing import digits, file_checksum, stream_checksum
+from cwl_prefect._lib.locations import shown_url
 from cwl_prefect.engine.cache.directory import is_name_of, name_of
 from cwl_prefect.engine.cache.store import DamagedError, Kept, opened, sealed
-from cwl_prefect.errors import UsageError
+from cwl_prefect.errors import StorageError, UsageError
 from cwl_prefect.model.cache import StoredFile
+from cwl_prefect.storage.failures import storage_errors
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -31,7 +33,7 @@ def open_remote(url: str) -> "RemoteStore":
         filesystem, root = fsspec.core.url_to_fs(url)
     except (ValueError, ImportError) as error:
         raise UsageError(
-            f"--cache: {url} cannot be opened: {error}.",
+            f"--cache: {shown_url(url)} cannot be opened: {error}.",
             hint="give a directory or a URL that fsspec knows, and install its package, as s3fs for s3://.",
         ) from error
     return RemoteStore(filesystem, root, url)
@@ -55,8 +57,8 @@ class RemoteStore:
 
     @property
     def place(self) -> str:
-        """The URL."""
-        return self._url
+        """The URL, without what may be secret in it."""
+        return shown_url(self._url)
 
     @property
     def near(self) -> bool:
@@ -66,7 +68,7 @@ class RemoteStore:
     def read_entry(self, key: str, *, used: bool = True) -> bytes | None:
         """Return an entry, or None where there is none that is whole or it cannot be read."""
         del used  # object storage keeps no time of use
-        with contextlib.suppress(OSError), _as_os_errors():
+        with contextlib.suppress(OSError), self._failing_as_os_error("read"):
             body = opened(self._files.cat_file(self._path("entries", key)))
             if body is None:
                 self.remove_entry(key)
@@ -80,7 +82,7 @@ class RemoteStore:
             OSError: It cannot be written.
         """
         path = self._path("entries", key)
-        with _as_os_errors():
+        with self._failing_as_os_error("written"):
             self._files.makedirs(posixpath.dirname(path), exist_ok=True)
             self._files.pipe_file(path, sealed(body))
 
@@ -91,7 +93,7 @@ class RemoteStore:
             OSError: It cannot be written.
         """
         path = self._path("objects", file.object_name)
-        with _as_os_errors():
+        with self._failing_as_os_error("written"):
             with contextlib.suppress(OSError):
                 if self._files.info(path).get("size") == file.size:
                     return
@@ -108,7 +110,7 @@ class RemoteStore:
         part = target.with_name(f".{target.name}.part")
         try:
             try:
-                with _as_os_errors():
+                with self._failing_as_os_error("read"):
                     self._files.get_file(self._path("objects", file.object_name), str(part))
             except OSError as error:
                 raise DamagedError(f"object {file.object_name} cannot be fetched: {error}") from error
@@ -141,36 +143,34 @@ class RemoteStore:
     def check_object(self, name: str) -> bool:
         """Read an object and tell whether it is what its name says."""
         try:
-            with _as_os_errors(), self._files.open(self._path("objects", name), "rb") as stream:
+            with self._failing_as_os_error("read"), self._files.open(self._path("objects", name), "rb") as stream:
                 return name.startswith(f"{digits(stream_checksum(stream))}-")
         except OSError:
             return False
 
     def _remove(self, kind: str, name: str) -> None:
-        with contextlib.suppress(OSError), _as_os_errors():
+        with contextlib.suppress(OSError), self._failing_as_os_error("changed"):
             self._files.rm_file(self._path(kind, name))
+
+    @contextlib.contextmanager
+    def _failing_as_os_error(self, verb: str) -> Iterator[None]:
+        """Turn whatever the file system raises into an OSError, which tells nothing that may be secret."""
+        try:
+            with storage_errors(verb, self._url):
+                yield
+        except StorageError as error:
+            raise OSError(error.message) from error
 
     def _path(self, kind: str, name: str) -> str:
         return f"{self._root}/{kind}/{name_of(kind, name)[:2]}/{name}"
 
     def _kept(self, kind: str) -> Iterator[Kept]:
-        with contextlib.suppress(OSError), _as_os_errors():
+        with contextlib.suppress(OSError), self._failing_as_os_error("listed"):
             found = self._files.find(f"{self._root}/{kind}", detail=True)
             for path, info in sorted(found.items()):
                 name = posixpath.basename(path)
                 if is_name_of(kind, name) and path.endswith(f"/{kind}/{name[:2]}/{name}"):
                     yield Kept(name=name, size=int(info.get("size") or 0), used_at=_time(info))
-
-
-@contextlib.contextmanager
-def _as_os_errors() -> Iterator[None]:
-    """Turn whatever a file system raises into an OSError: each has exceptions of its own."""
-    try:
-        yield
-    except (OSError, DamagedError):
-        raise
-    except Exception as error:
-        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def _time(info: dict[str, object]) -> float:

@@ -26,6 +26,7 @@ def test_only_http_is_of_the_web(url, web):
         pytest.param("sftp://user:se@cret@host/a", "sftp://host/a", id="at-in-the-password"),
         pytest.param("abfs://container@account/a", "abfs://container@account/a", id="container"),
         pytest.param("s3://bucket/a@b", "s3://bucket/a@b", id="at-in-the-key"),
+        pytest.param("simplecache::s3://key:secret@bucket/a", "simplecache::s3://bucket/a", id="one-behind-another"),
         pytest.param("https://host", "https://host", id="no-path"),
         pytest.param("https://host?token=secret", "https://host?…", id="no-path-but-a-query"),
     ],

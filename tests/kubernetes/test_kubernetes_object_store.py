@@ -93,7 +93,12 @@ class TestObjectStore(BackendCase):
         assert [key.split("/")[1] for key in object_store.keys("ws")] == ["blobs"]  # the input and its copy are one
 
     async def test_the_next_driver_gets_what_a_call_left_that_ended_without_one(
-        self, backend: KubernetesBackend, settings: Settings, job: ContainerJob, workspace: Path
+        self,
+        backend: KubernetesBackend,
+        settings: Settings,
+        object_store: ObjectStore,
+        job: ContainerJob,
+        workspace: Path,
     ) -> None:
         await backend.start(job)
         for watch in backend._watches.values():
@@ -104,6 +109,9 @@ class TestObjectStore(BackendCase):
         handle = await following.adopt(replace(job, mounts=(), stdin=None))
         assert handle is not None
         assert (await finish(following, handle)).exit_code == 3
-        await following.close()
-
         self.assert_here(workspace)
+
+        object_store.put(f"ws/calls/{handle.reference}/inputs.json", b"[]")  # as of a call that nobody takes over
+        assert await following.adopt(job) is None
+        await following.close()
+        assert object_store.keys("ws/calls") == []

@@ -172,6 +172,8 @@ class KubernetesBackend:
                 followed.see(pod, deleted=False)  # the watch tells only what changes from now on
             return handle
         await remove(cluster.api, cluster.defaults.namespace, handle.reference)
+        if cluster.transfers is not None:
+            await cluster.transfers.forget(handle.reference)
         return None
 
     async def wait(self, handle: JobHandle) -> JobOutcome:
@@ -217,12 +219,12 @@ class KubernetesBackend:
         ended = running is not None and running.outcome is not None
         cluster.launcher.ended(handle.reference)
         await cluster.links.remove(handle.reference)
-        if cluster.transfers is not None:
-            await cluster.transfers.forget(handle.reference)
         if ended:
             await cluster.api.delete_job(cluster.defaults.namespace, handle.reference)
         else:
             await remove(cluster.api, cluster.defaults.namespace, handle.reference)
+        if cluster.transfers is not None:
+            await cluster.transfers.forget(handle.reference)
         if running is not None:
             running.watch.forget(handle.reference)
         self._running.pop(handle.reference, None)

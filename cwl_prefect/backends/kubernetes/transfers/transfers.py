@@ -1,6 +1,7 @@
 """The driver's side: what calls need goes to an object store, and what they left comes from there."""
 
 import asyncio
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,8 @@ from cwl_prefect.storage.blobs import Blobs
 from cwl_prefect.storage.downloads import PARALLEL
 
 _MIB = 2**20
+
+_logger = logging.getLogger(__name__)
 
 _Identity: TypeAlias = tuple[int, int, int]
 """Size, time of change and number of a file, which tell that it is still the same."""
@@ -106,14 +109,12 @@ class Transfers:
         return True
 
     async def forget(self, call: str) -> None:
-        """Remove the lists of a call.
-
-        Raises:
-            BackendError: The store does not let go of them.
-        """
-        with _errors(call):
+        """Remove the lists of a call; what the store does not let go of is told to the log."""
+        try:
             blobs = await self._opened.get(self.containers.url)
             await asyncio.gather(*(blobs.remove(f"calls/{call}/{name}") for name in (INPUTS, OUTPUTS)))
+        except StorageError as error:
+            _logger.warning("%s stays in the object store: %s", f"calls/{call}", error.message)
 
     async def _put(self, blobs: Blobs, sha1: str, source: Path) -> None:
         async with self._uploading.setdefault(sha1, asyncio.Lock()):

@@ -13,9 +13,10 @@ from cwl_prefect.backends.kubernetes.transfers.bucket import Bucket, blob
 from cwl_prefect.backends.kubernetes.transfers.containers import TransferContainers, program_text
 from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers, open_transfers
 from cwl_prefect.backends.kubernetes.transfers.trees import INLINE, Entry, Tree, encoded, sha1_of
-from cwl_prefect.errors import BackendError, UsageError
+from cwl_prefect.errors import BackendError, StorageError, UsageError
 from cwl_prefect.model.job import Mount
 from cwl_prefect.settings import Settings
+from cwl_prefect.storage.blobs import Blobs
 from tests.object_store import ObjectStore
 
 LARGE = b"large" * INLINE
@@ -118,6 +119,17 @@ async def test_the_lists_of_a_call_are_removed_and_nothing_else(
     await transfers.forget(CALL)
     await transfers.forget(CALL)
     assert [key.split("/")[1] for key in object_store.keys("ws")] == ["blobs"]
+
+
+async def test_lists_that_cannot_be_removed_are_told_and_keep_nobody(
+    transfers: Transfers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise StorageError("s3://data/ws cannot be removed: no right")
+
+    monkeypatch.setattr(Blobs, "remove", refuse)
+    await transfers.forget(CALL)
+    assert caplog.messages == [f"calls/{CALL} stays in the object store: s3://data/ws cannot be removed: no right"]
 
 
 async def test_what_an_earlier_try_left_is_not_taken_for_the_next_one_s(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack, cast
 
 from pydantic import JsonValue
 
@@ -64,6 +64,12 @@ __all__ = [
     "run",
     "run_sync",
 ]
+
+Document: TypeAlias = str | Path | WorkflowPlan
+"""Path or URL of a CWL document or of a plan that ``cwl-prefect compile`` wrote, or a plan that was loaded."""
+
+JobOrder: TypeAlias = str | Path | Mapping[str, object] | None
+"""Values of inputs by their ids, the path or URL of a file that holds them, or None where there are none."""
 
 
 def compile_document(document: str | Path, *, job_order: Mapping[str, JsonValue] | None = None) -> WorkflowPlan:
@@ -160,7 +166,7 @@ def document_of(source: str | Path) -> str | None:
 
 
 def load_flow(
-    document: str | Path | WorkflowPlan,
+    document: Document,
     *,
     settings: Settings | None = None,
     backend: Backend | None = None,
@@ -203,7 +209,7 @@ def load_flow(
     return cast("CwlFlow[Outputs]", made)
 
 
-def _plan(document: str | Path | WorkflowPlan, settings: Settings) -> WorkflowPlan:
+def _plan(document: Document, settings: Settings) -> WorkflowPlan:
     return document if isinstance(document, WorkflowPlan) else load_plan(document, settings=settings)
 
 
@@ -226,8 +232,8 @@ class RunOptions(TypedDict, total=False):
 
 
 async def run(
-    document: str | Path | WorkflowPlan,
-    job_order: str | Path | Mapping[str, object] | None = None,
+    document: Document,
+    job_order: JobOrder = None,
     *,
     settings: Settings | None = None,
     outdir: str | Path | None = None,
@@ -263,14 +269,14 @@ async def run(
     from cwl_prefect.flows.parameters import demand_outputs
 
     chosen = settings or Settings()
-    plan, order = await asyncio.to_thread(_read, document, job_order, chosen)
+    plan, order = await asyncio.to_thread(read_run, document, job_order, chosen)
     demand_outputs(plan, outputs)
     return RunResult.of(await invoke(plan, order, settings=chosen, outdir=outdir, **options))
 
 
 def run_sync(
-    document: str | Path | WorkflowPlan,
-    job_order: str | Path | Mapping[str, object] | None = None,
+    document: Document,
+    job_order: JobOrder = None,
     *,
     settings: Settings | None = None,
     outdir: str | Path | None = None,
@@ -287,9 +293,8 @@ def run_sync(
     return awaited(lambda: run(document, job_order, settings=settings, outdir=outdir, outputs=outputs, **options))
 
 
-def _read(
-    document: str | Path | WorkflowPlan, job_order: str | Path | Mapping[str, object] | None, settings: Settings
-) -> tuple[WorkflowPlan, CwlObject]:
+def read_run(document: Document, job_order: JobOrder, settings: Settings) -> tuple[WorkflowPlan, CwlObject]:
+    """Read what a run is given: its document, and its inputs as a job order."""
     from cwl_prefect.flows.parameters import plain_order
 
     order = job_order if isinstance(job_order, Mapping) else read_job_order(job_order)
@@ -340,7 +345,7 @@ async def resume(
 
 
 async def deploy(
-    document: str | Path | WorkflowPlan,
+    document: Document,
     *,
     pool: str,
     cron: str | Sequence[str] = (),

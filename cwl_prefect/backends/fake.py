@@ -1,7 +1,6 @@
 """A backend that runs nothing: for tests of workflows, ours and our users'."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,7 +76,7 @@ class FakeBackend:
         task = asyncio.ensure_future(_played(job, started_at, answer))
         reference = str(len(self.jobs))
         self._plays[reference] = _Play(
-            job=job, answer=answer, task=task, started_at=started_at, started_s=time.monotonic()
+            job=job, answer=answer, task=task, started_at=started_at, started_s=asyncio.get_running_loop().time()
         )
         return JobHandle(job=job, reference=reference)
 
@@ -100,7 +99,9 @@ class FakeBackend:
         if play is None:
             raise BackendError(f"no job {handle.reference} of {handle.job.name} was started here")
         limit_s = play.job.timeout_s
-        remaining_s = None if limit_s is None else max(0.0, play.started_s + limit_s - time.monotonic())
+        remaining_s = (
+            None if limit_s is None else max(0.0, play.started_s + limit_s - asyncio.get_running_loop().time())
+        )
         await asyncio.wait([play.task], timeout=remaining_s)
         if limit_s is None or play.task.done():
             return await play.task

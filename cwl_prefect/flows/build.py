@@ -31,6 +31,7 @@ from cwl_prefect.flows.execution.failures import failed_state
 from cwl_prefect.flows.execution.nested import count_unscattered
 from cwl_prefect.flows.execution.observing import observed
 from cwl_prefect.flows.execution.run import Progress, Run, RunReport, RunRequest
+from cwl_prefect.flows.execution.task_runs import Tasks
 from cwl_prefect.flows.flow import Body, CwlFlow, Rebuild
 from cwl_prefect.flows.lifecycle.audit import audited
 from cwl_prefect.flows.lifecycle.console import outlive_readers
@@ -100,7 +101,8 @@ def build_flow(  # noqa: PLR0913 - all that a flow may be given
         callbacks=callbacks,
         observers=observers,
     )
-    return _flow(body, plan, settings, rebuild=again, stays=stays, validate_parameters=validate)
+    listed = backends is None or not backends.fake
+    return _flow(body, plan, settings, rebuild=again, stays=stays, listed=listed, validate_parameters=validate)
 
 
 def _present(**given: object) -> tuple[str, ...]:
@@ -136,7 +138,9 @@ def build_requested_flow(plan: WorkflowPlan, request: RunRequest, *, shown: bool
         return build_requested_flow(plan, replace(request, settings=settings), shown=shown)
 
     body = _presented(_body, plan, plan) if shown else _reference
-    return _flow(body, plan, request.settings, rebuild=_again, validate_parameters=False, persist_result=False)
+    listed = request.backends is None or not request.backends.fake
+    options = {"listed": listed, "validate_parameters": False, "persist_result": False}
+    return _flow(body, plan, request.settings, rebuild=_again, **options)
 
 
 def _outputs_or_state(report: RunReport, settings: Settings) -> CwlObject | State[object]:
@@ -259,7 +263,7 @@ async def _opened(plan: WorkflowPlan, request: RunRequest, flow_run: FlowRun, pr
         observed(run),
     ):
         run.tell(_started(run, flow_run.name))
-        await _driven(run)
+        await driven(run)
     return callbacks.failed
 
 
@@ -277,14 +281,20 @@ def _started(run: Run, name: str) -> RunStarted:
     )
 
 
-async def _driven(run: Run) -> None:
-    """Drive a run and clean up; note its outputs as they were published, or why there are none."""
+async def driven(run: Run, tasks: Tasks | None = None) -> None:
+    """Drive a run and clean up; note its outputs as they were published, or why there are none.
+
+    Args:
+        run: The run.
+        tasks: Carries its calls through task runs; Prefect's where none is given.
+    """
     plan, order, failures = run.plan, run.request.job_order, run.progress.failures
     nested, succeeded = 0 < count_unscattered(plan) <= run.settings.nested_flows, False
     try:
-        await marked()
+        if not run.backends.fake:
+            await marked()
         with untagged():
-            outputs, _ = await Driver(run).workflow(plan, order, Scope(nested=nested))
+            outputs, _ = await Driver(run, tasks).workflow(plan, order, Scope(nested=nested))
         if not failures or run.settings.on_error is OnError.CONTINUE:
             run.progress.outputs = await _published(outputs, run)
         succeeded = not failures

@@ -56,6 +56,7 @@ class CwlFlow(Flow[..., Coroutine[Any, Any, Outputs]], Generic[Outputs]):
     _rebuild: Rebuild
     _options: Mapping[str, Any]
     _stays: tuple[str, ...]
+    _listed: bool
 
     @classmethod
     def of(
@@ -66,6 +67,7 @@ class CwlFlow(Flow[..., Coroutine[Any, Any, Outputs]], Generic[Outputs]):
         *,
         rebuild: Rebuild,
         stays: tuple[str, ...] = (),
+        listed: bool = True,
         **options: Any,
     ) -> "CwlFlow[Outputs]":
         """Make a flow, with the options of Prefect's flows.
@@ -76,12 +78,13 @@ class CwlFlow(Flow[..., Coroutine[Any, Any, Outputs]], Generic[Outputs]):
             settings: Settings that it runs with.
             rebuild: Builds the same flow with other settings, here or in another process.
             stays: What it was given that no deployment can take along.
+            listed: Whether its runs are listed among those of workflows.
             options: Those of Prefect.
         """
         made = cls(function, **options)
         made.persist_result = options.get("persist_result")  # a serializer alone would let Prefect persist results
         made.plan, made._settings, made._rebuild = plan, settings, rebuild
-        made._options, made._stays = {}, stays
+        made._options, made._stays, made._listed = {}, stays, listed
         return made
 
     def __reduce__(self) -> tuple[Callable[..., "CwlFlow"], tuple[Rebuild, Settings, Mapping[str, Any]]]:
@@ -176,7 +179,7 @@ class CwlFlow(Flow[..., Coroutine[Any, Any, Outputs]], Generic[Outputs]):
 
     async def _outermost(self, **parameters: Any) -> Any:
         call = cast("Callable[..., Awaitable[Any]]", super().__call__)
-        with tagged([MARK]):
+        with tagged([MARK] if self._listed else []):
             if PREFECT_API_URL.value():
                 return await call(**parameters)
             async with connected(self._settings):

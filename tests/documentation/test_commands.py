@@ -58,12 +58,15 @@ def test_shell(block: Block, environment: dict[str, str], folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+PLUGIN = "cwl_prefect.testing.plugin"
+
 EXAMPLES = """\
 import doctest, sys
-from cwl_prefect import api
-for name in api.__all__:
-    for test in doctest.DocTestFinder(recurse=False).find(getattr(api, name), name, globs={}):
-        doctest.DocTestRunner().run(test)
+from cwl_prefect import api, testing
+for module in (api, testing):
+    for name in module.__all__:
+        for test in doctest.DocTestFinder(recurse=False).find(getattr(module, name), name, globs={}):
+            doctest.DocTestRunner().run(test)
 """
 
 
@@ -82,11 +85,12 @@ def test_the_examples_of_public_names(environment: dict[str, str], folder: Path)
 
 @pytest.mark.parametrize("block", list(runnable("python")))
 def test_python(block: Block, environment: dict[str, str], folder: Path) -> None:
-    script = folder / "example.py"
+    script = folder / "test_example.py"
     script.write_text(block.text, "utf-8")
+    program = ["-m", "pytest", "-p", PLUGIN] if "def test_" in block.text else []
 
     done = subprocess.run(
-        [sys.executable, script],
+        [sys.executable, *program, script],
         env=environment,
         cwd=folder,
         stdin=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from cwl_prefect.backends.base import Backend
+from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.backends.job_template.job_variables import JobVariables
 from cwl_prefect.cwl.binding.bind import docker_requirement
 from cwl_prefect.errors import UnsupportedError
@@ -67,6 +68,7 @@ class Backends:
 
     Attributes:
         cluster: Whether images run on other machines, which a cluster chooses.
+        fake: Whether nothing runs at all, as in tests.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Backends:
         self._wanted = settings.backend
         self._pool_type = None if pool is None else pool.type
         self.cluster = containers is None and on_kubernetes(settings, pool)
+        self.fake = False
         self._default_image = settings.default_image
         self._contained = settings.require_containers
         engine = _kubernetes if self.cluster else _docker
@@ -93,9 +96,11 @@ class Backends:
 
     @classmethod
     def of(cls, backend: Backend, settings: Settings) -> "Backends":
-        """Releaseends that are one and the same."""
+        """Return backends that are one and the same."""
         anything = settings.model_copy(update={"backend": BackendName.AUTO})
-        return cls(anything, containers=lambda: backend, processes=lambda: backend, available=_always)
+        made = cls(anything, containers=lambda: backend, processes=lambda: backend, available=_always)
+        made.fake = isinstance(backend, FakeBackend)
+        return made
 
     async def choose(self, tool: ToolPlan, *, name: str) -> Backend:
         """Return the backend that a tool's call runs on.

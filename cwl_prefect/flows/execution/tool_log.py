@@ -23,9 +23,12 @@ async def followed(path: Path, *, name: str, most: int, secret: Sequence[str]) -
     Args:
         path: What the tool prints to.
         name: Name of the call, before each message.
-        most: How many lines are sent in all.
+        most: How many lines are sent in all; with 0 the file is not looked at.
         secret: Texts that are not sent.
     """
+    if not most:
+        yield
+        return
     follower = Follower(path, most=most)
     try:
         async with alongside(_follow(follower, name, secret)):

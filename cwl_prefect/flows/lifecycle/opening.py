@@ -45,12 +45,18 @@ _logger = logging.getLogger(__name__)
 @contextmanager
 def one_machine(settings: Settings) -> Iterator[None]:
     """Let all runs that are started meanwhile share one pool of this machine's cores and memory."""
-    with _pool_of_machine(settings) as pool:
-        token = _MACHINE.set(pool)
-        try:
-            yield
-        finally:
-            _MACHINE.reset(token)
+    with _pool_of_machine(settings) as pool, sharing(pool):
+        yield
+
+
+@contextmanager
+def sharing(pool: ResourcePool) -> Iterator[None]:
+    """Let all runs that are started meanwhile share the cores and memory of a pool."""
+    token = _MACHINE.set(pool)
+    try:
+        yield
+    finally:
+        _MACHINE.reset(token)
 
 
 @contextmanager

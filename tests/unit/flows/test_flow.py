@@ -131,6 +131,17 @@ def greeting(document: Path) -> CwlFlow:
     return load_flow(document, settings=Settings(home=document.parent / "home"))
 
 
+@pytest.mark.parametrize(("backend", "tags"), [(FakeBackend(), set()), (None, {"cwl-prefect"})], ids=["fake", "real"])
+async def test_runs_that_are_only_played_are_not_listed(document, monkeypatch, backend, tags):
+    async def engine(self, *args, **kwargs):
+        return TagsContext.get().current_tags
+
+    monkeypatch.setattr(Flow, "__call__", engine)
+    flow = load_flow(document, settings=Settings(home=document.parent / "home"), backend=backend)
+    with temporary_settings(updates={PREFECT_API_URL: "http://elsewhere/api"}):
+        assert await flow(message="hi") == tags
+
+
 class TestJobOrders:
     """Inputs by name, in a mapping and in a file come to the same."""
 

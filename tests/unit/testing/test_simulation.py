@@ -108,7 +108,7 @@ def test_so_is_a_run(run):
 
 def test_a_tool_of_no_step_is_an_error(run):
     with pytest.raises(UsageError, match="did you mean 'align'"):
-        run({"algin": ALIGN})
+        run({"aligned": ALIGN})
 
 
 async def test_where_a_loop_runs_it_is_refused(run):

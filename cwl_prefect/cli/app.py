@@ -133,12 +133,16 @@ def explain_job(  # noqa: PLR0917 - one parameter for each option
 @app.command()
 def doctor(
     pool: Annotated[str | None, typer.Option("--pool", "-p", help="Look at this work pool too.")] = None,
+    deployment: Annotated[
+        str | None,
+        typer.Option("--deployment", "-d", metavar="FLOW/NAME", help="Look at this deployment and its pool too."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Check everything that a run needs: each finding comes with its fix."""
     from cwl_prefect.cli.deploy import doctor as examining
 
-    raise typer.Exit(examining.doctor(pool, as_json=as_json))
+    raise typer.Exit(examining.doctor(pool, deployment, as_json=as_json))
 
 
 @app.command()

@@ -12,6 +12,15 @@ from cwl_prefect.backends.job_template.job_variables import JobVariables
 from cwl_prefect.backends.template_checks import CHECK as TEMPLATE
 from cwl_prefect.backends.template_checks import lost_results, remedy, template_findings
 from cwl_prefect.deploy.connection import Connection, connected
+from cwl_prefect.deploy.deployed_checks import (
+    DEPLOYMENT,
+    deployment_finding,
+    driver_of,
+    drives_from_here,
+    read_deployment,
+    refusals,
+    with_job_variables,
+)
 from cwl_prefect.deploy.machine_checks import machine_findings
 from cwl_prefect.deploy.pools import PoolType, read_pool
 from cwl_prefect.errors import CwlPrefectError
@@ -23,29 +32,41 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import WorkPool
 
+    from cwl_prefect.backends.kubernetes.driver_check import Driver
+
 API, POOL = "Prefect API", "work pool"
 
 _ONLINE = "READY"
 
 
-async def examine(settings: Settings, pool_name: str | None = None) -> list[Finding]:
-    """Look at this machine, the Prefect API, and the work pool where one is named.
+async def examine(
+    settings: Settings, pool_name: str | None = None, deployment_name: str | None = None
+) -> list[Finding]:
+    """Look at this machine, the Prefect API, and the work pool or deployment where one is named.
 
     Args:
         settings: Settings of the runs.
         pool_name: Work pool whose workers run flows, or whose template steps use.
+        deployment_name: Deployment, as ``flow/deployment``, whose pool is looked at with its job variables.
     """
     found = await asyncio.to_thread(machine_findings, settings)
     pool: WorkPool | None = None
     try:
         async with connected(settings) as connection:
             found.append(await _api(connection))
+            given: Mapping[str, JsonValue] | None = None
+            if deployment_name is not None:
+                deployment = await read_deployment(deployment_name, connection)
+                found.append(deployment_finding(deployment, deployment_name))
+                pool_name, given = deployment.work_pool_name, deployment.job_variables or {}
             if pool_name is not None:
                 pool = await read_pool(connection, pool_name)
-                found += await _pool(pool, connection, for_steps_alone=settings.steps_pool == pool.name)
-                found += await _cluster(pool, connection, settings)
+                found += await _pool(pool, connection, given, for_steps_alone=settings.steps_pool == pool.name)
+                found += await _cluster(pool, connection, settings, given or {})
     except CwlPrefectError as error:
-        check = API if pool_name is None or not any(each.check == API for each in found) else POOL
+        named = POOL if deployment_name is None else DEPLOYMENT
+        asked = pool_name is not None or deployment_name is not None
+        check = named if asked and any(each.check == API for each in found) else API
         found.append(Finding.error(check, error.message, fix=error.hint or "see `cwl-prefect server status`."))
     if pool is None and settings.backend is BackendName.KUBERNETES:
         found += await _on_kubernetes(settings, job_variables(settings, None))
@@ -77,7 +98,14 @@ def version_finding(server: str, client: str, url: str) -> Finding:
     return Finding.ok(API, message)
 
 
-async def _pool(pool: "WorkPool", connection: Connection, *, for_steps_alone: bool) -> list[Finding]:
+async def _pool(
+    pool: "WorkPool",
+    connection: Connection,
+    given: Mapping[str, JsonValue] | None = None,
+    *,
+    for_steps_alone: bool,
+) -> list[Finding]:
+    """Look at a pool with the job variables that a deployment gives over it; None: no deployment is looked at."""
     if pool.type not in set(PoolType):
         kinds = ", ".join(PoolType)
         return [
@@ -89,10 +117,12 @@ async def _pool(pool: "WorkPool", connection: Connection, *, for_steps_alone: bo
         ]
     template = pool.base_job_template or default_template(pool.type)
     found = [_use(pool, connection), *template_findings(pool.type, template)]
-    lost = None if for_steps_alone else lost_results(pool.type, template)
+    if given is not None:
+        found += refusals(given, pool)
+    lost = None if for_steps_alone else lost_results(pool.type, template, given)
     if lost is not None:
         found.append(Finding.error(TEMPLATE, lost, fix=f"{remedy(pool.type)} Not needed for --steps-pool."))
-    return found + await _merged(pool, template, connection)
+    return found + await _merged(pool, with_job_variables(template, given or {}), connection)
 
 
 def _use(pool: "WorkPool", connection: Connection) -> Finding:
@@ -106,9 +136,9 @@ def _use(pool: "WorkPool", connection: Connection) -> Finding:
     return Finding.ok(POOL, f"{told}, and has a worker.")
 
 
-async def _merged(pool: "WorkPool", template: Mapping[str, JsonValue], connection: Connection) -> list[Finding]:
+async def _merged(pool: "WorkPool", variables: JobVariables, connection: Connection) -> list[Finding]:
     """Let Prefect fill the template, as it will for steps."""
-    step = JobVariables(template=template).for_step("")
+    step = variables.for_step("")
     try:
         if pool.type == PoolType.DOCKER:
             from cwl_prefect.backends.docker.template import docker_defaults
@@ -126,19 +156,25 @@ async def _merged(pool: "WorkPool", template: Mapping[str, JsonValue], connectio
     return []
 
 
-async def _cluster(pool: "WorkPool", connection: Connection, settings: Settings) -> list[Finding]:
+async def _cluster(
+    pool: "WorkPool", connection: Connection, settings: Settings, given: Mapping[str, JsonValue]
+) -> list[Finding]:
     if pool.type != PoolType.KUBERNETES:
         return []
     template = pool.base_job_template or default_template(pool.type)
-    return await _on_kubernetes(settings, JobVariables(template=template), connection.client)
+    driver = None if drives_from_here(settings, pool) else driver_of(pool, template, given)
+    return await _on_kubernetes(settings, with_job_variables(template, given), connection.client, driver)
 
 
 async def _on_kubernetes(
-    settings: Settings, variables: JobVariables, client: "PrefectClient | None" = None
+    settings: Settings,
+    variables: JobVariables,
+    client: "PrefectClient | None" = None,
+    driver: "Driver | None" = None,
 ) -> list[Finding]:
     try:
         from cwl_prefect.backends.kubernetes.checks import kubernetes_findings
 
-        return await kubernetes_findings(settings, variables, client=client)
+        return await kubernetes_findings(settings, variables, client=client, driver=driver)
     except ImportError as error:
         return [Finding.error("Kubernetes API", f"{error}.", fix="pip install 'cwl-prefect[kubernetes]'")]

@@ -69,6 +69,9 @@ def test_driver_and_steps_are_pods_of_the_cluster(site: Site, namespace: str, bu
     variables = {"namespace": namespace, "service_account_name": "cwl-prefect", "env": environment}
     given = [text for name, value in variables.items() for text in ("--job-variable", f"{name}={json.dumps(value)}")]
     deployment = site.deploy(WORKFLOW, "--image", built_image, *given, pool="in-cluster")
+    flow = site.get(f"flows/{site.get(f'deployments/{deployment}')['flow_id']}")["name"]
+    said = site.run("cwl-prefect", "doctor", "--deployment", f"{flow}/in-cluster")
+    assert f"can write to {INSIDE}/runs" in said  # although this machine has no such directory
 
     with site.worker("in-cluster"):
         run = site.start(deployment, text=f"{INSIDE}/letters.txt").json()["id"]

@@ -16,6 +16,7 @@ from cwl_prefect.backends.base import delete_shielded
 from cwl_prefect.backends.job_template.job_variables import JobVariables
 from cwl_prefect.backends.kubernetes.api.client import KubernetesApi, connect
 from cwl_prefect.backends.kubernetes.backend import KubernetesBackend
+from cwl_prefect.backends.kubernetes.driver_check import Driver, driver_findings
 from cwl_prefect.backends.kubernetes.jobs import pods_of
 from cwl_prefect.backends.kubernetes.launcher import MOUNT_PATH
 from cwl_prefect.backends.kubernetes.manifest.defaults import KubernetesDefaults, kubernetes_defaults
@@ -66,7 +67,11 @@ class Seen:
 
 
 async def kubernetes_findings(
-    settings: Settings, variables: JobVariables, *, client: "PrefectClient | None" = None
+    settings: Settings,
+    variables: JobVariables,
+    *,
+    client: "PrefectClient | None" = None,
+    driver: Driver | None = None,
 ) -> list[Finding]:
     """Look at the cluster that steps would run on; one pod is run on it, and removed.
 
@@ -74,6 +79,7 @@ async def kubernetes_findings(
         settings: Name the volume and the workspaces.
         variables: Job template of a Kubernetes work pool and the job variables over it.
         client: Resolves blocks and variables that the template refers to.
+        driver: What flow runs have that are in the cluster, where this process is not; None: runs are driven from here.
     """
     try:
         defaults = await kubernetes_defaults(variables.for_step(""), client=client)
@@ -91,6 +97,8 @@ async def kubernetes_findings(
         ]
     finally:
         await api.close()
+    if driver is not None:
+        return [*found, *await driver_findings(driver, variables, client=client)]
     return [*found, *await _pod(settings, variables, client)]
 
 

@@ -12,9 +12,9 @@ from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.model.findings import Finding, stops_runs
 
 
-def doctor(pool: str | None, *, as_json: bool) -> int:
+def doctor(pool: str | None, deployment: str | None = None, *, as_json: bool) -> int:
     """Print what was found, and give an exit code that says whether anything would stop a run."""
-    findings = asyncio.run(examine(settings_with({}), pool))
+    findings = asyncio.run(examine(settings_with({}), pool, deployment))
     tell(json.dumps([asdict(each) for each in findings], indent=2) if as_json else text(findings))
     return CwlPrefectError.exit_code if stops_runs(findings) else 0
 

@@ -6,10 +6,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from prefect.exceptions import ObjectNotFound
 from typer.testing import CliRunner
 
 from cwl_prefect.backends.job_template.job_variables import packaged_template
@@ -167,6 +169,90 @@ async def test_the_engine_that_steps_would_use_is_looked_at(
     monkeypatch.setattr(checks, "kubernetes_findings", kubernetes)
     found = await doctor.examine(Settings(home=tmp_path, backend=BackendName(backend)), pool_type and "site")
     assert "".join(each.message for each in found if each.check == "engine") == looked_at
+
+
+class TestDeployment:
+    """A deployment in a Kubernetes pool, looked at with its own job variables."""
+
+    @pytest.fixture
+    def given(self) -> dict[str, Any]:
+        return {"namespace": "lab", "image": "flows:1", "env": {"CWL_PREFECT_HOME": "/var/lib/cwl-prefect/lab"}}
+
+    @pytest.fixture
+    def looked_at(self, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        """What the cluster was asked with."""
+        asked: dict[str, Any] = {"paused": False}
+
+        class FakeClient:
+            async def api_version(self) -> str:
+                return "3.8.8"
+
+            async def read_work_pool(self, name: str) -> Any:
+                return pool(type="kubernetes", base_job_template=packaged_template("kubernetes"))
+
+            async def read_deployment_by_name(self, name: str) -> Any:
+                if name != "align/lab":
+                    raise ObjectNotFound(KeyError(name))
+                return SimpleNamespace(work_pool_name="site", paused=asked["paused"], job_variables=given)
+
+        @asynccontextmanager
+        async def connected(_: object) -> AsyncIterator[Connection]:
+            endpoint = ApiEndpoint(url="x", ui_url=None, started=False, ours=False)
+            yield Connection(client=FakeClient(), endpoint=endpoint)  # type: ignore[arg-type]
+
+        async def kubernetes(_: object, variables: Any, *, driver: Any, **__: object) -> list[Finding]:
+            asked.update(namespace=variables.for_step("").values["namespace"], driver=driver)
+            return []
+
+        monkeypatch.setattr(doctor, "connected", connected)
+        monkeypatch.setattr(checks, "kubernetes_findings", kubernetes)
+        return asked
+
+    async def messages(self, tmp_path: Path, name: str = "align/lab", **changed: Any) -> list[str]:
+        found = await doctor.examine(Settings(home=tmp_path, **changed), deployment_name=name)
+        return [each.message for each in found if each.check in {doctor.DEPLOYMENT, doctor.POOL, doctor.TEMPLATE}]
+
+    async def test_its_variables_are_those_of_the_pod_that_is_run(
+        self, tmp_path: Path, looked_at: dict[str, Any]
+    ) -> None:
+        first, *_ = await self.messages(tmp_path)
+        assert first == "align/lab is in the work pool site."
+        assert looked_at["namespace"] == "lab"
+        driver = looked_at["driver"]
+        assert (driver.image, driver.runs) == ("flows:1", Path("/var/lib/cwl-prefect/lab/runs"))
+
+    async def test_where_the_volume_is_mounted_here_runs_are_driven_from_here(
+        self, tmp_path: Path, looked_at: dict[str, Any]
+    ) -> None:
+        await self.messages(tmp_path, kubernetes_volume="pvc:lab")
+        assert looked_at["driver"] is None
+
+    async def test_one_that_is_paused_is_told(self, tmp_path: Path, looked_at: dict[str, Any]) -> None:
+        looked_at["paused"] = True
+        first, *_ = await self.messages(tmp_path)
+        assert "paused" in first
+
+    @pytest.mark.parametrize(
+        ("changed", "said"),
+        [
+            pytest.param({"image": None}, "needs an image", id="no-image"),
+            pytest.param({"name_space": "lab"}, "name_space", id="unknown-variable"),
+            pytest.param({"env": {"CWL_PREFECT_HOME": "/elsewhere"}}, "below no volume", id="lost-results"),
+        ],
+    )
+    async def test_what_no_run_of_it_could_use_is_told(
+        self,
+        changed: dict[str, Any],
+        said: str,
+        given: dict[str, Any],
+        tmp_path: Path,
+        looked_at: dict[str, Any],
+    ) -> None:
+        given.update(changed)
+        assert said in " ".join(await self.messages(tmp_path))
+
+    async def test_one_that_is_not_there_is_an_error(self, tmp_path: Path, looked_at: dict[str, Any]) -> None:
+        assert await self.messages(tmp_path, "align/nowhere") == ["There is no deployment align/nowhere."]
 
 
 @pytest.mark.parametrize(("severity", "code"), [(OK, 0), (WARNING, 0), (ERROR, 1)])

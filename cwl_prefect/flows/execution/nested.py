@@ -7,10 +7,13 @@ from typing import cast
 from prefect import Flow, State
 
 from cwl_prefect.flows.execution.failures import result_of
+from cwl_prefect.flows.execution.task_runs import edges_from
 from cwl_prefect.flows.prefect_names import flow_name
+from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 
+WITHOUT_NAME = "Workflow"  # name of a subworkflow that is written in its step; the step names it
 LARGEST_SHOWN = 64 * 1024  # bytes of inputs that are stored with a nested flow run
 
 
@@ -41,15 +44,21 @@ async def run_nested(
 
     nested: Flow[..., object] = Flow(
         _subworkflow,
-        name=flow_name(plan.name),
+        name=flow_name(without_indices(name).rpartition(".")[2] if plan.name == WITHOUT_NAME else plan.name),
         flow_run_name=name,
         description=plan.doc or plan.label,
         validate_parameters=False,
         persist_result=False,
     )
     call = cast("Callable[..., Awaitable[State[object]]]", nested)
-    state = await call(inputs=_shown(values), wait_for=list(after), return_state=True)
-    return await result_of(state), (state,)
+    state = await call(inputs=_shown(values), wait_for=edges_from(after), return_state=True)
+    return await result_of(state), (_of_flow_run(state),)
+
+
+def _of_flow_run(state: State[object]) -> State[object]:
+    """Return a state without the task run that Prefect keeps in its parent, to which its graph draws no edges."""
+    details = state.state_details.model_copy(update={"task_run_id": None})
+    return state.model_copy(update={"state_details": details})
 
 
 def count_unscattered(plan: WorkflowPlan) -> int:

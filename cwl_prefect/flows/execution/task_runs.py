@@ -8,8 +8,10 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from prefect import State, Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
+from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed
 from prefect.utilities.annotations import opaque
+from prefect.utilities.engine import link_state_to_flow_run_result
 
 from cwl_prefect._lib.cancellation import cancel_and_wait
 from cwl_prefect.errors import CwlPrefectError
@@ -113,7 +115,7 @@ class StepTasks:
             CwlPrefectError: Its last try failed.
         """
         call = cast("Callable[..., Awaitable[State[object]]]", self._task(step))
-        state = await call(label, opaque(work), wait_for=list(after[:MOST_EDGES]), return_state=True)
+        state = await call(label, opaque(work), wait_for=edges_from(after), return_state=True)
         note_ending(state)
         if state.is_cancelled():
             raise asyncio.CancelledError
@@ -122,7 +124,7 @@ class StepTasks:
     async def skip(self, step: str, label: str, after: Sequence[State[object]]) -> State[object]:
         """Show a skipped call as a task run of its own."""
         call = cast("Callable[..., Awaitable[State[object]]]", _skip.with_options(name=step))
-        state = await call(label, wait_for=list(after[:MOST_EDGES]), return_state=True)
+        state = await call(label, wait_for=edges_from(after), return_state=True)
         note_ending(state)
         return state
 
@@ -135,6 +137,26 @@ class StepTasks:
             )
             self._made[step] = found
         return found
+
+
+class _Result:
+    """Stands for the result of a nested flow run."""
+
+
+def edges_from(after: Sequence[State[object]]) -> list[object]:
+    """Return what Prefect's graph draws edges from; must be called within a flow run.
+
+    Of states it takes those of task runs alone; a nested flow run is known by its result.
+    """
+    return [state if state.state_details.task_run_id else _result_of_nested(state) for state in after[:MOST_EDGES]]
+
+
+def _result_of_nested(state: State[object]) -> object:
+    if FlowRunContext.get() is None:
+        return state
+    found = _Result()
+    link_state_to_flow_run_result(state, found)
+    return found
 
 
 def retry_delays(settings: Settings) -> list[float]:

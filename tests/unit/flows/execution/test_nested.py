@@ -1,11 +1,19 @@
+import asyncio
+from dataclasses import replace
+from uuid import uuid4
+
 import pytest
+from prefect.client.schemas.objects import FlowRunResult
+from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
+from prefect.utilities.engine import collect_task_run_inputs
 
 from cwl_prefect.cwl.loading.compile import compile_process
 from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.errors import StepError
 from cwl_prefect.flows.execution import nested
 from cwl_prefect.flows.execution.nested import LARGEST_SHOWN, count_unscattered, run_nested
+from cwl_prefect.flows.execution.task_runs import edges_from
 from cwl_prefect.flows.prefect_names import flow_name
 from tests.unit.flows.driving import graph, subworkflow
 
@@ -87,6 +95,21 @@ class TestRunning:
         assert await state.aresult() == {"r": "hi"}
         assert made[0].options["name"] == "deep"
         assert made[0].options["flow_run_name"] == "prepare[2].deep"
+
+    async def test_one_that_is_written_in_its_step_is_named_after_it(self, inner, made):
+        async def drive():
+            return {}, ()
+
+        await run_nested(replace(inner, name="Workflow"), {}, drive, name="prepare[2].deep[0]")
+        assert made[0].options["name"] == "deep"
+
+    async def test_what_reads_from_it_is_connected_to_it(self, inner, made, monkeypatch):
+        ended = Completed(data={}, state_details={"flow_run_id": uuid4(), "task_run_id": uuid4()})
+        monkeypatch.setattr(nested, "Flow", lambda *_, **__: lambda **_: asyncio.sleep(0, ended))
+        _, after = await run_nested(inner, {}, asyncio.sleep, name="deep")
+        with FlowRunContext.model_construct(run_results={}):
+            edges = edges_from(after)
+            assert await collect_task_run_inputs(edges) == {FlowRunResult(id=ended.state_details.flow_run_id)}
 
     async def test_it_comes_after_what_it_uses(self, inner, made):
         before = Completed(name="before")

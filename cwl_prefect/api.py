@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from cwl_prefect._lib.synchronous import awaited
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.backends.fake import FakeBackend
+from cwl_prefect.engine.workflow.builder import Workflow
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.model.callbacks import Callback, Happening, Level, Moment
 from cwl_prefect.model.deployment import DeploymentOptions
@@ -57,6 +58,7 @@ __all__ = [
     "StepEnded",
     "StepEvent",
     "StepEventKind",
+    "Workflow",
     "deploy",
     "load_flow",
     "load_plan",
@@ -65,8 +67,8 @@ __all__ = [
     "run_sync",
 ]
 
-Document: TypeAlias = str | Path | WorkflowPlan
-"""Path or URL of a CWL document or of a plan that ``cwl-prefect compile`` wrote, or a plan that was loaded."""
+Document: TypeAlias = str | Path | WorkflowPlan | Workflow
+"""Path or URL of a CWL document or of a plan that ``cwl-prefect compile`` wrote, a plan, or a workflow of Python."""
 
 JobOrder: TypeAlias = str | Path | Mapping[str, object] | None
 """Values of inputs by their ids, the path or URL of a file that holds them, or None where there are none."""
@@ -107,12 +109,15 @@ def check_document(document: str | Path, *, images: bool = False) -> "Checked":
 
 
 def load_plan(
-    document: str | Path, *, job_order: Mapping[str, JsonValue] | None = None, settings: Settings | None = None
+    document: str | Path | Workflow,
+    *,
+    job_order: Mapping[str, JsonValue] | None = None,
+    settings: Settings | None = None,
 ) -> WorkflowPlan:
     """Load the plan of a document, compiling it only if it or anything it refers to changed.
 
     Args:
-        document: A CWL document, or a plan that ``cwl-prefect compile`` wrote.
+        document: A CWL document, a plan that ``cwl-prefect compile`` wrote, or a workflow made in Python.
         job_order: A job order whose ``cwl:requirements`` and ``cwltool:overrides`` apply; with any, nothing is cached.
         settings: Settings; from the environment where none are given.
 
@@ -128,6 +133,12 @@ def load_plan(
     """
     from cwl_prefect.cwl.loading.plans import cached_plan, read_plan
 
+    if isinstance(document, Workflow):
+        from cwl_prefect.cwl.access.open_texts import in_editor
+
+        path = Path.cwd() / f"{document.name}.cwl"  # from where the paths of its tools start
+        with in_editor({path: document.to_cwl()}):
+            return replace(compile_document(path, job_order=job_order), as_written=False)
     chosen = settings or Settings()
     plan = read_plan(document)
     if plan is not None:

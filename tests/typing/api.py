@@ -18,6 +18,7 @@ from cwl_prefect import (
     RunResult,
     RunStatus,
     Settings,
+    Workflow,
     deploy,
     load_flow,
     load_plan,
@@ -46,6 +47,16 @@ async def runs_a_document_with_settings(document: Path, job_order: str | None) -
     assert_type(result.errors, tuple[CwlPrefectError, ...])
     assert_type(result.url, str | None)
     return result.outputs
+
+
+def makes_a_workflow(tool: Path) -> str:
+    """Steps are typed, and a workflow is taken in place of a document."""
+    made = (
+        Workflow("made").input("xs", "string[]").step("say", tool, inputs={"x": "xs", "n": {"default": 5}}, scatter="x")
+    )
+    made = Workflow("outer").step("made", made, scatter=["a", "b"], scatter_method="flat_crossproduct")
+    assert_type(load_flow(made).run_sync(), CwlObject)
+    return made.output("o", ["made/o", "made/p"], "File[]").to_cwl()
 
 
 def runs_a_document_from_plain_code(document: Path) -> Mapping[str, JsonValue]:

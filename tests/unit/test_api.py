@@ -310,7 +310,7 @@ class TestRunning:
         assert (result.status, result.errors) == (status, (error,))
 
 
-RUNNING = ("File", "RunObserver", "RunResult")  # their examples run a workflow on a server
+RUNNING = ("File", "RunObserver", "RunResult", "Workflow")  # their examples run a workflow on a server
 
 
 class TestPublicNames:

@@ -82,7 +82,7 @@ def settings(tmp_path) -> Settings:
 @pytest.fixture(autouse=True)
 def _no_prefect(monkeypatch):
     """Let tasks only be awaited, and logs stay here."""
-    monkeypatch.setattr(build, "Driver", lambda run: Driver(run, PlainTasks()))
+    monkeypatch.setattr(build, "Driver", lambda run, _tasks: Driver(run, PlainTasks()))
     monkeypatch.setattr(audit, "_emit", lambda *_: None)
     with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}):
         yield

@@ -38,10 +38,10 @@ async def test_one_question_is_for_all_and_each_gets_what_is_said_of_its_own() -
 
 async def test_what_is_old_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kubernetes_warnings, "_FRESH_S", 0.0)
+    monkeypatch.setattr(kubernetes_warnings, "_TIMES", 0.0)
     api = Api()
     warnings = Warnings(api, "lab")
     await warnings.about("a")
-    await asyncio.sleep(0.05)
     assert [event["message"] for event in await warnings.about("a")][-1] == "second, asked 2"
 
 

@@ -2,6 +2,7 @@ import asyncio
 import builtins
 import json
 import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -217,9 +218,13 @@ async def test_only_what_is_wanted_is_sent(collector: Collector, tmp_path, monke
 
 async def test_a_collector_that_does_not_answer_neither_fails_nor_holds_a_run(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module, "CLOSING_S", 0.2)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    others = threading.enumerate()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         await asyncio.wait_for(play(tmp_path, xs=["a"], groups=[]), 60)
+        # What still tries to send would complain in the next tests.
+        await eventually(lambda: not [each for each in threading.enumerate() if each.daemon and each not in others])
     assert "did not take all within 0.2 s" in caplog.text
 
 

@@ -56,14 +56,17 @@ def _text(path: Path) -> str:
         return ""
 
 
-def machine_name() -> str:
+def machine_name(cores: float, ram_mib: float) -> str:
     """Return the same name to all processes that share what :func:`machine_resources` gives them, and to no others.
 
     Containers without limits of their own use the machine as processes outside of them do.
+
+    Args:
+        cores: What :func:`machine_resources` gives.
+        ram_mib: Likewise.
     """
     import psutil
 
-    cores, ram_mib = machine_resources()
     whole = (float(psutil.cpu_count() or 1), psutil.virtual_memory().total / 2**20)
     within = "" if (cores, ram_mib) == whole else "-" + "".join(filter(str.isdigit, namespace("cgroup")))
     return f"{boot_id() or 'unknown'}-{cores:g}-{ram_mib:.0f}{within}"

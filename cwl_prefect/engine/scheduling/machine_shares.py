@@ -167,11 +167,12 @@ def shares_of_machine(directory: Path) -> Iterator[MachineShares | None]:
     Args:
         directory: Has a directory for each machine since its last start, since it may be on a shared file system.
     """
-    own = directory / machine_name()
+    resources = machine_resources()
+    own = directory / machine_name(*resources)
     try:
         if not own.is_dir():
             _remove_unused(directory)
-        shares = MachineShares(own, Share.of(*machine_resources()))
+        shares = MachineShares(own, Share.of(*resources))
     except OSError as error:
         _logger.warning(_UNSHARED, error)
         yield None

@@ -1,5 +1,4 @@
-from cwl_prefect.engine.scheduling import machine
-from cwl_prefect.engine.scheduling.machine import machine_resources
+from cwl_prefect.engine.scheduling.machine import machine_name, machine_resources
 
 
 def test_control_groups_limit_the_machine(tmp_path):
@@ -26,8 +25,7 @@ def test_control_groups_of_version_one_limit_the_machine(tmp_path):
     assert machine_resources(tmp_path, membership) == (0.25, 32)
 
 
-def test_processes_that_have_the_same_share_a_name_and_limits_of_their_own_give_another(monkeypatch):
-    named = machine.machine_name()
-    assert named == machine.machine_name()
-    monkeypatch.setattr(machine, "machine_resources", lambda: (0.5, 64.0))
-    assert machine.machine_name() != named
+def test_processes_that_have_the_same_share_a_name_and_limits_of_their_own_give_another():
+    named = machine_name(*machine_resources())
+    assert named == machine_name(*machine_resources())
+    assert machine_name(0.5, 64.0) != named

@@ -20,6 +20,7 @@ class File(_File):
     Its ``path`` is not there where results go to a URL.
 
     Examples:
+        >>> from typing import TypedDict
         >>> from cwl_prefect import FakeBackend, File, run_sync
         >>> class HelloOutputs(TypedDict):
         ...     greeting: File

@@ -211,7 +211,7 @@ def test_wrong_requirements_of_a_job_order_are_refused(command: CommandLine) -> 
     command.write("tool.cwl", ECHO)
     command.write("job.yml", "cwl:requirements: lots\nmessage: hello")
 
-    assert_refused(command.run("tool.cwl", "job.yml"), 11, "cwl:requirements", "'lots'", outdir=command.outdir)
+    assert_refused(command.run("tool.cwl", "job.yml"), 11, "cwl:requirements", 'found "lots"', outdir=command.outdir)
 
 
 def test_unknown_requirements_of_a_job_order_are_unsupported(command: CommandLine) -> None:

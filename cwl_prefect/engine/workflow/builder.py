@@ -41,7 +41,7 @@ class Workflow:
         ... )
         >>> result = run_sync(made, {"messages": ["hi", "ho"]}, backend=FakeBackend())
         >>> [file["basename"] for file in result.outputs["greetings"]]
-        ['greeting.txt', 'greeting.txt_2']
+        ['greeting.txt', 'greeting.txt']
     """
 
     name: str

@@ -30,7 +30,7 @@ from cwl_prefect.model.events import (
 from cwl_prefect.model.output_types import Directory, File, Outputs
 from cwl_prefect.model.overrides import OVERRIDES
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.model.values import CwlObject
+from cwl_prefect.model.values import CwlObject, WrittenJobOrder
 from cwl_prefect.reports.result import RunResult, RunStatus
 from cwl_prefect.settings import Settings
 
@@ -308,12 +308,12 @@ def read_run(document: Document, job_order: JobOrder, settings: Settings) -> tup
     """Read what a run is given: its document, and its inputs as a job order."""
     from cwl_prefect.flows.parameters import plain_order
 
-    order = job_order if isinstance(job_order, Mapping) else read_job_order(job_order)
-    if isinstance(document, WorkflowPlan):
-        return document, plain_order(document, order)
+    order = job_order if isinstance(job_order, Mapping) else WrittenJobOrder(read_job_order(job_order))
     overrides = cast("CwlObject", {key: value for key, value in order.items() if key in OVERRIDES})
-    plan = load_plan(document, job_order=overrides, settings=settings)
-    return plan, plain_order(plan, order)
+    plan = document
+    if not isinstance(plan, WorkflowPlan):
+        plan = load_plan(plan, job_order=overrides, settings=settings)
+    return plan, order if isinstance(order, WrittenJobOrder) else plain_order(plan, order)
 
 
 async def resume(

@@ -13,6 +13,11 @@ CwlValue: TypeAlias = JsonValue
 CwlObject: TypeAlias = dict[str, JsonValue]
 """A CWL object such as a job order, an output object or a File."""
 
+
+class WrittenJobOrder(CwlObject):
+    """A job order as CWL has it, as a file of one says it: a text in it is never a path."""
+
+
 FILE_CLASSES = ("File", "Directory")  # no set, which a class that is no text could not be looked up in
 
 MOST_NESTED = 100

@@ -38,7 +38,7 @@ from cwl_prefect.engine.records.batch import (
 from cwl_prefect.errors import CwlPrefectError, InputError, PartialRunError, PublishError, UsageError
 from cwl_prefect.flows.lifecycle.signalled import is_signalled
 from cwl_prefect.model.plan import InputPort, WorkflowPlan
-from cwl_prefect.model.values import CwlObject
+from cwl_prefect.model.values import CwlObject, WrittenJobOrder
 from cwl_prefect.settings import Settings
 
 SHOWN_PROBLEMS = 20
@@ -259,7 +259,7 @@ async def _run_one(item: Item, batch: Batch) -> Ended:
 async def _begin(item: Item, batch: Batch) -> api.RunResult:
     return await api.run(
         item.plan,
-        item.job_order,
+        WrittenJobOrder(item.job_order),
         settings=batch.settings,
         outdir=below(batch.outdir, item.name),
         name=None if batch.name is None else f"{batch.name}-{item.name}",

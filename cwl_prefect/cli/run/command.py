@@ -30,7 +30,7 @@ from cwl_prefect.errors import CwlPrefectError, PartialRunError, UsageError
 from cwl_prefect.flows.lifecycle.results import asked_destination
 from cwl_prefect.model.overrides import OVERRIDES
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.model.values import CwlObject
+from cwl_prefect.model.values import CwlObject, WrittenJobOrder
 from cwl_prefect.server.local_server import open_address
 from cwl_prefect.settings import Settings
 
@@ -293,7 +293,7 @@ def execute(work: Work, request: RunRequest, ending: Ending) -> api.RunResult:
             run = partial(
                 api.run,
                 work.plan,
-                work.job_order,
+                WrittenJobOrder(work.job_order),
                 settings=work.settings,
                 outdir=work.outdir,
                 observers=[observer, ending],

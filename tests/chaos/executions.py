@@ -81,8 +81,8 @@ def kept(cache: Path) -> set[str]:
 
 def _entries(cache: Path) -> Iterator[str]:
     for path in (cache / "entries").glob("??/[!.]*"):
-        entry = json.loads(path.read_bytes().partition(b"\n")[2])
-        yield _name(entry["step"], entry["parts"]["inputs"].get("part", 0))
+        entry = json.loads(path.read_bytes().partition(b"\n")[2])["entry"]
+        yield _name(entry["step"], entry["key"]["parts"]["inputs"].get("part", 0))
 
 
 def _name(step: str, part: int) -> str:

@@ -14,7 +14,7 @@ from tests.chaos.playing import Ending, Undisturbed
 
 pytestmark = pytest.mark.server
 
-SEEDS = int(os.environ.get("CHAOS_SEEDS", "20"))
+SEEDS = int(os.environ.get("CHAOS_SEEDS", "12"))
 FIRST_SEED = int(os.environ.get("CHAOS_FIRST_SEED", "0"))
 
 CASES = [Case.of(seed) for seed in range(FIRST_SEED, FIRST_SEED + SEEDS)]

@@ -1,6 +1,7 @@
 """Deploy what keeps a machine clean."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -10,6 +11,9 @@ from cwl_prefect.deploy.pools import read_pool
 from cwl_prefect.deploy.variables import demand_image
 from cwl_prefect.errors import UsageError
 from cwl_prefect.settings import Settings
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
 
 _FORMER_NAME = "workspace-gc"
 """Name that the deployment had when there was one for all pools."""
@@ -24,9 +28,7 @@ async def deploy_collection(
     unused_for_s: float | None = None,
     most_bytes: int | None = None,
 ) -> tuple[str, str]:
-    """Make or update the deployment that keeps a machine clean, and return its name and the command of a worker.
-
-    It is named after its pool.
+    """Make or update a pool's deployment that keeps a machine clean; return its name and the command of a worker.
 
     Args:
         pool: Work pool whose workers see the workspaces.
@@ -40,24 +42,13 @@ async def deploy_collection(
         UsageError: There is no such pool, it needs an image or has no such job variable, or the schedule is none.
         ServerError: No Prefect API can be reached or started.
     """
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-    from prefect.client.schemas.schedules import CronSchedule
-    from pydantic import ValidationError
-
     from cwl_prefect.runs.housekeeping import ENTRYPOINT, collect_workspaces
 
-    try:
-        schedule = DeploymentScheduleCreate(schedule=CronSchedule(cron=cron), active=True)
-    except ValidationError as error:
-        raise UsageError(f"--cron: {cron!r} is no schedule.", hint="write it as cron does: '17 3 * * *'.") from error
+    schedule = _schedule(cron)
     async with connected(settings) as connection:
-        found = await read_pool(connection, pool)
-        demand_image(job_variables, found)
-        template = found.base_job_template
-        check_flow_run_variables(job_variables, template, pool_type=found.type, for_steps=template)
-        flow_id = await connection.client.create_flow_from_name(collect_workspaces.name)
+        await _check_variables(job_variables, pool, connection)
         await connection.client.create_deployment(
-            flow_id=flow_id,
+            flow_id=await connection.client.create_flow_from_name(collect_workspaces.name),
             name=pool,
             schedules=[schedule],
             work_pool_name=pool,
@@ -68,6 +59,24 @@ async def deploy_collection(
         )
         await _remove_former(f"{collect_workspaces.name}/{_FORMER_NAME}", pool, connection)
         return f"{collect_workspaces.name}/{pool}", connection.worker_command(pool)
+
+
+def _schedule(cron: str) -> "DeploymentScheduleCreate":
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.schedules import CronSchedule
+    from pydantic import ValidationError
+
+    try:
+        return DeploymentScheduleCreate(schedule=CronSchedule(cron=cron), active=True)
+    except ValidationError as error:
+        raise UsageError(f"--cron: {cron!r} is no schedule.", hint="write it as cron does: '17 3 * * *'.") from error
+
+
+async def _check_variables(job_variables: Mapping[str, JsonValue], pool: str, connection: Connection) -> None:
+    found = await read_pool(connection, pool)
+    demand_image(job_variables, found)
+    template = found.base_job_template
+    check_flow_run_variables(job_variables, template, pool_type=found.type, for_steps=template)
 
 
 async def _remove_former(full_name: str, pool: str, connection: Connection) -> None:

@@ -1,7 +1,7 @@
 """From a plan to a Prefect flow whose parameters are the workflow's inputs."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -77,20 +77,10 @@ def build_flow(  # noqa: PLR0913 - all that a flow may be given
         observers: Told what happens; of a class each run gets its own.
     """
     backends = None if backend is None else Backends.of(backend, settings)
-    known = deployed or Deployed(plan=plan)
-
-    async def _body(**parameters: Any) -> CwlObject | State[object]:
-        order = prepared(plan, known.order(parameters), settings)
-        request = RunRequest(
-            job_order=order,
-            settings=settings,
-            backends=backends,
-            callbacks=tuple(callbacks),
-            observers=tuple(observers),
-        )
-        return _outputs_or_state(await run_plan(plan, request), settings)
-
-    body = _presented(_body, plan, known.form)
+    wanted = partial(
+        RunRequest, settings=settings, backends=backends, callbacks=tuple(callbacks), observers=tuple(observers)
+    )
+    body = _body_of(plan, deployed or Deployed(plan=plan), settings, wanted)
     stays = _present(backend=backend, callbacks=callbacks, observers=observers)
     again = partial(
         build_flow,
@@ -103,6 +93,16 @@ def build_flow(  # noqa: PLR0913 - all that a flow may be given
     )
     listed = backends is None or not backends.fake
     return _flow(body, plan, settings, rebuild=again, stays=stays, listed=listed, validate_parameters=validate)
+
+
+def _body_of(plan: WorkflowPlan, known: Deployed, settings: Settings, wanted: Callable[..., RunRequest]) -> Body:
+    """Return what a flow runs: the plan, as it is wanted, with the parameters as its job order."""
+
+    async def _body(**parameters: Any) -> CwlObject | State[object]:
+        order = prepared(plan, known.order(parameters), settings)
+        return _outputs_or_state(await run_plan(plan, wanted(job_order=order)), settings)
+
+    return _presented(_body, plan, known.form)
 
 
 def _present(**given: object) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -91,13 +91,12 @@ def simulate(
     alone = _alone(settings or Settings(), directory)
     plan, order = read_run(document, job_order, alone)
     _demand_steps(plan, tools)
-    played = FakeTools(tools)
-    request = RunRequest(
-        job_order=prepared(plan, order, alone),
-        settings=alone,
-        outdir=directory / "outputs",
-        backends=Backends.of(FakeBackend(played), alone),
-    )
+    request = RunRequest(job_order=prepared(plan, order, alone), settings=alone, outdir=directory / "outputs")
+    return _played(plan, request, FakeTools(tools), longest)
+
+
+def _played(plan: WorkflowPlan, request: RunRequest, played: FakeTools, longest: timedelta) -> Simulation:
+    request = replace(request, backends=Backends.of(FakeBackend(played), request.settings))
     progress = Progress()
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         runner.run(_simulated(plan, request, progress, longest))

@@ -30,7 +30,7 @@ from cwl_prefect.model.events import (
 from cwl_prefect.model.output_types import Directory, File, Outputs
 from cwl_prefect.model.overrides import OVERRIDES
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.model.values import CwlObject, WrittenJobOrder
+from cwl_prefect.model.values import CwlObject, JobOrder, WrittenJobOrder
 from cwl_prefect.reports.result import RunResult, RunStatus
 from cwl_prefect.settings import Settings
 
@@ -69,9 +69,6 @@ __all__ = [
 
 Document: TypeAlias = str | Path | WorkflowPlan | Workflow
 """Path or URL of a CWL document or of a plan that ``cwl-prefect compile`` wrote, a plan, or a workflow of Python."""
-
-JobOrder: TypeAlias = str | Path | Mapping[str, object] | None
-"""Values of inputs by their ids, the path or URL of a file that holds them, or None where there are none."""
 
 
 def compile_document(document: str | Path, *, job_order: Mapping[str, JsonValue] | None = None) -> WorkflowPlan:
@@ -244,7 +241,7 @@ class RunOptions(TypedDict, total=False):
 
 async def run(
     document: Document,
-    job_order: JobOrder = None,
+    job_order: JobOrder | None = None,
     *,
     settings: Settings | None = None,
     outdir: str | Path | None = None,
@@ -287,7 +284,7 @@ async def run(
 
 def run_sync(
     document: Document,
-    job_order: JobOrder = None,
+    job_order: JobOrder | None = None,
     *,
     settings: Settings | None = None,
     outdir: str | Path | None = None,
@@ -304,7 +301,7 @@ def run_sync(
     return awaited(lambda: run(document, job_order, settings=settings, outdir=outdir, outputs=outputs, **options))
 
 
-def read_run(document: Document, job_order: JobOrder, settings: Settings) -> tuple[WorkflowPlan, CwlObject]:
+def read_run(document: Document, job_order: JobOrder | None, settings: Settings) -> tuple[WorkflowPlan, CwlObject]:
     """Read what a run is given: its document, and its inputs as a job order."""
     from cwl_prefect.flows.parameters import plain_order
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypeVar, cast, overload
 
 from prefect import Flow, State
@@ -21,6 +20,7 @@ from cwl_prefect.flows.tagging import tagged
 from cwl_prefect.model.output_types import Outputs
 from cwl_prefect.model.overrides import OVERRIDES
 from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.values import JobOrder
 from cwl_prefect.settings import EVERY_STEP, Settings
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
     from cwl_prefect.flows.deployment.storage import WorkflowStorage
-
-JobOrder: TypeAlias = str | Path | Mapping[str, object]
-"""Values of inputs by their ids, or the path or URL of a file that holds them."""
 
 Body: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 """What a flow runs."""

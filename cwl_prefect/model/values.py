@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TypeAlias, cast
 
 from pydantic import JsonValue
@@ -12,6 +13,9 @@ CwlValue: TypeAlias = JsonValue
 
 CwlObject: TypeAlias = dict[str, JsonValue]
 """A CWL object such as a job order, an output object or a File."""
+
+JobOrder: TypeAlias = str | Path | Mapping[str, object]
+"""Values of inputs by their ids, or the path or URL of a file that holds them."""
 
 
 class WrittenJobOrder(CwlObject):

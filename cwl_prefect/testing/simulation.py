@@ -22,13 +22,13 @@ from cwl_prefect.flows.execution.run import Progress, RunRequest
 from cwl_prefect.flows.execution.task_runs import Work, retry_delays
 from cwl_prefect.flows.lifecycle.opening import open_run, sharing
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.model.values import CwlObject
+from cwl_prefect.model.values import CwlObject, JobOrder
 from cwl_prefect.settings import Settings
 from cwl_prefect.testing.clock import SimulatedLoop
 from cwl_prefect.testing.fakes import FakeCall, FakeTool, FakeTools
 
 if TYPE_CHECKING:
-    from cwl_prefect.api import Document, JobOrder
+    from cwl_prefect.api import Document
 
 LONGEST = timedelta(days=30)
 
@@ -52,7 +52,7 @@ class Simulation:
 
 def simulate(
     document: "Document",
-    job_order: "JobOrder" = None,
+    job_order: JobOrder | None = None,
     *,
     tools: Mapping[str, FakeTool],
     directory: Path,

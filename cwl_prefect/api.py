@@ -303,13 +303,15 @@ def run_sync(
 
 def read_run(document: Document, job_order: JobOrder | None, settings: Settings) -> tuple[WorkflowPlan, CwlObject]:
     """Read what a run is given: its document, and its inputs as a job order."""
-    from cwl_prefect.flows.parameters import plain_order
+    from cwl_prefect.flows.parameters import plain_order, warn_of_unknown
 
     order = job_order if isinstance(job_order, Mapping) else WrittenJobOrder(read_job_order(job_order))
     overrides = cast("CwlObject", {key: value for key, value in order.items() if key in OVERRIDES})
     plan = document
     if not isinstance(plan, WorkflowPlan):
         plan = load_plan(plan, job_order=overrides, settings=settings)
+    if not isinstance(job_order, WrittenJobOrder):  # whoever wrote it has looked
+        warn_of_unknown(plan, order)
     return plan, order if isinstance(order, WrittenJobOrder) else plain_order(plan, order)
 
 

@@ -163,7 +163,7 @@ class CwlFlow(Flow[..., Coroutine[Any, Any, Outputs]], Generic[Outputs]):
 
     def _parameters(self, job_order: JobOrder) -> dict[str, object]:
         from cwl_prefect.cwl.binding.job_orders import load_job_order
-        from cwl_prefect.flows.parameters import parameter_names
+        from cwl_prefect.flows.parameters import parameter_names, warn_of_unknown
 
         order = job_order if isinstance(job_order, Mapping) else load_job_order(job_order)
         if self.plan.as_written and not OVERRIDES.isdisjoint(order):
@@ -171,6 +171,7 @@ class CwlFlow(Flow[..., Coroutine[Any, Any, Outputs]], Generic[Outputs]):
                 f"{self.name}: a job order cannot change the requirements of a flow that is loaded already.",
                 hint="load it with them: `load_flow(load_plan(document, job_order=...))`, or use `run`.",
             )
+        warn_of_unknown(self.plan, order)
         names = parameter_names(self.plan)
         return {names[port]: value for port, value in order.items() if port in names}
 

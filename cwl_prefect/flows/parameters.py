@@ -3,6 +3,7 @@
 import functools
 import inspect
 import keyword
+import logging
 import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +41,8 @@ from cwl_prefect.engine.workflow.python_types import python_type
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.model.plan import InputPort, OutputPort, WorkflowPlan
 from cwl_prefect.model.values import FILE_CLASSES, CwlObject
+
+_logger = logging.getLogger(__name__)
 
 TypeForm: TypeAlias = object
 """What may stand in an annotation: a class, a union, ``Literal[...]``, ``Annotated[...]``."""
@@ -212,6 +215,15 @@ def plain_order(plan: WorkflowPlan, values: Mapping[str, object]) -> CwlObject:
     """Turn Python values by the ids of inputs into a job order; relative paths start from the working directory."""
     types = {port.id: parse_type(port.type) for port in plan.inputs}
     return _from_working_directory({key: plain_value(value, types.get(key, ANY)) for key, value in values.items()})
+
+
+def warn_of_unknown(plan: WorkflowPlan, job_order: Mapping[str, object]) -> None:
+    """Warn of keys of a job order that name no input, which CWL allows: they are ignored."""
+    from cwl_prefect.cwl.binding.inputs import unknown_inputs
+
+    for key, near in unknown_inputs(plan, job_order).items():
+        meant = "" if near is None else f" Did you mean {near!r}?"
+        _logger.warning("%s: there is no input %r; it is ignored.%s", plan.name, key, meant)
 
 
 def _from_working_directory(order: CwlObject) -> CwlObject:

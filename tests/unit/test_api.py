@@ -30,6 +30,7 @@ from cwl_prefect.errors import DocumentError, InputError, StepError, StorageErro
 from cwl_prefect.flows import invoke
 from cwl_prefect.flows.execution.run import Progress, RunReport
 from cwl_prefect.model.plan import WorkflowPlan, encode_plan
+from cwl_prefect.model.values import WrittenJobOrder
 from cwl_prefect.settings import OnError, Settings
 from tests.commands import PROJECT
 
@@ -308,6 +309,14 @@ class TestRunning:
         ends_with(error)
         result = await run(plan, {}, settings=Settings(home=tmp_path, on_error=on_error))
         assert (result.status, result.errors) == (status, (error,))
+
+    @pytest.mark.parametrize(
+        ("order", "told"), [({"mesage": "x"}, 1), (WrittenJobOrder(mesage="x"), 0)], ids=["given", "looked-at"]
+    )
+    async def test_a_key_that_names_no_input_is_told_once(self, plan, ends_with, tmp_path, caplog, order, told):
+        ends_with()
+        await run(plan, order, settings=Settings(home=tmp_path))
+        assert caplog.text.count("there is no input 'mesage'") == told
 
 
 RUNNING = ("File", "RunObserver", "RunResult", "Workflow")  # their examples run a workflow on a server

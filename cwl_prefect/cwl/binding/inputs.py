@@ -135,7 +135,7 @@ def place_of_input(text: str, name: str, document: str) -> Place | None:
     return Place(document=document, line=line + 1, column=column + 1)
 
 
-def unknown_inputs(plan: WorkflowPlan, job_order: Mapping[str, CwlValue]) -> dict[str, str | None]:
+def unknown_inputs(plan: WorkflowPlan, job_order: Mapping[str, object]) -> dict[str, str | None]:
     """Return the keys of a job order that name no input, each with the input whose name is nearest, if any is near.
 
     Such keys are allowed, and mostly misspelt names of optional inputs.

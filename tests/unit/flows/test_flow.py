@@ -161,6 +161,10 @@ class TestJobOrders:
         _, _, given = await greeting({"message": "ho", "letter": Path("letter.txt"), "another": 1})
         assert given == {"message": "ho", "letter": Path("letter.txt")}
 
+    async def test_a_key_that_names_no_input_is_told(self, greeting, leases, caplog) -> None:
+        await greeting({"mesage": "ho"})
+        assert "there is no input 'mesage'; it is ignored. Did you mean 'message'?" in caplog.text
+
     async def test_what_is_given_by_name_goes_over_it(self, greeting, leases) -> None:
         _, _, given = await greeting({"message": "ho"}, message="hey", return_state=True)
         assert given == {"message": "hey", "return_state": True}

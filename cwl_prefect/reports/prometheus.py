@@ -4,20 +4,19 @@ import asyncio
 import logging
 import re
 import time
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from cwl_prefect.model.events import RunEnded, RunObserver, RunStarted, StepEvent, StepEventKind
+from cwl_prefect.model.events import RunEnded, RunEvent, RunObserver, RunStarted, StepEvent
 from cwl_prefect.model.names import without_indices
+from cwl_prefect.reports.tally import ENDINGS, StepCounts, Tally
 
 _PAUSE_S = 10.0
 _MIB = 2**20
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
-_WAITING, _RUNNING = "waiting", "running"
 
 _logger = logging.getLogger(__name__)
 
@@ -31,15 +30,18 @@ class Prometheus(RunObserver):
     def __init__(self) -> None:
         self._path: Path | None = None  # None: not begun, or it cannot be written
         self._workflow = ""
-        self._state = _RUNNING
+        self._state = "running"
         self._began_s = time.time()
         self._ended_s: float | None = None
-        self._planned: dict[str, int] = {}
-        self._calls: Counter[tuple[str, str]] = Counter()  # by step and state
-        self._retries: Counter[str] = Counter()
+        self._tally = Tally()
         self._cpu_s: dict[str, float] = {}
         self._peak_mib: dict[str, float] = {}
         self._writing: asyncio.Task[None] | None = None
+
+    def __call__(self, event: RunEvent) -> None:
+        """Count an event."""
+        self._tally.observe(event)
+        super().__call__(event)
 
     def run_started(self, event: RunStarted) -> None:
         """Begin the file."""
@@ -51,38 +53,17 @@ class Prometheus(RunObserver):
         self._path = event.settings.prometheus_directory / f"cwl-prefect-{name}.prom"
         self._writing = asyncio.create_task(self._keep())
 
-    def step_planned(self, event: StepEvent) -> None:
-        """Count the calls of a step that wait now; a loop plans again with every iteration."""
-        count = event.count or 0
-        self._count(event, _WAITING, count - self._planned.get(event.step, 0))
-        self._planned[event.step] = count
-
-    def call_started(self, event: StepEvent) -> None:
-        """Count a call that runs; of a subworkflow its own steps count."""
-        self._count(event, _WAITING, -1)
-        if not event.subworkflow:
-            self._count(event, _RUNNING, 1)
-
     def call_retrying(self, event: StepEvent) -> None:
-        """Count a try that failed, and what it used."""
-        self._retries[without_indices(event.step)] += 1
+        """Count what a try used that failed."""
         self._use(event)
 
     def call_ended(self, event: StepEvent) -> None:
-        """Count a call that ended, and what it used."""
-        if event.subworkflow:
-            return
-        began = event.kind in (StepEventKind.SUCCEEDED, StepEventKind.FAILED)
-        self._count(event, _RUNNING if began else _WAITING, -1)
-        self._count(event, event.kind.value, 1)
+        """Count what a call used."""
         self._use(event)
 
     def run_ended(self, event: RunEnded) -> None:
-        """Note how the run ended; nothing waits or runs any more."""
+        """Note how the run ended."""
         self._state, self._ended_s = event.state.value, time.time()
-        for step, state in list(self._calls):
-            if state in (_WAITING, _RUNNING):
-                self._calls[step, state] = 0
 
     async def aclose(self) -> None:
         """Write how the run ended."""
@@ -91,9 +72,6 @@ class Prometheus(RunObserver):
             with suppress(asyncio.CancelledError):
                 await self._writing
         await self._write()
-
-    def _count(self, event: StepEvent, state: str, more: int) -> None:
-        self._calls[without_indices(event.step), state] += more
 
     def _use(self, event: StepEvent) -> None:
         if event.tried is None:
@@ -118,6 +96,14 @@ class Prometheus(RunObserver):
             _logger.warning("metrics cannot be written to %s: %s", self._path, error.strerror)
             self._path = None
 
+    def _by_state(self, steps: Sequence[StepCounts]) -> Iterator[tuple[str, str, int]]:
+        """Yield how many calls of each step are in a state; nothing waits or runs after the end of the run."""
+        goes_on = self._ended_s is None
+        for counts in steps:
+            yield counts.name, "waiting", counts.waiting * goes_on
+            yield counts.name, "running", counts.running * goes_on
+            yield from ((counts.name, how, getattr(counts, how)) for how in ENDINGS if getattr(counts, how))
+
     def _registry(self) -> CollectorRegistry:
         """Return the metrics as they are now."""
         found = CollectorRegistry()
@@ -130,10 +116,13 @@ class Prometheus(RunObserver):
             ended = Gauge("cwl_prefect_run_end_time_seconds", "When the last run ended", workflow, registry=found)
             ended.labels(self._workflow).set(self._ended_s)
         calls = Gauge("cwl_prefect_calls", "Calls by state", (*workflow, "step", "state"), registry=found)
-        for (step, how), count in self._calls.items():
+        steps = [counts for counts in self._tally.steps.values() if not counts.subworkflow]
+        for step, how, count in self._by_state(steps):
             calls.labels(self._workflow, step, how).set(count)
         of_steps: Mapping[tuple[str, str], Mapping[str, float]] = {
-            ("cwl_prefect_retries", "Tries that failed before another"): self._retries,
+            ("cwl_prefect_retries", "Tries that failed before another"): {
+                c.name: c.retried for c in steps if c.retried
+            },
             ("cwl_prefect_cpu_seconds", "Seconds on a core"): self._cpu_s,
             ("cwl_prefect_memory_peak_bytes", "Most memory"): {s: mib * _MIB for s, mib in self._peak_mib.items()},
         }

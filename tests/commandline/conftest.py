@@ -17,9 +17,13 @@ def shared_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map
 
 
 @pytest.fixture
-def command(shared_environment: Mapping[str, str], tmp_path: Path, request: pytest.FixtureRequest) -> CommandLine:
+def command(
+    shared_environment: Mapping[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[CommandLine]:
     """The commands, called from a directory of the test; by themselves, but where the test is marked `standby`."""
     standby = {} if request.node.get_closest_marker("standby") is None else {IDLE_VARIABLE: "300"}
     directory = tmp_path / "work"
     directory.mkdir()
-    return CommandLine(environment={**shared_environment, **standby}, directory=directory)
+    commands = CommandLine(environment={**shared_environment, **standby}, directory=directory)
+    yield commands
+    commands.kill_rest()

@@ -7,7 +7,7 @@ import subprocess
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -67,6 +67,13 @@ class CommandLine:
 
     environment: Mapping[str, str]
     directory: Path
+    _started: list[Started] = field(default_factory=list, init=False)
+
+    def kill_rest(self) -> None:
+        """Kill what was started and has not ended, as a test leaves it that fails."""
+        for each in self._started:
+            if each.process.poll() is None:
+                each.kill()
 
     @property
     def home(self) -> Path:
@@ -103,7 +110,8 @@ class CommandLine:
             start_new_session=True,
             preexec_fn=as_in_a_terminal,  # noqa: PLW1509 - no thread runs here
         )
-        return Started(process)
+        self._started.append(Started(process))
+        return self._started[-1]
 
     def __call__(
         self, *arguments: str | Path, program: str = "cwl-prefect", environment: Mapping[str, str] | None = None

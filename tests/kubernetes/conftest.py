@@ -74,4 +74,6 @@ def command(tmp_path: Path) -> Iterator[CommandLine]:
             "CWL_PREFECT_KUBERNETES_VOLUME": f"hostPath:{tmp_path}",
             "CWL_PREFECT_KUBERNETES_HELPER_IMAGE": HELPER_IMAGE,
         }
-        yield CommandLine(environment=chosen, directory=tmp_path)
+        commands = CommandLine(environment=chosen, directory=tmp_path)
+        yield commands
+        commands.kill_rest()

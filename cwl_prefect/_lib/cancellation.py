@@ -26,7 +26,11 @@ async def shielded(work: Awaitable[T]) -> T:
 
 
 async def cancel_and_wait(*tasks: "asyncio.Task[object]") -> None:
-    """Cancel tasks and wait until they have cleaned up; what they return or raise is nobody's concern any more."""
+    """Cancel tasks once and wait until they have cleaned up; what they return or raise is nobody's concern any more.
+
+    Raises:
+        CancelledError: The caller was cancelled meanwhile, which does not disturb what the tasks still have to do.
+    """
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await shielded(asyncio.gather(*tasks, return_exceptions=True))

@@ -18,6 +18,8 @@ _logger = logging.getLogger(__name__)
 
 _BOUNDLESS = 1e12
 _ASK_AGAIN_S = 0.01  # nobody tells when another run gives something back
+_ASK_AGAIN_MOST_S = 0.25
+_ASK_AGAIN_PART = 0.05  # of how long it was refused, so that a run which waits for long costs next to nothing
 _TOLD_AFTER_S = 30.0
 _OTHERS = ""  # names no step
 
@@ -183,10 +185,12 @@ class ResourcePool:
             self._wait_for_no_other_run()
             return
         loop = asyncio.get_running_loop()
-        self._asking = loop.call_later(_ASK_AGAIN_S, self._serve)
-        if self._refused_s is None:
-            self._refused_s = loop.time()
-        elif loop.time() - self._refused_s > _TOLD_AFTER_S and _OTHERS not in self._told:
+        now_s = loop.time()
+        self._refused_s = now_s if self._refused_s is None else self._refused_s
+        waited_s = now_s - self._refused_s
+        pause_s = min(max(_ASK_AGAIN_S, waited_s * _ASK_AGAIN_PART), _ASK_AGAIN_MOST_S)
+        self._asking = loop.call_later(pause_s, self._serve)
+        if waited_s > _TOLD_AFTER_S and _OTHERS not in self._told:
             self._told.add(_OTHERS)
             _logger.warning("calls wait for cores or memory that other runs of this machine use")
 

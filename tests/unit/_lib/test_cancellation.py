@@ -77,6 +77,27 @@ class TestCancelAndWait:
         await cancel_and_wait(*tasks)
         assert cleaned == [0, 1, 2]
 
+    async def test_who_cancels_the_caller_again_does_not_disturb_how_they_clean_up(self):
+        cleaned: list[int] = []
+
+        async def busy(number: int) -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                for _ in range(9):
+                    await asyncio.sleep(0)
+                cleaned.append(number)
+
+        tasks = [asyncio.create_task(busy(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        caller = asyncio.create_task(cancel_and_wait(*tasks))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert cleaned == [0, 1, 2]
+
     async def test_what_they_raise_is_seen_and_forgotten(self):
         async def broken() -> None:
             raise ValueError("broken")

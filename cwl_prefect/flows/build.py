@@ -35,7 +35,7 @@ from cwl_prefect.flows.execution.task_runs import Tasks
 from cwl_prefect.flows.flow import Body, CwlFlow, Rebuild
 from cwl_prefect.flows.lifecycle.audit import audited
 from cwl_prefect.flows.lifecycle.console import outlive_readers
-from cwl_prefect.flows.lifecycle.hooks import reaper
+from cwl_prefect.flows.lifecycle.hooks import ends_of_pod, reaper
 from cwl_prefect.flows.lifecycle.opening import open_run
 from cwl_prefect.flows.lifecycle.recording import clear, concluded, recorded
 from cwl_prefect.flows.lifecycle.run_log import tell_errors_by_text, warnings_in_log
@@ -182,7 +182,7 @@ def _unfinished_state(report: RunReport, settings: Settings) -> State[object] | 
 
 def _flow(body: Body, plan: WorkflowPlan, settings: Settings, *, rebuild: Rebuild, **options: Any) -> CwlFlow:
     tell_errors_by_text()
-    conclude, reap = concluded(settings), reaper(settings)
+    conclude, reap, last = concluded(settings), reaper(settings), ends_of_pod()
     return CwlFlow.of(
         body,
         plan,
@@ -193,10 +193,10 @@ def _flow(body: Body, plan: WorkflowPlan, settings: Settings, *, rebuild: Rebuil
         description=plan.doc or plan.label,
         timeout_seconds=settings.run_timeout_s,
         result_serializer="json",
-        on_completion=[conclude],
-        on_failure=[conclude],
-        on_cancellation=[reap, conclude],
-        on_crashed=[reap, conclude],
+        on_completion=[conclude, *last],
+        on_failure=[conclude, *last],
+        on_cancellation=[reap, conclude, *last],
+        on_crashed=[reap, conclude, *last],
         **options,
     )
 

@@ -54,11 +54,26 @@ def namespace(site: Site, cluster_problem: str | None) -> Iterator[str]:
         kubectl("delete", "persistentvolume", NAMESPACE, "--wait=false")
 
 
+SIDECAR = {
+    "name": "proxy",
+    "image": "busybox:1.35",
+    "command": ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.5; done"],
+}
+
+
 def pool_on_the_node(site: Site, name: str) -> None:
-    """Make a pool whose pods share the node's network."""
+    """Make a pool whose pods share the node's network, have a read-only root, and a sidecar that does not end."""
     site.run("cwl-prefect", "pool", "create", name, "--type", "kubernetes")
     template = site.get(f"work_pools/{name}")["base_job_template"]
-    template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["hostNetwork"] = True
+    pod = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    pod["hostNetwork"] = True
+    pod["containers"].append(SIDECAR)
+    first = pod["containers"][0]
+    first["securityContext"] = {"readOnlyRootFilesystem": True}
+    for place in ("/home/cwl", "/tmp"):  # where the image has its home and temporary files
+        volume = place.strip("/").replace("/", "-")
+        pod["volumes"].append({"name": volume, "emptyDir": {}})
+        first["volumeMounts"].append({"name": volume, "mountPath": place})
     site.send("PATCH", f"work_pools/{name}", {"base_job_template": template}).raise_for_status()
 
 
@@ -81,6 +96,10 @@ def test_driver_and_steps_are_pods_of_the_cluster(site: Site, namespace: str, bu
     assert outputs["letters"] == len("twelve chars")
     label = f"cwl-prefect.io/flow-run-id={run}"
     site.wait_for(lambda: not kubectl("get", "jobs,pods", "-n", namespace, "-l", label, "-o", "name").strip())
+    of_run = f"prefect.io/flow-run-id={run}"
+    site.wait_for(lambda: not kubectl("get", "pods", "-n", namespace, "-l", of_run, "-o", "name").strip())
+    assert kubectl("get", "jobs", "-n", namespace, "-l", of_run, "-o", "jsonpath={.items[*].status.active}") == ""
+    assert site.state(run) == "COMPLETED"
 
 
 def test_a_process_worker_s_steps_are_pods_of_another_pool(site: Site, namespace: str) -> None:

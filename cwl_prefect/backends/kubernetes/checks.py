@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from cwl_prefect.backends.base import delete_shielded
 from cwl_prefect.backends.job_template.job_variables import JobVariables
-from cwl_prefect.backends.kubernetes.api.client import KubernetesApi, connect
+from cwl_prefect.backends.kubernetes.api.client import KubernetesApi, connect, version_of
 from cwl_prefect.backends.kubernetes.backend import KubernetesBackend
 from cwl_prefect.backends.kubernetes.driver_check import Driver, driver_findings
 from cwl_prefect.backends.kubernetes.jobs import pods_of
@@ -22,6 +22,7 @@ from cwl_prefect.backends.kubernetes.launcher import MOUNT_PATH
 from cwl_prefect.backends.kubernetes.manifest.defaults import KubernetesDefaults, kubernetes_defaults
 from cwl_prefect.backends.kubernetes.objects import part, parts, text
 from cwl_prefect.backends.kubernetes.outcomes import Stuck, stuck, told
+from cwl_prefect.backends.kubernetes.sidecars import sidecar_findings
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.findings import Finding, Severity
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Mount, Reason, Resources
@@ -89,7 +90,10 @@ async def kubernetes_findings(
             Finding.error(API, f"{error.message}.", fix=error.hint or "set KUBECONFIG, and try `kubectl get pods`.")
         ]
     try:
-        found = [await _version(api), *await _rights(api, defaults)]
+        async with asyncio.timeout(_ANSWER_S):
+            answer = await api.request("GET", "/version")
+        found = [Finding.ok(API, f"it answers: {answer.get('gitVersion', 'of an unknown version')}.")]
+        found += [*sidecar_findings(defaults.manifest, version_of(answer)), *await _rights(api, defaults)]
     except (BackendError, TimeoutError) as error:
         told = error.message if isinstance(error, BackendError) else f"no answer within {_ANSWER_S:g} s"
         return [
@@ -100,12 +104,6 @@ async def kubernetes_findings(
     if driver is not None:
         return [*found, *await driver_findings(driver, variables, client=client)]
     return [*found, *await _pod(settings, variables, client)]
-
-
-async def _version(api: KubernetesApi) -> Finding:
-    async with asyncio.timeout(_ANSWER_S):
-        answer = await api.request("GET", "/version")
-    return Finding.ok(API, f"it answers: {answer.get('gitVersion', 'of an unknown version')}.")
 
 
 async def _rights(api: KubernetesApi, defaults: KubernetesDefaults) -> list[Finding]:

@@ -16,6 +16,7 @@ from cwl_prefect.backends.kubernetes.manifest.defaults import KubernetesDefaults
 from cwl_prefect.backends.kubernetes.manifest.job import KubernetesOptions
 from cwl_prefect.backends.kubernetes.manifest.links import Links
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, part, parts, selector, text
+from cwl_prefect.backends.kubernetes.sidecars import NATIVE
 from cwl_prefect.backends.kubernetes.storage import (
     OWN_DIRECTORY,
     Imports,
@@ -71,7 +72,7 @@ async def open_cluster(
     defaults = await defaults_of_all(variables, client=client)
     api = await connect(defaults.cluster)
     try:
-        own = await _own_pod(api)
+        own = await pod_of_this_process(api)
         transfers = open_transfers(settings)
         storage = await asyncio.to_thread(_storage, settings, defaults, own)
         secrets = await _pull_secrets(api, defaults)
@@ -84,7 +85,11 @@ async def open_cluster(
     return Cluster(
         api=api,
         defaults=defaults,
-        options=replace(options_of(settings), replacement_policy=version >= _REPLACEMENT_POLICY),
+        options=replace(
+            options_of(settings),
+            replacement_policy=version >= _REPLACEMENT_POLICY,
+            native_sidecars=version >= NATIVE,
+        ),
         storage=storage,
         transfers=transfers,
         imports=Imports(storage),
@@ -92,7 +97,7 @@ async def open_cluster(
         launcher=Launcher(storage, settings.kubernetes_helper_image),
         images=images,
         registries=registries,
-        owner=_owner(own, defaults.namespace),
+        owner=owning_job(own, defaults.namespace),
     )
 
 
@@ -129,7 +134,12 @@ def _storage(settings: Settings, defaults: KubernetesDefaults, own: KubernetesOb
     return demand_storage(shared_storage(settings, runs, pods), runs)
 
 
-async def _own_pod(api: KubernetesApi) -> KubernetesObject | None:
+async def pod_of_this_process(api: KubernetesApi) -> KubernetesObject | None:
+    """Return the pod that this process runs in; None outside of a cluster, or where it may not be read.
+
+    Raises:
+        BackendError: The cluster does not answer.
+    """
     place = own_pod()
     if place is None:
         return None
@@ -148,8 +158,8 @@ async def _pod_of_flow_run(api: KubernetesApi, namespace: str) -> KubernetesObje
     return running[0] if len(running) == 1 else None
 
 
-def _owner(own: KubernetesObject | None, namespace: str) -> KubernetesObject | None:
-    """Return the flow run's own Job, so that its end takes all steps along; only its own namespace's can be owned."""
+def owning_job(own: KubernetesObject | None, namespace: str) -> KubernetesObject | None:
+    """Return the Job of a flow run's pod, as an owner: its end takes all steps along, in its own namespace only."""
     if own is None or text(own, "metadata", "namespace") != namespace:
         return None
     for owner in parts(own, "metadata", "ownerReferences"):

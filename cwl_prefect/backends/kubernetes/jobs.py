@@ -3,22 +3,27 @@
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from cwl_prefect.backends.kubernetes.api.client import KubernetesApi, RefusedError, connect
 from cwl_prefect.backends.kubernetes.api.credentials import ClusterConfig
-from cwl_prefect.backends.kubernetes.cluster import Cluster
+from cwl_prefect.backends.kubernetes.cluster import Cluster, owning_job, pod_of_this_process
 from cwl_prefect.backends.kubernetes.manifest.labels import job_annotations
 from cwl_prefect.backends.kubernetes.objects import (
     KubernetesObject,
     end_of,
     job_name,
     label_value,
+    moment,
+    number,
     part,
     parts,
     selector,
     text,
 )
+from cwl_prefect.backends.kubernetes.sidecars import runs_beside
 from cwl_prefect.backends.kubernetes.watch import JOB_NAME_LABEL
 from cwl_prefect.backends.naming import LABEL_PREFIX, job_labels
 from cwl_prefect.model.job import ContainerJob
@@ -35,6 +40,7 @@ _CONFLICT = 409
 _POLL_S = 0.2
 _PATIENCE_S = 6.0
 _GIVE_UP_S = 15.0
+_LAST_WORDS_S = 10  # in which a process that is done can end by itself
 
 
 def what_runs(image: str, entry_point: Sequence[str]) -> str:
@@ -168,3 +174,29 @@ async def remove(api: KubernetesApi, namespace: str, name: str) -> None:
                 await api.delete_pod(namespace, pod_name, at_once=late)
         await asyncio.sleep(_POLL_S)
     logger.warning("the pods of the Job %s are slow to end", name)
+
+
+async def end_own_job() -> None:
+    """Let this flow run's Job end soon where containers beside its own would keep it alive.
+
+    The cluster does it, by a deadline: deleted at once, the Job would take along what the flow run has yet to say.
+
+    Raises:
+        BackendError: The cluster does not answer or refuses.
+    """
+    api = await connect()
+    try:
+        pod = await pod_of_this_process(api)
+        if pod is None or not runs_beside(pod):
+            return
+        namespace = text(pod, "metadata", "namespace")
+        name = text(owning_job(pod, namespace) or {}, "name")
+        job = await api.job(namespace, name) if name else None
+        began = None if job is None else moment(job, "status", "startTime")
+        if job is None or began is None:
+            return
+        after_s = max(0, math.ceil((datetime.now(UTC) - began).total_seconds())) + _LAST_WORDS_S
+        if after_s < (number(job, "spec", "activeDeadlineSeconds") or math.inf):
+            await api.end_job(namespace, name, after_s=after_s)
+    finally:
+        await api.close()

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from cwl_prefect.backends.kubernetes.launcher import LAUNCHER_NAME, NOT_SHARED, NOT_WRITABLE, PROGRAM_PATH, used
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, conditions, moment, number, part, parts, text
+from cwl_prefect.backends.kubernetes.sidecars import is_native
 from cwl_prefect.backends.outcomes import signal_of
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 
@@ -262,9 +263,10 @@ def _pod_message(pod: KubernetesObject) -> str | None:
 
 
 def _init_failure(pod: KubernetesObject) -> str | None:
+    sidecars = {text(each, "name") for each in parts(pod, "spec", "initContainers") if is_native(each)}
     for status in parts(pod, "status", "initContainerStatuses"):
         ended = part(status, "state", "terminated")
-        if ended and number(ended, "exitCode") != 0:
+        if ended and number(ended, "exitCode") != 0 and text(status, "name") not in sidecars:
             return (
                 f"the init container {text(status, 'name')} ended with exit code {number(ended, 'exitCode')}"
                 f" {text(ended, 'message')}".rstrip()

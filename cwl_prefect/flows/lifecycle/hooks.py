@@ -6,6 +6,8 @@ from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
 from cwl_prefect.engine.records.audit import Act
+from cwl_prefect.environment import own_flow_run, own_pod
+from cwl_prefect.flows.cleanup import attempted
 from cwl_prefect.flows.driver_lock import is_driven
 from cwl_prefect.flows.lifecycle.audit import record
 from cwl_prefect.flows.lifecycle.reaping import reap_run
@@ -35,3 +37,16 @@ def reaper(settings: Settings) -> Callable[[Flow[..., object], FlowRun, State[ob
             record(directory.parent, Act.REAPED, run_id, removed=removed)
 
     return reap
+
+
+def ends_of_pod() -> list[Callable[[Flow[..., object], FlowRun, State[object]], Awaitable[None]]]:
+    """Return the hooks of a flow, whatever its end, that let no other container of its pod keep its Job alive."""
+    return [] if own_pod() is None else [end_pod]
+
+
+async def end_pod(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:  # noqa: ARG001 - Prefect's
+    """End the Job that a worker made for this flow run where containers beside that of the run go on."""
+    from cwl_prefect.backends.kubernetes.jobs import end_own_job
+
+    if own_flow_run() == str(flow_run.id):
+        await attempted("the Job of this flow run could not be ended, although it is done", end_own_job())

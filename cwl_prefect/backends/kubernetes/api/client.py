@@ -92,6 +92,12 @@ async def connect(cluster: ClusterConfig | None = None) -> "KubernetesApi":
         remove_files()
 
 
+def version_of(answer: KubernetesObject) -> tuple[int, int]:
+    """Return the version that a server tells of itself, as ``(1, 29)``; ``(0, 0)`` where it does not."""
+    told = _VERSION.match(f"{answer.get('major')}.{answer.get('minor')}")
+    return (int(told[1]), int(told[2])) if told else (0, 0)
+
+
 def _malformed(error: Exception, path: str | None) -> BackendError:
     """Return the error for a kubeconfig that is a file at a path, or a block of Prefect, and is none."""
     where = "of the work pool's cluster block" if path is None else path
@@ -129,11 +135,9 @@ class KubernetesApi:
     async def version(self) -> tuple[int, int]:
         """Return the server's version of Kubernetes, as ``(1, 29)``; ``(0, 0)`` where it does not tell."""
         try:
-            found = await self.request("GET", "/version")
+            return version_of(await self.request("GET", "/version"))
         except RefusedError:
             return 0, 0
-        told = _VERSION.match(f"{found.get('major')}.{found.get('minor')}")
-        return (int(told[1]), int(told[2])) if told else (0, 0)
 
     async def create_job(self, namespace: str, manifest: Mapping[str, JsonValue]) -> KubernetesObject:
         """Create a Job."""
@@ -158,6 +162,11 @@ class KubernetesApi:
         """Let a Job go away with these owners, and with no others; tell whether it is there."""
         body: KubernetesObject = {"metadata": {"ownerReferences": [*owners]}}
         return await self._found("PATCH", f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}", body=body) is not None
+
+    async def end_job(self, namespace: str, name: str, *, after_s: int) -> None:
+        """Let a Job fail so many seconds after its start, and its pods be deleted then."""
+        body: KubernetesObject = {"spec": {"activeDeadlineSeconds": after_s}}
+        await self._found("PATCH", f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}", body=body)
 
     async def make_no_more_pods(self, namespace: str, name: str) -> None:
         """Let a Job have no pod besides those that end already; one that was made in their place is deleted."""

@@ -20,6 +20,7 @@ from cwl_prefect.backends.kubernetes.manifest.defaults import KubernetesDefaults
 from cwl_prefect.backends.kubernetes.manifest.environment import environment, literal
 from cwl_prefect.backends.kubernetes.manifest.labels import annotations_of, labels_of, platform_labels
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, job_name, part, parts, text
+from cwl_prefect.backends.kubernetes.sidecars import as_native
 from cwl_prefect.backends.kubernetes.storage import (
     VOLUME_NAME,
     Storage,
@@ -46,6 +47,7 @@ class KubernetesOptions:
     start_timeout_s: float = 600.0
     image_grace_s: float = 20.0
     replacement_policy: bool = False  # the server knows `podReplacementPolicy`, which came with Kubernetes 1.29
+    native_sidecars: bool = False  # and init containers that run beside the others, which did too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,11 @@ def step_manifest(
     containers[0] = _container(containers[0], step, defaults, options, storage=storage, launcher=launcher)
     mounts, volumes = shown_directly(parts(containers[0], "volumeMounts"), storage, _own_targets(step))
     containers[0]["volumeMounts"] = [*mounts]
-    pod["containers"] = [*containers, *_restricted(step.beside, pod, containers[0], storage)]
+    first, *sidecars = containers
+    if options.native_sidecars:
+        pod["initContainers"] = [*parts(pod, "initContainers"), *as_native(sidecars)]
+        sidecars = []
+    pod["containers"] = [first, *sidecars, *_restricted(step.beside, pod, first, storage)]
     pod["volumes"] = [*parts(pod, "volumes"), *volumes]
     labels, annotations = labels_of(step.job, manifest), annotations_of(step.job, manifest)
     pod_metadata = part(template, "metadata")

@@ -52,7 +52,7 @@ async def test_what_a_server_knows_of_jobs_follows_from_its_version(
 ) -> None:
     connected(Api(version=version), monkeypatch)
     cluster = await open_cluster(Settings(home=tmp_path, kubernetes_volume=f"hostPath:{tmp_path}"), VARIABLES)
-    assert cluster.options.replacement_policy is known
+    assert (cluster.options.replacement_policy, cluster.options.native_sidecars) == (known, known)
 
 
 @pytest.mark.parametrize(

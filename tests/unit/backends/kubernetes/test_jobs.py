@@ -1,13 +1,15 @@
 """Which Jobs of a driver that is gone can be taken over."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cwl_prefect.backends.kubernetes.jobs import RUNS_ANNOTATION, take_over, what_runs
+from cwl_prefect.backends.kubernetes import jobs
+from cwl_prefect.backends.kubernetes.jobs import RUNS_ANNOTATION, end_own_job, take_over, what_runs
 from cwl_prefect.backends.kubernetes.manifest.labels import job_annotations
 from cwl_prefect.backends.kubernetes.objects import job_name, label_value
 from cwl_prefect.backends.naming import job_labels
@@ -128,3 +130,59 @@ async def test_a_job_that_is_taken_over_goes_away_with_its_new_driver(
     api = Api(call, made("a"), owner=before)
     assert await taken(call, api, owner)
     assert api.given == given
+
+
+class OwnApi:
+    """Has the pod that this process is said to run in, and its Job."""
+
+    def __init__(self, *containers: str, age_s: float = 100, deadline_s: int | None = None, owner: str = "Job") -> None:
+        owners = [{"apiVersion": "batch/v1", "kind": owner, "name": "flow-job", "uid": "u1"}]
+        self._pod = {
+            "metadata": {"name": "this-host", "namespace": "lab", "ownerReferences": owners},
+            "spec": {"containers": [{"name": name} for name in containers]},
+        }
+        began = datetime.now(UTC) - timedelta(seconds=age_s)
+        self._job = {"spec": {"activeDeadlineSeconds": deadline_s}, "status": {"startTime": began.isoformat()}}
+        self.ends: list[int] = []
+        self.closed = False
+
+    async def pod(self, namespace: str, name: str) -> dict[str, Any]:
+        assert (namespace, name) == ("lab", "this-host")
+        return self._pod
+
+    async def job(self, namespace: str, name: str) -> dict[str, Any]:
+        assert (namespace, name) == ("lab", "flow-job")
+        return self._job
+
+    async def end_job(self, namespace: str, name: str, *, after_s: int) -> None:
+        assert (namespace, name) == ("lab", "flow-job")
+        self.ends.append(after_s)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("api", "ends"),
+    [
+        pytest.param(OwnApi("flow"), 0, id="nothing beside it"),
+        pytest.param(OwnApi("flow", "proxy"), 1, id="a sidecar"),
+        pytest.param(OwnApi("flow", "proxy", deadline_s=105), 0, id="ends sooner anyway"),
+        pytest.param(OwnApi("flow", "proxy", deadline_s=9999), 1, id="ends later"),
+        pytest.param(OwnApi("flow", "proxy", owner="ReplicaSet"), 0, id="no Job"),
+    ],
+)
+async def test_a_flow_run_s_job_ends_soon_after_it_where_a_sidecar_would_keep_it(
+    api: OwnApi, ends: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect() -> OwnApi:
+        return api
+
+    monkeypatch.setattr(jobs, "connect", connect)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("POD_NAME", "this-host")
+    monkeypatch.setenv("POD_NAMESPACE", "lab")
+    await end_own_job()
+    assert len(api.ends) == ends
+    assert all(100 < after_s < 200 for after_s in api.ends)
+    assert api.closed

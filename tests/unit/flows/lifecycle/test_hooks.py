@@ -13,7 +13,7 @@ from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.engine.records.audit import Act
 from cwl_prefect.flows import cleanup
 from cwl_prefect.flows.lifecycle import hooks, reaping
-from cwl_prefect.flows.lifecycle.hooks import reaper
+from cwl_prefect.flows.lifecycle.hooks import end_pod, ends_of_pod, reaper
 from cwl_prefect.settings import Settings
 from tests.engines import answer
 
@@ -137,3 +137,21 @@ async def test_jobs_of_the_flow_run_are_removed_too(engine, flow_run, caplog, mo
         await end(flow_run)
     assert asked == [({FLOW_RUN_LABEL: str(flow_run.id)}, {"lab"}, None)]
     assert f"removed 3 Jobs that the flow run {flow_run.id} had left" in caplog.text
+
+
+def test_outside_of_a_cluster_nobody_looks_for_a_pod(monkeypatch):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    assert ends_of_pod() == []
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["its own", "another's"])
+async def test_a_flow_run_ends_its_own_job_and_no_other_s(flow_run, own, monkeypatch):
+    asked = []
+
+    async def end_own_job():
+        asked.append(True)
+
+    monkeypatch.setattr(jobs, "end_own_job", end_own_job)
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(flow_run.id if own else uuid4()))
+    await end_pod(flow=None, flow_run=flow_run, state=Cancelled())
+    assert asked == [True] * own

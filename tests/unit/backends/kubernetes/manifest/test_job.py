@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cwl_prefect.backends.job_template.configuration import NoApi
 from cwl_prefect.backends.job_template.job_variables import JobVariables, Layer, Origin, packaged_template
 from cwl_prefect.backends.kubernetes.images.images import pinned_digest
 from cwl_prefect.backends.kubernetes.launcher import Launcher
@@ -202,6 +203,13 @@ def test_sidecars_annotations_labels_and_time_to_live_survive() -> None:
     assert found["metadata"]["annotations"]["a"] == "b"
     assert found["spec"]["template"]["metadata"]["labels"]["team"] == "x"
     assert found["spec"]["ttlSecondsAfterFinished"] == 77
+
+
+def test_sidecars_end_with_the_step_where_the_cluster_knows_such_and_what_takes_files_away_does_not() -> None:
+    found = pod_of(manifest(job(), options=KubernetesOptions(native_sidecars=True), beside=[{"name": "upload"}]))
+    assert [each["name"] for each in found["containers"]] == ["prefect-job", "upload"]
+    assert found["initContainers"] == [{"name": "theirs"}, {"name": "sidecar", "restartPolicy": "Always"}]
+    assert [each["name"] for each in pod_of(manifest(job()))["initContainers"]] == ["theirs"]
 
 
 def test_a_stated_user_survives_and_else_the_caller_s_is_used() -> None:
@@ -440,6 +448,26 @@ async def _made_from(template: dict[str, Any], **variables: Any) -> dict[str, An
     pod = StepPod(job=job(), image="bwa:1", entry_point=(), mounts=job().mounts, stdin=None, user="1:1")
     launcher = Launcher(storage, "busybox:1.35")
     return dict(step_manifest(pod, found, KubernetesOptions(), storage=storage, launcher=launcher))
+
+
+async def test_anything_of_a_template_can_be_for_flow_runs_alone_or_for_steps_alone() -> None:
+    from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
+
+    template: Any = packaged_template("kubernetes")
+    pod = pod_of(_manifest_of(template))
+    pod["initContainers"], pod["priorityClassName"] = "{{ sidecars }}", "{{ priority }}"
+    variables = template["variables"]["properties"]
+    variables["sidecars"] = {"type": "array", "default": [{"name": "proxy", "restartPolicy": "Always"}]}
+    variables["priority"] = {"type": "string"}
+    variables["cwl"]["default"] = {"sidecars": [], "priority": "batch"}
+
+    step = pod_of(await _made_from(template))
+    no_client: Any = NoApi()
+    given = {"image": "flow:1"}
+    flow_run = await KubernetesWorkerJobConfiguration.from_template_and_values(template, given, client=no_client)
+    driver = flow_run.job_manifest["spec"]["template"]["spec"]
+    assert (step["initContainers"], step["priorityClassName"]) == ([], "batch")
+    assert (driver["initContainers"][0]["name"], "priorityClassName" in driver) == ("proxy", False)
 
 
 async def test_labels_and_annotations_are_spelled_as_prefect_does_for_flow_runs() -> None:

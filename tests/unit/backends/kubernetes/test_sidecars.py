@@ -1,0 +1,54 @@
+"""What becomes of containers beside the first one of a pod."""
+
+from typing import Any
+
+import pytest
+
+from cwl_prefect.backends.kubernetes.sidecars import runs_beside, sidecar_findings
+from cwl_prefect.model.findings import Severity
+
+NATIVE: dict[str, Any] = {"name": "mesh", "restartPolicy": "Always"}
+
+
+def template(*beside: str, init: tuple[dict[str, Any], ...] = (), **spec: Any) -> dict[str, Any]:
+    containers = [{"name": name} for name in ("flow", *beside)]
+    return {"spec": {**spec, "template": {"spec": {"containers": containers, "initContainers": [*init]}}}}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "version", "found"),
+    [
+        pytest.param(template(), (1, 20), [], id="no sidecar"),
+        pytest.param(template(init=({"name": "fetch"},)), (1, 20), [], id="an init container that ends"),
+        pytest.param(template(init=(NATIVE,)), (1, 29), [], id="native"),
+        pytest.param(template(init=(NATIVE,)), (1, 28), [Severity.ERROR], id="native where nobody knows that"),
+        pytest.param(template("proxy"), (1, 20), [Severity.WARNING], id="may be left"),
+        pytest.param(template("proxy", activeDeadlineSeconds=9), (1, 20), [], id="left until its deadline"),
+        pytest.param(template("proxy", activeDeadlineSeconds=9), (1, 30), [Severity.WARNING], id="could be native"),
+    ],
+)
+def test_the_doctor_says_what_to_write(
+    manifest: dict[str, Any], version: tuple[int, int], found: list[Severity]
+) -> None:
+    assert [each.severity for each in sidecar_findings(manifest, version)] == found
+
+
+def test_the_remedy_is_one_of_the_cluster_s_version() -> None:
+    (old,), (new,) = (list(sidecar_findings(template("proxy"), version)) for version in ((1, 28), (1, 29)))
+    assert "activeDeadlineSeconds" in str(old.fix)
+    assert "restartPolicy: Always" in str(new.fix)
+
+
+@pytest.mark.parametrize(
+    ("containers", "ended", "beside"),
+    [
+        pytest.param(["flow"], [], False, id="alone"),
+        pytest.param(["flow", "proxy"], [], True, id="both"),
+        pytest.param(["proxy", "flow"], [], True, id="injected before"),
+        pytest.param(["flow", "proxy"], ["proxy"], False, id="ended"),
+    ],
+)
+def test_what_counts_is_what_has_not_ended(containers: list[str], ended: list[str], beside: bool) -> None:
+    statuses = [{"name": name, "state": {"terminated": {"exitCode": 1}}} for name in ended]
+    spec = {"containers": [{"name": name} for name in containers], "initContainers": [NATIVE]}
+    assert runs_beside({"spec": spec, "status": {"containerStatuses": statuses}}) is beside

@@ -33,3 +33,9 @@ class CacheMode(StrEnum):
 
     CONTENT = "content"
     METADATA = "metadata"
+
+
+class Staging(StrEnum):
+    """What data that is staged in or out may be besides files and directories."""
+
+    STAC = "stac"

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cwl_prefect._lib.destinations import NO_URL, destination_of, names_url
-from cwl_prefect.choices import BackendName, CacheMode, Keep, OnError
+from cwl_prefect.choices import BackendName, CacheMode, Keep, OnError, Staging
 from cwl_prefect.configuration import Configuration, configurations, demand_known
 
 __all__ = ["EVERY_STEP", "BackendName", "CacheMode", "Keep", "OnError", "Settings", "is_url", "origin"]
@@ -100,6 +100,25 @@ class Settings(BaseSettings):
     )
     overwrite: bool = Field(
         default=False, description="Replace objects at the URL that results go to; otherwise none is replaced."
+    )
+    stage_in: Staging | None = Field(
+        default=None,
+        description="What a Directory at the URL of a document is: stac, the catalog that a STAC item, collection or "
+        "catalog leads to.",
+    )
+    assets: tuple[str, ...] = Field(
+        default=(), description="Assets of STAC items that are fetched, JSON of their keys; all where none is given."
+    )
+    allow_url: tuple[str, ...] = Field(
+        default=(),
+        description="URLs below which STAC catalogs may name data, beside the web and their own bucket, as JSON.",
+    )
+    max_stage_in_mib: float = Field(
+        default=102_400.0, gt=0, description="Most MiB that the assets of one STAC catalog may have together."
+    )
+    stage_out: Staging | None = Field(
+        default=None,
+        description="What results with a catalog.json become: stac, a STAC catalog with a collection and final links.",
     )
     nested_flows: int = Field(
         default=5,

@@ -50,6 +50,8 @@ from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import OnError, Settings
 from cwl_prefect.storage import downloads
+from cwl_prefect.storage.stac.documents import demand_installed
+from cwl_prefect.storage.stac.stage_out import Delivery, staged_out
 
 
 def build_flow(  # noqa: PLR0913 - all that a flow may be given
@@ -206,7 +208,10 @@ def prepared(plan: WorkflowPlan, order: Mapping[str, Any], settings: Settings) -
 
     Raises:
         InputError: It does not fit the workflow, or names what the run may not read.
+        UsageError: Catalogs are to be staged, and the package that reads them is not installed.
     """
+    if settings.stage_in is not None or settings.stage_out is not None:
+        demand_installed()
     host_files = HostFiles.of(plan, settings)
     for part in plan.named_files:
         if part.included:
@@ -324,12 +329,16 @@ def page_of(run_id: str) -> str | None:
 
 
 async def _published(outputs: CwlObject, run: Run) -> CwlObject:
+    fixed: frozenset[str] = frozenset()
+    if run.settings.stage_out is not None:
+        delivery = Delivery(destination=run.outdir, run_id=run.run_id, title=run.plan.name)
+        outputs, fixed = await run.in_thread(staged_out, outputs, delivery)
     if isinstance(run.outdir, str):
         from cwl_prefect.engine.outputs.upload import upload
         from cwl_prefect.storage.uploads import Place
 
         overwrite = run.settings.overwrite
-        return await upload(outputs, Place(run.outdir), inputs=run.request.job_order, overwrite=overwrite)
+        return await upload(outputs, Place(run.outdir), inputs=run.request.job_order, overwrite=overwrite, fixed=fixed)
     workspace = workspaces.run_directory(run.runs, run.run_id)
     return await run.in_thread(
         publish,

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +17,14 @@ from typing import TypeVar
 
 from cwl_prefect._lib.atomic_write import write_whole
 from cwl_prefect._lib.file_lock import POLL_INTERVAL_S, try_lock
-from cwl_prefect._lib.locations import shown_url
+from cwl_prefect._lib.locations import is_web, shown_url
 from cwl_prefect._lib.own_files import make_private, read_own
 from cwl_prefect.errors import StorageError
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage import leases
-from cwl_prefect.storage.objects import RemoteObject, listed, look
+from cwl_prefect.storage.objects import RemoteObject, kind, listed, look
+from cwl_prefect.storage.stac.documents import MAX_DOCUMENT, too_large
+from cwl_prefect.storage.stac.stage_in import Choice, staged
 from cwl_prefect.storage.transfer import BLOCK, StoppedError, transfer
 
 PARALLEL = 8
@@ -63,10 +65,12 @@ class Downloads:
     Attributes:
         directory: Where they are; for the user alone.
         least_free_mib: MiB that stay free on its disk.
+        stac: What is taken of STAC catalogs; None: they are files as all others.
     """
 
     directory: Path
     least_free_mib: float = 0.0
+    stac: Choice | None = None
 
     def file(self, url: str, stop: Event) -> Download:
         """Return the file at a URL, fetched where it is not known or has changed.
@@ -83,19 +87,49 @@ class Downloads:
         return self._patiently(lambda: self._file(look(url), stop), stop)
 
     def tree(self, url: str, stop: Event) -> Path:
-        """Return a directory with all files below a URL.
+        """Return a directory with all files below a URL, or with the catalog that the document there leads to.
 
         Raises:
             UsageError: No file system takes the URL, or its package is not installed.
             StorageError: It cannot be read or stored, or has no directories.
             StoppedError: Nobody waits for it.
         """
+        if self.stac is not None and (is_web(url) or self._patiently(lambda: kind(url), stop) == "File"):
+            return self._catalog(url, self.stac, stop)
         objects = self._patiently(lambda: listed(url), stop)
-        fetched = in_parallel(
-            lambda name: self._patiently(lambda: self._file(objects[name], stop), stop), objects, stop
-        )
+        fetched = self._all(objects, stop)
         text = json.dumps([[name, str(found.path)] for name, found in fetched.items()])
         return self._linked(url, _digest(text), {name: found.path for name, found in fetched.items()}, stop)
+
+    def _catalog(self, url: str, choice: Choice, stop: Event) -> Path:
+        """Return a directory with catalog.json, items and assets, fetched and linked as any other files."""
+
+        def read(places: Sequence[str]) -> dict[str, bytes]:
+            """Return the contents of documents."""
+            found = self._looked_at(places, stop)
+            for place, remote in found.items():
+                if (remote.size or 0) > MAX_DOCUMENT:
+                    raise too_large(shown_url(place))
+            return {place: _beginning(file.path, MAX_DOCUMENT + 1) for place, file in self._all(found, stop).items()}
+
+        catalog = staged(url, choice, read)
+        objects = self._looked_at(catalog.assets.values(), stop)
+        size_mib = sum(remote.size or 0 for remote in objects.values()) / 2**20
+        if size_mib > choice.max_mib:
+            raise StorageError(
+                f"{shown_url(url)} cannot be staged in: its assets have {size_mib:.0f} of {choice.max_mib:g} MiB.",
+                hint="Choose some by --assets, or set CWL_PREFECT_MAX_STAGE_IN_MIB.",
+            )
+        files = self._all(objects, stop)
+        named = {name: files[address].path for name, address in catalog.assets.items()}
+        version = _digest(json.dumps([dict(catalog.documents), {name: str(path) for name, path in named.items()}]))
+        return self._linked(url, version, named, stop, texts=catalog.documents)
+
+    def _looked_at(self, urls: Iterable[str], stop: Event) -> dict[str, RemoteObject]:
+        return in_parallel(lambda place: self._patiently(lambda: look(place), stop), dict.fromkeys(urls), stop)
+
+    def _all(self, objects: Mapping[str, RemoteObject], stop: Event) -> dict[str, Download]:
+        return in_parallel(lambda name: self._patiently(lambda: self._file(objects[name], stop), stop), objects, stop)
 
     def _file(self, remote: RemoteObject, stop: Event) -> Download:
         version = remote.version or os.urandom(16).hex()  # of what nothing is known to be the same
@@ -128,8 +162,10 @@ class Downloads:
         write_whole(target.with_name(ABOUT), json.dumps(about).encode())
         return Download(target, checksum)
 
-    def _linked(self, url: str, version: str, files: dict[str, Path], stop: Event) -> Path:
-        """Return a directory of links to files, made whole or not at all."""
+    def _linked(
+        self, url: str, version: str, files: dict[str, Path], stop: Event, *, texts: Mapping[str, str] | None = None
+    ) -> Path:
+        """Return a directory of links to files, and of some texts, made whole or not at all."""
         place = self.directory / _digest(f"{url.rstrip('/')}/")
         target, part = place / version, place / f"{version}{PART}"
         self._hold(target)
@@ -140,6 +176,10 @@ class Downloads:
                     for name, path in files.items():
                         make_private((part / name).parent)
                         os.link(path, part / name)
+                    for name, text in (texts or {}).items():
+                        make_private((part / name).parent)
+                        (part / name).write_text(text, encoding="utf-8")
+                        (part / name).chmod(_READ_ONLY)
                 except OSError as error:
                     raise StorageError(
                         f"{shown_url(url)} cannot be stored in {place}: {error.strerror}.",
@@ -190,7 +230,12 @@ def installed() -> Downloads:
 
 def downloads_of(settings: Settings) -> Downloads:
     """Return where the runs of some settings keep what they fetch."""
-    return Downloads(directory=settings.home / "downloads", least_free_mib=settings.least_free_mib)
+    choice = Choice(assets=settings.assets, allowed=settings.allow_url, max_mib=settings.max_stage_in_mib)
+    return Downloads(
+        directory=settings.home / "downloads",
+        least_free_mib=settings.least_free_mib,
+        stac=None if settings.stage_in is None else choice,
+    )
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], stop: Event) -> dict[Item, Result]:
@@ -221,6 +266,11 @@ def _known(place: Path, version: str) -> Download | None:
         if (about["version"], about["size"], about["mtime_ns"]) == (version, status.st_size, status.st_mtime_ns):
             return Download(place / version, str(about["checksum"]))
     return None
+
+
+def _beginning(path: Path, size: int) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(size)
 
 
 def _use(path: Path) -> None:

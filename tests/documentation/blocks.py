@@ -15,7 +15,7 @@ BLOCK = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One block of code in a page; a comment before it can say `exit code N` or `needs docker`."""
+    """One block of code in a page; a comment before it can say `exit code N`, `needs docker` or `needs a store`."""
 
     page: Path
     line: int

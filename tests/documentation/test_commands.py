@@ -10,6 +10,7 @@ import pytest
 
 from tests.commands import BIN, PROJECT, command_environment
 from tests.documentation.blocks import Block, blocks
+from tests.object_store import running_store
 
 pytestmark = pytest.mark.server
 
@@ -32,6 +33,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The variables of a store with what the reader has in it, for a block that needs one."""
+    if "needs a store" not in request.getfixturevalue("block").note:
+        yield {}
+        return
+    scenes = PROJECT / "examples/cwl/water/data"
+    with running_store() as running:
+        running.create()
+        for path in scenes.rglob("*.*"):
+            running.put(f"scenes/{path.relative_to(scenes)}", path.read_bytes())
+        yield running.environment
+
+
 def runnable(language: str) -> Iterator[object]:
     for block in blocks(language):
         if language == "python" or any(not line.startswith(NOT_RUN) for line in block.lines):
@@ -40,12 +55,12 @@ def runnable(language: str) -> Iterator[object]:
 
 
 @pytest.mark.parametrize("block", list(runnable("sh")))
-def test_shell(block: Block, environment: dict[str, str], folder: Path) -> None:
+def test_shell(block: Block, environment: dict[str, str], store: dict[str, str], folder: Path) -> None:
     script = "\n".join(line for line in block.lines if not line.startswith(NOT_RUN))
 
     done = subprocess.run(
         ["sh", "-e", "-c", script],
-        env=environment,
+        env=environment | store,
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,

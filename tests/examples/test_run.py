@@ -11,6 +11,7 @@ from cwltest.compare import compare
 
 from tests.commands import BIN, command_environment
 from tests.examples.test_listed import EXAMPLES, entries
+from tests.object_store import running_store
 
 pytestmark = pytest.mark.server
 
@@ -85,3 +86,41 @@ def test_the_demo_needs_no_container_and_no_node(environment: dict[str, str], tm
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["greenest_scene"] == "2024-07"
+
+
+def test_an_application_package_takes_a_catalog_of_a_store_and_gives_one(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    data = EXAMPLES / "water/data"
+    with running_store() as store:
+        store.create()
+        for path in data.rglob("*.*"):
+            store.put(f"scenes/{path.relative_to(data)}", path.read_bytes())
+        done = subprocess.run(
+            [BIN / "cwl-prefect", "run", "--stage-in", "stac", "--assets", "green,nir", "--stage-out", "stac",
+             "--outdir", store.url("results"), EXAMPLES / "water/water.cwl",
+             "--scene", store.url("scenes/catalog.json")],
+            env=environment | store.environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=TIME_LIMIT_S,
+            check=False,
+        )  # fmt: skip
+
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == json.loads(store.content("results/cwl-prefect-outputs.json"))
+        contents = {path: store.content(f"results/water/{path}") for path in PACKAGED}
+    documents = {path: json.loads(content) for path, content in contents.items() if path.endswith(".json")}
+    collection, item = documents["collection.json"], documents["river-2024-07/river-2024-07.json"]
+    links = {(link["rel"], link["href"]) for document in documents.values() for link in document["links"]}
+    assert {href.removeprefix(store.url("results/water/")) for _, href in links} == PACKAGED - {
+        "river-2024-07/index.csv"
+    }
+    assert ("child", store.url("results/water/collection.json")) in links
+    assert item["assets"]["index"]["href"] == store.url("results/water/river-2024-07/index.csv")
+    assert (item["collection"], item["properties"]["water:share"]) == (collection["id"], 0.24)
+    assert collection["extent"]["spatial"]["bbox"] == [item["bbox"]]
+
+
+PACKAGED = {"catalog.json", "collection.json", "river-2024-07/river-2024-07.json", "river-2024-07/index.csv"}

@@ -25,6 +25,9 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
     single_step: options.SingleStep = None,  # noqa: ARG001
     outdir: options.Outdir = None,  # noqa: ARG001
     overwrite: options.Overwrite = False,  # noqa: ARG001
+    stage_in: options.StageIn = None,  # noqa: ARG001
+    assets: options.Assets = None,  # noqa: ARG001
+    stage_out: options.StageOut = None,  # noqa: ARG001
     report: options.Report = None,  # noqa: ARG001
     timeline: options.Timeline = None,  # noqa: ARG001
     trace: options.Trace = None,  # noqa: ARG001

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cwl_prefect.choices import BackendName, Keep, OnError
+from cwl_prefect.choices import BackendName, Keep, OnError, Staging
 from cwl_prefect.choices import CacheMode as Mode
 
 FILES = "Files"
@@ -36,6 +36,8 @@ SETTINGS: Mapping[str, str] = {
     "batch_parallel": "batch_parallel",
     "cache": "cache_url",
     "cache_mode": "cache_mode",
+    "stage_in": "stage_in",
+    "stage_out": "stage_out",
 }
 """Options whose values become settings as they are."""
 
@@ -62,6 +64,22 @@ Outdir = Annotated[
 Overwrite = Annotated[
     bool,
     typer.Option("--overwrite", help="Replace objects at the URL that results go to.", rich_help_panel=FILES),
+]
+StageIn = Annotated[
+    Staging | None,
+    typer.Option(
+        help="What a Directory at the URL of a document is: the catalog that it leads to.", rich_help_panel=FILES
+    ),
+]
+Assets = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY,...", help="Assets of STAC items that are fetched; all by default.", rich_help_panel=FILES
+    ),
+]
+StageOut = Annotated[
+    Staging | None,
+    typer.Option(help="Deliver results with a catalog.json as a catalog with a collection.", rich_help_panel=FILES),
 ]
 Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Report of the run, as HTML.", rich_help_panel=FILES)]
 Timeline = Annotated[
@@ -208,6 +226,8 @@ def settings_of(options: Mapping[str, object]) -> dict[str, object]:
     if options["no_cache"]:
         chosen["cache"] = False
     chosen |= {name: True for name in ("untrusted", "require_containers", "overwrite") if options[name]}
+    assets = options["assets"]
+    chosen["assets"] = tuple(filter(None, assets.split(","))) if isinstance(assets, str) else None
     allowed = options["allow_path"]
     chosen["allow_path"] = tuple(allowed) if isinstance(allowed, list | tuple) and allowed else None
     refresh = options["refresh"]

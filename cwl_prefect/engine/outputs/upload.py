@@ -53,7 +53,12 @@ async def demand_writable(place: Place, run_id: str, *, again: bool, overwrite: 
 
 
 async def upload(
-    outputs: CwlObject, place: Place, *, inputs: CwlObject | None = None, overwrite: bool = False
+    outputs: CwlObject,
+    place: Place,
+    *,
+    inputs: CwlObject | None = None,
+    overwrite: bool = False,
+    fixed: frozenset[str] = frozenset(),
 ) -> CwlObject:
     """Upload every File and Directory of an output object.
 
@@ -67,6 +72,7 @@ async def upload(
         place: Where they go.
         inputs: Job order of the run.
         overwrite: Whether what is there may be replaced.
+        fixed: Names of directories that must have no other, as links lead there.
 
     Returns:
         The output object with the URL, basename, size and checksum of every file, and every directory's listing.
@@ -77,7 +83,7 @@ async def upload(
     with _told(place):
         kept = frozenset(_names_of_inputs(inputs or {}, place.url))
         earlier = await _delivered_before(place) if overwrite else frozenset()
-        placed, uploads, standing = await _placed(outputs, place, kept, None if not overwrite else earlier)
+        placed, uploads, standing = await _placed(outputs, place, kept, None if not overwrite else earlier, fixed)
         if overwrite:
             await _retract(place, standing.strangers)
         missing = [each for each in uploads if each.target not in standing.there]
@@ -89,7 +95,7 @@ async def upload(
 
 
 async def _placed(
-    outputs: CwlObject, place: Place, kept: frozenset[str], replaceable: Collection[str] | None
+    outputs: CwlObject, place: Place, kept: frozenset[str], replaceable: Collection[str] | None, fixed: frozenset[str]
 ) -> tuple[CwlObject, list[Upload], Standing]:
     """Return outputs with places that they can have, the files to be there, and what is there.
 
@@ -98,11 +104,13 @@ async def _placed(
         place: Where they go.
         kept: Names of inputs.
         replaceable: Paths of what an earlier run delivered, where what is there may be replaced; None: it may not.
+        fixed: Names of directories that must have no other.
     """
     reserved = kept | {MANIFEST, REPLACED}
     while True:
         placement = Placement(destination=place.url, reserved=reserved)
         placed = as_object(await asyncio.to_thread(placement.place, outputs))
+        _demand_names(fixed, placement, place)
         uploads = list(_uploads(placement.deliveries, placed, place.url))
         standing = await place.standing(uploads)
         others = standing.strangers.union(standing.different) if replaceable is None else standing.strangers
@@ -112,6 +120,15 @@ async def _placed(
             return placed, uploads, standing
         _tell_renamed(place, taken & placement.asked, "is there already with another content")
         reserved |= taken
+
+
+def _demand_names(fixed: frozenset[str], placement: Placement, place: Place) -> None:
+    taken = fixed.difference(each.target for each in placement.deliveries if isinstance(each, Made))
+    for name in sorted(taken):
+        raise PublishError(
+            f"{shown_url(place.url)}/{name} is taken, and the links of a catalog lead there.",
+            hint="choose another --outdir, give --overwrite, or let the tool name its directory otherwise.",
+        )
 
 
 def _uploads(deliveries: Iterable[Copied | Written | Made], placed: CwlObject, url: str) -> Iterator[Upload]:

@@ -18,6 +18,8 @@ TIME_LIMIT_S = 300
 ENGINES = ("docker", "kubernetes")
 # Covered by test_pages.py (the extras and targets that they name exist), tests/deployments and tests/kubernetes.
 NOT_RUN = ("pip ", "make ", "docker ", "kubectl ", "prefect --no-prompt deploy")
+# What these say, no later command of a page needs: each runs where it is shown first.
+SAID_ONCE = ("validate ", "graph ", "inputs ", "doctor", "config show", "server status", "server logs", "server stop")
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +50,25 @@ def store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
 
 
 def runnable(language: str) -> Iterator[object]:
+    """Find the blocks that are run, each with what of it runs: what stands for itself only where it is shown first."""
+    seen: set[str] = set()
     for block in blocks(language):
-        if language == "python" or any(not line.startswith(NOT_RUN) for line in block.lines):
+        commands = block.lines if language == "sh" else [block.text]
+        run = [
+            each for each in commands if not (each.startswith(NOT_RUN) or (each in seen and stands_for_itself(each)))
+        ]
+        if run and block.text not in seen:
             marks = [getattr(pytest.mark, engine) for engine in ENGINES if f"needs {engine}" in block.note]
-            yield pytest.param(block, id=block.name, marks=marks)
+            yield pytest.param(block, "\n".join(run), id=block.name, marks=marks)
+        seen |= {*commands, block.text}
 
 
-@pytest.mark.parametrize("block", list(runnable("sh")))
-def test_shell(block: Block, environment: dict[str, str], store: dict[str, str], folder: Path) -> None:
-    script = "\n".join(line for line in block.lines if not line.startswith(NOT_RUN))
+def stands_for_itself(command: str) -> bool:
+    return command.startswith(tuple(f"cwl-prefect {each}" for each in SAID_ONCE)) or command.endswith(" --help")
 
+
+@pytest.mark.parametrize(("block", "script"), list(runnable("sh")))
+def test_shell(block: Block, script: str, environment: dict[str, str], store: dict[str, str], folder: Path) -> None:
     done = subprocess.run(
         ["sh", "-e", "-c", script],
         env=environment | store,
@@ -98,11 +109,11 @@ def test_the_examples_of_public_names(environment: dict[str, str], folder: Path)
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("block", list(runnable("python")))
-def test_python(block: Block, environment: dict[str, str], folder: Path) -> None:
+@pytest.mark.parametrize(("block", "text"), list(runnable("python")))
+def test_python(block: Block, text: str, environment: dict[str, str], folder: Path) -> None:
     script = folder / "test_example.py"
-    script.write_text(block.text, "utf-8")
-    program = ["-m", "pytest", "-p", PLUGIN] if "def test_" in block.text else []
+    script.write_text(text, "utf-8")
+    program = ["-m", "pytest", "-p", PLUGIN] if "def test_" in text else []
 
     done = subprocess.run(
         [sys.executable, *program, script],

@@ -36,7 +36,7 @@ from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
     from cwl_prefect.cwl.checking.validate import Checked
-    from cwl_prefect.deploy.deployment import DeploymentResult
+    from cwl_prefect.deployments.deployment import DeploymentResult
     from cwl_prefect.flows.flow import CwlFlow
 
 __all__ = [
@@ -383,8 +383,8 @@ async def deploy(
         >>> made.full_name
         'hello/daily'
     """
-    from cwl_prefect.deploy.deployment import DeploymentRequest
-    from cwl_prefect.deploy.deployment import deploy as register
+    from cwl_prefect.deployments.deployment import DeploymentRequest
+    from cwl_prefect.deployments.deployment import deploy as register
 
     chosen = settings or Settings()
     request = DeploymentRequest(

@@ -26,7 +26,7 @@ from cwl_prefect import (
     run,
     run_sync,
 )
-from cwl_prefect.deploy.deployment import DeploymentResult
+from cwl_prefect.deployments.deployment import DeploymentResult
 from cwl_prefect.errors import StepError
 from cwl_prefect.model.plan import StepPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject

@@ -326,6 +326,9 @@ class TestPublicNames:
     def test_the_package_has_those_of_the_api_and_its_version(self):
         assert sorted(cwl_prefect.__all__) == sorted([*api.__all__, "__version__"])
 
+    def test_no_room_has_the_name_of_one_since_its_import_would_replace_it(self):
+        assert {path.stem for path in Path(cwl_prefect.__file__).parent.iterdir()} & {*api.__all__} == set()
+
     @pytest.mark.parametrize("name", api.__all__)
     def test_each_has_an_example(self, name):
         assert "Examples:\n" in getattr(api, name).__doc__

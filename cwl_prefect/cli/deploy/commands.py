@@ -18,8 +18,8 @@ from cwl_prefect.cli.quantities import duration
 from cwl_prefect.cli.run.command import check_naming
 from cwl_prefect.cli.run.input_flags import input_named, read_input
 from cwl_prefect.cli.terminal import complain, tell
-from cwl_prefect.deploy.declaration import Declaration, declare, read_declaration
-from cwl_prefect.deploy.deployment import DEFAULT_NAME, DeploymentRequest, DeploymentResult, deploy
+from cwl_prefect.deployments.declaration import Declaration, declare, read_declaration
+from cwl_prefect.deployments.deployment import DEFAULT_NAME, DeploymentRequest, DeploymentResult, deploy
 from cwl_prefect.errors import InterruptedRunError, UsageError
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
@@ -72,7 +72,7 @@ def serve_document(options: DeployOptions) -> None:
     Raises:
         CwlPrefectError: The document is not valid, an option is wrong, or no Prefect API can be reached.
     """
-    from cwl_prefect.deploy.serving import serve
+    from cwl_prefect.deployments.serving import serve
 
     def ready(result: DeploymentResult) -> None:
         """Print where the form is, and how to end."""

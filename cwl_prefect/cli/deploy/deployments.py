@@ -11,9 +11,9 @@ from cwl_prefect import __version__
 from cwl_prefect._lib.suggestions import near
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.terminal import tell, tell_table
-from cwl_prefect.deploy.connection import Connection, connected
-from cwl_prefect.deploy.deployment import apply
-from cwl_prefect.deploy.stored import StoredDeployment, renewed, stored_deployments
+from cwl_prefect.deployments.connection import Connection, connected
+from cwl_prefect.deployments.deployment import apply
+from cwl_prefect.deployments.stored import StoredDeployment, renewed, stored_deployments
 from cwl_prefect.errors import CwlPrefectError, UsageError
 from cwl_prefect.model.plan_formats import PLAN_FORMAT
 

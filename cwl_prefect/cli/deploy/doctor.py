@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.terminal import tell
-from cwl_prefect.deploy.doctor import examine
+from cwl_prefect.deployments.doctor import examine
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.model.findings import Finding, stops_runs
 

@@ -16,7 +16,7 @@ from cwl_prefect.cli.deploy.commands import job_variables
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.run.command import Work, prepare, read_overrides
 from cwl_prefect.cli.terminal import tell
-from cwl_prefect.deploy.connection import Connection, connected
+from cwl_prefect.deployments.connection import Connection, connected
 from cwl_prefect.engine.workflow.overrides import tool_steps
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.work_pool import StepsPool, read_steps_pool

@@ -7,7 +7,7 @@ import typer
 
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.terminal import tell
-from cwl_prefect.deploy.pools import Existing, PoolType, create_pool
+from cwl_prefect.deployments.pools import Existing, PoolType, create_pool
 from cwl_prefect.errors import UsageError
 
 app = typer.Typer()

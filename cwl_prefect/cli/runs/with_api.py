@@ -8,7 +8,7 @@ from prefect.client.orchestration import PrefectClient
 
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.log_output import configure_logging
-from cwl_prefect.deploy.connection import connected
+from cwl_prefect.deployments.connection import connected
 from cwl_prefect.settings import Settings
 
 T = TypeVar("T")

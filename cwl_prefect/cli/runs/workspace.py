@@ -119,7 +119,7 @@ def _deploy(
     older_than: str | None,
     max_size: str | None,
 ) -> None:
-    from cwl_prefect.deploy.housekeeping import deploy_collection
+    from cwl_prefect.deployments.housekeeping import deploy_collection
 
     unused_for_s, most_bytes = cache_bounds(older_than, max_size)
     deployed = deploy_collection(pool, cron, settings_with({}), given, unused_for_s=unused_for_s, most_bytes=most_bytes)

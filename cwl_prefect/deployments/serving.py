@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
-from cwl_prefect.deploy.connection import Connection, connected
-from cwl_prefect.deploy.deployment import DeploymentRequest, DeploymentResult, register
+from cwl_prefect.deployments.connection import Connection, connected
+from cwl_prefect.deployments.deployment import DeploymentRequest, DeploymentResult, register
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:

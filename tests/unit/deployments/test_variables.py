@@ -7,7 +7,7 @@ import pytest
 
 from cwl_prefect.backends.job_template.job_variables import packaged_template
 from cwl_prefect.backends.template_checks import lost_results
-from cwl_prefect.deploy.variables import demand_job_variables, demand_results
+from cwl_prefect.deployments.variables import demand_job_variables, demand_results
 from cwl_prefect.errors import UsageError
 from tests.plans import step, workflow
 

@@ -11,8 +11,8 @@ from cwl_prefect.backends.docker.checks import docker_findings
 from cwl_prefect.backends.job_template.job_variables import JobVariables
 from cwl_prefect.backends.template_checks import CHECK as TEMPLATE
 from cwl_prefect.backends.template_checks import lost_results, remedy, template_findings
-from cwl_prefect.deploy.connection import Connection, connected
-from cwl_prefect.deploy.deployed_checks import (
+from cwl_prefect.deployments.connection import Connection, connected
+from cwl_prefect.deployments.deployed_checks import (
     DEPLOYMENT,
     deployment_finding,
     driver_of,
@@ -21,8 +21,8 @@ from cwl_prefect.deploy.deployed_checks import (
     refusals,
     with_job_variables,
 )
-from cwl_prefect.deploy.machine_checks import machine_findings
-from cwl_prefect.deploy.pools import PoolType, read_pool
+from cwl_prefect.deployments.machine_checks import machine_findings
+from cwl_prefect.deployments.pools import PoolType, read_pool
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.execution.work_pool import default_template, job_variables
 from cwl_prefect.model.findings import Finding

@@ -10,11 +10,11 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from cwl_prefect.cwl.binding.inputs import unknown_inputs
-from cwl_prefect.deploy.connection import Connection, connected
-from cwl_prefect.deploy.earlier import Earlier, demand_same_pool
-from cwl_prefect.deploy.pools import read_pool
-from cwl_prefect.deploy.schedules import demand_inputs, new_schedules
-from cwl_prefect.deploy.variables import demand_image, demand_job_variables, demand_results
+from cwl_prefect.deployments.connection import Connection, connected
+from cwl_prefect.deployments.earlier import Earlier, demand_same_pool
+from cwl_prefect.deployments.pools import read_pool
+from cwl_prefect.deployments.schedules import demand_inputs, new_schedules
+from cwl_prefect.deployments.variables import demand_image, demand_job_variables, demand_results
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.flows.deployment.reference import Deployed
 from cwl_prefect.flows.deployment.storage import WorkflowStorage

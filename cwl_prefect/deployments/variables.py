@@ -18,7 +18,7 @@ from cwl_prefect.backends.job_template.job_variables import (
     template_environment,
 )
 from cwl_prefect.backends.template_checks import OUTDIR, lost_results, remedy, results_environment
-from cwl_prefect.deploy.connection import Connection
+from cwl_prefect.deployments.connection import Connection
 from cwl_prefect.engine.workflow.overrides import tool_steps
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.work_pool import DOCKER, KUBERNETES, default_template, read_steps_pool

@@ -12,8 +12,8 @@ from cwl_prefect.backends.job_template.job_variables import (
     check_flow_run_variables,
 )
 from cwl_prefect.backends.template_checks import results_environment
-from cwl_prefect.deploy.connection import Connection
-from cwl_prefect.deploy.variables import demand_image
+from cwl_prefect.deployments.connection import Connection
+from cwl_prefect.deployments.variables import demand_image
 from cwl_prefect.environment import own_pod
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.work_pool import StepsPool, stated_runs

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from cwl_prefect import __version__
-from cwl_prefect.deploy.schedules import new_schedules
-from cwl_prefect.deploy.stored import StoredDeployment, renewed, stored_deployments
+from cwl_prefect.deployments.schedules import new_schedules
+from cwl_prefect.deployments.stored import StoredDeployment, renewed, stored_deployments
 from cwl_prefect.errors import DocumentError, UsageError
 from cwl_prefect.flows.deployment.pull_step import PULL_STEP
 from cwl_prefect.flows.deployment.storage import WorkflowStorage

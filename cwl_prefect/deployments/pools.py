@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import JsonValue
 
 from cwl_prefect.backends.job_template.job_variables import packaged_template
-from cwl_prefect.deploy.connection import Connection, connected
+from cwl_prefect.deployments.connection import Connection, connected
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.work_pool import default_template
 from cwl_prefect.flows.prefect_names import demand_name

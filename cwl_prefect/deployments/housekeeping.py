@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from cwl_prefect.backends.job_template.job_variables import check_flow_run_variables
-from cwl_prefect.deploy.connection import Connection, connected
-from cwl_prefect.deploy.pools import read_pool
-from cwl_prefect.deploy.variables import demand_image
+from cwl_prefect.deployments.connection import Connection, connected
+from cwl_prefect.deployments.pools import read_pool
+from cwl_prefect.deployments.variables import demand_image
 from cwl_prefect.errors import UsageError
 from cwl_prefect.settings import Settings
 

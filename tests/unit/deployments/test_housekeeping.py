@@ -9,9 +9,9 @@ import pytest
 from prefect.exceptions import ObjectNotFound
 
 from cwl_prefect.backends.job_template.job_variables import packaged_template
-from cwl_prefect.deploy import housekeeping
-from cwl_prefect.deploy.connection import Connection
-from cwl_prefect.deploy.housekeeping import deploy_collection
+from cwl_prefect.deployments import housekeeping
+from cwl_prefect.deployments.connection import Connection
+from cwl_prefect.deployments.housekeeping import deploy_collection
 from cwl_prefect.errors import UsageError
 from cwl_prefect.server.local_server import ApiEndpoint
 from cwl_prefect.settings import Settings

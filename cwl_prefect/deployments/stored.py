@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from cwl_prefect import __version__
-from cwl_prefect.deploy.connection import Connection
-from cwl_prefect.deploy.deployment import DeploymentRequest, Prepared, prepare
+from cwl_prefect.deployments.connection import Connection
+from cwl_prefect.deployments.deployment import DeploymentRequest, Prepared, prepare
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.deployment.pull_step import PULL_STEP, decoded, decoded_files, format_of
 from cwl_prefect.flows.deployment.storage import WorkflowStorage

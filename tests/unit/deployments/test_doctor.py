@@ -18,9 +18,9 @@ from cwl_prefect.backends.job_template.job_variables import packaged_template
 from cwl_prefect.backends.kubernetes import checks
 from cwl_prefect.cli.app import app
 from cwl_prefect.cli.deploy import doctor as command
-from cwl_prefect.deploy import doctor, machine_checks
-from cwl_prefect.deploy.connection import Connection
-from cwl_prefect.deploy.machine_checks import directory_finding, package_findings, room_findings
+from cwl_prefect.deployments import doctor, machine_checks
+from cwl_prefect.deployments.connection import Connection
+from cwl_prefect.deployments.machine_checks import directory_finding, package_findings, room_findings
 from cwl_prefect.model.findings import Finding, Severity, stops_runs
 from cwl_prefect.server.local_server import ApiEndpoint
 from cwl_prefect.settings import BackendName, Settings

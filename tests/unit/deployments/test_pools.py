@@ -9,9 +9,9 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
 
 from cwl_prefect.backends.job_template.job_variables import packaged_template
-from cwl_prefect.deploy import pools
-from cwl_prefect.deploy.connection import Connection
-from cwl_prefect.deploy.pools import Existing, PoolType, create_pool
+from cwl_prefect.deployments import pools
+from cwl_prefect.deployments.connection import Connection
+from cwl_prefect.deployments.pools import Existing, PoolType, create_pool
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.work_pool import default_template
 from cwl_prefect.server.local_server import ApiEndpoint

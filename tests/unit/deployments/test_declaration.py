@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cwl_prefect.deploy.changes import changes
-from cwl_prefect.deploy.declaration import Declaration, declare, read_declaration
-from cwl_prefect.deploy.schedules import new_schedules
+from cwl_prefect.deployments.changes import changes
+from cwl_prefect.deployments.declaration import Declaration, declare, read_declaration
+from cwl_prefect.deployments.schedules import new_schedules
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.plan import InputPort
 from cwl_prefect.settings import Settings

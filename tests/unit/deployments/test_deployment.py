@@ -9,11 +9,11 @@ import pytest
 
 from cwl_prefect.backends.job_template.job_variables import packaged_template
 from cwl_prefect.cli.deploy.commands import DeployOptions, input_values, job_variables, read_options, schedule_interval
-from cwl_prefect.deploy import connection, deployment
-from cwl_prefect.deploy.deployment import DeploymentRequest
-from cwl_prefect.deploy.earlier import Earlier, demand_same_pool
-from cwl_prefect.deploy.schedules import demand_inputs, new_schedules
-from cwl_prefect.deploy.variables import demand_image
+from cwl_prefect.deployments import connection, deployment
+from cwl_prefect.deployments.deployment import DeploymentRequest
+from cwl_prefect.deployments.earlier import Earlier, demand_same_pool
+from cwl_prefect.deployments.schedules import demand_inputs, new_schedules
+from cwl_prefect.deployments.variables import demand_image
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.model.plan import InputPort
 from cwl_prefect.server.local_server import ApiEndpoint

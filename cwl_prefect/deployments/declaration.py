@@ -12,9 +12,9 @@ from cwl_prefect._lib import quantities
 from cwl_prefect._lib.suggestions import near
 from cwl_prefect.cwl.binding.inputs import parse_job_order
 from cwl_prefect.cwl.binding.job_orders import read_text, resolved_order
-from cwl_prefect.deploy.changes import changes
-from cwl_prefect.deploy.connection import connected
-from cwl_prefect.deploy.deployment import DEFAULT_NAME, DeploymentRequest, apply, prepare
+from cwl_prefect.deployments.changes import changes
+from cwl_prefect.deployments.connection import connected
+from cwl_prefect.deployments.deployment import DEFAULT_NAME, DeploymentRequest, apply, prepare
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.prefect_names import demand_name
 from cwl_prefect.model.deployment import CollisionStrategy

@@ -82,13 +82,9 @@ def compile_document(document: str | Path, *, job_order: Mapping[str, JsonValue]
         DocumentError: It cannot be read or is not valid CWL.
         UnsupportedError: It requires a feature that this runner does not have.
     """
-    from cwl_prefect.cwl.loading.compile import compile_process
-    from cwl_prefect.cwl.loading.load import load_process, translated_errors
+    from cwl_prefect.cwl.loading.plans import compiled_plan
 
-    process = load_process(str(document), defaults=job_order)
-    with translated_errors(str(document)):
-        plan = compile_process(process, origin=str(document))
-    return plan if not job_order else replace(plan, as_written=False)
+    return compiled_plan(str(document), job_order)
 
 
 def check_document(document: str | Path, *, images: bool = False) -> "Checked":
@@ -128,22 +124,21 @@ def load_plan(
         >>> plan.name, [port.id for port in plan.inputs]
         ('hello', ['message'])
     """
-    from cwl_prefect.cwl.loading.plans import cached_plan, read_plan
+    from cwl_prefect.cwl.loading.plans import loaded_plan
+    from cwl_prefect.engine.workflow.stages import with_stages
 
+    chosen = settings or Settings()
+    kept = chosen.plans if chosen.plan_cache else None
     if isinstance(document, Workflow):
         from cwl_prefect.cwl.access.open_texts import in_editor
 
         path = Path.cwd() / f"{document.name}.cwl"  # from where the paths of its tools start
         with in_editor({path: document.to_cwl()}):
-            return replace(compile_document(path, job_order=job_order), as_written=False)
-    chosen = settings or Settings()
-    plan = read_plan(document)
-    if plan is not None:
-        return plan
-    overridden = job_order is not None and not OVERRIDES.isdisjoint(job_order)
-    if overridden or not chosen.plan_cache:
-        return compile_document(document, job_order=job_order)
-    return cached_plan(str(document), chosen.plans)
+            plan = replace(compile_document(path, job_order=job_order), as_written=False)
+    else:
+        plan = loaded_plan(str(document), job_order, kept)
+    tools = (chosen.directory_stage_in, chosen.directory_stage_out)
+    return with_stages(plan, *(None if tool is None else loaded_plan(str(tool), None, kept) for tool in tools))
 
 
 def read_job_order(source: str | Path | None) -> CwlObject:

@@ -1,8 +1,12 @@
 """What the environment says of this process that is no setting."""
 
 import os
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+
+_STAGE_VARIABLE = re.compile(r"(?:ADES_)?(STAGE(?:IN|OUT)_[A-Z0-9_]+)")  # as platforms of Earth observation have them
 
 
 def search_path() -> str:
@@ -25,6 +29,21 @@ def own_pod() -> tuple[str, str] | None:
 def own_flow_run() -> str | None:
     """Identifier of the flow run that a worker started this process for, or None where none did."""
     return os.environ.get("PREFECT__FLOW_RUN_ID")
+
+
+def is_stage_variable(name: str) -> bool:
+    """Check whether the input of a tool that stages data is given by a variable, as ``ADES_STAGEIN_AWS_REGION``."""
+    return _STAGE_VARIABLE.fullmatch(name) is not None
+
+
+def stage_variables(names: Iterable[str]) -> dict[str, str]:
+    """Return the values of inputs that variables give, with and without ``ADES_`` in front; those that are set."""
+    found: dict[str, str] = {}
+    for name in names:
+        if known := _STAGE_VARIABLE.fullmatch(name):
+            value = os.environ.get(f"ADES_{known[1]}") or os.environ.get(known[1])
+            found |= {name: value} if value else {}
+    return found
 
 
 def in_notebook() -> bool:

@@ -120,6 +120,12 @@ class Settings(BaseSettings):
         default=None,
         description="What results with a catalog.json become: stac, a STAC catalog with a collection and final links.",
     )
+    directory_stage_in: Path | None = Field(
+        default=None, description="CWL tool that makes a Directory of a URL; inputs of type Directory become URLs."
+    )
+    directory_stage_out: Path | None = Field(
+        default=None, description="CWL tool that takes each Directory of the results away; what it gives is the result."
+    )
     nested_flows: int = Field(
         default=5,
         ge=0,
@@ -293,7 +299,7 @@ class Settings(BaseSettings):
         files = (InitSettingsSource(settings_cls, found.placed(_paths())) for found in _configured())
         return (init_settings, env_settings, *files)
 
-    @field_validator("callbacks", "outdir")
+    @field_validator("callbacks", "directory_stage_in", "directory_stage_out", "outdir")
     @classmethod
     def _absolute(cls, path: Path | str | None) -> Path | str | None:
         """Let a path mean the same to a run that is resumed from another directory."""

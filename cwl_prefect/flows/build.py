@@ -21,6 +21,7 @@ from cwl_prefect.cwl.javascript import engine
 from cwl_prefect.engine.outputs.publish import publish
 from cwl_prefect.engine.records.manifest import Outcome
 from cwl_prefect.engine.staging import workspace as workspaces
+from cwl_prefect.engine.workflow.stages import demand_variables
 from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, ServerError
 from cwl_prefect.flows.callbacks import Callbacks, all_callbacks
 from cwl_prefect.flows.cleanup import cleaned_up
@@ -207,11 +208,12 @@ def prepared(plan: WorkflowPlan, order: Mapping[str, Any], settings: Settings) -
     """Fill the defaults of a job order and check it, before anything runs.
 
     Raises:
-        InputError: It does not fit the workflow, or names what the run may not read.
+        InputError: It does not fit the workflow or names what the run may not read, or a variable is not set.
         UsageError: Catalogs are to be staged, and the package that reads them is not installed.
     """
     if settings.stage_in is not None or settings.stage_out is not None:
         demand_installed()
+    demand_variables(plan)
     host_files = HostFiles.of(plan, settings)
     for part in plan.named_files:
         if part.included:

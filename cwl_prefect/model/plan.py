@@ -168,6 +168,9 @@ class StepPlan:
     loop: Loop | None = None
     requirements: tuple[dict[str, JsonValue], ...] = ()  # for the step's own expressions
     hints: tuple[dict[str, JsonValue], ...] = ()
+    stage: bool = (
+        False  # it stages data as the user's settings ask, and is given their credentials; no document says so
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +215,7 @@ def places_in(plan: WorkflowPlan, what: str) -> Places:
     found, directory = plan.places.get(what, {}), os.path.dirname((plan.origin or "").partition("#")[0])  # noqa: PTH120
     if not directory or "://" in directory:
         return found
-    return {part: place if "://" in place else f"{directory}/{place}" for part, place in found.items()}
+    return {part: place if "://" in place else os.path.join(directory, place) for part, place in found.items()}  # noqa: PTH118
 
 
 @cache

@@ -71,3 +71,38 @@ def test_a_secret_is_nowhere(command: CommandLine, code: int, exit_code: int) ->
     assert holding(command.directory) == set()
     assert holding(command.home) <= {"run.json"}  # for the user alone: what a run that failed needs to be resumed
     assert [text for text in told_to_prefect(command.home) if SECRET in text] == []
+
+
+STAGE_IN = """
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {EnvVarRequirement: {envDef: {KEY: $(inputs.ADES_STAGEIN_AWS_SECRET_ACCESS_KEY)}}}
+baseCommand: [sh, -c, 'test -n "$KEY" && echo "used $KEY" >&2 && mkdir scene']
+inputs: {input: string, ADES_STAGEIN_AWS_SECRET_ACCESS_KEY: string}
+outputs: {scene: {type: Directory, outputBinding: {glob: scene}}}
+"""
+ASKING = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: env
+stdout: seen
+inputs: {scene: Directory}
+outputs: {seen: stdout}
+"""
+
+
+def test_the_credentials_of_a_stage_are_nowhere_and_no_other_tool_has_them(command: CommandLine) -> None:
+    command.write("stage-in.cwl", STAGE_IN)
+    command.write("asking.cwl", ASKING)
+    options = ("--backend", "local", "--verbose", "--directory-stage-in", "stage-in.cwl", "--trace", "trace.tsv")
+
+    ended = command.run(
+        *options, "asking.cwl", "--scene", "s3://a/b", environment={"ADES_STAGEIN_AWS_SECRET_ACCESS_KEY": SECRET}
+    )
+
+    assert ended.code == 0, ended.stderr
+    assert "used (secret)" in ended.stderr
+    assert SECRET not in ended.stdout + ended.stderr
+    assert "STAGEIN" not in (command.outdir / "seen").read_text("utf-8")
+    assert holding(command.directory) == holding(command.home) - {"run.json"} == set()
+    assert [text for text in told_to_prefect(command.home) if SECRET in text] == []

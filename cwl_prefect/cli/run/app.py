@@ -28,6 +28,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
     stage_in: options.StageIn = None,  # noqa: ARG001
     assets: options.Assets = None,  # noqa: ARG001
     stage_out: options.StageOut = None,  # noqa: ARG001
+    directory_stage_in: options.DirectoryStageIn = None,  # noqa: ARG001
+    directory_stage_out: options.DirectoryStageOut = None,  # noqa: ARG001
     report: options.Report = None,  # noqa: ARG001
     timeline: options.Timeline = None,  # noqa: ARG001
     trace: options.Trace = None,  # noqa: ARG001
@@ -106,4 +108,5 @@ def _show_help(ctx: typer.Context) -> None:
     if arguments := ctx.params["arguments"]:
         from cwl_prefect.cli.run import command as running
 
-        running.show_inputs(arguments, running.Part(single_step=ctx.params["single_step"]))
+        part = running.Part(single_step=ctx.params["single_step"])
+        running.show_inputs(arguments, part, options.settings_of(ctx.params))

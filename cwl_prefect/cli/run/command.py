@@ -342,7 +342,7 @@ def read_overrides(path: Path) -> dict[str, JsonValue]:
     return content
 
 
-def show_inputs(arguments: Sequence[str], part: Part = WHOLE) -> None:
+def show_inputs(arguments: Sequence[str], part: Part, overrides: Mapping[str, object]) -> None:
     """Print the flags for the inputs of the document among the arguments, if there is one."""
     from cwl_prefect.cli.run.input_help import print_input_help
 
@@ -350,7 +350,8 @@ def show_inputs(arguments: Sequence[str], part: Part = WHOLE) -> None:
         return
     document = arguments[0]
     tool = api.document_of(document) if _may_be_job_order(document) else None
-    print_input_help(part.taking(api.load_plan(tool or document, settings=settings_with({}))), tool or document)
+    settings = settings_with(_checked(overrides))
+    print_input_help(part.taking(api.load_plan(tool or document, settings=settings)), tool or document)
 
 
 def _document_and_rest(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:

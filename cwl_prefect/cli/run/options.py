@@ -38,6 +38,8 @@ SETTINGS: Mapping[str, str] = {
     "cache_mode": "cache_mode",
     "stage_in": "stage_in",
     "stage_out": "stage_out",
+    "directory_stage_in": "directory_stage_in",
+    "directory_stage_out": "directory_stage_out",
 }
 """Options whose values become settings as they are."""
 
@@ -80,6 +82,14 @@ Assets = Annotated[
 StageOut = Annotated[
     Staging | None,
     typer.Option(help="Deliver results with a catalog.json as a catalog with a collection.", rich_help_panel=FILES),
+]
+DirectoryStageIn = Annotated[
+    Path | None,
+    typer.Option(metavar="TOOL.cwl", help="Tool that makes a Directory of a URL.", rich_help_panel=FILES),
+]
+DirectoryStageOut = Annotated[
+    Path | None,
+    typer.Option(metavar="TOOL.cwl", help="Tool that takes a Directory of the results away.", rich_help_panel=FILES),
 ]
 Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Report of the run, as HTML.", rich_help_panel=FILES)]
 Timeline = Annotated[

@@ -8,20 +8,21 @@ import json
 import os
 import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from cwl_prefect._lib.atomic_write import write_whole
 from cwl_prefect._lib.own_files import make_private, read_own
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.host_files import is_untrusted
 from cwl_prefect.errors import DocumentError
+from cwl_prefect.model.overrides import OVERRIDES
 from cwl_prefect.model.plan import WorkflowPlan, decode_plan, encode_plan
 from cwl_prefect.model.plan_formats import PLAN_FORMAT
 
@@ -52,6 +53,41 @@ def read_plan(document: str | Path) -> WorkflowPlan | None:
             hint="Compile the CWL document again with `cwl-prefect compile`.",
         ) from error
     return found if is_untrusted(found) else replace(found, origin=str(path.absolute()))
+
+
+def loaded_plan(document: str, job_order: Mapping[str, JsonValue] | None, directory: Path | None) -> WorkflowPlan:
+    """Return the plan of a document, or the plan that it is, compiled where no kept one holds.
+
+    Args:
+        document: Path or URL.
+        job_order: A job order whose requirements apply; with any, nothing is cached.
+        directory: Where plans are kept; None: nowhere.
+
+    Raises:
+        DocumentError: It cannot be read or is not valid CWL.
+    """
+    plan = read_plan(document)
+    if plan is not None:
+        return plan
+    overridden = job_order is not None and not OVERRIDES.isdisjoint(job_order)
+    if overridden or directory is None:
+        return compiled_plan(document, job_order)
+    return cached_plan(document, directory)
+
+
+def compiled_plan(document: str, job_order: Mapping[str, JsonValue] | None) -> WorkflowPlan:
+    """Compile a document.
+
+    Raises:
+        DocumentError: It cannot be read or is not valid CWL.
+    """
+    from cwl_prefect.cwl.loading.compile import compile_process
+    from cwl_prefect.cwl.loading.load import load_process, translated_errors
+
+    process = load_process(document, defaults=job_order)
+    with translated_errors(document):
+        plan = compile_process(process, origin=document)
+    return plan if not job_order else replace(plan, as_written=False)
 
 
 def cached_plan(document: str, directory: Path) -> WorkflowPlan:

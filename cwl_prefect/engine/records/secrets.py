@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
+from cwl_prefect.environment import stage_variables
 from cwl_prefect.model.plan import StepPlan, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 
@@ -28,7 +29,7 @@ def secret_inputs(plan: WorkflowPlan | ToolPlan) -> frozenset[str]:
 
 def secret_texts(plan: WorkflowPlan, inputs: Mapping[str, JsonValue]) -> tuple[str, ...]:
     """Return all texts of a job order, and of the document's own values, that are to appear nowhere; longest first."""
-    given = [inputs.get(name) for name in secret_inputs(plan)]
+    given = [*(inputs.get(name) for name in secret_inputs(plan)), *_stage_secrets(plan)]
     found = {text for value in (*given, *_defaults(plan)) for text in _texts(value) if len(text) >= _SHORTEST}
     return tuple(sorted(found, key=len, reverse=True))
 
@@ -83,6 +84,13 @@ def _defaults(plan: WorkflowPlan) -> Iterator[JsonValue]:
         yield from (port.default for port in step.run.inputs if port.id in secret)
         if isinstance(step.run, WorkflowPlan):
             yield from _defaults(step.run)
+
+
+def _stage_secrets(plan: WorkflowPlan) -> Iterator[JsonValue]:
+    """Yield the credentials that variables give to steps that stage data."""
+    yield from (
+        value for step in plan.steps if step.stage for value in stage_variables(secret_inputs(step.run)).values()
+    )
 
 
 def _texts(value: JsonValue) -> Iterator[str]:

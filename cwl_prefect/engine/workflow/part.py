@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect.errors import UsageError
-from cwl_prefect.model.plan import InputPort, Link, OutputPort, Places, Source, StepId, StepPlan, WorkflowPlan
+from cwl_prefect.model.plan import InputPort, Link, OutputPort, Places, Source, StepId, StepPlan, ToolPlan, WorkflowPlan
 
 _ANYTHING: list[JsonValue] = ["null", "Any"]
 
@@ -43,7 +43,7 @@ def with_targets(plan: WorkflowPlan, targets: Sequence[str]) -> WorkflowPlan:
         replace(
             plan,
             inputs=tuple(port for port in plan.inputs if port.id in used),
-            document=_declaring(plan, [entry for entry in _declared(plan.document) if _name(entry) in used]),
+            document=declaring(plan, [entry for entry in declared_inputs(plan) if name_of_input(entry) in used]),
             steps=kept,
             outputs=tuple(given.values()),
         ),
@@ -73,7 +73,7 @@ def with_single_step(plan: WorkflowPlan, path: str) -> WorkflowPlan:
             requirements=(*within.requirements, *(own for own in step.run.requirements if own["class"] in _OF_INPUTS)),
             hints=within.hints,
             inputs=tuple(each.port for each in declared),
-            document=_declaring(plan, [each.entry for each in declared]),
+            document=declaring(plan, [each.entry for each in declared]),
             steps=(replace(step, links=tuple(_own(link) for link in step.links)),),
             outputs=tuple(_output(step, port, port) for port in step.outputs),
             places=_places(plan, path, str(step.id)),
@@ -98,7 +98,7 @@ class _Declared:
     def of(cls, step: StepPlan, link: Link) -> "_Declared":
         """Declare what a link of a step takes: what its tool does, as far as nothing changes it on the way."""
         port = next((port for port in step.run.inputs if port.id == link.port), None)
-        own = next((entry for entry in _declared(step.run.document) if _name(entry) == link.port), None)
+        own = next((entry for entry in declared_inputs(step.run) if name_of_input(entry) == link.port), None)
         if port is None or own is None or link.value_from is not None:
             port, own = InputPort(id=link.port, type=_ANYTHING), {"type": _ANYTHING}
         shown, raw = port.type, own.get("type")
@@ -177,16 +177,19 @@ def _own(link: Link) -> Link:
     return replace(link, sources=(source,), link_merge=None, pick_value=None, single=True)
 
 
-def _declared(document: Mapping[str, JsonValue]) -> list[dict[str, JsonValue]]:
-    found = document.get("inputs")
+def declared_inputs(plan: WorkflowPlan | ToolPlan) -> list[dict[str, JsonValue]]:
+    """Return the inputs of a process as its document declares them."""
+    found = plan.document.get("inputs")
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
-def _name(entry: Mapping[str, JsonValue]) -> str:
+def name_of_input(entry: Mapping[str, JsonValue]) -> str:
+    """Return the name of an input as it is declared."""
     return str(entry.get("id")).rpartition("#")[2].rpartition("/")[2]
 
 
-def _declaring(plan: WorkflowPlan, entries: Iterable[dict[str, JsonValue]]) -> dict[str, JsonValue]:
+def declaring(plan: WorkflowPlan, entries: Iterable[dict[str, JsonValue]]) -> dict[str, JsonValue]:
+    """Return the declarations of a workflow with these inputs."""
     return {**plan.document, "inputs": [*entries]}
 
 

@@ -13,6 +13,7 @@ from cwl_prefect.cwl.values.errors import call_errors, put_place
 from cwl_prefect.engine.records.secrets import object_without
 from cwl_prefect.engine.workflow.dataflow import Dataflow
 from cwl_prefect.engine.workflow.scatter import Expansion, expand, gather
+from cwl_prefect.environment import stage_variables
 from cwl_prefect.errors import CwlPrefectError, InputError
 from cwl_prefect.flows.execution.attempt import Call, only_declared
 from cwl_prefect.flows.execution.call_work import CallWork
@@ -269,6 +270,8 @@ class Driver:
         states: list[State[object]],
     ) -> Awaitable[CwlObject]:
         if isinstance(step.run, ToolPlan):
+            if step.stage:
+                values = {**values, **stage_variables(port.id for port in step.run.inputs)}
             call = Call(tool=step.run, values=as_object(only_declared(step.run, values)), step=name, index=index)
             return self._call(call, scope, states)
         return self._subworkflow(step.run, values, call_name(name, index), replace(scope, path=name), states)

@@ -15,6 +15,7 @@ from cwl_prefect.engine.workflow.cwl_types import describe_type, parse_type
 from cwl_prefect.engine.workflow.links import merge
 from cwl_prefect.engine.workflow.overrides import tool_steps
 from cwl_prefect.engine.workflow.scatter import expand
+from cwl_prefect.environment import stage_variables
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.attempt import Call, only_declared
 from cwl_prefect.flows.explain.placeholders import placeholders
@@ -145,6 +146,8 @@ class Foresight:
         evaluate = partial(step_values, requirements=step.requirements, name=name)
         loading = [replace(link, value_from=None) for link in step.links if link.port not in values.unknown]
         found = loaded = values.with_known(evaluate(loading, values.known))
+        if step.stage:
+            found = found.with_known({**stage_variables(port.id for port in step.run.inputs)})
         for link in step.links:
             if link.value_from is None:
                 continue

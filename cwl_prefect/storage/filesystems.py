@@ -1,8 +1,9 @@
 """The file system for a URL: fsspec's, with what the environment says of its provider, and nothing of our own."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cwl_prefect._lib.locations import REMOTE_SCHEMES, is_web, quoted, scheme_of, shown_url
+from cwl_prefect.environment import stage_variables
 from cwl_prefect.errors import UsageError
 from cwl_prefect.storage.failures import storage_errors
 
@@ -13,11 +14,19 @@ _EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure", "abfs": "azure", "abfss": "az
 _CONNECT_S, _SILENT_S = 30.0, 60.0
 
 
-def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
+Stage = Literal["STAGEIN", "STAGEOUT"]
+"""Whether inputs are read or results written, as platforms of Earth observation call it."""
+
+
+def filesystem(url: str, *, stage: Stage | None = None) -> "tuple[AbstractFileSystem, str]":
     """Return the file system that a URL is of, and the path in it.
 
     Credentials, regions and endpoints are found by the chain of each provider, as ``AWS_PROFILE`` and
     ``AWS_ENDPOINT_URL``; what fsspec reads of ``FSSPEC_*`` counts too. Packages are imported when a URL asks for them.
+
+    Args:
+        url: The URL.
+        stage: What it is for; variables as ``ADES_STAGEIN_AWS_REGION`` go before those of the provider.
 
     Raises:
         UsageError: No file system takes such URLs, or its package is not installed.
@@ -41,10 +50,22 @@ def filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
             f"{shown_url(url)}: a package that reads {scheme} is not installed.",
             hint=f"Run `pip install 'cwl-prefect[{extra}]'`." if extra else "Run `pip install aiohttp`.",
         ) from error
+    options = {**_options(scheme), **_of_stage(scheme, stage)}
     with storage_errors("reached", url):
         found: AbstractFileSystem
-        found, path = fsspec.core.url_to_fs(quoted(url) if is_web(url) else url, **_options(scheme))
+        found, path = fsspec.core.url_to_fs(quoted(url) if is_web(url) else url, **options)
     return found, path
+
+
+def _of_stage(scheme: str, stage: Stage | None) -> dict[str, object]:
+    """Return what variables say of one stage: ``ADES_STAGEIN_AWS_SERVICEURL`` and the like."""
+    if scheme != "s3" or stage is None:
+        return {}
+    options = {"SERVICEURL": "endpoint_url", "ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "REGION": "region"}
+    names = {f"ADES_{stage}_AWS_{name}": option for name, option in options.items()}
+    found = {names[name]: value for name, value in stage_variables(names).items()}
+    region = found.pop("region", None)
+    return {**found} if region is None else {**found, "client_kwargs": {"region_name": region}}
 
 
 def _options(scheme: str) -> dict[str, object]:

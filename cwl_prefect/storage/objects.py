@@ -46,7 +46,7 @@ def look(url: str) -> RemoteObject:
         UsageError: No file system takes the URL, or its package is not installed.
         StorageError: There is no file, or the server refuses.
     """
-    files, path = filesystem(url)
+    files, path = filesystem(url, stage="STAGEIN")
     with storage_errors("read", url):
         about = files.info(path)
     if about.get("type") == "directory":
@@ -63,7 +63,7 @@ def kind(url: str) -> str | None:
         UsageError: No file system takes the URL, or its package is not installed.
         StorageError: The server refuses.
     """
-    files, path = filesystem(url)
+    files, path = filesystem(url, stage="STAGEIN")
     try:
         with storage_errors("read", url):
             return "Directory" if files.info(path).get("type") == "directory" else "File"
@@ -85,7 +85,7 @@ def listed(url: str) -> dict[str, RemoteObject]:
             f"{shown_url(url)} cannot be read as a Directory: HTTP has no directories.",
             hint="Give a Directory with a basename and a listing of Files, or an archive as a File.",
         )
-    files, root = filesystem(url)
+    files, root = filesystem(url, stage="STAGEIN")
     root = root.rstrip("/")
     with storage_errors("listed", url):
         found = files.find(root, detail=True)

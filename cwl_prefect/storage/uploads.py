@@ -84,7 +84,7 @@ class Place:
 
     def __init__(self, url: str, found: "tuple[AbstractFileSystem, str] | None" = None) -> None:
         self.url = url
-        self._filesystem, root = found or filesystem(url)
+        self._filesystem, root = found or filesystem(url, stage="STAGEOUT")
         self._root = root.rstrip("/")
         self._turns = asyncio.Semaphore(AT_ONCE if self._filesystem.async_impl else 1)  # or one connection
 

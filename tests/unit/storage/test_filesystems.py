@@ -51,6 +51,22 @@ def test_a_scheme_that_nothing_reads_is_an_error_that_names_those_that_are_read(
         filesystem("gopher://host/a")
 
 
+def test_each_stage_has_variables_of_its_own(object_store, monkeypatch):
+    url, endpoint = object_store.put("a", b"a"), object_store.endpoint
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    said = {"SERVICEURL": endpoint, "REGION": "eu-1", "ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "sesame"}
+    for name, value in said.items():
+        monkeypatch.setenv(f"ADES_STAGEIN_AWS_{name}", value)
+
+    files, path = filesystem(url, stage="STAGEIN")
+    assert files.cat_file(path) == b"a"
+    assert files.client_kwargs == {"region_name": "eu-1"}
+    for stage in ("STAGEOUT", None):
+        other, _ = filesystem(url, stage=stage)
+        assert (other.key, other.secret, other.endpoint_url) == (None, None, None)
+
+
 def test_nothing_is_imported_before_a_url_asks_for_it():
     script = (
         "import sys, cwl_prefect.storage.filesystems, cwl_prefect._lib.locations\n"

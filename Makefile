@@ -108,9 +108,9 @@ test-versions: $(BIN)/python ## Run the unit tests with other versions of all de
 	@.venv-$(VERSIONS)/bin/python -m pytest tests/unit -q --no-header $(SIDE_BY_SIDE) $(ARGS)
 
 .PHONY: screenshots
-screenshots: $(VENV)/.dev-stamp ## Make the screenshots of the documentation anew, by the test that looks at the pages
+screenshots: $(VENV)/.dev-stamp ## Make the screenshots of the documentation anew, by the tests that look at the pages
 	@scratch=$$(mktemp -d) && mkdir "$$scratch/documented" && \
-	CWL_PREFECT_REQUIRE_ENGINES=1 CWL_PREFECT_SCREENSHOTS="$$scratch" $(PYTEST) tests/deployments/test_report_page.py && \
+	CWL_PREFECT_REQUIRE_ENGINES=1 CWL_PREFECT_SCREENSHOTS="$$scratch" $(PYTEST) tests/deployments/test_report_page.py tests/deployments/test_form.py && \
 	cp "$$scratch"/documented/*.png docs/images/ && rm -r "$$scratch"
 
 .PHONY: test-docker

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.deployments.browser import picture
+from tests.deployments.browser import documented, picture
 from tests.deployments.site import ENDED, Site
 
 pytestmark = pytest.mark.server
@@ -109,6 +109,8 @@ def test_a_run_is_started_by_filling_the_form(site: Site, page: Page, interface:
         form.field("Sizes").get_by_text("Add item").click()
         form.field("Sizes").locator("input[type=number]").nth(index).fill(size)
     form.fill("Width", "2")
+    if interface == "v1":
+        documented(page.locator("form").first, "form")
     form.fill("Text", str(site.directory / "letters.txt"))
     picture(page, f"{interface}-filled")
     form.submit()

@@ -286,7 +286,8 @@ def _not_found(what: str, path: Path) -> InputError:
         return InputError(f"{what}: neither a file nor a directory.", hint="Give the path of a regular file.")
     return InputError(
         f"{what}: no such file or directory.",
-        hint="Check the path; a relative one starts from the directory of the job order.",
+        hint="Check the path; a relative one starts from the directory of the job order, "
+        "or from the current one where it is given as a flag.",
     )
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.server
 TIME_LIMIT_S = 300
 ENGINES = ("docker", "kubernetes")
 # Covered by test_pages.py (the extras and targets that they name exist), tests/deployments and tests/kubernetes.
-NOT_RUN = ("pip ", "make ", "docker ", "kubectl ", "prefect --no-prompt deploy")
+NOT_RUN = ("pip ", "make ", "docker ", "kubectl ")
 # What these say, no later command of a page needs: each runs where it is shown first.
 SAID_ONCE = ("validate ", "graph ", "inputs ", "doctor", "config show", "server status", "server logs", "server stop")
 
@@ -31,7 +31,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The project's folder as far as the documentation uses it."""
-    shutil.copytree(PROJECT / "examples", tmp_path / "examples")
+    for name in ("examples", "deployments"):
+        shutil.copytree(PROJECT / name, tmp_path / name)
     return tmp_path
 
 

@@ -63,12 +63,11 @@ class _Stage:
         tool = plan.steps[0].run if len(plan.steps) == 1 else None
         if not isinstance(tool, ToolPlan):
             raise UsageError(f"{option}: {plan.name} is no CommandLineTool.", hint="Name the document of one tool.")
-        own = [port for port in tool.inputs if port.required and not is_stage_variable(port.id)]
-        fitting = [port for port in own if port.type == takes]
-        named = [port for port in fitting if port.id in _USUAL] or fitting
+        fitting = [port for port in tool.inputs if _plain(port.type) == takes and not is_stage_variable(port.id)]
+        named = [port for port in fitting if port.id in _USUAL] or [port for port in fitting if port.required]
         if len(named) != 1 or len(tool.outputs) != 1:
             raise UsageError(
-                f"{option}: {plan.name} has {len(named)} required inputs of type {takes} and {len(tool.outputs)} "
+                f"{option}: {plan.name} has {len(named)} inputs of type {takes} and {len(tool.outputs)} "
                 "outputs, expected one of each.",
                 hint=f"Give others a default, or call the right one one of {', '.join(_USUAL)}.",
             )

@@ -73,7 +73,8 @@ def _delivered(root: Path, name: str, delivery: Delivery) -> CwlObject:
         texts = catalog.delivered(f"{name}-{delivery.run_id}", delivery.title)
         listing = list(_listing(root, "", catalog.found, texts))
     except (StorageError, OSError) as error:
-        raise PublishError(f"the catalog {name} cannot be delivered: {error}", hint=_RELATIVE) from error
+        why = error.message if isinstance(error, StorageError) else error
+        raise PublishError(f"the catalog {name} cannot be delivered: {why}", hint=_RELATIVE) from error
     return {"class": "Directory", "basename": name, "listing": cast("JsonValue", listing)}
 
 
@@ -89,6 +90,8 @@ class _Catalog:
     def delivered(self, collection_id: str, title: str) -> dict[str, str]:
         """Return the texts of catalog.json, its collections, and their items; what were catalogs between are none."""
         self._read(CATALOG, "", 0)
+        if self.found[CATALOG]["type"] != "Catalog":
+            raise StorageError(f"the type of {CATALOG} is {self.found[CATALOG]['type']}, expected Catalog.")
         texts: dict[str, Document] = {}
         children = [path for path in self._items_of if path]
         if loose := self._items_of.get(""):
@@ -182,7 +185,7 @@ class _Catalog:
 
     def _item(self, path: str, collection: str) -> Document:
         document = self._linked(path, collection, [collection], "collection")
-        return {**document, "collection": self.found[collection]["id"]}
+        return {**document, "collection": self.found[collection].get("id")}
 
     def _collection(self, identifier: str, title: str, items: list[str]) -> Document:
         """Return a new collection of items, with their extent."""
@@ -192,14 +195,17 @@ class _Catalog:
         for item in here:
             item.bbox = _flat(item.bbox)
         nowhere = Extent(SpatialExtent([_EVERYWHERE]), TemporalExtent([None, None]))
-        extent = Extent.from_items(here) if here else nowhere
+        try:
+            extent = Extent.from_items(here) if here else nowhere
+        except Exception as error:
+            raise StorageError(f"the items have no common extent: {type(error).__name__}.") from error
         made = Collection(identifier, f"Results of {title}.", extent, title=title, license="other")
         return cast("Document", made.to_dict(include_self_link=False, transform_hrefs=False))
 
 
-def _flat(bbox: list[float] | None) -> list[float]:
+def _flat(bbox: object) -> list[float]:
     """Return a bounding box without heights; of what lies nowhere, the whole Earth."""
-    if bbox is None or len(bbox) not in (4, 6):
+    if not isinstance(bbox, list) or len(bbox) not in (4, 6) or not all(isinstance(each, int | float) for each in bbox):
         return _EVERYWHERE
     return [*bbox[:2], *bbox[len(bbox) // 2 :][:2]]
 

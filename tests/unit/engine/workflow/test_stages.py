@@ -111,9 +111,9 @@ class TestWhatIsNoStage:
     @pytest.mark.parametrize(
         ("found", "said"),
         [
-            (stage(port("a", "string"), port("b", "string")), "has 2 required inputs of type string and 1 outputs"),
-            (stage(port("a", "string"), outputs=("x", "y")), "has 1 required inputs of type string and 2 outputs"),
-            (stage(port("a", "Directory")), "has 0 required inputs"),
+            (stage(port("a", "string"), port("b", "string")), "has 2 inputs of type string and 1 outputs"),
+            (stage(port("a", "string"), outputs=("x", "y")), "has 1 inputs of type string and 2 outputs"),
+            (stage(port("a", "Directory")), "has 0 inputs of type string"),
             (workflow(step("a"), step("b")), "is no CommandLineTool"),
         ],
         ids=["two inputs", "two outputs", "another type", "a workflow"],
@@ -122,8 +122,9 @@ class TestWhatIsNoStage:
         with pytest.raises(UsageError, match=f"--directory-stage-in: .* {said}"):
             with_stages(main(port("scene", "Directory")), found, None)
 
-    def test_of_several_inputs_the_usual_name_is_taken(self):
-        found = stage(port("catalog", "string"), port("reference", "string"))
+    @pytest.mark.parametrize("declared", ["string", ["null", "string"]])
+    def test_of_several_inputs_the_usual_name_is_taken(self, declared):
+        found = stage(port("catalog", "string"), port("reference", declared))
         plan = with_stages(main(port("scene", "Directory")), found, None)
 
         assert plan.steps[0].links == (link("reference", "scene"), link("catalog", "catalog"))

@@ -143,6 +143,20 @@ class TestWhatIsNotTrusted:
         with pytest.raises(PublishError, match=r"a/a.json is a link"):
             stage({"result": directory(result)})
 
+    @pytest.mark.parametrize("bbox", ["west", [1, 2], ["a", "b", "c", "d"], [None] * 4])
+    def test_a_box_that_is_none_is_the_whole_earth(self, result, bbox):
+        write(result, "a/a.json", item(assets={"index": "./index.csv"}, bbox=bbox))
+
+        outputs, _ = stage({"result": directory(result)})
+        assert texts(outputs["result"]["listing"])["collection.json"]["extent"]["spatial"]["bbox"][0][0] == -180
+
+    @pytest.mark.parametrize("document", [item(), catalog([("item", "a/a.json")], type="Collection")])
+    def test_a_catalog_that_is_none_is_told(self, result, document):
+        write(result, "catalog.json", {**document, "assets": {}})
+
+        with pytest.raises(PublishError, match=r"the type of catalog.json is \w+, expected Catalog"):
+            stage({"result": directory(result)})
+
     def test_links_in_a_circle_end(self, result):
         write(result, "catalog.json", catalog([("child", "catalog.json"), ("child", "b.json"), ("item", "a/a.json")]))
         write(result, "b.json", catalog([("child", "catalog.json")]))

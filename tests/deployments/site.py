@@ -79,6 +79,7 @@ class Site:
                 process.wait(5)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
 
     @contextmanager
     def worker(self, pool: str, more: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
 
-_PREFECT_FLOW_RUN_LABEL = "prefect.io/flow-run-id"  # which workers give the pods of flow runs
+PREFECT_FLOW_RUN_LABEL = "prefect.io/flow-run-id"
+"""Label that workers give the pods of flow runs."""
+
 _REPLACEMENT_POLICY = (1, 29)  # the first version with it that has it switched on
 
 
@@ -72,7 +74,7 @@ async def open_cluster(
     defaults = await defaults_of_all(variables, client=client)
     api = await connect(defaults.cluster)
     try:
-        own = await pod_of_this_process(api)
+        own = await _own_pod(api)
         transfers = open_transfers(settings)
         storage = await asyncio.to_thread(_storage, settings, defaults, own)
         secrets = await _pull_secrets(api, defaults)
@@ -134,12 +136,7 @@ def _storage(settings: Settings, defaults: KubernetesDefaults, own: KubernetesOb
     return demand_storage(shared_storage(settings, runs, pods), runs)
 
 
-async def pod_of_this_process(api: KubernetesApi) -> KubernetesObject | None:
-    """Return the pod that this process runs in; None outside of a cluster, or where it may not be read.
-
-    Raises:
-        BackendError: The cluster does not answer.
-    """
+async def _own_pod(api: KubernetesApi) -> KubernetesObject | None:
     place = own_pod()
     if place is None:
         return None
@@ -153,7 +150,7 @@ async def _pod_of_flow_run(api: KubernetesApi, namespace: str) -> KubernetesObje
     flow_run = own_flow_run()
     if flow_run is None:
         return None
-    pods, _ = await api.pods(namespace, selector({_PREFECT_FLOW_RUN_LABEL: flow_run}))
+    pods, _ = await api.pods(namespace, selector({PREFECT_FLOW_RUN_LABEL: flow_run}))
     running = [pod for pod in pods if text(pod, "status", "phase") == "Running"]
     return running[0] if len(running) == 1 else None
 

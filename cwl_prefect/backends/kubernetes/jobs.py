@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from cwl_prefect.backends.kubernetes.api.client import KubernetesApi, RefusedError, connect
 from cwl_prefect.backends.kubernetes.api.credentials import ClusterConfig
-from cwl_prefect.backends.kubernetes.cluster import Cluster, owning_job, pod_of_this_process
+from cwl_prefect.backends.kubernetes.cluster import PREFECT_FLOW_RUN_LABEL, Cluster, owning_job
 from cwl_prefect.backends.kubernetes.manifest.labels import job_annotations
 from cwl_prefect.backends.kubernetes.objects import (
     KubernetesObject,
@@ -23,7 +23,7 @@ from cwl_prefect.backends.kubernetes.objects import (
     selector,
     text,
 )
-from cwl_prefect.backends.kubernetes.sidecars import runs_beside
+from cwl_prefect.backends.kubernetes.sidecars import has_sidecars
 from cwl_prefect.backends.kubernetes.watch import JOB_NAME_LABEL
 from cwl_prefect.backends.naming import LABEL_PREFIX, job_labels
 from cwl_prefect.model.job import ContainerJob
@@ -176,27 +176,30 @@ async def remove(api: KubernetesApi, namespace: str, name: str) -> None:
     logger.warning("the pods of the Job %s are slow to end", name)
 
 
-async def end_own_job() -> None:
-    """Let this flow run's Job end soon where containers beside its own would keep it alive.
+async def end_flow_run_jobs(flow_run_id: str, namespace: str) -> None:
+    """Let the Jobs that workers made for a flow run end soon where containers beside its own would keep them alive.
 
-    The cluster does it, by a deadline: deleted at once, the Job would take along what the flow run has yet to say.
+    The cluster does it, by a deadline: deleted at once, a Job would take along what its flow run has yet to say. There
+    may be Jobs of earlier drivers, which ended without a word.
 
     Raises:
         BackendError: The cluster does not answer or refuses.
     """
     api = await connect()
     try:
-        pod = await pod_of_this_process(api)
-        if pod is None or not runs_beside(pod):
-            return
-        namespace = text(pod, "metadata", "namespace")
-        name = text(owning_job(pod, namespace) or {}, "name")
-        job = await api.job(namespace, name) if name else None
-        began = None if job is None else moment(job, "status", "startTime")
-        if job is None or began is None:
-            return
-        after_s = max(0, math.ceil((datetime.now(UTC) - began).total_seconds())) + _LAST_WORDS_S
-        if after_s < (number(job, "spec", "activeDeadlineSeconds") or math.inf):
-            await api.end_job(namespace, name, after_s=after_s)
+        pods, _ = await api.pods(namespace, selector({PREFECT_FLOW_RUN_LABEL: flow_run_id}))
+        owners = [owning_job(pod, namespace) for pod in pods if has_sidecars(pod)]
+        for name in sorted({text(owner, "name") for owner in owners if owner is not None}):
+            await _end_soon(api, namespace, name)
     finally:
         await api.close()
+
+
+async def _end_soon(api: KubernetesApi, namespace: str, name: str) -> None:
+    job = await api.job(namespace, name)
+    began = None if job is None else moment(job, "status", "startTime")
+    if job is None or began is None or end_of(job) is not None:
+        return
+    after_s = max(0, math.ceil((datetime.now(UTC) - began).total_seconds())) + _LAST_WORDS_S
+    if after_s < (number(job, "spec", "activeDeadlineSeconds") or math.inf):
+        await api.end_job(namespace, name, after_s=after_s)

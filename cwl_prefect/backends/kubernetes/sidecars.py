@@ -28,14 +28,9 @@ def as_native(containers: Sequence[KubernetesObject]) -> list[KubernetesObject]:
     return [{**container, _POLICY: _ALWAYS} for container in containers]
 
 
-def runs_beside(pod: KubernetesObject) -> bool:
-    """Check whether more than one container of a pod that counts for its end runs, or is yet to."""
-    ended = {text(each, "name") for each in parts(pod, "status", "containerStatuses") if _has_ended(each)}
-    return len({text(container, "name") for container in parts(pod, "spec", "containers")} - ended) > 1
-
-
-def _has_ended(status: KubernetesObject) -> bool:
-    return bool(part(status, "state", "terminated"))
+def has_sidecars(pod: KubernetesObject) -> bool:
+    """Check whether a pod has more than one container that counts for its end."""
+    return len(parts(pod, "spec", "containers")) > 1
 
 
 def sidecar_findings(manifest: KubernetesObject, version: tuple[int, int]) -> Iterator[Finding]:

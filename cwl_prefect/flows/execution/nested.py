@@ -1,20 +1,25 @@
 """Subworkflows as flow runs of their own, where a person looks at them: unscattered and few."""
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 from prefect import Flow, State
 
+from cwl_prefect.errors import ServerError
 from cwl_prefect.flows.execution.failures import result_of
 from cwl_prefect.flows.execution.task_runs import edges_from
 from cwl_prefect.flows.prefect_names import flow_name
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
+from cwl_prefect.server.failures import api_failures
 
 WITHOUT_NAME = "Workflow"  # name of a subworkflow that is written in its step; the step names it
 LARGEST_SHOWN = 64 * 1024  # bytes of inputs that are stored with a nested flow run
+
+_logger = logging.getLogger(__name__)
 
 
 async def run_nested(
@@ -25,7 +30,7 @@ async def run_nested(
     name: str,
     after: Sequence[State[object]] = (),
 ) -> tuple[CwlObject, tuple[State[object], ...]]:
-    """Run a subworkflow as a nested flow run.
+    """Run a subworkflow as a nested flow run, or within its parent where the API does not take another flow run.
 
     Args:
         plan: The subworkflow.
@@ -36,10 +41,15 @@ async def run_nested(
 
     Raises:
         CwlPrefectError: One of its steps failed.
+        ServerError: The API failed while they ran.
     """
+    begun: list[bool] = []
+    ended: list[CwlObject] = []
 
     async def _subworkflow(inputs: dict[str, object]) -> CwlObject:  # noqa: ARG001 - shown with the flow run
+        begun.append(True)
         outputs, _ = await drive()
+        ended.append(outputs)
         return outputs
 
     nested: Flow[..., object] = Flow(
@@ -51,7 +61,14 @@ async def run_nested(
         persist_result=False,
     )
     call = cast("Callable[..., Awaitable[State[object]]]", nested)
-    state = await call(inputs=_shown(values), wait_for=edges_from(after), return_state=True)
+    try:
+        with api_failures(f"the flow run of {name} could not be recorded"):
+            state = await call(inputs=_shown(values), wait_for=edges_from(after), return_state=True)
+    except ServerError as error:
+        if begun and not ended:
+            raise
+        _logger.warning("%s; the run goes on without it.", error.message.rstrip("."))
+        return (ended[0] if ended else (await drive())[0]), ()
     return await result_of(state), (_of_flow_run(state),)
 
 

@@ -45,8 +45,10 @@ def ends_of_pod() -> list[Callable[[Flow[..., object], FlowRun, State[object]], 
 
 
 async def end_pod(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:  # noqa: ARG001 - Prefect's
-    """End the Job that a worker made for this flow run where containers beside that of the run go on."""
-    from cwl_prefect.backends.kubernetes.jobs import end_own_job
+    """End the Jobs that workers made for this flow run where containers beside that of the run go on."""
+    from cwl_prefect.backends.kubernetes.jobs import end_flow_run_jobs
 
-    if own_flow_run() == str(flow_run.id):
-        await attempted("the Job of this flow run could not be ended, although it is done", end_own_job())
+    run_id, place = str(flow_run.id), own_pod()
+    if place is not None and own_flow_run() == run_id:
+        ending = end_flow_run_jobs(run_id, place[0])
+        await attempted("the Job of this flow run could not be ended, although it is done", ending)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cwl_prefect.backends.kubernetes import jobs
-from cwl_prefect.backends.kubernetes.jobs import RUNS_ANNOTATION, end_own_job, take_over, what_runs
+from cwl_prefect.backends.kubernetes.jobs import RUNS_ANNOTATION, end_flow_run_jobs, take_over, what_runs
 from cwl_prefect.backends.kubernetes.manifest.labels import job_annotations
 from cwl_prefect.backends.kubernetes.objects import job_name, label_value
 from cwl_prefect.backends.naming import job_labels
@@ -132,57 +132,68 @@ async def test_a_job_that_is_taken_over_goes_away_with_its_new_driver(
     assert api.given == given
 
 
-class OwnApi:
-    """Has the pod that this process is said to run in, and its Job."""
+class FlowRunApi:
+    """Has the pods of a flow run, each of a Job of its own, of the same name."""
 
-    def __init__(self, *containers: str, age_s: float = 100, deadline_s: int | None = None, owner: str = "Job") -> None:
-        owners = [{"apiVersion": "batch/v1", "kind": owner, "name": "flow-job", "uid": "u1"}]
-        self._pod = {
-            "metadata": {"name": "this-host", "namespace": "lab", "ownerReferences": owners},
-            "spec": {"containers": [{"name": name} for name in containers]},
-        }
-        began = datetime.now(UTC) - timedelta(seconds=age_s)
-        self._job = {"spec": {"activeDeadlineSeconds": deadline_s}, "status": {"startTime": began.isoformat()}}
-        self.ends: list[int] = []
+    def __init__(
+        self, *pods: Sequence[str], deadline_s: int | None = None, owner: str = "Job", ended: bool = False
+    ) -> None:
+        self._pods = [
+            {
+                "metadata": {
+                    "name": f"pod-{number}",
+                    "namespace": "lab",
+                    "ownerReferences": [{"apiVersion": "batch/v1", "kind": owner, "name": f"job-{number}", "uid": "u"}],
+                },
+                "spec": {"containers": [{"name": name} for name in containers]},
+            }
+            for number, containers in enumerate(pods)
+        ]
+        began = datetime.now(UTC) - timedelta(seconds=100)
+        status = {"startTime": began.isoformat(), "conditions": [{"type": "Complete", "status": "True"}] * ended}
+        self._job = {"spec": {"activeDeadlineSeconds": deadline_s}, "status": status}
+        self.ends: dict[str, int] = {}
         self.closed = False
 
-    async def pod(self, namespace: str, name: str) -> dict[str, Any]:
-        assert (namespace, name) == ("lab", "this-host")
-        return self._pod
+    async def pods(self, namespace: str, selector: str) -> tuple[list[dict[str, Any]], str]:
+        assert (namespace, selector) == ("lab", "prefect.io/flow-run-id=r1")
+        return self._pods, "1"
 
     async def job(self, namespace: str, name: str) -> dict[str, Any]:
-        assert (namespace, name) == ("lab", "flow-job")
+        assert (namespace, name[:4]) == ("lab", "job-")
         return self._job
 
     async def end_job(self, namespace: str, name: str, *, after_s: int) -> None:
-        assert (namespace, name) == ("lab", "flow-job")
-        self.ends.append(after_s)
+        assert namespace == "lab"
+        self.ends[name] = after_s
 
     async def close(self) -> None:
         self.closed = True
 
 
+BOTH = ("flow", "proxy")
+
+
 @pytest.mark.parametrize(
     ("api", "ends"),
     [
-        pytest.param(OwnApi("flow"), 0, id="nothing beside it"),
-        pytest.param(OwnApi("flow", "proxy"), 1, id="a sidecar"),
-        pytest.param(OwnApi("flow", "proxy", deadline_s=105), 0, id="ends sooner anyway"),
-        pytest.param(OwnApi("flow", "proxy", deadline_s=9999), 1, id="ends later"),
-        pytest.param(OwnApi("flow", "proxy", owner="ReplicaSet"), 0, id="no Job"),
+        pytest.param(FlowRunApi(["flow"]), [], id="nothing beside it"),
+        pytest.param(FlowRunApi(BOTH), ["job-0"], id="a sidecar"),
+        pytest.param(FlowRunApi(BOTH, BOTH), ["job-0", "job-1"], id="that of an earlier driver too"),
+        pytest.param(FlowRunApi(BOTH, deadline_s=105), [], id="ends sooner anyway"),
+        pytest.param(FlowRunApi(BOTH, deadline_s=9999), ["job-0"], id="ends later"),
+        pytest.param(FlowRunApi(BOTH, ended=True), [], id="has ended"),
+        pytest.param(FlowRunApi(BOTH, owner="ReplicaSet"), [], id="no Job"),
     ],
 )
-async def test_a_flow_run_s_job_ends_soon_after_it_where_a_sidecar_would_keep_it(
-    api: OwnApi, ends: int, monkeypatch: pytest.MonkeyPatch
+async def test_jobs_of_a_flow_run_end_soon_after_it_where_a_sidecar_would_keep_them(
+    api: FlowRunApi, ends: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def connect() -> OwnApi:
+    async def connect() -> FlowRunApi:
         return api
 
     monkeypatch.setattr(jobs, "connect", connect)
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setenv("POD_NAME", "this-host")
-    monkeypatch.setenv("POD_NAMESPACE", "lab")
-    await end_own_job()
-    assert len(api.ends) == ends
-    assert all(100 < after_s < 200 for after_s in api.ends)
+    await end_flow_run_jobs("r1", "lab")
+    assert list(api.ends) == ends
+    assert all(100 < after_s < 200 for after_s in api.ends.values())
     assert api.closed

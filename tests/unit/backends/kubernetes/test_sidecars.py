@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cwl_prefect.backends.kubernetes.sidecars import runs_beside, sidecar_findings
+from cwl_prefect.backends.kubernetes.sidecars import has_sidecars, sidecar_findings
 from cwl_prefect.model.findings import Severity
 
 NATIVE: dict[str, Any] = {"name": "mesh", "restartPolicy": "Always"}
@@ -39,16 +39,7 @@ def test_the_remedy_is_one_of_the_cluster_s_version() -> None:
     assert "restartPolicy: Always" in str(new.fix)
 
 
-@pytest.mark.parametrize(
-    ("containers", "ended", "beside"),
-    [
-        pytest.param(["flow"], [], False, id="alone"),
-        pytest.param(["flow", "proxy"], [], True, id="both"),
-        pytest.param(["proxy", "flow"], [], True, id="injected before"),
-        pytest.param(["flow", "proxy"], ["proxy"], False, id="ended"),
-    ],
-)
-def test_what_counts_is_what_has_not_ended(containers: list[str], ended: list[str], beside: bool) -> None:
-    statuses = [{"name": name, "state": {"terminated": {"exitCode": 1}}} for name in ended]
-    spec = {"containers": [{"name": name} for name in containers], "initContainers": [NATIVE]}
-    assert runs_beside({"spec": spec, "status": {"containerStatuses": statuses}}) is beside
+def test_native_sidecars_do_not_count_for_the_end_of_a_pod() -> None:
+    mesh = {"containers": [{"name": "flow"}], "initContainers": [NATIVE]}
+    assert not has_sidecars({"spec": mesh})
+    assert has_sidecars({"spec": {"containers": [{"name": "proxy"}, {"name": "flow"}]}})

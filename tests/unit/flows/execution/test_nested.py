@@ -1,7 +1,9 @@
 import asyncio
+import contextlib
 from dataclasses import replace
 from uuid import uuid4
 
+import httpx
 import pytest
 from prefect.client.schemas.objects import FlowRunResult
 from prefect.context import FlowRunContext
@@ -10,7 +12,7 @@ from prefect.utilities.engine import collect_task_run_inputs
 
 from cwl_prefect.cwl.loading.compile import compile_process
 from cwl_prefect.cwl.loading.load import load_process
-from cwl_prefect.errors import StepError
+from cwl_prefect.errors import ServerError, StepError
 from cwl_prefect.flows.execution import nested
 from cwl_prefect.flows.execution.nested import LARGEST_SHOWN, count_unscattered, run_nested
 from cwl_prefect.flows.execution.task_runs import edges_from
@@ -77,6 +79,21 @@ def made(monkeypatch) -> list[FakeFlow]:
     return found
 
 
+def unreachable(monkeypatch: pytest.MonkeyPatch, *, ran: bool) -> None:
+    """Let Prefect lose its API before or after it calls a flow's function."""
+
+    def flow(function, **_):
+        async def call(inputs, **_):
+            if ran:
+                with contextlib.suppress(StepError):
+                    await function(inputs)
+            raise httpx.ConnectError("away")
+
+        return call
+
+    monkeypatch.setattr(nested, "Flow", flow)
+
+
 class TestRunning:
     @pytest.fixture
     def inner(self, tmp_path):
@@ -129,6 +146,31 @@ class TestRunning:
         with pytest.raises(StepError) as found:
             await run_nested(inner, {}, drive, name="deep")
         assert found.value is error
+
+    @pytest.mark.parametrize("ran", [False, True], ids=["before it began", "when it had ended"])
+    async def test_it_runs_once_and_has_its_outputs_although_the_api_fails(self, inner, monkeypatch, caplog, ran):
+        driven = []
+
+        async def drive():
+            driven.append(True)
+            return {"r": "hi"}, ()
+
+        unreachable(monkeypatch, ran=ran)
+        assert await run_nested(inner, {}, drive, name="deep") == ({"r": "hi"}, ())
+        assert driven == [True]
+        assert "the flow run of deep could not be recorded: ConnectError: away" in caplog.text
+
+    async def test_a_failure_is_not_tried_again_although_the_api_fails(self, inner, monkeypatch):
+        driven = []
+
+        async def drive():
+            driven.append(True)
+            raise StepError("broken", step="deep.say")
+
+        unreachable(monkeypatch, ran=True)
+        with pytest.raises(ServerError):
+            await run_nested(inner, {}, drive, name="deep")
+        assert driven == [True]
 
     async def test_large_inputs_are_driven_but_not_shown(self, inner, made):
         text = "x" * LARGEST_SHOWN

@@ -145,13 +145,16 @@ def test_outside_of_a_cluster_nobody_looks_for_a_pod(monkeypatch):
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["its own", "another's"])
-async def test_a_flow_run_ends_its_own_job_and_no_other_s(flow_run, own, monkeypatch):
+async def test_a_flow_run_ends_its_own_jobs_and_no_other_s(flow_run, own, monkeypatch):
     asked = []
 
-    async def end_own_job():
-        asked.append(True)
+    async def end_flow_run_jobs(run_id, namespace):
+        asked.append((run_id, namespace))
 
-    monkeypatch.setattr(jobs, "end_own_job", end_own_job)
+    monkeypatch.setattr(jobs, "end_flow_run_jobs", end_flow_run_jobs)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("POD_NAME", "this-host")
+    monkeypatch.setenv("POD_NAMESPACE", "lab")
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(flow_run.id if own else uuid4()))
     await end_pod(flow=None, flow_run=flow_run, state=Cancelled())
-    assert asked == [True] * own
+    assert asked == [(str(flow_run.id), "lab")] * own

@@ -18,6 +18,11 @@ REPEAT ?= 3
 # How many runs `make chaos` kills, and the first of their seeds.
 SEEDS ?= 200
 FIRST_SEED ?= 0
+# How many deployments `make soak` runs, in which time, where, and the seed of all that happens to them.
+SOAK_RUNS ?= 200
+SOAK_SECONDS ?= 1200
+SOAK_POOLS ?= process docker kubernetes
+SOAK_SEED ?= 0
 # How many processes `make test` runs tests in, each file in one of them; 0 is this one alone.
 PROCESSES ?= 2
 # Which versions of its dependencies `make test-versions` takes.
@@ -124,6 +129,11 @@ test-kubernetes: $(VENV)/.dev-stamp ## Run the tests that need a Kubernetes clus
 .PHONY: chaos
 chaos: $(VENV)/.dev-stamp ## Kill runs at 200 random moments, resume, and compare [SEEDS=200] [FIRST_SEED=0]
 	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST_SEED=$(FIRST_SEED) $(PYTEST) tests/chaos $(ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.dev-stamp ## Run 200 deployments in 20 minutes and kill workers, drivers and the server [SOAK_RUNS=200] [SOAK_SECONDS=1200] [SOAK_POOLS=process]
+	@CWL_PREFECT_REQUIRE_ENGINES=1 SOAK_RUNS=$(SOAK_RUNS) SOAK_SECONDS=$(SOAK_SECONDS) SOAK_POOLS="$(SOAK_POOLS)" SOAK_SEED=$(SOAK_SEED) \
+		$(PYTEST) tests/soak $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.dev-stamp ## Try odd documents, job orders and outputs for half an hour [FUZZ_SECONDS=1800] [FUZZ_SEED=0]

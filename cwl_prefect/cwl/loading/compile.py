@@ -338,7 +338,8 @@ def _ontology(process: Process) -> tuple[tuple[str, str, str], ...]:
 
 
 def _name(process: Process) -> str:
-    unquoted = urllib.parse.unquote(shortname(process.tool["id"]))
+    """Return what its author calls a process; what is only the main one of a document has the document's name."""
+    unquoted = urllib.parse.unquote(shortname(str(process.tool["id"]).removesuffix("#main")))
     name = "".join(character if character.isprintable() else "_" for character in unquoted)
     stem = name.removesuffix(".cwl").removesuffix(".json").removesuffix(".yml").removesuffix(".yaml")
     return process.tool["class"] if not stem or _RANDOM_NAME.fullmatch(name) else stem

@@ -170,6 +170,14 @@ class TestWorkflows:
         (found,) = steps(rich)["first"].requirements
         assert found == {"class": "InlineJavascriptRequirement", "expressionLib": ["var a = 1;"]}
 
+    def test_the_main_one_of_a_document_is_called_after_the_document(self, compiled):
+        graph = """
+            cwlVersion: v1.2
+            $graph:
+            - {class: CommandLineTool, id: main, baseCommand: "true", inputs: [], outputs: []}
+            """
+        assert compiled(graph, "water.cwl").name == "water"
+
     def test_a_process_without_a_name_is_called_after_its_class(self, rich):
         assert steps(rich)["inner"].run.name == "Workflow"
 

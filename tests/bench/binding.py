@@ -10,7 +10,7 @@ from cwl_prefect.cwl.binding.bind import Binder, Place
 from cwl_prefect.cwl.loading.compile import compile_process
 from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.model.plan import ToolPlan
-from tests.unit.cwl.binding.cwltool_binding import bound_job, live_tool
+from tests.conformance.cwltool_binding import bound_job, live_tool
 
 CALLS = 1000
 ITEMS = 20_000

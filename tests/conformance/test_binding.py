@@ -25,7 +25,7 @@ from cwl_prefect.cwl.javascript import engine
 from cwl_prefect.cwl.loading.compile import compile_process
 from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.model.plan import InputPort, ProcessClass, ToolPlan
-from tests.unit.cwl.binding.cwltool_binding import bound_by_cwltool, comparable
+from tests.conformance.cwltool_binding import bound_by_cwltool, comparable
 
 SUITE = os.environ.get("CWL_CONFORMANCE_SUITE")
 

@@ -21,7 +21,7 @@ from cwl_prefect.cwl.javascript.scanner import Expression, may_hold_expression, 
 from cwl_prefect.model.values import unusable
 
 SUITE = os.environ.get("CWL_CONFORMANCE_SUITE")
-TESTS = Path(__file__).parents[3]
+TESTS = Path(__file__).parents[1]
 
 _INPUT = re.compile(r"\binputs\.(\w+)")
 _IN_PYTHON = re.compile(r"\$[({][^\n]*")

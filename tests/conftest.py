@@ -1,12 +1,18 @@
 """What all tests share: which engines they need, and what happens where there is none."""
 
 import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from cwl_prefect.server.standby.place import IDLE_VARIABLE
+from tests.commandline.driving import CommandLine
+from tests.commands import command_environment
+
 # Commands of tests leave nothing behind; what stands by for the next command has tests of its own.
-os.environ["CWL_PREFECT_STANDBY_IDLE_S"] = "0"
+os.environ[IDLE_VARIABLE] = "0"
 
 # A busy machine makes examples slow; what a test is about it says by its assertions. Each run tries other examples:
 # many runs try many. `--hypothesis-profile default` tries more at once.
@@ -61,6 +67,25 @@ def cluster(cluster_problem: str | None) -> None:
     """A cluster that answers; the test is skipped, or fails where engines are required, without one."""
     if cluster_problem is not None:
         missing_engine(cluster_problem)
+
+
+@pytest.fixture(scope="session")
+def shared_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """One home for the whole session, and so one local server."""
+    yield from command_environment(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def command(
+    shared_environment: Mapping[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[CommandLine]:
+    """The commands, called from a directory of the test; by themselves, but where the test is marked `standby`."""
+    standby = {} if request.node.get_closest_marker("standby") is None else {IDLE_VARIABLE: "300"}
+    directory = tmp_path / "work"
+    directory.mkdir()
+    commands = CommandLine(environment={**shared_environment, **standby}, directory=directory)
+    yield commands
+    commands.kill_rest()
 
 
 @pytest.fixture(autouse=True)

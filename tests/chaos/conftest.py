@@ -17,7 +17,7 @@ from tests.commands import command_environment
 LANES = int(os.environ.get("CHAOS_LANES", "2"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def players(
     tmp_path_factory: pytest.TempPathFactory, docker_engine_problem: str | None
 ) -> "Iterator[SimpleQueue[Player]]":
@@ -35,7 +35,7 @@ def players(
         yield free
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cases(request: pytest.FixtureRequest, docker_engine_problem: str | None) -> list[Case]:
     """The cases of this session that can run here, in the order of the tests."""
     chosen = [item.callspec.params.get("case") for item in request.session.items if hasattr(item, "callspec")]
@@ -46,7 +46,7 @@ def cases(request: pytest.FixtureRequest, docker_engine_problem: str | None) -> 
     ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def threads(players: "SimpleQueue[Player]") -> Iterator[ThreadPoolExecutor]:
     """One thread for each player."""
     with ThreadPoolExecutor(players.qsize(), thread_name_prefix="chaos") as made:
@@ -54,7 +54,7 @@ def threads(players: "SimpleQueue[Player]") -> Iterator[ThreadPoolExecutor]:
         made.shutdown(cancel_futures=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def expected(
     cases: list[Case], threads: ThreadPoolExecutor, players: "SimpleQueue[Player]"
 ) -> "Mapping[str, Future[Undisturbed]]":
@@ -62,7 +62,7 @@ def expected(
     return {name: threads.submit(_undisturbed, players, name) for name in sorted({case.backend for case in cases})}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def endings(
     cases: list[Case],
     threads: ThreadPoolExecutor,

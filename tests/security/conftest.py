@@ -1,4 +1,4 @@
-"""The command line in a home of its own, whose local server all these tests share, and another user of the machine."""
+"""A place that all users may enter, and another user of the machine."""
 
 import os
 import subprocess
@@ -7,10 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.commandline.conftest import command, shared_environment
-
-__all__ = ["command", "open_place", "second_user", "shared_environment"]
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.conformance, pytest.mark.docker, pytest.mark.server]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of the commands, with a home and so a server of their own."""
-    yield from command_environment(tmp_path)
+    """The environment of the commands, with a home and so a server of their own, and what stands by for them."""
+    yield from command_environment(tmp_path, standby_s=300)
 
 
 def sample(suite: Path) -> list[int]:

@@ -149,9 +149,8 @@ class FlowRunApi:
             }
             for number, containers in enumerate(pods)
         ]
-        began = datetime.now(UTC) - timedelta(seconds=100)
-        status = {"startTime": began.isoformat(), "conditions": [{"type": "Complete", "status": "True"}] * ended}
-        self._job = {"spec": {"activeDeadlineSeconds": deadline_s}, "status": status}
+        self._deadline_s = deadline_s
+        self._conditions = [{"type": "Complete", "status": "True"}] * ended
         self.ends: dict[str, int] = {}
         self.closed = False
 
@@ -161,7 +160,9 @@ class FlowRunApi:
 
     async def job(self, namespace: str, name: str) -> dict[str, Any]:
         assert (namespace, name[:4]) == ("lab", "job-")
-        return self._job
+        began = datetime.now(UTC) - timedelta(seconds=100)  # from now: the tests were collected before
+        status = {"startTime": began.isoformat(), "conditions": self._conditions}
+        return {"spec": {"activeDeadlineSeconds": self._deadline_s}, "status": status}
 
     async def end_job(self, namespace: str, name: str, *, after_s: int) -> None:
         assert namespace == "lab"

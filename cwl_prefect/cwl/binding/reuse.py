@@ -13,6 +13,7 @@ from cwl_prefect.cwl.binding.evaluate import evaluated_boolean
 from cwl_prefect.cwl.javascript.scanner import has_expression, has_javascript
 from cwl_prefect.cwl.values.errors import call_errors, part_errors
 from cwl_prefect.model.cache import ToolIdentity
+from cwl_prefect.model.names import short_name
 from cwl_prefect.model.plan import StepPlan, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue
 
@@ -177,7 +178,7 @@ def _type(declared: Any) -> Any:
 
 
 def _short(name: str) -> str:
-    return name.rpartition("#")[2].rpartition("/")[2] if "#" in name else name
+    return short_name(name) if "#" in name else name
 
 
 def _with_plain_streams(document: Mapping[str, Any]) -> Any:

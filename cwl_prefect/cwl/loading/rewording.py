@@ -12,6 +12,7 @@ from cwl_prefect._lib.suggestions import did_you_mean, near
 from cwl_prefect.cwl.loading.messages import document_message, short_path
 from cwl_prefect.cwl.loading.suggestions import CLASSES, REQUIREMENTS, near_type, sources_in, step_inputs_in
 from cwl_prefect.errors import Fault, Place
+from cwl_prefect.model.names import short_name
 
 NOT_FETCHED = "it cannot be fetched; check the address and the network"
 
@@ -81,11 +82,11 @@ def _written_type(declared: Any) -> str:
         options = [_written_type(option) for option in declared if option != "null"]
         return f"{options[0]}?" if len(options) == 1 and len(declared) == 2 else " or ".join(options)
     if not isinstance(declared, dict):
-        return str(declared).rpartition("#")[2].rpartition("/")[2]
+        return short_name(str(declared))
     if declared.get("type") == "array":
         items = _written_type(declared.get("items"))
         return f"array of ({items})" if " " in items else f"{items}[]"
-    return str(declared.get("name") or declared.get("type")).rpartition("#")[2].rpartition("/")[2]
+    return short_name(str(declared.get("name") or declared.get("type")))
 
 
 def _fixof_link(sink: str, given: str, wanted: str) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from cwl_prefect.errors import UnsupportedError
+from cwl_prefect.model.names import short_name
 
 NO_FIT = -1
 _WHOLE_NUMBERS = {"int": 2**31, "long": 2**63}
@@ -135,11 +136,6 @@ def branch(declared: CwlType, value: Any) -> CwlType | None:
 def accepts_null(declared: CwlType) -> bool:
     """Check whether null is of a type."""
     return fit(declared, None) != NO_FIT
-
-
-def short_name(name: str) -> str:
-    """Return the last part of an identifier."""
-    return name.rpartition("#")[2].rpartition("/")[2]
 
 
 def _sum(fits: Iterable[int]) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import JsonValue
 
 from cwl_prefect.environment import stage_variables
+from cwl_prefect.model.names import short_name
 from cwl_prefect.model.plan import StepPlan, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 
@@ -67,7 +68,7 @@ def _named(entry: Mapping[str, JsonValue]) -> Iterator[str]:
     """Yield the inputs that a requirement calls secret."""
     names = entry.get("secrets")
     if str(entry.get("class")).rpartition("#")[2].rpartition(":")[2] == "Secrets" and isinstance(names, list):
-        yield from (str(name).rpartition("#")[2].rpartition("/")[2] for name in names)
+        yield from (short_name(str(name)) for name in names)
 
 
 def _secret_ports(step: StepPlan) -> frozenset[str]:

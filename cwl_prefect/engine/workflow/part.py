@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
 from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect.errors import UsageError
+from cwl_prefect.model.names import short_name
 from cwl_prefect.model.plan import InputPort, Link, OutputPort, Places, Source, StepId, StepPlan, ToolPlan, WorkflowPlan
 
 _ANYTHING: list[JsonValue] = ["null", "Any"]
@@ -43,7 +44,9 @@ def with_targets(plan: WorkflowPlan, targets: Sequence[str]) -> WorkflowPlan:
         replace(
             plan,
             inputs=tuple(port for port in plan.inputs if port.id in used),
-            document=declaring(plan, [entry for entry in declared_inputs(plan) if name_of_input(entry) in used]),
+            document=declaring(
+                plan, [entry for entry in declared_inputs(plan) if short_name(str(entry.get("id"))) in used]
+            ),
             steps=kept,
             outputs=tuple(given.values()),
         ),
@@ -98,7 +101,9 @@ class _Declared:
     def of(cls, step: StepPlan, link: Link) -> "_Declared":
         """Declare what a link of a step takes: what its tool does, as far as nothing changes it on the way."""
         port = next((port for port in step.run.inputs if port.id == link.port), None)
-        own = next((entry for entry in declared_inputs(step.run) if name_of_input(entry) == link.port), None)
+        own = next(
+            (entry for entry in declared_inputs(step.run) if short_name(str(entry.get("id"))) == link.port), None
+        )
         if port is None or own is None or link.value_from is not None:
             port, own = InputPort(id=link.port, type=_ANYTHING), {"type": _ANYTHING}
         shown, raw = port.type, own.get("type")
@@ -181,11 +186,6 @@ def declared_inputs(plan: WorkflowPlan | ToolPlan) -> list[dict[str, JsonValue]]
     """Return the inputs of a process as its document declares them."""
     found = plan.document.get("inputs")
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-
-
-def name_of_input(entry: Mapping[str, JsonValue]) -> str:
-    """Return the name of an input as it is declared."""
-    return str(entry.get("id")).rpartition("#")[2].rpartition("/")[2]
 
 
 def declaring(plan: WorkflowPlan, entries: Iterable[dict[str, JsonValue]]) -> dict[str, JsonValue]:

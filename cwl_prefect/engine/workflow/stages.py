@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
-from cwl_prefect.engine.workflow.part import declared_inputs, declaring, name_of_input
+from cwl_prefect.engine.workflow.part import declared_inputs, declaring
 from cwl_prefect.environment import is_stage_variable, stage_variables
 from cwl_prefect.errors import InputError, UsageError
+from cwl_prefect.model.names import short_name
 from cwl_prefect.model.plan import (
     InputPort,
     Link,
@@ -236,7 +237,7 @@ def _url(port: InputPort) -> InputPort:
 
 
 def _entry(entry: dict[str, JsonValue], urls: Mapping[str, InputPort]) -> dict[str, JsonValue]:
-    port = urls.get(name_of_input(entry))
+    port = urls.get(short_name(str(entry.get("id"))))
     return entry if port is None else {"id": entry["id"], "type": _url(port).type}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
+from cwl_prefect.model.names import short_name
 from cwl_prefect.model.plan import InputPort, Link, OutputPort, StepPlan, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, map_file_objects
 
@@ -134,7 +135,7 @@ def _short(value: JsonValue) -> JsonValue:
     if not isinstance(value, dict):
         return value
     return {
-        name: item.rpartition("#")[2].rpartition("/")[2] if name == "id" and isinstance(item, str) else _short(item)
+        name: short_name(item) if name == "id" and isinstance(item, str) else _short(item)
         for name, item in value.items()
     }
 

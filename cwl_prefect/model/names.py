@@ -1,7 +1,8 @@
-"""Names of steps and calls, and short names of what a document declares."""
+"""Names of steps and calls, short names of what a document declares, and texts that stand for the id of a run."""
 
 import re
 
+_SHORTEST_BEGINNING = 4  # characters
 _INDICES = re.compile(r"\[[\d,]*\]")
 
 
@@ -18,3 +19,8 @@ def without_indices(name: str) -> str:
 def short_name(identifier: str) -> str:
     """Return the last part of an identifier, as ``reads`` of ``file:///tools/align.cwl#main/reads``."""
     return identifier.rpartition("#")[2].rpartition("/")[2]
+
+
+def begins_id(text: str, run_id: str) -> bool:
+    """Check whether a text may stand for a run as the beginning of its id."""
+    return len(text) >= _SHORTEST_BEGINNING and run_id.startswith(text)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from cwl_prefect._lib.atomic_write import write_whole
 from cwl_prefect.errors import InputError, UsageError
+from cwl_prefect.model.names import begins_id
 from cwl_prefect.reports.record import Record, read_record
 from cwl_prefect.reports.trace import TRACE
 
 REPORT = "report.html"
-_SHORTEST_ID = 4
 _NAME_A_FILE = "name a file in a directory that you may write to."
 
 
@@ -36,7 +36,7 @@ def find_directory(run: str, reports: Path) -> Path:
     """
     every = sorted((path.parent for path in reports.glob(f"*/{TRACE}")), key=_written, reverse=True)
     found = every[:1] if run == "last" else [path for path in every if path.name == run]
-    found = found or [path for path in every if len(run) >= _SHORTEST_ID and path.name.startswith(run)]
+    found = found or [path for path in every if begins_id(run, path.name)]
     found = found or [path for path in every if _name(path) == run]
     if len(found) > 1:
         raise InputError(

@@ -9,8 +9,6 @@ from cwl_prefect.engine.records.manifest import Outcome, RunManifest
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.driver_lock import is_driven
 
-SHORTEST_ID = 4
-"""How many characters of an id may stand for it."""
 SHOWN = 10
 KILLED = "Killed"
 """What is said of a run that nobody drives and that has not ended."""

@@ -19,8 +19,9 @@ from cwl_prefect.errors import InputError
 from cwl_prefect.flows.driver_lock import is_driven
 from cwl_prefect.flows.lifecycle.workdirs import Workdirs
 from cwl_prefect.flows.prefect_names import MARK, without_mark
+from cwl_prefect.model.names import begins_id
 from cwl_prefect.model.values import CwlObject
-from cwl_prefect.runs.known_run import KILLED, SHORTEST_ID, KnownRun, several
+from cwl_prefect.runs.known_run import KILLED, KnownRun, several
 from cwl_prefect.runs.records import Ask, RunRecord, flow_names, results_told
 from cwl_prefect.server.client import Post
 from cwl_prefect.settings import Settings
@@ -112,8 +113,7 @@ async def find(ask: Ask, run: str, settings: Settings) -> Line:
         InputError: There is none, or more than one.
     """
     found = await _with_id(ask, run) or await ask(_question({"name": {"any_": [run]}, "tags": {"all_": [MARK]}}))
-    if not found and len(run) >= SHORTEST_ID:
-        found = [one for one in await ask(_question(_outermost(Filter()))) if str(one.id).startswith(run)]
+    found = found or [one for one in await ask(_question(_outermost(Filter()))) if begins_id(run, str(one.id))]
     if not found:
         raise InputError(f"Prefect knows no run {run}.", hint="`cwl-prefect runs ls` lists them.")
     workdirs = Workdirs.of(settings)

@@ -35,9 +35,10 @@ from cwl_prefect.flows.lifecycle.workdirs import Workdirs
 from cwl_prefect.flows.posting import posting
 from cwl_prefect.flows.session import connected
 from cwl_prefect.model.events import Observer, Observers, RunEvent, RunStarted
+from cwl_prefect.model.names import begins_id
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject, file_objects
-from cwl_prefect.runs.known_run import SHORTEST_ID, KnownRun, several
+from cwl_prefect.runs.known_run import KnownRun, several
 from cwl_prefect.server.closing import Ending, close_task_runs
 from cwl_prefect.settings import Settings
 
@@ -73,9 +74,7 @@ def known_runs(run: str, settings: Settings) -> list[KnownRun]:
     """Return the runs of this machine that may be meant by a name, an id, or the beginning of an id."""
     every = [KnownRun(directory=path, manifest=found) for path, found in Workdirs.of(settings).manifests()]
     found = [one for one in every if run in (one.manifest.run_id, one.manifest.name)]
-    if not found and len(run) >= SHORTEST_ID:
-        found = [one for one in every if one.manifest.run_id.startswith(run)]
-    return found
+    return found or [one for one in every if begins_id(run, one.manifest.run_id)]
 
 
 def due(

@@ -5,7 +5,11 @@ from urllib.parse import quote, unquote, urljoin
 
 WEB_SCHEMES = frozenset({"http", "https"})
 REMOTE_SCHEMES = WEB_SCHEMES | {"s3", "gs", "az", "abfs", "abfss", "ftp", "sftp"}
+ZENODO = "zenodo:"
+"""What the name of a file in a record of Zenodo begins with: ``zenodo:RECORD/FILE``, without slashes before it."""
 
+_BY_HTTP = WEB_SCHEMES | {"zenodo"}
+_READABLE = REMOTE_SCHEMES | {"zenodo", "drs"}
 _CONTAINER_SCHEMES = frozenset({"abfs", "abfss"})  # container@account: what stands before @ is no user
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")  # RFC 3986, §3.1
 _KEPT = "!#$%&'()*+,/:;=?@[]~"  # what a URL holds as it is (RFC 3986, §2)
@@ -13,23 +17,28 @@ _KEPT = "!#$%&'()*+,/:;=?@[]~"  # what a URL holds as it is (RFC 3986, §2)
 
 def scheme_of(location: str) -> str:
     """Return the scheme of a location in lower case; an empty text for a path and for what is no URL."""
+    if location.startswith(ZENODO):
+        return ZENODO[:-1]
     scheme, separator, _ = location.partition("://")
     return scheme.lower() if separator and _SCHEME.fullmatch(scheme) else ""
 
 
 def is_remote(location: str) -> bool:
-    """Check whether a location is a URL that a file system of :mod:`cwl_prefect.storage` takes."""
-    return scheme_of(location) in REMOTE_SCHEMES
+    """Check whether a location is a URL that :mod:`cwl_prefect.storage` reads, or a name that stands for one."""
+    return scheme_of(location) in _READABLE
 
 
 def is_web(location: str) -> bool:
     """Check whether a location is fetched by HTTP, which knows no directories."""
-    return scheme_of(location) in WEB_SCHEMES
+    return scheme_of(location) in _BY_HTTP
 
 
 def shown_url(url: str) -> str:
     """Return a URL as it may be shown: without user, password, and query, where signatures and tokens are."""
-    before, _, rest = url.partition("://")
+    before, separator, rest = url.partition("://")
+    if not separator:
+        shown, mark, _ = url.partition("?")
+        return f"{shown}{'?…' if mark else ''}"
     scheme, (host, slash, path) = scheme_of(url) or before, rest.partition("/")  # several, where one is behind another
     if scheme not in _CONTAINER_SCHEMES or ":" in host.partition("@")[0]:
         host = host.rpartition("@")[2]
@@ -49,6 +58,10 @@ def beside(url: str, name: str) -> str:
 def joined(base: str, reference: str) -> str:
     """Return what a relative or whole URL means that stands in what lies at another (RFC 3986, §5)."""
     scheme = scheme_of(base)
+    if scheme_of(reference) == "zenodo":
+        return reference
+    if scheme == "zenodo" and ":" not in reference:
+        return f"{ZENODO}{urljoin(base[len(ZENODO) :], reference)}"
     if scheme not in REMOTE_SCHEMES or is_web(base) or ":/" in reference:
         return urljoin(base, reference)
     found = urljoin(f"http{base[len(scheme) :]}", reference)  # urllib resolves for the schemes that it knows alone

@@ -3,6 +3,8 @@
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from cwl_prefect._lib.locations import ZENODO
+
 _HOSTS_OF_HERE = frozenset({"", "localhost"})
 
 
@@ -37,6 +39,6 @@ def is_elsewhere(location: str) -> bool:
 
 def _is_url(location: str) -> bool:
     try:
-        return "://" in location and bool(urlsplit(location).scheme)
+        return location.startswith(ZENODO) or ("://" in location and bool(urlsplit(location).scheme))
     except ValueError:
         return True

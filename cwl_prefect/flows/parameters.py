@@ -50,7 +50,7 @@ TypeForm: TypeAlias = object
 # Prefect's own call takes the last two, and its schemas leave the first two out.
 _RESERVED = frozenset({"self", "cls", "return_state", "wait_for"})
 _STRING, _FILES = Primitive(name="string"), (Primitive(name="File"), Primitive(name="Directory"))
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_URL = re.compile(r"zenodo:|[A-Za-z][A-Za-z0-9+.-]*://")
 _SECTION = re.compile(r"^(\s*\w[\w ]*):\s*$", re.MULTILINE)
 
 

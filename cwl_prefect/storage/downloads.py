@@ -133,7 +133,7 @@ class Downloads:
 
     def _file(self, remote: RemoteObject, stop: Event) -> Download:
         version = remote.version or os.urandom(16).hex()  # of what nothing is known to be the same
-        place = self.directory / _digest(remote.url)
+        place = self.directory / _digest(remote.name)
         self._hold(place / version)
         with _locked(place, stop):
             found = _known(place, version)
@@ -148,7 +148,7 @@ class Downloads:
             _logger.info("Fetching %s: %.0f MiB.", shown_url(remote.url), remote.size / 2**20)
         with _TRANSFERS:
             checksum = transfer(remote, part, stop, least_free_mib=self.least_free_mib)
-        if (remote.size is None or remote.size > BLOCK) and look(remote.url).version != remote.version:
+        if (remote.size is None or remote.size > BLOCK) and look(remote.name).version != remote.version:
             part.unlink()
             raise StorageError(
                 f"{shown_url(remote.url)} cannot be read: it changes while it is read.",

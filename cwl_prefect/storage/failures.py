@@ -16,6 +16,7 @@ _CREDENTIALS = {
     "abfss": "Run `az login`, or set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY.",
     "http": "Put login and password for the host into ~/.netrc, or ask for a signed URL.",
     "https": "Put login and password for the host into ~/.netrc, or ask for a signed URL.",
+    "drs": "Put login and password for the host into ~/.netrc; tokens are not sent.",
     "sftp": "Load your key into the agent of SSH, or name it in ~/.ssh/config.",
     "ftp": "Ask who keeps the server for the user to log in as.",
 }

@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cwl_prefect._lib.locations import is_web, shown_url
+from cwl_prefect._lib.locations import is_web, scheme_of, shown_url
 from cwl_prefect.errors import StorageError
 from cwl_prefect.storage.failures import storage_errors
 from cwl_prefect.storage.filesystems import filesystem
+from cwl_prefect.storage.names import Target, resolved
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -28,6 +29,8 @@ class RemoteObject:
         path: Its path there.
         size: Its bytes, or None where the server does not say.
         version: Digest of what changes when it does; None where the server says nothing that does.
+        name: The location that stands for the URL.
+        digest: Algorithm and checksum that it has to have, where a service tells them.
         condition: What a server of HTTP takes as ``If-Range`` (RFC 9110, §13.1.5); None where it is not to be resumed.
     """
 
@@ -37,6 +40,8 @@ class RemoteObject:
     size: int | None
     version: str | None
     condition: str | None
+    name: str
+    digest: tuple[str, str] | None = None
 
 
 def look(url: str) -> RemoteObject:
@@ -46,14 +51,29 @@ def look(url: str) -> RemoteObject:
         UsageError: No file system takes the URL, or its package is not installed.
         StorageError: There is no file, or the server refuses.
     """
-    files, path = filesystem(url, stage="STAGEIN")
+    target = resolved(url)
+    files, path = filesystem(target.url, stage="STAGEIN")
     with storage_errors("read", url):
         about = files.info(path)
     if about.get("type") == "directory":
         raise StorageError(
             f"{shown_url(url)} cannot be read: there is a directory.", hint="Give it with `class: Directory`."
         )
-    return described(url, files, path, about)
+    return _as_told(described(target.url, files, path, about), url, target)
+
+
+def _as_told(found: RemoteObject, name: str, target: Target) -> RemoteObject:
+    """Return a file with what the service of its name tells about it."""
+    if target.size is not None and found.size not in (None, target.size):
+        raise StorageError(
+            f"{shown_url(name)} cannot be read: it has {target.size} bytes, but {found.size} lie at "
+            f"{shown_url(target.url)}.",
+            hint="Tell the one who keeps the object.",
+        )
+    version = found.version if target.digest is None else _version(target.digest)
+    return replace(
+        found, name=name, size=target.size if found.size is None else found.size, digest=target.digest, version=version
+    )
 
 
 def kind(url: str) -> str | None:
@@ -63,8 +83,8 @@ def kind(url: str) -> str | None:
         UsageError: No file system takes the URL, or its package is not installed.
         StorageError: The server refuses.
     """
-    files, path = filesystem(url, stage="STAGEIN")
     try:
+        files, path = filesystem(resolved(url).url, stage="STAGEIN")
         with storage_errors("read", url):
             return "Directory" if files.info(path).get("type") == "directory" else "File"
     except StorageError as error:
@@ -80,9 +100,10 @@ def listed(url: str) -> dict[str, RemoteObject]:
         UsageError: No file system takes the URL, or its package is not installed.
         StorageError: There is nothing, a name leads out of the directory, or the server refuses.
     """
-    if is_web(url):
+    if is_web(url) or scheme_of(url) == "drs":
+        why = "HTTP has no directories" if is_web(url) else "bundles of DRS are not read"
         raise StorageError(
-            f"{shown_url(url)} cannot be read as a Directory: HTTP has no directories.",
+            f"{shown_url(url)} cannot be read as a Directory: {why}.",
             hint="Give a Directory with a basename and a listing of Files, or an archive as a File.",
         )
     files, root = filesystem(url, stage="STAGEIN")
@@ -107,16 +128,20 @@ def described(url: str, files: "AbstractFileSystem", path: str, about: Mapping[s
     times = [str(about[name]) for name in _TIMES if about.get(name)]
     size = about.get("size")
     known = [size, *(tags or times)]
-    text = json.dumps([str(each) for each in known])
     strong = next((str(about[name]) for name in ("ETag", "Last-Modified") if about.get(name)), None)
     return RemoteObject(
         url=url,
         files=files,
         path=path,
         size=int(size) if isinstance(size, int | float) else None,
-        version=hashlib.sha256(text.encode()).hexdigest()[:32] if tags or times else None,
+        version=_version(known) if tags or times else None,
         condition=None if strong is None or strong.startswith("W/") else strong,
+        name=url,
     )
+
+
+def _version(known: Iterable[object]) -> str:
+    return hashlib.sha256(json.dumps([str(each) for each in known]).encode()).hexdigest()[:32]
 
 
 def _demand_inside(name: str, url: str) -> None:

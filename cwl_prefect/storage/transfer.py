@@ -83,7 +83,7 @@ def transfer(remote: RemoteObject, path: Path, stop: Event, *, least_free_mib: f
         least_free_mib: MiB that stay free on the disk.
 
     Raises:
-        StorageError: It cannot be read or written, or is not of its size.
+        StorageError: It cannot be read or written, or has not its size or checksum.
         StoppedError: Nobody waits for it.
     """
     part = Part(path, stop)
@@ -105,7 +105,22 @@ def transfer(remote: RemoteObject, path: Path, stop: Event, *, least_free_mib: f
             hint="Check the network, and run again: what was fetched is kept.",
             passing=True,
         )
+    _demand_digest(remote, path)
     return part.checksum
+
+
+def _demand_digest(remote: RemoteObject, path: Path) -> None:
+    if remote.digest is None:
+        return
+    algorithm, expected = remote.digest
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    if found != expected:
+        path.unlink()
+        raise StorageError(
+            f"{shown_url(remote.name)} cannot be read: its {algorithm} is {found}, expected {expected}.",
+            hint="Run again; if it stays so, tell the one who keeps the object.",
+        )
 
 
 _ROOM = "Make room, as by `cwl-prefect cache gc --max-size`, or let CWL_PREFECT_HOME be on a larger disk."

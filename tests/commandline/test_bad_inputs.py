@@ -59,8 +59,8 @@ TOOL = """
             "message: x\ndata: {class: Directory, path: .}", ["input data: expected"], id="wrong-class-of-file"
         ),
         pytest.param(
-            'message: x\ndata: {class: File, location: "drs://host/key"}',
-            ["input data: File drs://host/key: ", "cannot be read"],
+            'message: x\ndata: {class: File, location: "dos://host/key"}',
+            ["input data: File dos://host/key: ", "cannot be read"],
             id="unknown-kind-of-location",
         ),
         pytest.param("message: [x", ["job.yml:1:12: not YAML: expected ',' or ']'"], id="not-yaml"),

@@ -1,6 +1,7 @@
 import pytest
 
-from cwl_prefect._lib.locations import beside, is_remote, is_web, quoted, shown_url
+from cwl_prefect._lib.locations import beside, is_remote, is_web, joined, quoted, shown_url
+from cwl_prefect._lib.uris import path_of
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az", "abfs", "abfss", "http", "https", "ftp", "sftp", "S3"])
@@ -8,12 +9,41 @@ def test_schemes_that_can_be_read_are_remote(scheme):
     assert is_remote(f"{scheme}://host/path")
 
 
-@pytest.mark.parametrize("location", ["/data/a", "a/b", "file:///a", "_:123", "drs://host/1", "s3:/a", "", "a b://c"])
+@pytest.mark.parametrize("location", ["/data/a", "a/b", "file:///a", "_:123", "dos://host/1", "s3:/a", "", "a b://c"])
 def test_all_else_is_not(location):
     assert not is_remote(location)
 
 
-@pytest.mark.parametrize(("url", "web"), [("https://host/a", True), ("HTTP://host/a", True), ("s3://bucket/a", False)])
+@pytest.mark.parametrize("location", ["zenodo:1/a", "drs://host/1"])
+def test_names_that_stand_for_urls_are_remote(location):
+    assert is_remote(location)
+    assert path_of(location) is None
+
+
+@pytest.mark.parametrize(
+    ("base", "reference", "found"),
+    [
+        ("zenodo:1/job.yml", ".", "zenodo:1/"),
+        ("zenodo:1/", "a%20b.txt", "zenodo:1/a%20b.txt"),
+        ("zenodo:1/dir/", "https://host/a", "https://host/a"),
+        ("s3://bucket/", "zenodo:1/a", "zenodo:1/a"),
+        ("file:///dir/", "drs://host/1", "drs://host/1"),
+    ],
+)
+def test_a_reference_starts_from_where_it_stands(base, reference, found):
+    assert joined(base, reference) == found
+
+
+@pytest.mark.parametrize(
+    ("url", "web"),
+    [
+        ("zenodo:1/a", True),
+        ("drs://host/1", False),
+        ("https://host/a", True),
+        ("HTTP://host/a", True),
+        ("s3://bucket/a", False),
+    ],
+)
 def test_only_http_is_of_the_web(url, web):
     assert is_web(url) is web
 
@@ -27,6 +57,7 @@ def test_only_http_is_of_the_web(url, web):
         pytest.param("abfs://container@account/a", "abfs://container@account/a", id="container"),
         pytest.param("s3://bucket/a@b", "s3://bucket/a@b", id="at-in-the-key"),
         pytest.param("simplecache::s3://key:secret@bucket/a", "simplecache::s3://bucket/a", id="one-behind-another"),
+        pytest.param("zenodo:1/a b?token=secret", "zenodo:1/a b?…", id="zenodo"),
         pytest.param("https://host", "https://host", id="no-path"),
         pytest.param("https://host?token=secret", "https://host?…", id="no-path-but-a-query"),
     ],
@@ -39,6 +70,7 @@ def test_what_is_secret_of_a_url_is_not_shown(url, shown):
     ("url", "name", "found"),
     [
         ("s3://bucket/dir/a.bam", "a b.bai", "s3://bucket/dir/a b.bai"),
+        ("zenodo:1/a.bam", "a b.bai", "zenodo:1/a%20b.bai"),
         ("https://host/dir/a.bam", "a b.bai", "https://host/dir/a%20b.bai"),
         ("https://host/dir/a.bam?sig=1/2", "a.bam.bai", "https://host/dir/a.bam.bai?sig=1/2"),
     ],

@@ -156,6 +156,7 @@ class TestJobOrder:
             pytest.param("int", 3, 3, id="int"),
             pytest.param("File", "a b.fq", {"class": "File", "location": local("a b.fq")}, id="file-as-text"),
             pytest.param("File", Path("/d/a"), {"class": "File", "location": "file:///d/a"}, id="file-as-path"),
+            pytest.param("File", "zenodo:1/a", {"class": "File", "location": "zenodo:1/a"}, id="file-of-zenodo"),
             pytest.param("File", "s3://d/a", {"class": "File", "location": "s3://d/a"}, id="file-as-url"),
             pytest.param(
                 "File",

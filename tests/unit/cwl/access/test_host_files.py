@@ -119,16 +119,18 @@ class TestVerdicts:
 class TestUrls:
     URL = "s3://bucket/a"
 
+    @pytest.mark.parametrize("url", [URL, "drs://host/1"])
     @pytest.mark.parametrize(("untrusted", "verdict"), [(False, Verdict.ALLOWED), (True, Verdict.REFUSED)])
-    def test_a_store_is_read_for_trusted_documents(self, tmp_path: Path, untrusted: bool, verdict: Verdict):
-        assert policy(tmp_path / "wf.cwl", untrusted=untrusted).judged(self.URL).verdict is verdict
+    def test_a_store_is_read_for_trusted_documents(self, tmp_path: Path, untrusted: bool, verdict: Verdict, url: str):
+        assert policy(tmp_path / "wf.cwl", untrusted=untrusted).judged(url).verdict is verdict
 
     def test_it_is_read_where_a_person_names_it(self, tmp_path: Path):
         known = policy(tmp_path / "wf.cwl", untrusted=True).with_named([{"class": "File", "location": self.URL}])
         assert known.judged(self.URL).verdict is Verdict.ALLOWED
 
-    def test_the_web_is_read_for_all_documents(self, tmp_path: Path):
-        assert policy(tmp_path / "wf.cwl", untrusted=True).judged("https://host/a").verdict is Verdict.ALLOWED
+    @pytest.mark.parametrize("url", ["https://host/a", "zenodo:1/a"])
+    def test_the_web_is_read_for_all_documents(self, tmp_path: Path, url: str):
+        assert policy(tmp_path / "wf.cwl", untrusted=True).judged(url).verdict is Verdict.ALLOWED
 
     def test_of_what_was_fetched_a_run_reads_its_own_alone(self, tmp_path: Path):
         known = policy(tmp_path / "wf.cwl", untrusted=True)

@@ -6,6 +6,7 @@ import pytest
 from cwl_prefect.cwl.binding import job_orders
 from cwl_prefect.cwl.binding.job_orders import load_job_order, received_job_order
 from cwl_prefect.errors import InputError, StorageError
+from cwl_prefect.storage import names
 from cwl_prefect.storage.downloads import Downloads, install
 
 
@@ -103,6 +104,12 @@ class TestUrls:
             f"{web.address}/dir/sub/a%20b.txt",
             f"{web.address}/dir/b.txt",
         ]
+
+    def test_paths_in_an_order_of_a_record_are_files_of_it(self, web, monkeypatch):
+        monkeypatch.setattr(names, "ZENODO_FILE", f"{web.address}/{{record}}/{{file}}?download=1")
+        web.put("1/order.yml", b"f: {class: File, path: a b.txt}")
+
+        assert load_job_order("zenodo:1/order.yml")["f"]["location"] == "zenodo:1/a%20b.txt"
 
     def test_an_order_that_is_not_there_is_told(self, web):
         with pytest.raises(StorageError, match=r"/none\.yml\?… cannot be read: there is no such object"):

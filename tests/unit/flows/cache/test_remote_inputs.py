@@ -1,5 +1,6 @@
 """Inputs at URLs, from the job order to the processes that read them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from cwl_prefect.errors import CwlPrefectError, InputError, StorageError
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.settings import OnError
+from cwl_prefect.storage import names
 from tests.engines import answer
 from tests.unit.flows.driving import Drive, drive, graph
 
@@ -99,6 +101,18 @@ async def test_a_default_of_a_tool_may_be_a_url(web, tmp_path):
     outputs = await processes(tmp_path, main)()
 
     assert text(outputs["r"]) == "default"
+
+
+async def test_names_of_zenodo_and_of_data_repository_services_are_inputs(web, tmp_path, monkeypatch):
+    monkeypatch.setattr(names, "ZENODO_FILE", f"{web.address}/{{record}}/{{file}}?download=1")
+    monkeypatch.setattr(names, "DRS_OBJECT", f"{web.address}/{{host}}/{{id}}")
+    web.put("1/a%20b.txt", b"record ")
+    web.put("host/2", json.dumps({"access_methods": [{"access_url": {"url": web.put("b", b"object")}}]}).encode())
+    main = document(ONE.replace("file: file, ", "").replace("file: File, ", ""))
+    main = main.replace("file: {", "file: {default: {class: File, location: 'zenodo:1/a%20b.txt'}, ", 1)
+    outputs = await processes(tmp_path, main)(other=file("drs://host/2"))
+
+    assert text(outputs["r"]) == "record object"
 
 
 async def test_secondary_files_are_found_beside(web, object_store, tmp_path):

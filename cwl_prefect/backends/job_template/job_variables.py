@@ -118,19 +118,30 @@ class JobVariables:
             name: The step's path, or a call's name; indexes are not looked at: ``prepare[2].align[3]`` is
                 ``prepare.align``.
         """
-        values: dict[str, JsonValue] = {}
-        for layer in self.layers:
-            _put(values, {key: value for key, value in layer.variables.items() if not owned(key)})
+        values = self._shared_values()
         for layer in self.all_layers:
             _put(values, {key: value for key, value in layer.for_steps.items() if key != STEP_PATTERNS})
         fitting = self.overrides_of(name)
         for override in fitting:
             _put(values, override.variables)
-        values.pop(STEP_VARIABLES, None)
         patterns = tuple(_named(override) for override in fitting if override.variables)
         return StepVariables(
             template=self._shared_template, values=values, patterns=patterns, flow_run_image=self._flow_run_image
         )
+
+    def for_flow_run(self) -> StepVariables:
+        """Return what makes a flow run's own container, as far as steps could have it too: nothing of ``cwl``."""
+        return StepVariables(
+            template=self._shared_template, values=self._shared_values(), flow_run_image=self._flow_run_image
+        )
+
+    def _shared_values(self) -> dict[str, JsonValue]:
+        """Return the job variables that a flow run's own container shares with steps."""
+        values: dict[str, JsonValue] = {}
+        for layer in self.layers:
+            _put(values, {key: found for key, found in layer.variables.items() if not owned(key)})
+        values.pop(STEP_VARIABLES, None)
+        return values
 
     def tool_override(self, name: str) -> ToolOverride:
         """Return what applies to a step's tool in place of what its document says."""

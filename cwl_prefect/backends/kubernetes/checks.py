@@ -84,6 +84,7 @@ async def kubernetes_findings(
     """
     try:
         defaults = await kubernetes_defaults(variables.for_step(""), client=client)
+        flow_runs = await kubernetes_defaults(variables.for_flow_run(), client=client)
         api = await connect(defaults.cluster)
     except BackendError as error:
         return [
@@ -93,7 +94,7 @@ async def kubernetes_findings(
         async with asyncio.timeout(_ANSWER_S):
             answer = await api.request("GET", "/version")
         found = [Finding.ok(API, f"it answers: {answer.get('gitVersion', 'of an unknown version')}.")]
-        found += [*sidecar_findings(defaults.manifest, version_of(answer)), *await _rights(api, defaults)]
+        found += [*sidecar_findings(flow_runs.manifest, version_of(answer)), *await _rights(api, defaults)]
     except (BackendError, TimeoutError) as error:
         told = error.message if isinstance(error, BackendError) else f"no answer within {_ANSWER_S:g} s"
         return [

@@ -78,7 +78,7 @@ async def driver_findings(
         client: Resolves blocks and variables that the template refers to.
     """
     try:
-        defaults = await kubernetes_defaults(variables.for_step(""), client=client)
+        defaults = await kubernetes_defaults(variables.for_flow_run(), client=client)
         api = await connect(defaults.cluster)
     except BackendError as error:
         return [Finding.error(POD, f"{error.message}.", fix=error.hint or "see `kubectl get pods`.")]

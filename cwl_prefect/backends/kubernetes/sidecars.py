@@ -43,10 +43,10 @@ def sidecar_findings(manifest: KubernetesObject, version: tuple[int, int]) -> It
     pod = part(manifest, "spec", "template", "spec")
     beside = ", ".join(text(container, "name") for container in parts(pod, "containers")[1:])
     native = ", ".join(text(container, "name") for container in parts(pod, "initContainers") if is_native(container))
-    if native and version < NATIVE:
+    if native and (0, 0) < version < NATIVE:
         yield Finding.error(
             CHECK,
-            f"Kubernetes before 1.29 waits for {native} to end before it starts a flow run or step.",
+            f"Kubernetes before 1.29 waits for {native} to end before it starts a flow run.",
             fix=f"write it among containers, after the first, without {_POLICY}.",
         )
     if not beside:

@@ -214,6 +214,11 @@ class TestChecks:
 
 
 class TestVariablesOfFlowRuns:
+    def test_nothing_for_steps_alone_is_theirs(self) -> None:
+        found = job_variables({"networks": ["shared"], "cwl": {"networks": ["own"], "privileged": True}})
+        assert found.for_flow_run().values == {"networks": ["shared"]}
+        assert found.for_step("align").values == {"networks": ["own"], "privileged": True}
+
     @pytest.mark.parametrize(
         ("pool_type", "name", "said"),
         [

@@ -40,7 +40,7 @@ class FakeApi:
         if self.error is not None:
             raise self.error
         if path == "/version":
-            return {"gitVersion": "v1.30"}
+            return {"gitVersion": "v1.28.0", "major": "1", "minor": "28"}
         asked = body["spec"]["resourceAttributes"]
         return {"status": {"allowed": f"{asked['verb']} {asked['resource']}" not in self.refused}}
 
@@ -48,7 +48,9 @@ class FakeApi:
         self.closed = True
 
 
-async def said(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Severity, str]]:
+async def said(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch, variables: JobVariables = VARIABLES
+) -> list[tuple[Severity, str]]:
     async def connect(_: object) -> FakeApi:
         return api
 
@@ -57,13 +59,24 @@ async def said(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Seve
 
     monkeypatch.setattr(checks, "connect", connect)
     monkeypatch.setattr(checks, "_pod", pod)
-    found = await kubernetes_findings(Settings(), VARIABLES)
+    found = await kubernetes_findings(Settings(), variables)
     assert api.closed
     return [(each.severity, each.message) for each in found]
 
 
 async def test_a_cluster_that_allows_everything_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [severity for severity, _ in await said(FakeApi(), monkeypatch)] == [Severity.OK, Severity.OK]
+
+
+async def test_a_sidecar_of_flow_runs_alone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    template: Any = packaged_template("kubernetes")
+    pod = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    pod["initContainers"] = "{{ sidecars }}"
+    properties = template["variables"]["properties"]
+    properties["sidecars"] = {"type": "array", "default": [{"name": "proxy", "restartPolicy": "Always"}]}
+    properties["cwl"]["default"] = {"sidecars": []}
+    _, sidecar, _ = await said(FakeApi(), monkeypatch, JobVariables(template=template))
+    assert sidecar == (Severity.ERROR, "Kubernetes before 1.29 waits for proxy to end before it starts a flow run.")
 
 
 async def test_every_missing_right_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

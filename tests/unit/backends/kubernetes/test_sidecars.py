@@ -22,6 +22,7 @@ def template(*beside: str, init: tuple[dict[str, Any], ...] = (), **spec: Any) -
         pytest.param(template(init=({"name": "fetch"},)), (1, 20), [], id="an init container that ends"),
         pytest.param(template(init=(NATIVE,)), (1, 29), [], id="native"),
         pytest.param(template(init=(NATIVE,)), (1, 28), [Severity.ERROR], id="native where nobody knows that"),
+        pytest.param(template(init=(NATIVE,)), (0, 0), [], id="native where the server does not tell its version"),
         pytest.param(template("proxy"), (1, 20), [Severity.WARNING], id="may be left"),
         pytest.param(template("proxy", activeDeadlineSeconds=9), (1, 20), [], id="left until its deadline"),
         pytest.param(template("proxy", activeDeadlineSeconds=9), (1, 30), [Severity.WARNING], id="could be native"),

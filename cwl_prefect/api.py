@@ -33,6 +33,7 @@ from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject, JobOrder, WrittenJobOrder
 from cwl_prefect.reports.result import RunResult, RunStatus
 from cwl_prefect.settings import Settings
+from cwl_prefect.storage.registries import located
 
 if TYPE_CHECKING:
     from cwl_prefect.cwl.checking.validate import Checked
@@ -68,7 +69,7 @@ __all__ = [
 ]
 
 Document: TypeAlias = str | Path | WorkflowPlan | Workflow
-"""Path or URL of a CWL document or of a plan that ``cwl-prefect compile`` wrote, a plan, or a workflow of Python."""
+"""Path, URL or TRS id of a CWL document, path of a plan of ``cwl-prefect compile``, a plan, or a workflow of Python."""
 
 
 def compile_document(document: str | Path, *, job_order: Mapping[str, JsonValue] | None = None) -> WorkflowPlan:
@@ -84,7 +85,7 @@ def compile_document(document: str | Path, *, job_order: Mapping[str, JsonValue]
     """
     from cwl_prefect.cwl.loading.plans import compiled_plan
 
-    return compiled_plan(str(document), job_order)
+    return compiled_plan(located(str(document), Settings().trs_root), job_order)
 
 
 def check_document(document: str | Path, *, images: bool = False) -> "Checked":
@@ -98,7 +99,7 @@ def check_document(document: str | Path, *, images: bool = False) -> "Checked":
     """
     from cwl_prefect.cwl.checking.validate import check_document as check
 
-    return check(str(document), images=images)
+    return check(located(str(document), Settings().trs_root), images=images)
 
 
 def load_plan(
@@ -136,7 +137,7 @@ def load_plan(
         with in_editor({path: document.to_cwl()}):
             plan = replace(compile_document(path, job_order=job_order), as_written=False)
     else:
-        plan = loaded_plan(str(document), job_order, kept)
+        plan = loaded_plan(located(str(document), chosen.trs_root), job_order, kept)
     tools = (chosen.directory_stage_in, chosen.directory_stage_out)
     return with_stages(plan, *(None if tool is None else loaded_plan(str(tool), None, kept) for tool in tools))
 

@@ -68,6 +68,11 @@ class Settings(BaseSettings):
         description="Refuse what a document names outside of its own tree, and run tools in containers only; so it "
         "always is for documents that are read from a URL.",
     )
+    trs_root: str = Field(
+        default="https://dockstore.org/api/ga4gh/trs/v2",
+        pattern="^https?://",
+        description="Registry (GA4GH TRS) that documents as #workflow/github.com/org/repo/name:version are of.",
+    )
     require_containers: bool = Field(default=False, description="Run no tool as a process of this machine.")
     default_image: str | None = Field(
         default=None, description="Image for a tool that names none; without it such a tool runs where the run does."

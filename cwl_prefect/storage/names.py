@@ -3,27 +3,22 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from cwl_prefect._lib.locations import scheme_of, shown_url
 from cwl_prefect.errors import StorageError, UsageError
-from cwl_prefect.storage.failures import storage_errors
-from cwl_prefect.storage.filesystems import filesystem
+from cwl_prefect.storage.answers import answer
 
 ZENODO_FILE = "https://zenodo.org/records/{record}/files/{file}?download=1"
 DRS_OBJECT = "https://{host}/ga4gh/drs/v1/objects/{id}"
-MAX_ANSWER = 2**20
-"""Bytes of the largest answer that a service of DRS may give."""
+_WHAT = "description of an object by GA4GH DRS"
 
 _ZENODO = re.compile(r"zenodo:(?P<record>\d+)/(?P<file>[^?#]+)")
 _DRS = re.compile(r"drs://(?P<host>[^/:?#@]+)/(?P<id>[^:?#]+)", re.IGNORECASE)
 _TARGETS = ("https", "http", "s3", "gs", "az")  # the first that an object has is read
 _ALGORITHMS = {"sha512": 128, "sha256": 64, "sha1": 40, "md5": 32}  # digits of their checksums, the best first
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +81,7 @@ def _of_drs(url: str) -> Target:
             hint="Write drs://HOST/ID, with the host that serves the object; a colon in the ID as %3A.",
         )
     place = DRS_OBJECT.format(host=found["host"], id=quote(found["id"], safe="%"))
-    about = _answer(url, place, _Object)
+    about = answer(url, place, _Object, _WHAT)
     address = next(iter(sorted(_addresses(url, place, about), key=lambda each: _TARGETS.index(scheme_of(each)))), None)
     if address is None:
         raise StorageError(
@@ -103,7 +98,7 @@ def _addresses(url: str, place: str, about: _Object) -> Iterator[str]:
     known = [each.access_url for each in methods if each.access_url is not None]
     if not known:
         identifiers = [each.access_id for each in methods if each.access_id][:1]
-        known = [_answer(url, f"{place}/access/{quote(each, safe='')}", _AccessUrl) for each in identifiers]
+        known = [answer(url, f"{place}/access/{quote(each, safe='')}", _AccessUrl, _WHAT) for each in identifiers]
     yield from (each.url for each in known if scheme_of(each.url) in _TARGETS and not each.headers)
 
 
@@ -115,36 +110,3 @@ def _digest(checksums: tuple[_Checksum, ...]) -> tuple[str, str] | None:
         if re.fullmatch(rf"[0-9a-f]{{{digits}}}", given.get(name, ""))
     )
     return next(known, None)
-
-
-def _answer(url: str, place: str, model: type[Model]) -> Model:
-    text = _read(url, place)
-    try:
-        if len(text) <= MAX_ANSWER:
-            return model.model_validate_json(text)
-        why = "an answer of more than 1 MiB"
-    except ValidationError:  # whose text shows what the server said
-        why = "no description of an object by GA4GH DRS"
-    raise StorageError(f"{shown_url(url)} cannot be read: {shown_url(place)} gives {why}.", hint="Check the host.")
-
-
-def _read(url: str, place: str) -> bytes:
-    """Return the beginning of an answer, one byte more than it may have at most."""
-    from fsspec.asyn import sync
-
-    files, path = filesystem(place)
-
-    async def beginning() -> bytes:
-        """Read in the loop of the file system."""
-        session = await files.set_session()
-        text = bytearray()
-        async with session.get(files.encode_url(path)) as answer:
-            answer.raise_for_status()
-            async for block in answer.content.iter_any():
-                text += block
-                if len(text) > MAX_ANSWER:
-                    break
-        return bytes(text[: MAX_ANSWER + 1])
-
-    with storage_errors("read", url):
-        return bytes(sync(files.loop, beginning))

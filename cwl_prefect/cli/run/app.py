@@ -45,6 +45,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, which the context hol
     allow_path: options.AllowPath = None,  # noqa: ARG001
     untrusted: options.Untrusted = False,  # noqa: ARG001
     require_containers: options.RequireContainers = False,  # noqa: ARG001
+    trs_root: options.TrsRoot = None,  # noqa: ARG001
     default_image: options.DefaultImage = None,  # noqa: ARG001
     max_cores: options.MaxCores = None,  # noqa: ARG001
     max_ram: options.MaxRam = None,  # noqa: ARG001

@@ -36,6 +36,7 @@ SETTINGS: Mapping[str, str] = {
     "batch_parallel": "batch_parallel",
     "cache": "cache_url",
     "cache_mode": "cache_mode",
+    "trs_root": "trs_root",
     "stage_in": "stage_in",
     "stage_out": "stage_out",
     "directory_stage_in": "directory_stage_in",
@@ -144,6 +145,10 @@ Untrusted = Annotated[
 RequireContainers = Annotated[
     bool,
     typer.Option("--require-containers", help="Run no tool as a process of this machine.", rich_help_panel=TRUST),
+]
+TrsRoot = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Registry that #workflow/… is of; Dockstore by default.", rich_help_panel=TRUST),
 ]
 DefaultImage = Annotated[
     str | None,

@@ -38,6 +38,7 @@ from cwl_prefect.cwl.loading.texts import Reading, check_file, check_imports, ch
 from cwl_prefect.errors import CwlPrefectError, DocumentError, Fault, InputError, UnsupportedError
 from cwl_prefect.model.values import TOO_DEEP, unusable
 from cwl_prefect.settings import Settings
+from cwl_prefect.storage.registries import asked_at
 
 EXTENSION_SCHEMAS = {
     "v1.0": "extensions.yml",
@@ -84,7 +85,7 @@ class RecordingFetcher(DefaultFetcher):
     def check_exists(self, url: str) -> bool:
         """Check whether there is something at a URL; what may not be fetched is taken to be there."""
         is_remote = url.startswith(_REMOTE)
-        return open_text(url) is not None or (is_remote and not may_fetch()) or super().check_exists(url)
+        return open_text(url) is not None or (is_remote and not may_fetch()) or super().check_exists(asked_at(url))
 
     def _bounded(self, url: str, content_types: list[str] | None = None) -> str:
         if (text := open_text(url)) is not None:
@@ -94,7 +95,7 @@ class RecordingFetcher(DefaultFetcher):
             raise self._not_fetched(url)
         check_file(url, named=url == self._document)
         self._demand_readable(url)
-        text = super().fetch_text(url, content_types)
+        text = super().fetch_text(asked_at(url), content_types)
         check_size(url, len(text))
         return text
 

@@ -5,7 +5,7 @@ from threading import Event
 import pytest
 
 from cwl_prefect.errors import StorageError, UsageError
-from cwl_prefect.storage import names
+from cwl_prefect.storage import answers, names
 from cwl_prefect.storage.downloads import Downloads
 from cwl_prefect.storage.names import resolved
 from cwl_prefect.storage.objects import kind, listed, look
@@ -116,7 +116,7 @@ class TestDrs:
         [
             pytest.param(b"<html>secret</html>", "no description of an object", id="page"),
             pytest.param(b"[]", "no description of an object", id="list"),
-            pytest.param(b" " * (names.MAX_ANSWER + 1), "more than 1 MiB", id="large"),
+            pytest.param(b" " * (answers.MAX_ANSWER + 1), "more than 1 MiB", id="large"),
         ],
     )
     def test_an_answer_that_is_none_is_told_and_not_shown(self, service, answer, why):

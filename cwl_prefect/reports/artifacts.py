@@ -5,7 +5,6 @@ import html
 import json
 import logging
 import re
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from uuid import UUID
@@ -16,15 +15,16 @@ from prefect.context import FlowRunContext
 from pydantic import JsonValue
 
 from cwl_prefect.engine.records.secrets import secret_texts, without
-from cwl_prefect.model.events import RunEnded, RunObserver, RunStarted, StepEvent, StepEventKind
-from cwl_prefect.model.names import without_indices
+from cwl_prefect.model.events import RunEnded, RunEvent, RunObserver, RunStarted
 from cwl_prefect.model.values import file_objects
+from cwl_prefect.reports.tally import Tally
 
 MOST_ROWS = 500
 """Most rows of a table; the report has all."""
 
 _PAUSE_S = 10.0
 _LONGEST_TEXT = 2000
+_STATES = ("waiting", "running", "succeeded", "cached", "failed", "skipped", "cancelled")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
 _NO_KEY = re.compile(r"[^a-z0-9]+")
 
@@ -37,13 +37,17 @@ class Artifacts(RunObserver):
     def __init__(self) -> None:
         self._client: PrefectClient | None = None  # None: the run is in no flow run of an API
         self._run: RunStarted | None = None
-        self._planned: dict[str, int] = {}
-        self._states: dict[str, Counter[str]] = {}
+        self._tally = Tally()
         self._ended: RunEnded | None = None
         self._ids: dict[str, UUID] = {}
         self._told: dict[str, object] = {}
         self._secret: tuple[str, ...] = ()
         self._keeping: asyncio.Task[None] | None = None
+
+    def __call__(self, event: RunEvent) -> None:
+        """Count an event."""
+        self._tally.observe(event)
+        super().__call__(event)
 
     def run_started(self, event: RunStarted) -> None:
         """Begin to show the run."""
@@ -54,20 +58,6 @@ class Artifacts(RunObserver):
         if event.plan is not None:
             self._secret = secret_texts(event.plan, event.inputs or {})
         self._keeping = asyncio.create_task(self._keep())
-
-    def step_planned(self, event: StepEvent) -> None:
-        """Count the calls of a step."""
-        self._planned[event.step] = max(event.count or 0, self._planned.get(event.step, 0))
-
-    def call_started(self, event: StepEvent) -> None:
-        """Count a call that runs; of a subworkflow its own steps count."""
-        if event.subworkflow:
-            self._planned.pop(event.step, None)
-        self._count(event, "running")
-
-    def call_ended(self, event: StepEvent) -> None:
-        """Count a call that ended."""
-        self._count(event, event.kind.value)
 
     def run_ended(self, event: RunEnded) -> None:
         """Note how the run ended."""
@@ -81,14 +71,6 @@ class Artifacts(RunObserver):
                 await self._keeping
         if self._client is not None:
             await self._show(ended=True)
-
-    def _count(self, event: StepEvent, state: str) -> None:
-        if event.subworkflow:
-            return
-        counts = self._states.setdefault(without_indices(event.step), Counter())
-        counts[state] += 1
-        if event.kind not in (StepEventKind.STARTED, StepEventKind.CACHED, StepEventKind.SKIPPED):
-            counts["running"] = max(0, counts["running"] - 1)
 
     async def _keep(self) -> None:
         while True:
@@ -124,22 +106,15 @@ class Artifacts(RunObserver):
         self._ids[name] = (await self._client.create_artifact(made)).id
 
     def _progress(self) -> float:
-        planned = sum(self._planned.values())
-        ended = sum(count for counts in self._states.values() for state, count in counts.items() if state != "running")
-        return round(min(100.0, 100 * ended / planned), 1) if planned else 0.0
+        calls = self._tally.calls()
+        return round(100 * calls.ended / calls.total, 1) if calls.total else 0.0
 
     def _rows(self) -> list[Mapping[str, JsonValue]]:
-        planned: Counter[str] = Counter()
-        for step, count in self._planned.items():
-            planned[without_indices(step)] += count
-        states = ("running", "succeeded", "cached", "failed", "skipped", "cancelled")
-        rows: list[Mapping[str, JsonValue]] = []
-        for step in list(planned)[:MOST_ROWS]:
-            counts = self._states.get(step, Counter())
-            known = sum(counts[state] for state in states)
-            waiting = max(0, planned[step] - known)
-            rows.append({"step": step, "waiting": waiting, **{state: counts[state] for state in states}})
-        return rows
+        begun = [counts for counts in self._tally.own_steps() if counts.began_at is not None]
+        return [
+            {"step": counts.name, **{state: getattr(counts, state) for state in _STATES}}
+            for counts in begun[:MOST_ROWS]
+        ]
 
     def _outputs(self) -> str:
         found = {} if self._ended is None else without(self._ended.outputs, self._secret)

@@ -116,7 +116,7 @@ class Prometheus(RunObserver):
             ended = Gauge("cwl_prefect_run_end_time_seconds", "When the last run ended", workflow, registry=found)
             ended.labels(self._workflow).set(self._ended_s)
         calls = Gauge("cwl_prefect_calls", "Calls by state", (*workflow, "step", "state"), registry=found)
-        steps = [counts for counts in self._tally.steps.values() if not counts.subworkflow]
+        steps = self._tally.own_steps()
         for step, how, count in self._by_state(steps):
             calls.labels(self._workflow, step, how).set(count)
         of_steps: Mapping[tuple[str, str], Mapping[str, float]] = {

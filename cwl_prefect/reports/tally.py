@@ -104,7 +104,8 @@ class Tally:
         name = without_indices(event.step)
         counts = self.steps.get(name)
         if counts is None:
-            counts = self.steps[name] = StepCounts(name, subworkflow=event.subworkflow)
+            counts = self.steps[name] = StepCounts(name)
+        counts.subworkflow = counts.subworkflow or event.subworkflow  # where no plan tells it, its first call does
         if counts.began_at is None:
             counts.began_at = self.clock()
         self._count(counts, event)
@@ -114,16 +115,20 @@ class Tally:
         """Seconds since the run began."""
         return self.clock() - self.began_at
 
+    def own_steps(self) -> list[StepCounts]:
+        """Return the steps that run something themselves, so no subworkflows."""
+        return [counts for counts in self.steps.values() if not counts.subworkflow]
+
     def calls(self) -> StepCounts:
         """Add up the calls of all steps that run something themselves."""
-        own = [counts for counts in self.steps.values() if not counts.subworkflow]
+        own = self.own_steps()
         added = {name: sum(getattr(counts, name) for counts in own) for name in _ADDED}
         planned = sum(counts.total for counts in own)
         return StepCounts("total", self.began_at, **{**added, "planned": planned})
 
     def left_s(self) -> float | None:
         """Return in how many seconds all is done if it goes on as so far; None where nobody can tell yet."""
-        left = [counts.left_s(self.clock()) for counts in self.steps.values() if not counts.subworkflow]
+        left = [counts.left_s(self.clock()) for counts in self.own_steps()]
         known = [seconds for seconds in left if seconds is not None]
         return max(known, default=None) if len(known) == len(left) else None
 

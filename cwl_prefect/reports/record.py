@@ -1,5 +1,6 @@
 """A run as its trace tells it; a line that was cut short by a crash, or is of a later version, is left out."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -219,13 +220,20 @@ def _moment(line: Mapping[str, JsonValue]) -> float:
     return float(at) if isinstance(at, int | float) else 0.0
 
 
+def states_of(calls: Mapping[str, CallTry]) -> dict[str, int]:
+    """Return how many of some calls are in each state, by their last tries."""
+    return dict(Counter(call.state for call in calls.values()))
+
+
+def counted(states: Mapping[str, int]) -> str:
+    """Write how many calls are in each state, as ``3 succeeded, 1 failed``; empty where there are none."""
+    return ", ".join(f"{count} {state}" for state, count in states.items())
+
+
 def _summary(step: str, tries: list[CallTry]) -> StepSummary:
-    states: dict[str, int] = {}
-    for found in {found.call: found for found in tries}.values():
-        states[found.state] = states.get(found.state, 0) + 1
     return StepSummary(
         step=step,
-        states=states,
+        states=states_of({found.call: found for found in tries}),
         tries=len(tries),
         running_s=sum(found.running_s or 0.0 for found in tries),
         cpu_s=_sum(found.cpu_s for found in tries),

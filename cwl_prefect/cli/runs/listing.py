@@ -16,7 +16,7 @@ from cwl_prefect.errors import InputError
 from cwl_prefect.flows.prefect_names import without_mark
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.reports.prices import money, priced
-from cwl_prefect.reports.record import Record, StepSummary, read_record
+from cwl_prefect.reports.record import Record, StepSummary, counted, read_record
 from cwl_prefect.runs import listing, records
 from cwl_prefect.runs.listing import Filter, Line
 from cwl_prefect.runs.records import Ask, ResultsRecord, posting_to_local_server
@@ -186,7 +186,7 @@ def _step_table(steps: Sequence[StepSummary], currency: str | None) -> list[tupl
 def _step_row(step: StepSummary) -> tuple[str, ...]:
     return (
         step.step,
-        ", ".join(f"{count} {state}" for state, count in step.states.items()),
+        counted(step.states),
         f"{step.running_s:.1f} s",
         "" if step.cpu_s is None else f"{step.cpu_s:.1f} s",
         "" if step.peak_memory_mib is None else f"{step.peak_memory_mib:.0f} MiB",

@@ -13,7 +13,7 @@ from cwl_prefect.reports.json_text import dumps
 from cwl_prefect.reports.page.graph import graph
 from cwl_prefect.reports.page.previews import previews
 from cwl_prefect.reports.prices import money
-from cwl_prefect.reports.record import CallTry, Record
+from cwl_prefect.reports.record import CallTry, Record, counted, states_of
 
 _COLUMNS = tuple(name for name in CallTry.__dataclass_fields__ if name not in ("reason", "image_digest"))
 _cells = attrgetter(*_COLUMNS)
@@ -76,10 +76,7 @@ def summary(record: Record) -> Iterable[tuple[str, str]]:
             f"{record.ended_at - record.began_at:.1f} s"
             + (f", by {record.drivers} drivers one after the other" if record.drivers > 1 else ""),
         )
-    states: dict[str, int] = {}
-    for found in record.calls.values():
-        states[found.state] = states.get(found.state, 0) + 1
-    yield "calls", ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
+    yield "calls", counted(states_of(record.calls)) or "none"
     if record.saved_s:
         yield "saved by the cache", f"{record.saved_s:.1f} s of work"
     if record.cost is not None:

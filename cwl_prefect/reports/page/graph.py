@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cwl_prefect.engine.workflow.graph import Drawing, Edge, Node, NodeKind
 from cwl_prefect.engine.workflow.svg import rendered
-from cwl_prefect.reports.record import Record, StepSummary
+from cwl_prefect.reports.record import Record, StepSummary, counted
 
 LARGEST_GRAPH = 400
 """Most steps of one workflow that are drawn, without those of its subworkflows; more could not be read."""
@@ -97,5 +97,4 @@ def _told(node: Node, states: Counter[str]) -> Node:
 
 
 def _with_states(lines: tuple[str, ...], states: Counter[str]) -> tuple[str, ...]:
-    told = ", ".join(f"{count} {state}" for state, count in states.items())
-    return (*lines, told) if told else lines
+    return (*lines, counted(states)) if states else lines

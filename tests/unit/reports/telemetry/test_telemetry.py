@@ -50,9 +50,9 @@ TREE = [
     ("call prepare[0].each[1]", "step prepare[0].each"),
     ("call prepare[1]", "step prepare"),
     ("call prepare[1].each[0]", "step prepare[1].each"),
-    ("run main", ""),
-    ("step first", "run main"),
-    ("step prepare", "run main"),
+    ("run flow", ""),
+    ("step first", "run flow"),
+    ("step prepare", "run flow"),
     ("step prepare[0].each", "call prepare[0]"),
     ("step prepare[1].each", "call prepare[1]"),
 ]
@@ -96,7 +96,7 @@ async def test_a_run_of_three_levels_has_every_span_with_its_parent(collector: C
     started = await play(tmp_path, **GIVEN)
     assert collector.parents() == TREE
     assert {span.trace for span in collector.spans} == {TRACE}
-    run, call = collector.one("run main"), collector.one("call prepare.each", cwl_call="prepare[1].each[0]")
+    run, call = collector.one("run flow"), collector.one("call prepare.each", cwl_call="prepare[1].each[0]")
     assert run.identifier == f"{TraceIds(RUN_ID, started.began_s).run:016x}"
     assert run.attributes["prefect.run.id"] == RUN_ID
     assert (run.attributes["cwl.state"], run.failed) == ("succeeded", False)
@@ -117,7 +117,7 @@ async def test_a_failure_is_told_by_each_level_that_it_ends(collector: Collector
     with pytest.raises(StepError):
         await play(tmp_path, xs=[], groups=[["fail"]])
     failed = {span.name for span in collector.spans if span.failed}
-    assert failed == {"run main", "step prepare", "call prepare", "step prepare.each", "call prepare.each"}
+    assert failed == {"run flow", "step prepare", "call prepare", "step prepare.each", "call prepare.each"}
     assert "it went wrong" in collector.one("call prepare.each").message
 
 
@@ -151,7 +151,7 @@ async def test_a_run_that_goes_on_after_a_kill_sends_what_was_left_open_and_link
     assert {span.trace for span in collector.spans} == {TRACE}
     assert collector.parents() == sorted([*TREE, *TREE])
     assert len({span.identifier for span in collector.spans}) == 2 * len(TREE)
-    runs = {span.links.get("resumes"): span for span in collector.spans if span.name == "run main"}
+    runs = {span.links.get("resumes"): span for span in collector.spans if span.name == "run flow"}
     killed, again = runs[None], runs[killed_id(first)]
     assert (killed.failed, killed.message, again.failed) == (True, "the driver was killed", False)
     left = [span for span in collector.spans if span.attributes.get("cwl.call") == "prepare[1].each[0]"]
@@ -166,14 +166,14 @@ def killed_id(started: RunStarted) -> str:
 
 async def test_metrics_count_calls_by_state_and_nothing_waits_at_the_end(collector: Collector, tmp_path):
     await play(tmp_path, tries=2, temporary=1, xs=["a", "temp"], groups=[])
-    about = {"cwl.workflow": "main", "cwl.step": "first"}
+    about = {"cwl.workflow": "flow", "cwl.step": "first"}
     assert collector.metrics["cwl.calls"] == [({**about, "cwl.state": "succeeded"}, 2)]
     assert collector.metrics["cwl.call.retries"] == [(about, 1)]
     assert collector.metrics["cwl.call.duration"] == [(about, 3)]
     assert [value for name in ("cwl.calls.queued", "cwl.calls.active") for _, value in collector.metrics[name]] == [
         0
     ] * 3
-    assert collector.metrics["cwl.run.duration"] == [({"cwl.workflow": "main", "cwl.state": "succeeded"}, 1)]
+    assert collector.metrics["cwl.run.duration"] == [({"cwl.workflow": "flow", "cwl.state": "succeeded"}, 1)]
 
 
 async def test_secrets_are_in_nothing_that_is_sent(collector: Collector, tmp_path):

@@ -8,9 +8,14 @@ from pydantic import BaseModel, RootModel
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.storage.answers import answer
 
-_WORKFLOW = re.compile(r"(?P<id>#workflow/[^:]+)(?::(?P<version>.+))?")
+WORKFLOW = "#workflow/"
+"""What the name of a workflow in a registry begins with."""
+
+_WORKFLOW = re.compile(rf"(?P<id>{WORKFLOW}[^:]+)(?::(?P<version>.+))?")
 _PLACES = (
-    re.compile(r"(?P<root>https?://.+/ga4gh/trs/v2)/tools/(?P<id>.+?)(?:/versions/(?P<version>[^/]+))?/?"),
+    re.compile(
+        r"(?P<root>https?://.+/ga4gh/trs/v2)/tools/(?P<id>(?:(?!/versions/).)+?)(?:/versions/(?P<version>[^/]+))?/?"
+    ),
     re.compile(r"(?P<root>https://workflowhub\.eu)/workflows/(?P<id>\d+)(?:\?version=(?P<version>\d+))?"),
     re.compile(r"(?P<root>https://dockstore\.org)/workflows/(?P<id>[^:?]+)(?::(?P<version>[^?]+))?(?:\?.*)?"),
 )
@@ -52,7 +57,7 @@ def located(document: str, trs_root: str) -> str:
             hint="Name one, as in #workflow/github.com/org/repo/name:VERSION, or …?version=NUMBER of WorkflowHub.",
         )
     root = _ROOTS.get(parts.get("root", ""), parts.get("root", trs_root.rstrip("/")))
-    name = f"#workflow/{parts['id']}" if "dockstore.org/workflows/" in document else unquote(parts["id"])
+    name = f"{WORKFLOW}{parts['id']}" if "dockstore.org/workflows/" in document else unquote(parts["id"])
     version = quote(unquote(parts["version"]), safe="")
     place = f"{root}/tools/{quote(name, safe='')}/versions/{version}"
     return f"{place}/{_TEXTS}/descriptor/{quote(_primary(document, place))}"

@@ -37,16 +37,22 @@ deployments:
   inputs_file: order.yml
   tags: [daily]
 - {document: "https://example.org/greet.cwl", pool: here, name: other}
+- {document: "#workflow/github.com/org/repo:v1", pool: here, name: third, inputs_file: "zenodo:1/order.yml"}
 """)
 
     def compiled(document: str) -> Any:
         asked.append(document)
         return PLAN
 
-    first, second = read_declaration(tmp_path / "all.yaml", compiled).requests
+    first, second, third = read_declaration(tmp_path / "all.yaml", compiled).requests
 
-    assert asked == [str(tmp_path / "sub/greet.cwl"), "https://example.org/greet.cwl"]
+    assert asked == [
+        str(tmp_path / "sub/greet.cwl"),
+        "https://example.org/greet.cwl",
+        "#workflow/github.com/org/repo:v1",
+    ]
     assert (first.name, second.name) == ("cwl", "other")
+    assert third.inputs_file == "zenodo:1/order.yml"
     assert first.crons == ("0 6 * * *",)
     assert first.intervals == (timedelta(minutes=15), timedelta(hours=1))
     assert first.parameters == {"letter": {"class": "File", "location": (tmp_path / "a.txt").as_uri()}}

@@ -31,6 +31,9 @@ ID = "#workflow/github.com/org/repo/name"
 PLACE = "tools/%23workflow%2Fgithub.com%2Forg%2Frepo%2Fname/versions/v1%2F2"
 
 
+RAW = "https://host/ga4gh/trs/v2/tools/a/versions/1/plain-CWL/descriptor"
+
+
 def put(web, place, path="main.cwl", kind="PRIMARY_DESCRIPTOR"):
     files = [{"path": "tools/echo.cwl", "file_type": "SECONDARY_DESCRIPTOR"}, {"path": path, "file_type": kind}]
     web.put(f"{place}/CWL/files", json.dumps(files).encode())
@@ -46,7 +49,7 @@ def test_a_name_leads_to_the_first_document_of_its_version(web, path):
     assert located(f"{ID}:v1/2", f"{web.address}/") == f"{web.address}/{PLACE}/PLAIN_CWL/descriptor/{path}"
 
 
-@pytest.mark.parametrize("document", ["a.cwl#main", "https://host/a.cwl", "https://host/workflows/1", "#main"])
+@pytest.mark.parametrize("document", ["a.cwl#main", "https://host/a.cwl", "https://host/workflows/1", "#main", RAW])
 def test_whatever_else_stays_as_it_is(document):
     assert located(document, "http://none") == document
 

@@ -164,11 +164,11 @@ class _Entry(BaseModel):
         return DeploymentRequest(
             **given
             | {
-                "plan": compiled(_located(self.document, directory)),
+                "plan": compiled(located(self.document, directory)),
                 "crons": given.pop("cron"),
                 "intervals": given.pop("interval"),
                 "parameters": resolved_order(self.parameters, directory),
-                "inputs_file": None if self.inputs_file is None else _located(self.inputs_file, directory),
+                "inputs_file": None if self.inputs_file is None else located(self.inputs_file, directory),
                 "tags": (*self.tags, *tags),
                 "move": True,
                 "reset": True,
@@ -183,8 +183,9 @@ class _File(BaseModel):
     deployments: tuple[_Entry, ...]
 
 
-def _located(source: str, directory: Path) -> str:
-    return source if is_url(source) or source.startswith((WORKFLOW, ZENODO)) else str(directory / source)
+def located(source: str, directory: Path) -> str:
+    """Return a document or job order for workers, who run elsewhere: its path whole, its URL as it is."""
+    return source if is_url(source) or source.startswith((WORKFLOW, ZENODO, "file:")) else str(directory / source)
 
 
 def _problem(error: "ErrorDetails") -> str:

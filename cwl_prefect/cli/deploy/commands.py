@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
@@ -18,7 +17,7 @@ from cwl_prefect.cli.quantities import duration
 from cwl_prefect.cli.run.command import check_naming
 from cwl_prefect.cli.run.input_flags import input_named, read_input
 from cwl_prefect.cli.terminal import complain, tell
-from cwl_prefect.deployments.declaration import Declaration, declare, read_declaration
+from cwl_prefect.deployments.declaration import Declaration, declare, located, read_declaration
 from cwl_prefect.deployments.deployment import DEFAULT_NAME, DeploymentRequest, DeploymentResult, deploy
 from cwl_prefect.errors import InterruptedRunError, UsageError
 from cwl_prefect.model.plan import WorkflowPlan
@@ -105,7 +104,7 @@ def read_options(options: DeployOptions) -> DeploymentRequest:
         intervals=tuple(map(schedule_interval, options.interval)),
         timezone=options.timezone,
         parameters=input_values(plan, options.param),
-        inputs_file=None if options.inputs_file is None else _located(options.inputs_file),
+        inputs_file=None if options.inputs_file is None else located(options.inputs_file, Path.cwd()),
         job_variables=job_variables(options.job_variable),
         concurrency_limit=options.concurrency_limit,
         collision_strategy=options.collision_strategy,
@@ -175,11 +174,6 @@ def _json_or_text(value: str) -> JsonValue:
     except ValueError:
         return value
     return parsed
-
-
-def _located(source: str) -> str:
-    """Return a job order's URL as it is, and its path absolute: workers run elsewhere."""
-    return source if urlsplit(source).scheme in ("http", "https", "file") else str(Path(source).absolute())
 
 
 def _tell_end(result: DeploymentResult, paused: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cwl_prefect.deployments.changes import changes
-from cwl_prefect.deployments.declaration import Declaration, declare, read_declaration
+from cwl_prefect.deployments.declaration import Declaration, declare, located, read_declaration
 from cwl_prefect.deployments.schedules import new_schedules
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.plan import InputPort
@@ -122,3 +122,17 @@ def test_an_interval_that_began_at_another_moment_is_the_same_schedule() -> None
     before = SimpleNamespace(**{**BEFORE, "schedules": new_schedules([], [timedelta(hours=1)], None)})
     wanted = {**WANTED, "schedules": new_schedules([], [timedelta(hours=1)], None)}
     assert changes(before, wanted) == ()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("order.yml", "/dir/order.yml"),
+        ("/order.yml", "/order.yml"),
+        ("s3://bucket/order.yml", "s3://bucket/order.yml"),
+        ("file:/order.yml", "file:/order.yml"),
+        ("zenodo:1/order.yml", "zenodo:1/order.yml"),
+    ],
+)
+def test_what_is_on_this_machine_alone_is_named_by_its_whole_path(source: str, found: str) -> None:
+    assert located(source, Path("/dir")) == found

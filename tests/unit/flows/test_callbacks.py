@@ -52,7 +52,7 @@ class TestMoments:
         seen = Seen()
         happenings: list[Happening] = []
         await play(tmp_path, Callback(action=seen), Callback(action=happenings.append), xs=["a"])
-        assert seen.told == [("main", "success")]
+        assert seen.told == [("flow", "success")]
         assert happenings[0].outputs == {"r": ["a"]}
         assert happenings[0].run_id == "run"
 
@@ -62,12 +62,12 @@ class TestMoments:
         passing = Callback(action=never, on=frozenset({Moment.SUCCESS}))
         with pytest.raises(Exception, match="it went wrong"):
             await play(tmp_path, failing, passing, xs=["fail"])
-        assert (seen.told, never.told) == ([("main", "failure")], [])
+        assert (seen.told, never.told) == ([("flow", "failure")], [])
 
     async def test_failures_that_did_not_end_the_run_count(self, tmp_path):
         seen = Seen()
         await play(tmp_path, Callback(action=seen), settings={"on_error": "continue"}, xs=["fail", "a"])
-        assert seen.told == [("main", "failure")]
+        assert seen.told == [("flow", "failure")]
 
     async def test_steps_as_a_whole(self, tmp_path):
         seen = Seen()
@@ -112,7 +112,7 @@ class TestMoments:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert seen.told == [("main", "cancel")]
+        assert seen.told == [("flow", "cancel")]
 
     async def test_a_workflow_that_took_too_long_has_failed(self, tmp_path):
         happenings: list[Happening] = []
@@ -138,7 +138,7 @@ class TestIsolation:
             outputs, failed = await play(tmp_path, Callback(action=broken), Callback(action=seen), xs=["a"])
         assert outputs == {"r": ["a"]}
         assert failed == 1
-        assert seen.told == [("main", "success")]
+        assert seen.told == [("flow", "success")]
         assert "ZeroDivisionError: ours" in caplog.text
 
     async def test_the_outputs_that_it_is_told_are_its_own(self, tmp_path):

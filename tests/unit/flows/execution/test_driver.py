@@ -820,7 +820,7 @@ class TestPriorities:
     async def test_one_that_fits_no_step_is_told_with_the_steps_that_there_are(self, tmp_path, caplog):
         await drive(tmp_path, CHAIN, priorities={"a": 1, "d": 2})(n="hi")
         assert [record.getMessage() for record in caplog.records if "priorities" in record.getMessage()] == [
-            "priorities: 'd' fits no step of main; its steps are: a, b, c"
+            "priorities: 'd' fits no step of flow; its steps are: a, b, c"
         ]
 
 

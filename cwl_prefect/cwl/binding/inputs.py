@@ -2,12 +2,11 @@
 
 import json
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -23,10 +22,10 @@ from cwl_prefect.cwl.loading.plain import plain
 from cwl_prefect.cwl.values.complete import Completion, completed
 from cwl_prefect.cwl.values.errors import call_errors, part_errors
 from cwl_prefect.cwl.values.formats import Ontology
-from cwl_prefect.cwl.values.type_errors import shown
+from cwl_prefect.cwl.values.type_errors import shown, written
 from cwl_prefect.cwl.values.types import Parameter, named_types, parameters
 from cwl_prefect.errors import InputError, Place
-from cwl_prefect.model.plan import InputPort, WorkflowPlan, places_in, requirement
+from cwl_prefect.model.plan import WorkflowPlan, places_in, requirement
 from cwl_prefect.model.values import TOO_DEEP, CwlObject, CwlValue, file_objects, map_file_objects, unusable
 
 _CONTROL_KEYS = frozenset({"cwl:tool", "cwl:requirements", "cwltool:overrides", "$namespaces", "$schemas", "id"})
@@ -210,33 +209,18 @@ def _check_usable(given: Mapping[str, CwlValue]) -> None:
 
 
 def _check_required(plan: WorkflowPlan, given: Mapping[str, CwlValue]) -> None:
-    missing = [port for port in plan.inputs if port.required and given.get(port.id) is None]
-    if not missing:
+    names = [port.id for port in plan.inputs if port.required and given.get(port.id) is None]
+    if not names:
         return
-    names = ", ".join(port.id for port in missing)
+    declared = {port.name: port.type for port in _ports(plan)}
+    types = dict.fromkeys(written(declared[name]) for name in names)
     error = InputError(
-        f"no value for the required input{'s' if len(missing) > 1 else ''} {names}, expected {_expected(missing)}.",
-        hint=f"Give a value in the job order, or after the document as in --{missing[0].id} VALUE.",
+        f"no value for the required input{'s' if len(names) > 1 else ''} {', '.join(names)},"
+        f" expected {', '.join(types)}.",
+        hint=f"Give a value in the job order, or after the document as in --{names[0]} VALUE.",
     )
-    error.parts = (f"input {missing[0].id}",)
+    error.parts = (f"input {names[0]}",)
     raise error
-
-
-def _expected(ports: Sequence[InputPort]) -> str:
-    """Return the types of inputs as people write them, those of a kind of their own by their kind."""
-    return ", ".join(dict.fromkeys(_type_text(port.type) for port in ports))
-
-
-def _type_text(declared: JsonValue) -> str:
-    if isinstance(declared, list):
-        return " or ".join(_type_text(option) for option in declared if option != "null")
-    if not isinstance(declared, dict):
-        return str(declared)
-    if declared.get("type") == "array":
-        return f"{_type_text(declared.get('items'))}[]"
-    return (
-        f"one of {', '.join(map(str, symbols))}" if isinstance(symbols := declared.get("symbols"), list) else "record"
-    )
 
 
 def _check_exist(given: Mapping[str, CwlValue]) -> None:

@@ -111,13 +111,7 @@ def _workflow(workflow: Workflow) -> WorkflowPlan:
         inputs=_inputs(workflow.tool["inputs"]),
         steps=_in_topological_order(steps),
         outputs=tuple(
-            OutputPort(
-                id=shortname(output["id"]),
-                type=short_type(output["type"]),
-                label=_text(output.get("label")),
-                doc=_text(output.get("doc")),
-                link=_link(output, sources, field="outputSource"),
-            )
+            replace(_output(output), link=_link(output, sources, field="outputSource"))
             for output in workflow.tool["outputs"]
         ),
     )
@@ -171,15 +165,7 @@ def _tool(process: Process) -> ToolPlan:
         hints=hints,
         cwl_version=version,
         inputs=_inputs(process.tool["inputs"]),
-        outputs=tuple(
-            OutputPort(
-                id=shortname(output["id"]),
-                type=short_type(output["type"]),
-                label=_text(output.get("label")),
-                doc=_text(output.get("doc")),
-            )
-            for output in process.tool["outputs"]
-        ),
+        outputs=tuple(map(_output, process.tool["outputs"])),
         image=_image_name(docker),
     )
 
@@ -307,6 +293,15 @@ def _inputs(declared: Sequence[Mapping[str, Any]]) -> tuple[InputPort, ...]:
             format=tuple(str(name) for name in aslist(entry.get("format") or [])),
         )
         for entry in as_written(declared)
+    )
+
+
+def _output(declared: Mapping[str, Any]) -> OutputPort:
+    return OutputPort(
+        id=shortname(declared["id"]),
+        type=short_type(declared["type"]),
+        label=_text(declared.get("label")),
+        doc=_text(declared.get("doc")),
     )
 
 

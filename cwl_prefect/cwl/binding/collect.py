@@ -19,7 +19,7 @@ from cwl_prefect.cwl.values import files
 from cwl_prefect.cwl.values.errors import part_errors, put_place, readable
 from cwl_prefect.cwl.values.secondary_files import Wanted, wanted
 from cwl_prefect.cwl.values.type_errors import fault, shown
-from cwl_prefect.cwl.values.types import CwlType, Parameter, Plain, Record, Union, accepts_null
+from cwl_prefect.cwl.values.types import ANY, CwlType, Parameter, Plain, Record, Union, accepts_null
 from cwl_prefect.errors import CwlPrefectError, ExpressionError, OutputError
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.model.values import TOO_DEEP, CwlObject, unusable
@@ -98,17 +98,13 @@ def _custom_output(how: Collection, path: str) -> CwlObject:
 
 
 def _check_types(ports: Sequence[Parameter], outputs: CwlObject) -> None:
-    reasons = ((port.name, fault(port.type, outputs.get(port.name))) for port in ports if not _is_any(port.type))
+    reasons = ((port.name, fault(port.type, outputs.get(port.name))) for port in ports if port.type != ANY)
     faults = [f"output {name}: {reason}" for name, reason in reasons if reason is not None]
     if faults:
         hint = "Let the tool's outputBinding give what the output's type says."
         error = OutputError(f"{'; '.join(faults)}.", hint=hint)
         error.parts = (faults[0].partition(":")[0],)
         raise error
-
-
-def _is_any(declared: CwlType) -> bool:
-    return declared == Plain("Any")
 
 
 @dataclass(frozen=True, slots=True)

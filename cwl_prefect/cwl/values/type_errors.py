@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cwl_prefect._lib.locations import is_remote, name_of
-from cwl_prefect.cwl.values.types import NO_FIT, Array, CwlType, Enum, Parameter, Plain, Record, Union, fit
+from cwl_prefect.cwl.values.types import ANY, NO_FIT, Array, CwlType, Enum, Parameter, Plain, Record, Union, fit
 
 LONGEST_VALUE = 80  # characters of a value that is quoted in an error
 
@@ -73,7 +73,7 @@ def _reasons(declared: CwlType, value: Any) -> Iterator[str]:
 def _reasons_of_record(fields: tuple[Parameter, ...], value: Mapping[str, Any]) -> Iterator[str]:
     for known in fields:
         given = value.get(known.name)
-        if given is None and known.default is None and fit(known.type, None) == NO_FIT and known.type != Plain("Any"):
+        if given is None and known.default is None and fit(known.type, None) == NO_FIT and known.type != ANY:
             yield f"missing required field {known.name!r}"
         elif given is not None and fit(known.type, given) == NO_FIT:
             yield from (f"field {known.name}: {reason}" for reason in _reasons(known.type, given))

@@ -150,13 +150,9 @@ def _sum(fits: Iterable[int]) -> int:
 def _fit_field(known: Parameter, value: Mapping[str, Any]) -> int:
     given = value.get(known.name)
     if given is None:
-        return 0 if known.default is not None or accepts_null(known.type) or _is_any(known.type) else NO_FIT
+        return 0 if known.default is not None or accepts_null(known.type) or known.type == ANY else NO_FIT
     found = fit(known.type, given)
     return NO_FIT if found == NO_FIT else found + 1
-
-
-def _is_any(declared: CwlType) -> bool:
-    return declared == ANY
 
 
 def _fit_plain(name: str, value: Any) -> int:

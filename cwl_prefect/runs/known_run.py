@@ -46,11 +46,12 @@ def several(run: str, found: Sequence[tuple[str, str, datetime | None]]) -> Inpu
         found: Id, state and beginning of each; the latest are shown first.
     """
     latest = sorted(found, key=lambda one: 0.0 if one[2] is None else one[2].timestamp(), reverse=True)
-    shown = [f"  {run_id}  {state:<11}  {_moment(began)}".rstrip() for run_id, state, began in latest[:SHOWN]]
+    shown = [f"  {run_id}  {state:<11}  {local_time(began)}".rstrip() for run_id, state, began in latest[:SHOWN]]
     if len(latest) > SHOWN:
         shown.append(f"  … and {len(latest) - SHOWN} more")
     return InputError("\n".join([f"{run} may be any of {len(latest)} runs:", *shown]), hint="give the whole id.")
 
 
-def _moment(began: datetime | None) -> str:
-    return "" if began is None else f"{began.astimezone():%Y-%m-%d %H:%M:%S}"
+def local_time(moment: datetime | None) -> str:
+    """Write a moment in the time of this machine, to the second; empty where it is not known."""
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -18,6 +18,7 @@ from cwl_prefect.model.values import CwlObject
 from cwl_prefect.reports.prices import money, priced
 from cwl_prefect.reports.record import Record, StepSummary, counted, read_record
 from cwl_prefect.runs import listing, records
+from cwl_prefect.runs.known_run import local_time
 from cwl_prefect.runs.listing import Filter, Line
 from cwl_prefect.runs.records import Ask, ResultsRecord, posting_to_local_server
 from cwl_prefect.server.client import Post
@@ -202,7 +203,7 @@ def _row(line: Line) -> tuple[str, ...]:
         str(line.flow_run.id),
         line.workflow or "",
         line.state,
-        "" if began is None else f"{began.astimezone():%Y-%m-%d %H:%M:%S}",
+        local_time(began),
         "" if line.took is None else str(timedelta(seconds=round(line.took.total_seconds()))),
         ",".join(without_mark(line.flow_run.tags)),
     )

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -22,6 +21,7 @@ from cwl_prefect.flows.driver_lock import is_driven
 from cwl_prefect.flows.lifecycle import collecting
 from cwl_prefect.flows.lifecycle.workdirs import Workdirs
 from cwl_prefect.runs.concluding import conclude
+from cwl_prefect.runs.known_run import local_time
 
 _MIB = 1 << 20
 
@@ -147,8 +147,4 @@ def _described(run: KeptRun) -> dict[str, object]:
 
 
 def _row(run: KeptRun) -> tuple[str, ...]:
-    return (run.name, run.run_id, _outcome(run), _moment(run.changed), _moment(run.expires))
-
-
-def _moment(when: datetime | None) -> str:
-    return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+    return (run.name, run.run_id, _outcome(run), local_time(run.changed), local_time(run.expires))

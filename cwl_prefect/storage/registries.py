@@ -1,12 +1,14 @@
-"""Workflows by their names in registries (GA4GH TRS), and by their pages in Dockstore and WorkflowHub."""
+"""Workflows by their names in registries (GA4GH TRS) and records of Zenodo, and by their pages."""
 
 import re
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, RootModel
 
+from cwl_prefect._lib.locations import ZENODO
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.storage.answers import answer
+from cwl_prefect.storage.names import resolved
 
 WORKFLOW = "#workflow/"
 """What the name of a workflow in a registry begins with."""
@@ -37,16 +39,20 @@ class _Files(RootModel[tuple[_File, ...]]):
 
 
 def located(document: str, trs_root: str) -> str:
-    """Return the URL of the document that a registry has of a name or page; whatever else is given as it is.
+    """Return the URL of the document that a name or page stands for; whatever else is given as it is.
 
     Args:
-        document: As ``#workflow/github.com/org/repo/name:version``, or a URL.
+        document: As ``#workflow/github.com/org/repo/name:version`` or ``zenodo:RECORD/FILE``, or a URL.
         trs_root: The registry that names are of.
 
     Raises:
         DocumentError: No version is named, or the registry has no document of CWL for it.
         StorageError: The registry does not answer.
+        UsageError: It names no file of a record.
     """
+    if document.startswith(ZENODO):
+        place, mark, part = document.partition("#")
+        return f"{resolved(place).url}{mark}{part}"
     found = _WORKFLOW.fullmatch(document) or next(filter(None, (each.fullmatch(document) for each in _PLACES)), None)
     if found is None or f"/{_TEXTS}/" in document:
         return document

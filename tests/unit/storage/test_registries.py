@@ -6,7 +6,7 @@ from cwl_prefect import api
 from cwl_prefect.cwl.access.host_files import is_untrusted
 from cwl_prefect.errors import DocumentError, StorageError
 from cwl_prefect.settings import Settings
-from cwl_prefect.storage import registries
+from cwl_prefect.storage import names, registries
 from cwl_prefect.storage.registries import asked_at, located
 
 TOOL = """
@@ -108,6 +108,19 @@ def test_what_lies_above_the_first_document_is_asked_for_by_its_relative_path():
     )
     assert asked_at("http://h/tools/a/versions/1/PLAIN_CWL/descriptor/x.cwl").endswith("/descriptor/x.cwl")
     assert asked_at("file:///dir/x.cwl") == "file:///dir/x.cwl"
+
+
+def test_a_document_of_a_record_is_loaded_with_what_lies_beside_it(web, tmp_path, monkeypatch):
+    monkeypatch.setattr(names, "ZENODO_FILE", f"{web.address}/{{record}}/files/{{file}}?download=1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    web.put("1/files/dir/main.cwl", WORKFLOW.encode())
+    web.put("1/files/dir/tools/echo.cwl", TOOL.encode())
+    web.put("1/files/echo.cwl", TOOL.encode())
+    plan = api.load_plan("zenodo:1/dir/main.cwl", settings=Settings(home=tmp_path))
+
+    assert {step.id for step in plan.steps} == {"beside", "above"}
+    assert is_untrusted(plan)
+    assert located("zenodo:1/a.cwl#main", "http://none") == f"{web.address}/1/files/a.cwl?download=1#main"
 
 
 def test_a_workflow_is_loaded_with_its_tools_as_one_that_nobody_trusts(web, tmp_path, monkeypatch):

@@ -6,7 +6,6 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
@@ -14,6 +13,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.context import FlowRunContext
 from pydantic import JsonValue
 
+from cwl_prefect._lib.cancellation import cancel_and_wait
 from cwl_prefect.engine.records.secrets import secret_texts, without
 from cwl_prefect.model.events import RunEnded, RunEvent, RunObserver, RunStarted
 from cwl_prefect.model.values import file_objects
@@ -66,9 +66,7 @@ class Artifacts(RunObserver):
     async def aclose(self) -> None:
         """Show how the run ended."""
         if self._keeping is not None:
-            self._keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeping
+            await cancel_and_wait(self._keeping)
         if self._client is not None:
             await self._show(ended=True)
 

@@ -5,11 +5,11 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
+from cwl_prefect._lib.cancellation import cancel_and_wait
 from cwl_prefect.model.events import RunEnded, RunEvent, RunObserver, RunStarted, StepEvent
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.reports.tally import ENDINGS, StepCounts, Tally
@@ -68,9 +68,7 @@ class Prometheus(RunObserver):
     async def aclose(self) -> None:
         """Write how the run ended."""
         if self._writing is not None:
-            self._writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._writing
+            await cancel_and_wait(self._writing)
         await self._write()
 
     def _use(self, event: StepEvent) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -52,14 +52,8 @@ def capture(outputs: CwlObject, outdir: Path, inputs: Sequence[CwlObject], check
         OSError: One cannot be read.
     """
     capturing = _Capturing(outdir=outdir, inputs=inputs, checksums=checksums)
-    found = as_object(map_file_objects(outputs, capturing.described))
-    return Captured(
-        outputs=found,
-        files=capturing.files,
-        directories=capturing.directories,
-        links=capturing.links,
-        broken_links=capturing.broken_links,
-    )
+    described = as_object(map_file_objects(outputs, capturing.described))
+    return replace(capturing.found, outputs=described)
 
 
 def restore(
@@ -132,10 +126,7 @@ class _Capturing:
     outdir: Path
     inputs: Sequence[CwlObject]
     checksums: Checksums
-    files: dict[str, StoredFile] = field(default_factory=dict)
-    directories: dict[str, None] = field(default_factory=dict)
-    links: dict[str, StoredLink] = field(default_factory=dict)
-    broken_links: dict[str, BrokenLink] = field(default_factory=dict)
+    found: Captured = field(default_factory=lambda: Captured(outputs={}))
     _real_inputs: list[tuple[str, int]] | None = None
     _real_outdir: str | None = None
 
@@ -158,23 +149,23 @@ class _Capturing:
 
     def _take(self, path: Path, checksum: str | None, above: frozenset[tuple[int, int]] = frozenset()) -> None:
         below = self._relative(path)
-        if below in self.files or below in self.links or below in self.broken_links:
+        if below in self.found.files or below in self.found.links or below in self.found.broken_links:
             return
         status = path.lstat()
         if stat.S_ISLNK(status.st_mode) and not os.path.exists(path):  # noqa: PTH110 - an answer whatever the error
             target = os.readlink(path)  # noqa: PTH115 - Path would write it anew
-            self.broken_links[below] = BrokenLink(path=below, target=target)
+            self.found.broken_links[below] = BrokenLink(path=below, target=target)
             return
         if stat.S_ISLNK(status.st_mode) or self._leads_out(path):
             number, inside = self._input_or_none(path)
             if number is not None:
-                self.links[below] = StoredLink(path=below, number=number, below=inside)
+                self.found.links[below] = StoredLink(path=below, number=number, below=inside)
                 return
             status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             self._take_directory(path, status, above)
         elif stat.S_ISREG(status.st_mode):
-            self.files[below] = self._file(path, below, status, checksum)
+            self.found.files[below] = self._file(path, below, status, checksum)
         else:
             raise NotReusableError(f"output {below} is neither a file nor a directory")
 
@@ -183,7 +174,7 @@ class _Capturing:
         if identity in above:
             raise NotReusableError(f"output {self._relative(path)} contains itself by a link")
         if path != self.outdir:
-            self.directories[self._relative(path)] = None
+            self.found.directories[self._relative(path)] = None
         with os.scandir(path) as entries:
             for entry in sorted(entries, key=lambda each: each.name):
                 self._take(Path(entry.path), None, above | {identity})

@@ -1,6 +1,9 @@
-"""Times and sizes as options."""
+"""Times, sizes and JSON as options."""
 
+import json
 from datetime import timedelta
+
+from pydantic import JsonValue
 
 from cwl_prefect._lib import quantities
 from cwl_prefect.errors import UsageError
@@ -43,3 +46,12 @@ def cache_bounds(older_than: str | None, max_size: str | None) -> tuple[float | 
     unused_for_s = None if older_than is None else duration(older_than, "--older-than").total_seconds()
     most_bytes = None if max_size is None else int(mebibytes(max_size, "--max-size") * _MEBIBYTE)
     return unused_for_s, most_bytes
+
+
+def json_or_text(text: str) -> JsonValue:
+    """Return the value that is written as JSON, or the text itself where it is none."""
+    try:
+        parsed: JsonValue = json.loads(text)
+    except ValueError:
+        return text
+    return parsed

@@ -1,7 +1,6 @@
 """The commands ``deploy`` and ``serve``."""
 
 import asyncio
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -13,7 +12,7 @@ from cwl_prefect import api
 from cwl_prefect.cli.deploy.options import DeployOptions
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.interrupt import run_interruptibly
-from cwl_prefect.cli.quantities import duration
+from cwl_prefect.cli.quantities import duration, json_or_text
 from cwl_prefect.cli.run.command import check_naming
 from cwl_prefect.cli.run.input_flags import input_named, read_input
 from cwl_prefect.cli.terminal import complain, tell
@@ -143,7 +142,7 @@ def job_variables(texts: Sequence[str]) -> dict[str, JsonValue]:
     Raises:
         UsageError: One has no value.
     """
-    return {name: _json_or_text(value) for name, value in _pairs(texts, "--job-variable")}
+    return {name: json_or_text(value) for name, value in _pairs(texts, "--job-variable")}
 
 
 def schedule_interval(text: str) -> timedelta:
@@ -166,14 +165,6 @@ def _pairs(texts: Sequence[str], option: str) -> Iterator[tuple[str, str]]:
         if not separator or not name:
             raise UsageError(f"{option}: {text!r} is no pair.", hint=f"write it as {option} NAME=VALUE.")
         yield name, value
-
-
-def _json_or_text(value: str) -> JsonValue:
-    try:
-        parsed: JsonValue = json.loads(value)
-    except ValueError:
-        return value
-    return parsed
 
 
 def _tell_end(result: DeploymentResult, paused: bool) -> None:

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from cwl_prefect._lib.locations import is_remote
 from cwl_prefect._lib.suggestions import near
+from cwl_prefect.cli.quantities import json_or_text
 from cwl_prefect.engine.workflow.cwl_types import (
     NULL,
     ArrayType,
@@ -213,7 +214,7 @@ def _plain(name: str, text: str) -> JsonValue:
         case "string":
             return text
         case _:  # Any, as null is no alternative
-            return _json_or_text(text)
+            return json_or_text(text)
 
 
 def _number(kind: type[int] | type[float], text: str, problem: str) -> JsonValue:
@@ -242,14 +243,6 @@ def _json(text: str, kind: type, advice: str) -> JsonValue:
         raise NoMatchError(advice) from None
     if not isinstance(parsed, kind):
         raise NoMatchError(advice)
-    return parsed
-
-
-def _json_or_text(text: str) -> JsonValue:
-    try:
-        parsed: JsonValue = json.loads(text)
-    except ValueError:
-        return text
     return parsed
 
 

@@ -76,18 +76,21 @@ def _wrong_field(found: dict[object, object]) -> str | None:
             return f"the {field} of a {kind}: expected string, found {shown}"
     for field in _INNER:
         inner = found.get(field)
-        if inner is not None and not (isinstance(inner, list) and all(map(_is_file, inner))):
+        if inner is not None and not (isinstance(inner, list) and all(map(is_file_object, inner))):
             return f"the {field} of a {kind}: expected an array of File and Directory"
     return None
 
 
-def _is_file(value: object) -> bool:
-    return isinstance(value, dict) and value.get("class") in FILE_CLASSES
-
-
-def is_file_object(value: CwlValue) -> bool:
+def is_file_object(value: object) -> bool:
     """Check whether a value is a File or Directory object (CWL v1.2 Workflow, §File, §Directory)."""
     return isinstance(value, dict) and value.get("class") in FILE_CLASSES
+
+
+def is_nothing_but_files(value: CwlValue) -> bool:
+    """Check whether a value is a File, a Directory, null, or an array of such, however nested."""
+    if isinstance(value, list):
+        return all(map(is_nothing_but_files, value))
+    return value is None or is_file_object(value)
 
 
 def file_objects(value: CwlValue) -> Iterator[CwlObject]:

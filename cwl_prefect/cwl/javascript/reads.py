@@ -13,7 +13,7 @@ from cwl_prefect.cwl.javascript import engine
 from cwl_prefect.cwl.javascript.engine import JavascriptError, JavascriptRead
 from cwl_prefect.cwl.javascript.references import Path
 from cwl_prefect.model.cache import RESOURCES, Read, Recorded
-from cwl_prefect.model.values import file_objects, is_file_object
+from cwl_prefect.model.values import file_objects, is_file_object, is_nothing_but_files
 
 ALL = "*"
 PASSED = "passed"
@@ -171,19 +171,13 @@ def _written_out(
     A command line and a working directory take the file, which is its content; an output takes all that is known of it.
     In a text, or within a record that becomes one, all its fields are written.
     """
-    stays_file = evaluation.alone and (collecting or _is_files(evaluation.value))
+    stays_file = evaluation.alone and (collecting or is_nothing_but_files(evaluation.value))
     fields = (_OF_CONTENT if collecting else ()) if stays_file else (ALL, *_OF_CONTENT, *_OF_PLACE)
     for read in reads:
         if read.field != PASSED:
             yield read
         else:
             yield from (read._replace(field=name) for name in fields)
-
-
-def _is_files(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(map(_is_files, value))
-    return value is None or is_file_object(value)
 
 
 def _parts(value: Any) -> Iterator[Any]:

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
-from cwl_prefect.model.values import CwlObject, is_file_object
+from cwl_prefect.model.values import CwlObject, is_nothing_but_files
 from cwl_prefect.reports.crate.data import Data
 from cwl_prefect.reports.crate.entities import Entities, moment, quoted
 from cwl_prefect.reports.crate.history import CACHED, Call, History
@@ -157,15 +157,9 @@ def _add_values(told: Told, action: str, process: WorkflowPlan | ToolPlan, call:
 def _parts(told: Told, identifier: str, port: str, value: JsonValue) -> list[str]:
     """Return the entities of a value: its files, and the value itself where it is more than files."""
     files = told.data.references(value)
-    if files and _is_files(value):
+    if files and is_nothing_but_files(value):
         return files
     return [*files, told.entities.add(identifier, "PropertyValue", name=port, value=told.data.text(value))]
-
-
-def _is_files(value: JsonValue) -> bool:
-    if isinstance(value, list):
-        return all(map(_is_files, value))
-    return value is None or is_file_object(value)
 
 
 def _add_usage(entities: Entities, action: str, tried: CallTry) -> None:

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cwl_prefect.model.values import MOST_NESTED, as_object, file_objects, is_file_object, map_file_objects, unusable
+from cwl_prefect.model.values import (
+    MOST_NESTED,
+    as_object,
+    file_objects,
+    is_file_object,
+    is_nothing_but_files,
+    map_file_objects,
+    unusable,
+)
 
 FILE = {"class": "File", "location": "file:///a"}
 BIG = {
@@ -132,3 +140,16 @@ def test_fields_of_files_may_be_expressions_in_documents():
 def test_a_class_that_is_no_text_is_none_of_files(kind):
     assert not is_file_object({"class": kind})
     assert unusable({"class": kind}) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"class": "File"}, True),
+        ([{"class": "File"}, [{"class": "Directory"}, None]], True),
+        ([{"class": "File"}, "text"], False),
+        ({"reads": {"class": "File"}}, False),
+    ],
+)
+def test_arrays_of_files_are_nothing_but_files_and_records_are_more(value, expected):
+    assert is_nothing_but_files(value) is expected

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from cwl_prefect.model.names import without_indices
-from cwl_prefect.reports.record import CallTry, Record
+from cwl_prefect.reports.record import CallTry, Record, largest, total
 
 _SHORTEST_S = 1.0  # what ran for less tells nothing of its cores
 _STEP_MIB = 16
@@ -69,16 +69,10 @@ def overrides(advice: Iterable[StepAdvice]) -> dict[str, JsonValue]:
     return {step.step: {"resources": step.resources} for step in advice if step.resources}
 
 
-def total(values: Iterable[float | None]) -> float | None:
-    """Return the sum of what is known; None where nothing is."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
-
-
 def _advice(step: str, tries: Sequence[CallTry], margin: float) -> StepAdvice:
-    cores, ram_mib = _most(found.cores for found in tries), _most(found.ram_mib for found in tries)
-    used_cores = _most(found.average_cores for found in tries if (found.running_s or 0) >= _SHORTEST_S)
-    used_mib = _most(found.peak_memory_mib for found in tries)
+    cores, ram_mib = largest(found.cores for found in tries), largest(found.ram_mib for found in tries)
+    used_cores = largest(found.average_cores for found in tries if (found.running_s or 0) >= _SHORTEST_S)
+    used_mib = largest(found.peak_memory_mib for found in tries)
     return StepAdvice(
         step=step,
         cores=cores,
@@ -99,7 +93,3 @@ def _fitting_cores(needed: float, asked: float | None) -> float:
 
 def _idle(found: CallTry, asked: float | None, used: float | None) -> float | None:
     return None if asked is None or used is None else max(0.0, asked - used) * (found.running_s or 0.0)
-
-
-def _most(values: Iterable[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)

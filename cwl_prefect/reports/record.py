@@ -93,7 +93,7 @@ class Record:
     @property
     def cost(self) -> float | None:
         """What all tries cost whose cost is known; None where it is of none."""
-        return _sum(found.cost for found in self.tries)
+        return total(found.cost for found in self.tries)
 
     @property
     def calls(self) -> Mapping[str, CallTry]:
@@ -236,21 +236,21 @@ def _summary(step: str, tries: list[CallTry]) -> StepSummary:
         states=states_of({found.call: found for found in tries}),
         tries=len(tries),
         running_s=sum(found.running_s or 0.0 for found in tries),
-        cpu_s=_sum(found.cpu_s for found in tries),
-        peak_memory_mib=max(
-            (found.peak_memory_mib for found in tries if found.peak_memory_mib is not None), default=None
-        ),
-        cores=_largest(found.cores for found in tries),
-        ram_mib=_largest(found.ram_mib for found in tries),
+        cpu_s=total(found.cpu_s for found in tries),
+        peak_memory_mib=largest(found.peak_memory_mib for found in tries),
+        cores=largest(found.cores for found in tries),
+        ram_mib=largest(found.ram_mib for found in tries),
         saved_s=sum(found.saved_s or 0.0 for found in tries),
-        cost=_sum(found.cost for found in tries),
+        cost=total(found.cost for found in tries),
     )
 
 
-def _largest(values: Iterable[float | None]) -> float | None:
+def largest(values: Iterable[float | None]) -> float | None:
+    """Return the largest of what is known; None where nothing is."""
     return max((value for value in values if value is not None), default=None)
 
 
-def _sum(values: Iterable[float | None]) -> float | None:
+def total(values: Iterable[float | None]) -> float | None:
+    """Return the sum of what is known; None where nothing is."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None

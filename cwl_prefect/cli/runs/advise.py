@@ -6,9 +6,9 @@ from pathlib import Path
 
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.terminal import tell, tell_table
-from cwl_prefect.reports.advice import StepAdvice, advise, overrides, total
+from cwl_prefect.reports.advice import StepAdvice, advise, overrides
 from cwl_prefect.reports.files import find_directory, write
-from cwl_prefect.reports.record import read_record
+from cwl_prefect.reports.record import read_record, total
 
 _HEAD = (
     "STEP",

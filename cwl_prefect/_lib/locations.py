@@ -1,7 +1,10 @@
 """Which locations lie elsewhere and can be reached, and how their URLs may be shown."""
 
 import re
-from urllib.parse import quote, unquote, urljoin
+import socket
+import unicodedata
+from ipaddress import IPv4Address, IPv6Address
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 WEB_SCHEMES = frozenset({"http", "https"})
 REMOTE_SCHEMES = WEB_SCHEMES | {"s3", "gs", "az", "abfs", "abfss", "ftp", "sftp"}
@@ -31,6 +34,29 @@ def is_remote(location: str) -> bool:
 def is_web(location: str) -> bool:
     """Check whether a location is fetched by HTTP, which knows no directories."""
     return scheme_of(location) in _BY_HTTP
+
+
+def host_of(url: str) -> str:
+    """Return the host of a URL as whoever connects reads it; an empty text where there is none."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+    return unicodedata.normalize("NFKC", unquote(host)).rstrip(".")
+
+
+def is_inner(host: str) -> bool:
+    """Check whether a host is this machine or an address of a network of its own, in any spelling of the number.
+
+    Other names are not resolved.
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = IPv6Address(host.partition("%")[0]) if ":" in host else IPv4Address(socket.inet_aton(host))
+    except (OSError, ValueError):
+        return False
+    return not ((isinstance(address, IPv6Address) and address.ipv4_mapped) or address).is_global
 
 
 def shown_url(url: str) -> str:

@@ -114,7 +114,7 @@ def run_document(request: RunRequest) -> int:
     if request.dry_run:
         return _dry_run(request)
     with results_only() as results:
-        settings = settings_with(_checked(request.overrides))
+        settings = chosen_settings(request.overrides)
         check_reports(request, settings)
         if request.batch:
             return run_batch(batch_of(request, settings), results)
@@ -135,10 +135,24 @@ def _dry_run(request: RunRequest) -> int:
 
     if request.batch:
         raise UsageError("--dry-run looks at one run.", hint="give one of the job orders instead of --batch.")
-    work = prepare(request.arguments, settings_with(_checked(request.overrides)), request.outdir, Part.of(request))
+    work = prepare(request.arguments, chosen_settings(request.overrides), request.outdir, Part.of(request))
     _warn_of_taken(work, request)
     with places_in(work.source, work.flags):
         return dry_run(work.plan, work.job_order, work.settings)
+
+
+def chosen_settings(overrides: Mapping[str, object]) -> Settings:
+    """Make the settings of a run, with what its options say.
+
+    Raises:
+        UsageError: A value is not allowed, or assets are chosen and no catalog is staged in.
+    """
+    ram = overrides.get("max_ram_mib")
+    quantities = {"max_ram_mib": mebibytes(ram, "--max-ram")} if isinstance(ram, str) else {}
+    settings = settings_with({**overrides, **quantities})
+    if overrides.get("assets") is not None and settings.stage_in is None:
+        raise UsageError("--assets is for --stage-in stac.", hint="add that, or leave --assets out.")
+    return settings
 
 
 def check_reports(request: RunRequest, settings: Settings) -> None:
@@ -350,7 +364,7 @@ def show_inputs(arguments: Sequence[str], part: Part, overrides: Mapping[str, ob
         return
     document = arguments[0]
     tool = api.document_of(document) if _may_be_job_order(document) else None
-    settings = settings_with(_checked(overrides))
+    settings = chosen_settings(overrides)
     print_input_help(part.taking(api.load_plan(tool or document, settings=settings)), tool or document)
 
 
@@ -371,8 +385,3 @@ def _may_be_job_order(document: str) -> bool:
     return (
         "#" not in document and Path(document).suffix.lower() in (".yml", ".yaml", ".json") and Path(document).is_file()
     )
-
-
-def _checked(overrides: Mapping[str, object]) -> Mapping[str, object]:
-    ram = overrides.get("max_ram_mib")
-    return {**overrides, "max_ram_mib": mebibytes(ram, "--max-ram")} if isinstance(ram, str) else overrides

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cwl_prefect._lib.locations import is_remote, is_web, joined, name_of, shown_url
+from cwl_prefect._lib.locations import host_of, is_inner, is_remote, is_web, joined, name_of, shown_url
 from cwl_prefect.errors import StorageError
 from cwl_prefect.storage.stac import documents
 from cwl_prefect.storage.stac.documents import CATALOG, MAX_ASSETS, Document, link
@@ -130,11 +130,15 @@ def _address(base: str, href: str, choice: Choice, what: str) -> str:
             hint=_OTHERS,
         )
     roots = (_root(base), *(each.rstrip("/") for each in choice.allowed))
-    if is_web(address) or any(address.startswith(f"{root}/") for root in roots):
+    if any(address.startswith(f"{root}/") for root in roots):
         return address
+    host = host_of(address)
+    if is_web(address) and (host == host_of(base) or not is_inner(host)):
+        return address
+    how = "from within your network" if is_web(address) else "with your credentials"
     raise StorageError(
-        f"{shown_url(base)}: {what} is at {shown_url(address)}, which would be read with your credentials, and nobody "
-        "but the catalog names it.",
+        f"{shown_url(base)}: {what} is at {shown_url(address)}, which would be read {how}, and nobody but the catalog "
+        "names it.",
         hint=_ALLOW,
     )
 

@@ -1,6 +1,6 @@
 import pytest
 
-from cwl_prefect._lib.locations import beside, is_remote, is_web, joined, quoted, shown_url
+from cwl_prefect._lib.locations import beside, host_of, is_inner, is_remote, is_web, joined, quoted, shown_url
 from cwl_prefect._lib.uris import path_of
 
 
@@ -81,3 +81,37 @@ def test_a_neighbour_is_in_the_same_directory(url, name, found):
 
 def test_a_web_address_keeps_what_is_quoted_already():
     assert quoted("https://host/a%20b c/ü?x=1&y=[2]") == "https://host/a%20b%20c/%C3%BC?x=1&y=[2]"
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f.0.0.1",
+        "0177.0.0.1",
+        "%31%32%37.0.0.1",
+        "\uff1127.0.0.1",
+        "user@127.0.0.1:80",
+        "127.0.0.1.",
+        "0.0.0.0",
+        "169.254.169.254",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "[::1]",
+        "[::ffff:10.0.0.1]",
+        "[fe80::1%25eth0]",
+        "[fd00:ec2::254]",
+        "LOCALHOST",
+        "a.localhost",
+    ],
+)
+def test_addresses_of_inner_networks_are_known_in_any_spelling(authority):
+    assert is_inner(host_of(f"http://{authority}/a"))
+
+
+@pytest.mark.parametrize("authority", ["example.org", "8.8.8.8", "[2606:4700::1]", "localhost.example.org", "", "[x"])
+def test_other_hosts_are_none(authority):
+    assert not is_inner(host_of(f"http://{authority}/a"))

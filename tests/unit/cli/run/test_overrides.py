@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.cli.failures import settings_with
-from cwl_prefect.cli.run.command import read_overrides
+from cwl_prefect.cli.run.command import chosen_settings, read_overrides
 from cwl_prefect.errors import UsageError
 
 
@@ -47,3 +47,17 @@ def test_the_file_goes_over_the_variable_member_by_member(monkeypatch: pytest.Mo
     monkeypatch.setenv("CWL_PREFECT_STEP_OVERRIDES", '{"align": {"image": "a", "env": {"A": "1"}}}')
     found = settings_with({"step_overrides": {"align": {"image": "b"}, "sort": {}}})
     assert found.step_overrides == {"align": {"image": "b", "env": {"A": "1"}}, "sort": {}}
+
+
+def test_assets_without_catalogs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="--assets is for --stage-in stac") as told:
+        chosen_settings({"assets": ("red",)})
+    assert told.value.exit_code == 2
+
+    monkeypatch.setenv("CWL_PREFECT_STAGE_IN", "stac")
+    assert chosen_settings({"assets": ("red",)}).assets == ("red",)
+
+
+def test_a_variable_may_choose_assets_for_runs_with_catalogs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CWL_PREFECT_ASSETS", '["red"]')
+    assert chosen_settings({}).assets == ("red",)

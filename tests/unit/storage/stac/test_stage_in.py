@@ -111,6 +111,27 @@ class TestWhatIsNotTrusted:
         with pytest.raises(StorageError, match="would be read with your credentials"):
             stage(documents, url, allowed=("s3://eodat",))
 
+    @pytest.mark.parametrize("href", ["http://169.254.169.254/latest", "//127.0.0.1/a", "https://[::1]/a"])
+    def test_an_address_of_an_inner_network_is_refused(self, documents, href):
+        documents.put(URL, item(assets={"red": href}))
+
+        with pytest.raises(StorageError, match="would be read from within your network") as told:
+            stage(documents)
+        assert "CWL_PREFECT_ALLOW_URL" in told.value.hint
+
+    def test_a_link_to_an_inner_network_is_refused(self, documents):
+        documents.put(URL, catalog([("item", "http://10.0.0.1/a.json")]))
+
+        with pytest.raises(StorageError, match=r"a link is at .* from within your network"):
+            stage(documents)
+
+    def test_an_inner_address_is_read_for_a_catalog_of_its_host_and_where_it_is_allowed(self, documents):
+        url = documents.put("http://10.0.0.1/a.json", item(assets={"red": "http://10.0.0.1:8080/red.tif"}))
+        assert stage(documents, url).assets == {"a/red.tif": "http://10.0.0.1:8080/red.tif"}
+
+        documents.put(URL, item(assets={"red": "http://10.0.0.1/red.tif"}))
+        assert stage(documents, allowed=("http://10.0.0.1/",)).assets == {"a/red.tif": "http://10.0.0.1/red.tif"}
+
     @pytest.mark.parametrize("identifier", ["..", "../../a", "/etc", "a/b", "", ".", "a\0b", "catalog.json", "ä" * 300])
     def test_no_name_leads_out_of_the_directory(self, documents, identifier):
         documents.put(

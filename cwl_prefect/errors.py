@@ -61,6 +61,7 @@ class CwlPrefectError(Exception):
         exit_code: What the command line exits with.
         hint: What the user can do next, or None where nothing is known.
         try_again: Whether another try of the call that it ended is due.
+        told: Whether a task run that it ended has told all of it in the run's log.
         faults: What the text says, fault by fault, each with its place.
         parts: What it happened in, from the call or workflow inwards, as ``("align[3]", "input reads")``.
         expression: The text of a document that holds the expression that failed, if one did.
@@ -76,6 +77,7 @@ class CwlPrefectError(Exception):
 
     exit_code: ClassVar[int] = 1
     try_again: bool = False
+    told: bool = False
     parts: tuple[str, ...] = ()
     expression: str | None = None
 

@@ -356,4 +356,5 @@ async def _published(outputs: CwlObject, run: Run) -> CwlObject:
 def _log_failures(failures: Sequence[CwlPrefectError]) -> None:
     logger = get_run_logger()
     for error in failures:
-        logger.error("%s", error)
+        if not error.told:
+            logger.error("%s", error)

@@ -119,7 +119,11 @@ class StepTasks:
         note_ending(state)
         if state.is_cancelled():
             raise asyncio.CancelledError
-        return await result_of(state), state
+        try:
+            return await result_of(state), state
+        except CwlPrefectError as error:
+            error.told = True
+            raise
 
     async def skip(self, step: str, label: str, after: Sequence[State[object]]) -> State[object]:
         """Show a skipped call as a task run of its own."""

@@ -1,6 +1,8 @@
 """What a run's log, which the Prefect UI shows, has of this package: its warnings, and its errors as users read."""
 
+import ast
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -9,7 +11,11 @@ from prefect.logging.handlers import APILogHandler
 
 from cwl_prefect.errors import CwlPrefectError
 
-_RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+_TASK_RUNS = "prefect.task_runs"
+_RUN_LOGGERS = ("prefect.flow_runs", _TASK_RUNS)
+_FINISHED = re.compile(
+    r"Finished in state (?P<name>[^(]+)\((?P<message>'.*'|\".*\")(?:, type=[A-Z]+)?\)", flags=re.DOTALL
+)
 _PACKAGE = logging.getLogger("cwl_prefect")
 
 
@@ -57,15 +63,35 @@ def warnings_in_log() -> Iterator[None]:
 
 
 class _AsUsersRead(logging.Filter):
-    """Gives this package's own errors by their text, where Prefect would write the repr and the traceback of each."""
+    """Gives this package's own errors by their text, where Prefect would write the repr and the traceback of each.
+
+    All of an error is told once: by the last line of the task run that it ended, or by the flow run where none did.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change a record about an own error; all others stay what they are, and all are kept."""
+        """Change a record about an own error or a failed state; all others stay what they are, and all are kept."""
         error = _own_error(record)
         if error is not None:
-            record.msg, record.args = record.getMessage().replace(repr(error), str(error)), ()
+            told = error.told or (record.name == _TASK_RUNS and record.levelno >= logging.ERROR)
+            text = _first_line(str(error)) if told else str(error)
+            record.msg, record.args = record.getMessage().replace(repr(error), text), ()
             record.exc_info = record.exc_text = None
+        elif record.levelno >= logging.ERROR:
+            record.msg, record.args = _of_state(record.getMessage(), whole=record.name == _TASK_RUNS), ()
         return True
+
+
+def _of_state(text: str, *, whole: bool) -> str:
+    """Return what tells of a last state with its message as it reads, or with the first line of that."""
+    found = _FINISHED.fullmatch(text)
+    if found is None:
+        return text
+    message = str(ast.literal_eval(found["message"]))
+    return f"Finished in state {found['name']}: {message if whole else _first_line(message)}"
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
 
 
 _AS_USERS_READ = _AsUsersRead()

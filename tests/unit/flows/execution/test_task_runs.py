@@ -110,6 +110,7 @@ class TestTaskRuns:
         with pytest.raises(StepError) as found:
             await tasks.run("align", "align[3]", Work(), [])
         assert found.value is error
+        assert error.told
 
     async def test_work_that_is_cancelled_did_not_crash(self):
         class Endless:

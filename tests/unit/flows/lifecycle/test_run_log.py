@@ -12,6 +12,7 @@ from prefect.context import FlowRunContext
 from prefect.logging import handlers
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.states import Failed
 
 from cwl_prefect.errors import StepError
 from cwl_prefect.flows.lifecycle.run_log import tell_errors_by_text, warnings_in_log
@@ -99,16 +100,18 @@ def test_nothing_is_sent_twice_where_prefect_sends_it(sent):
 
 @pytest.fixture
 def written(caplog):
-    """What a run's logger writes; Prefect keeps its records from other loggers."""
-    runs = logging.getLogger("prefect.flow_runs")
-    runs.addHandler(caplog.handler)
+    """What loggers of runs write; Prefect keeps their records from other loggers."""
+    loggers = [logging.getLogger(f"prefect.{kind}_runs") for kind in ("flow", "task")]
+    for each in loggers:
+        each.addHandler(caplog.handler)
     with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}):
         yield lambda: caplog.text
-    runs.removeHandler(caplog.handler)
+    for each in loggers:
+        each.removeHandler(caplog.handler)
 
 
-def fail(error: Exception, *how: object) -> None:
-    logging.getLogger("prefect.flow_runs").error(*how, exc_info=error)
+def fail(error: Exception | None, *how: object, kind: str = "flow") -> None:
+    logging.getLogger(f"prefect.{kind}_runs").error(*how, exc_info=error)
 
 
 def test_an_own_error_is_told_by_its_text_alone(written):
@@ -135,3 +138,27 @@ def test_an_error_that_will_be_tried_again_is_told_so(written, caplog):
     with caplog.at_level(logging.INFO, logger=runs.name):
         runs.info("Task run failed with %s: %r - Retry %s/%s", "exception", StepError("busy"), 1, 3)
     assert "Task run failed with exception: busy - Retry 1/3" in written()
+
+
+def test_a_failure_is_told_in_whole_and_readable_by_its_task_run_alone(written, caplog):
+    tell_errors_by_text()
+    error = StepError("align failed: it's code 3\n  stderr:\n    broken")
+    fail(error, f"Task run failed with exception: {error!r} - Retries are exhausted", kind="task")
+    fail(None, f"Finished in state {Failed(message=f'It raised {error}')}", kind="task")
+    error.told = True
+    fail(error, "Encountered exception during execution: %r", error)
+    fail(None, f"Finished in state {Failed(message=f'It raised {error}', name='Partial')}")
+    assert list(dict.fromkeys(record.getMessage() for record in caplog.records)) == [
+        "Task run failed with exception: align failed: it's code 3 - Retries are exhausted",
+        "Finished in state Failed: It raised align failed: it's code 3\n  stderr:\n    broken",
+        "Encountered exception during execution: align failed: it's code 3",
+        "Finished in state Partial: It raised align failed: it's code 3",
+    ]
+
+
+def test_what_is_no_state_with_a_message_stays(written):
+    tell_errors_by_text()
+    fail(None, "Finished in state Failed()")
+    fail(None, "it is %d%% done", 3)
+    assert "Finished in state Failed()" in written()
+    assert "it is 3% done" in written()

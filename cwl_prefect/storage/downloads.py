@@ -7,10 +7,10 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import BoundedSemaphore, Event
 from typing import TypeVar
@@ -19,6 +19,7 @@ from cwl_prefect._lib.atomic_write import write_whole
 from cwl_prefect._lib.file_lock import POLL_INTERVAL_S, try_lock
 from cwl_prefect._lib.locations import is_web, shown_url
 from cwl_prefect._lib.own_files import make_private, read_own
+from cwl_prefect._lib.uris import path_of
 from cwl_prefect.errors import StorageError
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage import leases
@@ -86,14 +87,22 @@ class Downloads:
         """
         return self._patiently(lambda: self._file(look(url), stop), stop)
 
+    def stages(self, location: str) -> bool:
+        """Check whether a Directory at a location is the catalog of a document of this machine."""
+        return self.stac is not None and own_file(location) is not None
+
     def tree(self, url: str, stop: Event) -> Path:
         """Return a directory with all files below a URL, or with the catalog that the document there leads to.
+
+        Documents may be of this machine too.
 
         Raises:
             UsageError: No file system takes the URL, or its package is not installed.
             StorageError: It cannot be read or stored, or has no directories.
             StoppedError: Nobody waits for it.
         """
+        if self.stac is not None and (document := own_file(url)) is not None:
+            return self._catalog(url, replace(self.stac, root=document.parent), stop)
         if self.stac is not None and (is_web(url) or self._patiently(lambda: kind(url), stop) == "File"):
             return self._catalog(url, self.stac, stop)
         objects = self._patiently(lambda: listed(url), stop)
@@ -106,24 +115,32 @@ class Downloads:
 
         def read(places: Sequence[str]) -> dict[str, bytes]:
             """Return the contents of documents."""
-            found = self._looked_at(places, stop)
+            here = _own_files(places)
+            found = self._looked_at((place for place in places if place not in here), stop)
             for place, remote in found.items():
                 if (remote.size or 0) > MAX_DOCUMENT:
                     raise too_large(shown_url(place))
-            return {place: _beginning(file.path, MAX_DOCUMENT + 1) for place, file in self._all(found, stop).items()}
+            paths = here | {place: file.path for place, file in self._all(found, stop).items()}
+            return {place: _beginning(paths[place], MAX_DOCUMENT + 1) for place in places}
 
         catalog = staged(url, choice, read)
-        objects = self._looked_at(catalog.assets.values(), stop)
-        size_mib = sum(remote.size or 0 for remote in objects.values()) / 2**20
+        here = _own_files(catalog.assets.values())
+        states = {address: path.stat() for address, path in here.items()}
+        objects = self._looked_at((address for address in catalog.assets.values() if address not in here), stop)
+        sizes = [remote.size or 0 for remote in objects.values()] + [state.st_size for state in states.values()]
+        size_mib = sum(sizes) / 2**20
         if size_mib > choice.max_mib:
             raise StorageError(
                 f"{shown_url(url)} cannot be staged in: its assets have {size_mib:.0f} of {choice.max_mib:g} MiB.",
                 hint="Choose some by --assets, or set CWL_PREFECT_MAX_STAGE_IN_MIB.",
             )
         files = self._all(objects, stop)
-        named = {name: files[address].path for name, address in catalog.assets.items()}
-        version = _digest(json.dumps([dict(catalog.documents), {name: str(path) for name, path in named.items()}]))
-        return self._linked(url, version, named, stop, texts=catalog.documents)
+        paths = here | {address: file.path for address, file in files.items()}
+        named = {name: paths[address] for name, address in catalog.assets.items()}
+        about = {name: str(path) for name, path in named.items()}
+        changes = {address: [state.st_size, state.st_mtime_ns] for address, state in states.items()}
+        version = _digest(json.dumps([dict(catalog.documents), about, *([changes] if changes else [])]))
+        return self._linked(url, version, named, stop, texts=catalog.documents, copied=frozenset(here.values()))
 
     def _looked_at(self, urls: Iterable[str], stop: Event) -> dict[str, RemoteObject]:
         return in_parallel(lambda place: self._patiently(lambda: look(place), stop), dict.fromkeys(urls), stop)
@@ -163,9 +180,16 @@ class Downloads:
         return Download(target, checksum)
 
     def _linked(
-        self, url: str, version: str, files: dict[str, Path], stop: Event, *, texts: Mapping[str, str] | None = None
+        self,
+        url: str,
+        version: str,
+        files: dict[str, Path],
+        stop: Event,
+        *,
+        texts: Mapping[str, str] | None = None,
+        copied: Collection[Path] = (),
     ) -> Path:
-        """Return a directory of links to files, and of some texts, made whole or not at all."""
+        """Return a directory of links to files, of copies of others, and of some texts, made whole or not at all."""
         place = self.directory / _digest(f"{url.rstrip('/')}/")
         target, part = place / version, place / f"{version}{PART}"
         self._hold(target)
@@ -175,7 +199,7 @@ class Downloads:
                 try:
                     for name, path in files.items():
                         make_private((part / name).parent)
-                        os.link(path, part / name)
+                        (_copy if path in copied else os.link)(path, part / name)
                     for name, text in (texts or {}).items():
                         make_private((part / name).parent)
                         (part / name).write_text(text, encoding="utf-8")
@@ -268,9 +292,28 @@ def _known(place: Path, version: str) -> Download | None:
     return None
 
 
+def own_file(location: str) -> Path | None:
+    """Return the path of a regular file of this machine; None where a location names none."""
+    path = path_of(location)
+    return path if path is not None and path.is_absolute() and path.is_file() else None
+
+
+def _own_files(locations: Iterable[str]) -> dict[str, Path]:
+    return {each: path for each in locations if (path := own_file(each)) is not None}
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy a file that its owner may change."""
+    shutil.copyfile(path, target)
+    target.chmod(_READ_ONLY)
+
+
 def _beginning(path: Path, size: int) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(size)
+    try:
+        with path.open("rb") as stream:
+            return stream.read(size)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _use(path: Path) -> None:

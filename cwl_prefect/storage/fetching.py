@@ -6,17 +6,27 @@ from pathlib import Path
 from threading import Event
 
 from cwl_prefect._lib.locations import is_remote, name_of, shown_url
-from cwl_prefect._lib.uris import file_uri
+from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.errors import CwlPrefectError, InputError
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects, map_file_objects
-from cwl_prefect.storage.downloads import Download, Downloads, in_parallel
+from cwl_prefect.storage.downloads import Download, Downloads, in_parallel, own_file
 
 _SHA1 = "sha1$"
 
 
 def names_remote(value: CwlValue) -> bool:
-    """Check whether a File or Directory anywhere in a value lies at a URL."""
-    return any(is_remote(_location(found)) for found in file_objects(value))
+    """Check whether a File or Directory anywhere in a value lies at a URL, or may be the catalog of a document."""
+    return (
+        any(is_remote(_location(found)) for found in file_objects(value))
+        or next(own_documents(value), None) is not None
+    )
+
+
+def own_documents(value: CwlValue) -> Iterator[Path]:
+    """Yield the files of this machine that a value gives as Directories: documents of catalogs."""
+    for found in file_objects(value):
+        if found["class"] == "Directory" and (path := own_file(_location(found))) is not None:
+            yield path
 
 
 def fetched(
@@ -39,8 +49,9 @@ def fetched(
     wanted: dict[tuple[str, str], str] = {}
     for name, value in values.items():
         for each in file_objects(value):
-            if is_remote(_location(each)):
-                wanted.setdefault((_location(each), str(each["class"])), name)
+            place = _location(each), str(each["class"])
+            if is_remote(place[0]) or (place[1] == "Directory" and downloads.stages(place[0])):
+                wanted.setdefault(place, name)
 
     def get(place: tuple[str, str]) -> Download | Path:
         """Return what lies at a place, here."""
@@ -88,7 +99,8 @@ def _placed(given: CwlObject, there: Download | Path) -> CwlObject:
     """Return a File or Directory as it lies here, by the name that it had there."""
     url = _location(given)
     kept = {name: item for name, item in given.items() if name != "path"}
-    kept["basename"] = given.get("basename") or name_of(url)
+    own = path_of(url)
+    kept["basename"] = given.get("basename") or (name_of(url) if own is None else own.name)
     if isinstance(there, Path):
         return {**kept, "location": file_uri(there)}
     expected = given.get("checksum")

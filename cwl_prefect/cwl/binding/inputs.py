@@ -27,6 +27,7 @@ from cwl_prefect.cwl.values.types import Parameter, named_types, parameters
 from cwl_prefect.errors import InputError, Place
 from cwl_prefect.model.plan import WorkflowPlan, places_in, requirement
 from cwl_prefect.model.values import TOO_DEEP, CwlObject, CwlValue, file_objects, map_file_objects, unusable
+from cwl_prefect.storage.downloads import installed
 
 _CONTROL_KEYS = frozenset({"cwl:tool", "cwl:requirements", "cwltool:overrides", "$namespaces", "$schemas", "id"})
 _ALLOWED = "Write values in Unicode, and nest them less deeply."
@@ -256,7 +257,8 @@ def _check_there(found: CwlObject) -> None:
             f"{found['class']} {location}: it is on another machine.",
             hint="Fetch it first, and give the path of the local copy.",
         )
-    expected = path.is_dir() if found["class"] == "Directory" else path.is_file()
+    a_directory = found["class"] == "Directory"
+    expected = path.is_dir() or installed().stages(location) if a_directory else path.is_file()
     if not expected:
         raise _not_found(f"{found['class']} {short_path(str(path))}", path)
 

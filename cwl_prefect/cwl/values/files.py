@@ -81,7 +81,7 @@ def local_path(location: str, *, directory: bool = False) -> str:
         InputError: Nothing reads locations of this kind.
         StorageError: It cannot be fetched.
     """
-    if is_remote(location):
+    if is_remote(location) or (directory and installed().stages(location)):
         downloads, stop = installed(), Event()
         return str(downloads.tree(location, stop) if directory else downloads.file(location, stop).path)
     path = path_of(location)

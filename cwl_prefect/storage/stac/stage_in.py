@@ -1,10 +1,13 @@
 """A catalog that lies elsewhere, as a directory that needs nothing else: catalog.json, its items and their assets."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cwl_prefect._lib.locations import host_of, is_inner, is_remote, is_web, joined, name_of, shown_url
+from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.errors import StorageError
 from cwl_prefect.storage.stac import documents
 from cwl_prefect.storage.stac.documents import CATALOG, MAX_ASSETS, Document, link
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
 _OTHERS = "Choose other assets by --assets."
 _ALLOW = "Let catalogs name it by CWL_PREFECT_ALLOW_URL, or choose other assets by --assets."
+_OWN = "Let the catalog and all that it names be in one directory, or choose other assets by --assets."
 _LONGEST = 100  # characters of an href that is no URL, as people see it
 _ITEM = "application/geo+json"
 
@@ -26,11 +30,13 @@ class Choice:
         assets: Keys of the assets that are fetched; none: all.
         allowed: URLs below which data may lie, beside the web and a catalog's own bucket or server.
         max_mib: Most MiB that the assets of one catalog have together.
+        root: Directory whose files a document of this machine may name; None: none.
     """
 
     assets: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     max_mib: float = float("inf")
+    root: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +45,7 @@ class Staged:
 
     Attributes:
         documents: Texts of catalog.json and the items.
-        assets: URLs of the files.
+        assets: URLs of the files; ``file:`` for those of this machine.
     """
 
     documents: Mapping[str, str]
@@ -111,7 +117,8 @@ def _files(item: "Item", place: str, choice: Choice, folder: str) -> dict[str, t
     taken, files = [f"{folder}.json"], dict[str, tuple[str, str]]()
     for key in choice.assets or item.assets:
         address = _address(place, item.assets[key].href, choice, f"the asset {key!r}")
-        name = documents.plain_name(name_of(address), "asset", taken)
+        path = path_of(address)
+        name = documents.plain_name(name_of(address) if path is None else path.name, "asset", taken)
         taken.append(name)
         files[key] = name, address
     return files
@@ -124,6 +131,8 @@ def _address(base: str, href: str, choice: Choice, what: str) -> str:
         StorageError: Nothing of this kind is fetched, or it lies where it would be read with the user's rights.
     """
     address = joined(base, href)
+    if choice.root is not None and base.startswith("file:") and address.startswith("file:"):
+        return _own_file(base, address, choice.root, what)
     if not is_remote(address):
         raise StorageError(
             f"{shown_url(base)}: {what} is at {address[:_LONGEST]!r}, and catalogs may only name what lies at URLs.",
@@ -141,6 +150,22 @@ def _address(base: str, href: str, choice: Choice, what: str) -> str:
         "names it.",
         hint=_ALLOW,
     )
+
+
+def _own_file(base: str, address: str, root: Path, what: str) -> str:
+    """Return the URI of a file that a document of this machine names.
+
+    Raises:
+        StorageError: There is none, or it lies elsewhere than below a directory, links followed.
+    """
+    path = path_of(address)
+    if path is None or not path.is_file():
+        why = "and there is no file"
+    elif not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+        why = f"and only files below {root} may be named"
+    else:
+        return file_uri(path)
+    raise StorageError(f"{shown_url(base)}: {what} is at {shown_url(address)}, {why}.", hint=_OWN)
 
 
 def _root(url: str) -> str:

@@ -18,6 +18,7 @@ from cwl_prefect.settings import OnError
 from cwl_prefect.storage import names
 from tests.engines import answer
 from tests.unit.flows.driving import Drive, drive, graph
+from tests.unit.storage.stac.documents import item
 
 SHOW = """
 - class: CommandLineTool
@@ -152,6 +153,36 @@ async def test_a_prefix_of_a_store_is_a_directory(object_store, tmp_path):
     outputs = await processes(tmp_path, shown)(file={"class": "Directory", "location": object_store.url("dir/")})
 
     assert text(outputs["r"]) == "deep"
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Give a Directory that is a STAC item of this machine with one asset beside it."""
+    folder = tmp_path / "scene"
+    folder.mkdir()
+    (folder / "red.tif").write_text("red")
+    (folder / "a.json").write_text(json.dumps(item(assets={"red": "./red.tif"})))
+    return {"class": "Directory", "location": (folder / "a.json").as_uri()}
+
+
+async def test_a_document_of_this_machine_is_the_catalog_that_it_leads_to(scene, tmp_path):
+    shown = DIRECTORY.replace("baseCommand: cat", "baseCommand: [sh, -c, 'cat \"$0\"/a/red.tif']")
+    outputs = await processes(tmp_path, shown, stage_in="stac")(file=scene)
+
+    assert text(outputs["r"]) == "red"
+
+
+async def test_without_catalogs_it_is_a_file_as_all_others(scene, tmp_path):
+    with pytest.raises(InputError, match="there is a file at this path"):
+        await processes(tmp_path, DIRECTORY)(file=scene)
+
+
+async def test_a_document_beside_credentials_is_refused(scene, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "scene"))
+    (tmp_path / "scene/.ssh").mkdir()
+
+    with pytest.raises(CwlPrefectError, match=r"it holds .*/scene/\.ssh, where programs keep credentials"):
+        await processes(tmp_path, DIRECTORY, stage_in="stac")(file=scene)
 
 
 async def test_no_credential_is_in_the_environment_of_a_tool(object_store, tmp_path):

@@ -1,11 +1,12 @@
 import json
+import os
 from pathlib import PurePosixPath
 from threading import Event
 
 import pystac
 import pytest
 
-from cwl_prefect._lib.uris import path_of
+from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.errors import StorageError, UsageError
 from cwl_prefect.storage.downloads import Downloads
 from cwl_prefect.storage.fetching import fetched
@@ -243,3 +244,79 @@ class TestFetching:
         with pytest.raises(StorageError, match="it has more than 16 MiB"):
             fetch(url, tmp_path)
         assert web.reads("a.json") == []
+
+
+class TestDocumentsOfThisMachine:
+    @pytest.fixture
+    def scene(self, tmp_path):
+        """Give the directory of a catalog with one item below it, and a file beside it."""
+        (tmp_path / "secret").write_bytes(b"secret")
+        folder = tmp_path / "my scene"
+        (folder / "i").mkdir(parents=True)
+        (folder / "red band.tif").write_bytes(b"red")
+        (folder / "catalog.json").write_text(json.dumps(catalog([("item", "i/a.json")])))
+        return folder
+
+    def put(self, scene, href):
+        (scene / "i/a.json").write_text(json.dumps(item(assets={"red": href})))
+        return scene / "catalog.json"
+
+    def test_one_becomes_a_directory_as_one_at_a_url_does(self, scene, tmp_path):
+        location = file_uri(self.put(scene, "../red%20band.tif"))
+        directory, told = fetch(location, tmp_path / "downloads")
+
+        assert told == [directory]
+        (read,) = pystac.Catalog.from_file(str(directory / "catalog.json")).get_items()
+        copied = path_of(read.assets["red"].get_absolute_href())
+        assert (copied.name, copied.read_bytes()) == ("red-band.tif", b"red")
+        assert copied.stat().st_nlink == 1
+
+    def test_it_is_made_again_once_a_file_has_changed(self, scene, tmp_path):
+        location = file_uri(self.put(scene, "../red%20band.tif"))
+        before, _ = fetch(location, tmp_path / "downloads")
+        assert fetch(location, tmp_path / "downloads")[0] == before
+
+        (scene / "red band.tif").write_bytes(b"other")
+        assert (fetch(location, tmp_path / "downloads")[0] / "a/red-band.tif").read_bytes() == b"other"
+
+    def test_its_assets_may_lie_at_urls(self, scene, web, tmp_path):
+        location = file_uri(self.put(scene, web.put("red.tif", b"far")))
+
+        with pytest.raises(StorageError, match="from within your network"):
+            fetch(location, tmp_path / "downloads")
+        directory, _ = fetch(location, tmp_path / "downloads", allowed=(web.put("", b""),))
+        assert (directory / "a/red.tif").read_bytes() == b"far"
+
+    @pytest.mark.parametrize(
+        "href", ["../../secret", "{}/secret", "file://{}/secret", "..%2F..%2Fsecret", "../link", "../all/secret"]
+    )
+    def test_nothing_leads_out_of_its_directory(self, href, scene, tmp_path):
+        (scene / "link").symlink_to(tmp_path / "secret")
+        (scene / "all").symlink_to(tmp_path)
+        location = file_uri(self.put(scene, href.format(tmp_path)))
+
+        with pytest.raises(
+            StorageError, match=r"the asset 'red' is at .*, and only files below .*/my scene may be named"
+        ):
+            fetch(location, tmp_path / "downloads")
+
+    @pytest.mark.parametrize("href", ["nothing.tif", "../i", "file://other/a", "a%00b", "../pipe"])
+    def test_what_is_no_file_is_told(self, href, scene, tmp_path):
+        os.mkfifo(scene / "pipe")
+        location = file_uri(self.put(scene, href))
+
+        with pytest.raises(StorageError, match=r"the asset 'red' is at .*, and there is no file"):
+            fetch(location, tmp_path / "downloads")
+
+    def test_more_than_the_most_is_not_copied(self, scene, tmp_path):
+        location = file_uri(self.put(scene, "../red%20band.tif"))
+
+        with pytest.raises(StorageError, match="its assets have 0 of 1e-06 MiB"):
+            fetch(location, tmp_path / "downloads", max_mib=1e-6)
+
+    def test_a_document_on_the_web_names_no_file_of_this_machine(self, documents, tmp_path):
+        (tmp_path / "a").touch()
+        documents.put(URL, item(assets={"red": file_uri(tmp_path / "a")}))
+
+        with pytest.raises(StorageError, match="catalogs may only name what lies at URLs"):
+            stage(documents, root=tmp_path)

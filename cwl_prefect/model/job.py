@@ -174,24 +174,24 @@ class StepResult:
     models, which draws edges that are not there.
     """
 
-    __slots__ = ("__weakref__", "cache_key", "index", "outputs", "status", "step", "workspace")
+    __slots__ = ("__weakref__", "cache_key", "note", "outputs", "status", "step", "workspace")
 
     def __init__(
         self,
         *,
         step: str,
-        index: tuple[int, ...],
         status: CallStatus,
         outputs: CwlObject,
         workspace: Path | None = None,
         cache_key: str | None = None,
+        note: str | None = None,
     ) -> None:
         self.step = step
-        self.index = index
         self.status = status
         self.outputs = outputs
         self.workspace = workspace
         self.cache_key = cache_key
+        self.note = note  # what people are told of the call beside its name
 
     @property
     def cached(self) -> bool:

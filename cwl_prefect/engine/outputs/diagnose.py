@@ -34,6 +34,15 @@ class RunLimits:
 _NO_LIMITS = RunLimits()
 
 
+def describe(job: ContainerJob, workspace: Path | None) -> list[str]:
+    """Return in a line each what a call ran, and where its files are; None where they are not kept."""
+    lines = [
+        f"command:   {_command_line(job.command)}",
+        f"image:     {job.image.name if job.image is not None else 'none (a process on this machine)'}",
+    ]
+    return lines if workspace is None else [*lines, f"workspace: {workspace}"]
+
+
 def explain(
     outcome: JobOutcome, job: ContainerJob, *, tail_lines: int, workspace: Path, limits: RunLimits = _NO_LIMITS
 ) -> tuple[str, str | None]:
@@ -52,9 +61,7 @@ def explain(
     tail = last_lines(job.stderr, tail_lines)
     lines = [
         f"{job.name} failed: {_ending(outcome, job)}",
-        f"  command:   {_command_line(job.command)}",
-        f"  image:     {job.image.name if job.image is not None else 'none (a process on this machine)'}",
-        f"  workspace: {workspace}",
+        *(f"  {line}" for line in describe(job, workspace)),
     ]
     if outcome.message:
         lines.append(f"  engine:    {one_line(shortened(outcome.message.strip(), LONGEST_LINE))}")

@@ -75,11 +75,13 @@ class Lookup:
         call: The call with its key, or None where it has none.
         outputs: What an identical call gave before, or None where the call must run.
         saved_s: How long that one took.
+        run_id: Identifier of its run.
     """
 
     call: Keyed | None = None
     outputs: CwlObject | None = None
     saved_s: float | None = None
+    run_id: str | None = None
     began_at: float = field(default_factory=time.time)
     release: Callable[[], None] = lambda: None
 
@@ -162,8 +164,7 @@ class CallCache:
             else:
                 call, found = await self._found(call, place)
         self._journal.found(place.step, place.name, call.key)
-        outputs, saved_s = found
-        return Lookup(call=call, outputs=outputs, saved_s=saved_s)
+        return _hit(call, *found)
 
     async def peek(self, tool: ToolPlan, values: CwlObject, backend: Backend, place: CallPlace) -> Lookup:
         """Look a call up as :meth:`look_up` does, but wait for nobody, hold no key, and write no journal."""
@@ -172,8 +173,7 @@ class CallCache:
         except NotReusableError:
             return Lookup()
         call, found = await self._found(call, place)
-        outputs, saved_s = found or (None, None)
-        return Lookup(call=call, outputs=outputs, saved_s=saved_s)
+        return Lookup(call=call) if found is None else _hit(call, *found)
 
     def _missed(self, call: Keyed, place: CallPlace) -> Keyed:
         """Note that a call was not found, and give it with its key as it is kept."""
@@ -207,8 +207,8 @@ class CallCache:
         self._journal.close()
         self.checksums.close()
 
-    async def _found(self, call: Keyed, place: CallPlace) -> tuple[Keyed, tuple[CwlObject, float] | None]:
-        """Return a call with the key under which it is, or is to be kept, and what it gave in how many seconds."""
+    async def _found(self, call: Keyed, place: CallPlace) -> tuple[Keyed, tuple[CwlObject, CacheEntry] | None]:
+        """Return a call with the key under which it is, or is to be kept, and what it gave with its entry."""
         near, inputs = self._store.near, call.fingerprints.objects
         while True:
             digest = call.key.digest
@@ -225,7 +225,7 @@ class CallCache:
             restored = self._restored(entry, inputs, place)
         else:
             restored = await in_thread(self._threads, self._restored, entry, inputs, place)
-        return call, None if restored is None else (restored, entry.duration_s)
+        return call, None if restored is None else (restored, entry)
 
     def _is_fresh(self, entry: CacheEntry, place: CallPlace) -> bool:
         """Check whether an entry may be used: what this run gave may, also before it was resumed."""
@@ -386,6 +386,10 @@ def _check_refresh(plan: WorkflowPlan, settings: Settings) -> None:
         if pattern != EVERY_STEP and not any(_names(pattern, step) for step in steps):
             hint = did_you_mean(pattern, steps, otherwise="its steps are:")
             raise UsageError(f"--refresh: there is no step {pattern} in {plan.name}.", hint=hint)
+
+
+def _hit(call: Keyed, outputs: CwlObject, entry: CacheEntry) -> Lookup:
+    return Lookup(call=call, outputs=outputs, saved_s=entry.duration_s, run_id=entry.run_id)
 
 
 def _names(pattern: str, step: str) -> bool:

@@ -170,6 +170,10 @@ class Attempt:
         quick = is_small(ready.space.out) and not _copies(ready)
         await (_at_once if quick else self.run.in_thread)(self._tidy, ready)
 
+    def shown(self, job: ContainerJob) -> ContainerJob:
+        """Return a job whose command has no secrets."""
+        return replace(job, command=tuple(text_without(word, self.run.secret) for word in job.command))
+
     def keep_evidence(self, ready: Ready) -> None:
         """Keep what shows what a call did: what it left, what it printed, and its command as a script."""
         settled = workspaces.settle(ready.space)
@@ -313,7 +317,7 @@ class Attempt:
             memory=self._at_memory_cap(job),
             together=not ready.backend.capabilities.schedules,
         )
-        job = replace(job, command=tuple(text_without(word, self.run.secret) for word in job.command))
+        job = self.shown(job)
         lines = self.run.settings.log_tail_lines
         message, hint = explain(outcome, job, tail_lines=lines, workspace=ready.space.root, limits=limits)
         message = text_without(message, self.run.secret)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cwl_prefect.cwl.values.errors import put_place
+from cwl_prefect.engine.outputs.diagnose import describe
 from cwl_prefect.engine.staging import workspace as workspaces
 from cwl_prefect.errors import BackendError, CwlPrefectError, ImageError, ResourceError
 from cwl_prefect.flows.execution.attempt import Attempt, Cached, Call, Executed, Prepared, Ready, Refused
@@ -15,6 +16,7 @@ from cwl_prefect.model.job import CallStatus, JobOutcome, StepResult
 from cwl_prefect.model.plan import Places, ProcessClass, places_in
 from cwl_prefect.model.usage import Tried
 from cwl_prefect.model.values import CwlObject
+from cwl_prefect.settings import Keep
 
 
 class CallWork:
@@ -60,12 +62,14 @@ class CallWork:
         prepared = self._prepared
         if isinstance(prepared, Cached):
             self._tell(StepEventKind.CACHED, saved_s=prepared.lookup.saved_s, outputs=prepared.outputs)
-            return self._result(CallStatus.CACHED, prepared.outputs)
+            where = "this run" if prepared.lookup.run_id == self._run.run_id else f"run {prepared.lookup.run_id}"
+            told = f"an identical call ran before, in {where}"
+            return self._result(CallStatus.CACHED, prepared.outputs, note=told)
         if not self._run.retries.tried(self._call.name):
             self._tell(StepEventKind.STARTED)
         try:
             outputs = await self._outputs(prepared)
-            tried = self._tried()
+            tried, note = self._tried(), self._description()
         except CwlPrefectError as error:
             self._fail(error)
             raise
@@ -73,7 +77,8 @@ class CallWork:
             await self._give_back()
             self._attempt = replace(self._attempt, number=self._attempt.number + 1)
         self._tell(StepEventKind.SUCCEEDED, tried=tried, outputs=outputs)
-        return self._result(CallStatus.SUCCEEDED, outputs, prepared.space.root if isinstance(prepared, Ready) else None)
+        root = prepared.space.root if isinstance(prepared, Ready) else None
+        return self._result(CallStatus.SUCCEEDED, outputs, root, note=note)
 
     async def _next(self) -> Prepared:
         """Fetch what lies elsewhere, and prepare the next try."""
@@ -144,6 +149,14 @@ class CallWork:
         )
         return tried if outcome is None else ended_as(tried, outcome)
 
+    def _description(self) -> str | None:
+        """Return what this try ran, and where its files are if they are kept; None where it ran no command."""
+        prepared, executed = self._prepared, self._executed
+        if not isinstance(prepared, Ready) or executed is None:
+            return None
+        kept = self._run.settings.keep is Keep.ALWAYS
+        return "\n".join(describe(self._attempt.shown(executed.job), prepared.space.root if kept else None))
+
     def _tell(
         self,
         kind: StepEventKind,
@@ -159,13 +172,13 @@ class CallWork:
         told = StepEvent(kind=kind, step=call.step, call=call.name, message=message, tried=tried, saved_s=saved_s)
         run.tell(replace(told, inputs=call.values, outputs=outputs))
 
-    def _result(self, status: CallStatus, outputs: CwlObject, root: Path | None = None) -> StepResult:
+    def _result(
+        self, status: CallStatus, outputs: CwlObject, root: Path | None = None, *, note: str | None
+    ) -> StepResult:
         lookup = self._attempt.lookup
         key = None if lookup is None or lookup.key is None else lookup.key.digest
         call = self._call
-        return StepResult(
-            step=call.step, index=call.index, status=status, outputs=outputs, workspace=root, cache_key=key
-        )
+        return StepResult(step=call.step, status=status, outputs=outputs, workspace=root, cache_key=key, note=note)
 
 
 def _put_place(error: CwlPrefectError, places: Places) -> None:

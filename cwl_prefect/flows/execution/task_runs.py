@@ -84,7 +84,9 @@ async def _attempt(label: str, work: Work) -> object:
     except asyncio.CancelledError:
         return Cancelled(message=f"{label} was stopped")  # Prefect would say that it crashed
     if isinstance(result, StepResult | GroupWork) and result.cached:
-        return Completed(name="Cached", message=f"{label}: an identical call ran before", data=result)
+        return Completed(name="Cached", message=f"{label}: {result.note}", data=result)
+    if isinstance(result, StepResult) and result.note is not None:
+        return Completed(message=result.note, data=result)
     return result
 
 
@@ -184,6 +186,8 @@ class GroupWork(Generic[T]):
         stop: Whether one failure ends the others.
         ended: Told once for each call: when it ends for the first time, or will not begin.
     """
+
+    note = "identical calls ran before"  # where all were cached
 
     def __init__(self, calls: Sequence[Callable[[], Awaitable[T]]], *, stop: bool, ended: Callable[[], None]) -> None:
         self._calls = calls

@@ -69,15 +69,16 @@ class _AsUsersRead(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change a record about an own error or a failed state; all others stay what they are, and all are kept."""
+        """Change a record about an own error or a last state; all others stay what they are, and all are kept."""
         error = _own_error(record)
         if error is not None:
             told = error.told or (record.name == _TASK_RUNS and record.levelno >= logging.ERROR)
             text = _first_line(str(error)) if told else str(error)
             record.msg, record.args = record.getMessage().replace(repr(error), text), ()
             record.exc_info = record.exc_text = None
-        elif record.levelno >= logging.ERROR:
-            record.msg, record.args = _of_state(record.getMessage(), whole=record.name == _TASK_RUNS), ()
+        else:
+            whole = record.name == _TASK_RUNS and record.levelno >= logging.ERROR
+            record.msg, record.args = _of_state(record.getMessage(), whole=whole), ()
         return True
 
 

@@ -158,6 +158,7 @@ async def test_a_call_that_ran_before_is_not_run(lab: Lab, size: int, keep: Keep
     assert lab.runs == 1
     assert (first.cached, second.cached) == (False, True)
     assert first.cache_key == second.cache_key
+    assert second.note == "an identical call ran before, in run first"
     assert contents(first) == contents(second)
     assert [event.kind for event in lab.events] == [StepEventKind.CACHED]
     assert [line["hit"] for line in lab.journal("second")] == [True]

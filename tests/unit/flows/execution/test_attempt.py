@@ -148,7 +148,7 @@ class TestProcesses:
     async def test_echo_says_what_it_was_given(self, calls):
         result = await calls(ECHO, {"x": "a b; $HOME 'é'"})
         assert result.status is CallStatus.SUCCEEDED
-        assert (result.step, result.index) == ("align", (3,))
+        assert result.step == "align"
         path = Path(result.outputs["o"]["location"].removeprefix("file://"))
         assert path.read_text() == "a b; $HOME 'é'\n"
         assert calls.kinds == [STARTED, SUCCEEDED]
@@ -389,7 +389,7 @@ class TestExpressions:
             expression: '${return {m: inputs.n * 2};}'
             """
         result = await calls(text, {"n": 21}, kind="ExpressionTool")
-        assert (result.outputs, result.workspace) == ({"m": 42}, None)
+        assert (result.outputs, result.workspace, result.note) == ({"m": 42}, None, None)
 
 
 class TestTries:
@@ -462,7 +462,8 @@ class TestJobs:
         assert jobs[0].timeout_s == 5
 
     async def test_an_image_reaches_the_backend_of_images(self, played, jobs):
-        await played("hints: {DockerRequirement: {dockerPull: busybox}}\n" + self.TOOL)
+        result = await played("hints: {DockerRequirement: {dockerPull: busybox}}\n" + self.TOOL)
+        assert result.note.splitlines()[1:] == ["image:     busybox"]  # its workspace is not kept
         assert jobs[0].image.pull == "busybox"
 
     async def test_a_workspace_lies_in_the_run_s_directory(self, played, jobs):
@@ -518,3 +519,5 @@ async def test_workspaces_can_be_kept(tmp_path):
     async with Opened(found, LocalBackend) as calls:
         result = await calls(ECHO, {"x": "a"})
         assert result.workspace.is_dir()
+        assert result.note.splitlines()[0] == "command:   echo a"
+        assert result.note.splitlines()[-1] == f"workspace: {result.workspace}"

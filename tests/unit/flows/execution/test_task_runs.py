@@ -14,6 +14,7 @@ from cwl_prefect.flows.execution.task_runs import (
     _skip,
     retry_delays,
 )
+from cwl_prefect.model.job import CallStatus, StepResult
 from cwl_prefect.settings import Settings
 
 
@@ -94,6 +95,15 @@ class TestTaskRuns:
 
     async def test_a_task_only_awaits_its_work(self):
         assert await _attempt.fn("align[3]", Work(5)) == 5
+
+    @pytest.mark.parametrize(
+        ("status", "name", "message"),
+        [(CallStatus.SUCCEEDED, "Completed", "why"), (CallStatus.CACHED, "Cached", "align[3]: why")],
+    )
+    async def test_a_state_says_what_a_call_was(self, status, name, message):
+        result = StepResult(step="align", status=status, outputs={}, note="why")
+        state = await _attempt.fn("align[3]", Work(result))
+        assert (state.name, state.message, state.data) == (name, message, result)
 
     async def test_a_skipped_call_says_why(self):
         state = await _skip.fn("align[3]")

@@ -1,7 +1,6 @@
 """Settings of cwl-prefect, from the environment and files."""
 
 import os
-import re
 from pathlib import Path
 from typing import get_args
 
@@ -9,12 +8,12 @@ from pydantic import Field, JsonValue, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cwl_prefect._lib.destinations import NO_URL, destination_of, names_url
+from cwl_prefect._lib.locations import is_url
 from cwl_prefect.choices import BackendName, CacheMode, Keep, OnError, Staging
 from cwl_prefect.configuration import Configuration, configurations, demand_known
 
-__all__ = ["EVERY_STEP", "BackendName", "CacheMode", "Keep", "OnError", "Settings", "is_url", "origin"]
+__all__ = ["EVERY_STEP", "BackendName", "CacheMode", "Keep", "OnError", "Settings", "origin"]
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 
 EVERY_STEP = "*"
 """Pattern of the names of all steps."""
@@ -384,8 +383,3 @@ def _configured() -> tuple[Configuration, ...]:
 def _paths() -> set[str]:
     kinds = {name: field.annotation for name, field in Settings.model_fields.items()}
     return {"cache_url", *(name for name, kind in kinds.items() if Path in (kind, *get_args(kind)))}
-
-
-def is_url(place: str) -> bool:
-    """Check whether a call cache lies at a URL rather than in a directory."""
-    return _URL.match(place) is not None

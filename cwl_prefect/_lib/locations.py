@@ -14,6 +14,7 @@ ZENODO = "zenodo:"
 _BY_HTTP = WEB_SCHEMES | {"zenodo"}
 _READABLE = REMOTE_SCHEMES | {"zenodo", "drs"}
 _CONTAINER_SCHEMES = frozenset({"abfs", "abfss"})  # container@account: what stands before @ is no user
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")  # with colons where one is behind another, as simplecache::s3://
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")  # RFC 3986, §3.1
 _KEPT = "!#$%&'()*+,/:;=?@[]~"  # what a URL holds as it is (RFC 3986, §2)
 
@@ -24,6 +25,11 @@ def scheme_of(location: str) -> str:
         return ZENODO[:-1]
     scheme, separator, _ = location.partition("://")
     return scheme.lower() if separator and _SCHEME.fullmatch(scheme) else ""
+
+
+def is_url(location: str) -> bool:
+    """Check whether a location is a URL of any scheme, or a name that stands for one, rather than a path."""
+    return location.startswith(ZENODO) or _URL.match(location) is not None
 
 
 def is_remote(location: str) -> bool:

@@ -1,9 +1,9 @@
 """Paths of this machine as the locations of files, and back: one reading for everybody."""
 
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
-from cwl_prefect._lib.locations import ZENODO
+from cwl_prefect._lib.locations import is_url
 
 _HOSTS_OF_HERE = frozenset({"", "localhost"})
 
@@ -22,7 +22,7 @@ def path_of(location: str) -> Path | None:
     if location.startswith("_:"):
         return None
     if not location.startswith("file:"):
-        return None if _is_url(location) else Path(location)
+        return None if is_url(location) else Path(location)
     quoted = location.removeprefix("file:")
     if quoted.startswith("//"):
         host, slash, rest = quoted[2:].partition("/")
@@ -35,10 +35,3 @@ def path_of(location: str) -> Path | None:
 def is_elsewhere(location: str) -> bool:
     """Check whether a location is an address that is not of this machine, rather than a path or a literal's name."""
     return not location.startswith("_:") and path_of(location) is None
-
-
-def _is_url(location: str) -> bool:
-    try:
-        return location.startswith(ZENODO) or ("://" in location and bool(urlsplit(location).scheme))
-    except ValueError:
-        return True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from cwl_prefect._lib import quantities
-from cwl_prefect._lib.locations import ZENODO
+from cwl_prefect._lib.locations import is_url
 from cwl_prefect._lib.suggestions import near
 from cwl_prefect.cwl.binding.inputs import parse_job_order
 from cwl_prefect.cwl.binding.job_orders import read_text, resolved_order
@@ -20,7 +20,7 @@ from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.prefect_names import demand_name
 from cwl_prefect.model.deployment import CollisionStrategy
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.settings import Settings, is_url
+from cwl_prefect.settings import Settings
 from cwl_prefect.storage.registries import WORKFLOW
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class _File(BaseModel):
 
 def located(source: str, directory: Path) -> str:
     """Return a document or job order for workers, who run elsewhere: its path whole, its URL as it is."""
-    return source if is_url(source) or source.startswith((WORKFLOW, ZENODO, "file:")) else str(directory / source)
+    return source if is_url(source) or source.startswith((WORKFLOW, "file:")) else str(directory / source)
 
 
 def _problem(error: "ErrorDetails") -> str:

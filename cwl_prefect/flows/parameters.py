@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 from typing_extensions import TypedDict
 
+from cwl_prefect._lib.locations import is_url
 from cwl_prefect.engine.workflow.cwl_types import (
     ANY,
     ArrayType,
@@ -50,7 +51,6 @@ TypeForm: TypeAlias = object
 # Prefect's own call takes the last two, and its schemas leave the first two out.
 _RESERVED = frozenset({"self", "cls", "return_state", "wait_for"})
 _STRING, _FILES = Primitive(name="string"), (Primitive(name="File"), Primitive(name="Directory"))
-_URL = re.compile(r"zenodo:|[A-Za-z][A-Za-z0-9+.-]*://")
 _SECTION = re.compile(r"^(\s*\w[\w ]*):\s*$", re.MULTILINE)
 
 
@@ -273,7 +273,7 @@ def _plain_text(value: str | PurePath, cwl_type: CwlType) -> JsonValue:
     text = str(value)
     for file_type in _FILES:
         if file_type in found:
-            return {"class": file_type.name, "location" if _URL.match(text) else "path": text}
+            return {"class": file_type.name, "location" if is_url(text) else "path": text}
     return text
 
 

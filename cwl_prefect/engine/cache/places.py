@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from cwl_prefect._lib.locations import is_url
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.engine.cache.checksums import Checksums
 from cwl_prefect.engine.cache.store import LocalStore, Store
-from cwl_prefect.settings import is_url
 
 
 def open_store(place: str | None, home: Path, checksums: Checksums) -> Store:

@@ -1,6 +1,6 @@
 import pytest
 
-from cwl_prefect._lib.locations import beside, host_of, is_inner, is_remote, is_web, joined, quoted, shown_url
+from cwl_prefect._lib.locations import beside, host_of, is_inner, is_remote, is_url, is_web, joined, quoted, shown_url
 from cwl_prefect._lib.uris import path_of
 
 
@@ -115,3 +115,15 @@ def test_addresses_of_inner_networks_are_known_in_any_spelling(authority):
 @pytest.mark.parametrize("authority", ["example.org", "8.8.8.8", "[2606:4700::1]", "localhost.example.org", "", "[x"])
 def test_other_hosts_are_none(authority):
     assert not is_inner(host_of(f"http://{authority}/a"))
+
+
+@pytest.mark.parametrize(
+    "location", ["s3://bucket/a", "HTTPS://host", "file:///a", "zenodo:1/a", "simplecache::s3://bucket/a", "s3://[a"]
+)
+def test_urls_are_known_whoever_reads_them(location):
+    assert is_url(location)
+
+
+@pytest.mark.parametrize("location", ["/a", "a/b", "C:/a", "a:b", "1://a", "a b://c", "a/b://c", "s3:/a", "_:1", ""])
+def test_paths_are_no_urls(location):
+    assert not is_url(location)

@@ -16,17 +16,10 @@ _SHA1 = "sha1$"
 
 def names_remote(value: CwlValue) -> bool:
     """Check whether a File or Directory anywhere in a value lies at a URL, or may be the catalog of a document."""
-    return (
-        any(is_remote(_location(found)) for found in file_objects(value))
-        or next(own_documents(value), None) is not None
+    return any(
+        is_remote(_location(found)) or (found["class"] == "Directory" and own_file(_location(found)) is not None)
+        for found in file_objects(value)
     )
-
-
-def own_documents(value: CwlValue) -> Iterator[Path]:
-    """Yield the files of this machine that a value gives as Directories: documents of catalogs."""
-    for found in file_objects(value):
-        if found["class"] == "Directory" and (path := own_file(_location(found))) is not None:
-            yield path
 
 
 def fetched(

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cwl_prefect._lib.locations import is_remote, is_web, shown_url
-from cwl_prefect._lib.uris import path_of
+from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.cwl.access import protected
 from cwl_prefect.errors import InputError
 from cwl_prefect.model.plan import NamedFile, WorkflowPlan
@@ -81,8 +81,9 @@ class HostFiles:
 
     def with_named(self, values: CwlValue, *, checked: bool = False) -> "HostFiles":
         """Return the policy for somebody who named files."""
-        paths = {path for found in file_objects(values) if (path := _path(found)) is not None}
-        paths |= {url for found in file_objects(values) if is_remote(url := str(found.get("location", "")))}
+        places = [place for found in file_objects(values) for place in _places(found)]
+        paths = {os.path.normpath(path) for place in places if (path := path_of(place)) is not None}
+        paths |= {url for url in places if is_remote(url)}
         named = self.named | paths | {os.path.realpath(path) for path in paths if not is_remote(path)}
         return replace(self, named=named, checked=checked, _passed=set())
 
@@ -101,9 +102,9 @@ class HostFiles:
             InputError: It may not.
         """
         for found in file_objects(value):
-            location = found.get("location", found.get("path"))
-            if isinstance(location, str) and location not in self._passed:
-                self.demand_location(location, str(found["class"]))
+            for location in _places(found):
+                if location not in self._passed:
+                    self.demand_location(location, str(found["class"]))
 
     def demand_location(self, location: str, kind: str = "File") -> None:
         """Check that the run may read what lies at a location.
@@ -228,10 +229,15 @@ def _is_ours(directory: str) -> bool:
         return False
 
 
-def _path(found: CwlObject) -> str | None:
+def _places(found: CwlObject) -> Iterator[str]:
+    """Yield where a File or Directory lies; a Directory that is the document of a catalog may name all beside it."""
     location = found.get("location", found.get("path"))
-    path = path_of(location) if isinstance(location, str) else None
-    return None if path is None else os.path.normpath(path)
+    if not isinstance(location, str):
+        return
+    yield location
+    path = path_of(location) if found["class"] == "Directory" else None
+    if path is not None and path.is_file():
+        yield file_uri(path.parent)
 
 
 def _told(location: str) -> str:

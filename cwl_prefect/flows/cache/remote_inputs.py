@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from cwl_prefect._lib.uris import file_uri
 from cwl_prefect.cwl.access.host_files import HostFiles
 from cwl_prefect.flows.cache.call_cache import CallCache
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage.downloads import downloads_of
-from cwl_prefect.storage.fetching import fetched, names_remote, own_documents
+from cwl_prefect.storage.fetching import fetched, names_remote
 
 
 async def local(values: CwlObject, settings: Settings, host_files: HostFiles, cache: CallCache | None) -> CwlObject:
@@ -28,13 +27,10 @@ async def local(values: CwlObject, settings: Settings, host_files: HostFiles, ca
     Raises:
         UsageError: No file system takes a URL, or its package is not installed.
         StorageError: Something cannot be read or stored.
-        InputError: A file has not the checksum that its object gives, or a document lies where no directory is read.
+        InputError: A file has not the checksum that its object gives.
     """
     if not names_remote(values):
         return values
-    for document in own_documents(values):
-        beside = file_uri(document.parent)
-        host_files.with_named({"class": "Directory", "location": beside}).demand_location(beside, "Directory")
     stop = Event()
     try:
         note = partial(_note, host_files, cache)

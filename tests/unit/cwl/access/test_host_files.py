@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.cwl.access.host_files import HostFiles, Verdict, trees_of
+from cwl_prefect.errors import InputError
 from cwl_prefect.settings import Settings
 from tests.plans import workflow
 
@@ -142,3 +143,27 @@ class TestUrls:
 
         assert [said(known, place / name) for name in ("tree/a", "file")] == [Verdict.ALLOWED] * 2
         assert [said(known, path) for path in (place / "other", place)] == [Verdict.REFUSED] * 2
+
+
+class TestDocumentsOfCatalogs:
+    def test_who_names_one_as_a_directory_names_what_lies_beside(self, tmp_path: Path):
+        document = tmp_path / "scene" / "a.json"
+        document.parent.mkdir()
+        for path in (document, document.with_name("red.tif")):
+            path.touch()
+        given = {"class": "Directory", "location": document.as_uri()}
+        known = policy(tmp_path / "pkg" / "wf.cwl", untrusted=True).with_named(given)
+
+        known.demand(given)
+        assert said(known, document.with_name("red.tif")) is Verdict.ALLOWED
+        assert said(known, tmp_path / "other") is Verdict.REFUSED
+
+    def test_one_that_only_the_document_names_is_refused_outside_of_its_tree(self, tmp_path: Path):
+        document = tmp_path / "scene" / "a.json"
+        document.parent.mkdir()
+        document.touch()
+
+        with pytest.raises(InputError, match="outside of the document's own tree"):
+            policy(tmp_path / "pkg" / "wf.cwl", untrusted=True).demand(
+                {"class": "Directory", "location": document.as_uri()}
+            )

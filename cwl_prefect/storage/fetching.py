@@ -39,12 +39,7 @@ def fetched(
         InputError: A file has not the checksum that its object gives.
         StoppedError: Nobody waits for it.
     """
-    wanted: dict[tuple[str, str], str] = {}
-    for name, value in values.items():
-        for each in file_objects(value):
-            place = _location(each), str(each["class"])
-            if is_remote(place[0]) or (place[1] == "Directory" and downloads.stages(place[0])):
-                wanted.setdefault(place, name)
+    wanted = _wanted(values, downloads)
 
     def get(place: tuple[str, str]) -> Download | Path:
         """Return what lies at a place, here."""
@@ -70,6 +65,17 @@ def fetched(
             return map_file_objects(value, here)
 
     return {name: local(name, value) for name, value in values.items()}
+
+
+def _wanted(values: CwlObject, downloads: Downloads) -> dict[tuple[str, str], str]:
+    """Return the first input of which each File and Directory is that is to be fetched, by location and class."""
+    wanted: dict[tuple[str, str], str] = {}
+    for name, value in values.items():
+        for each in file_objects(value):
+            place = _location(each), str(each["class"])
+            if is_remote(place[0]) or (place[1] == "Directory" and downloads.stages(place[0])):
+                wanted.setdefault(place, name)
+    return wanted
 
 
 @contextmanager

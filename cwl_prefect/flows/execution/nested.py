@@ -52,15 +52,7 @@ async def run_nested(
         ended.append(outputs)
         return outputs
 
-    nested: Flow[..., object] = Flow(
-        _subworkflow,
-        name=flow_name(without_indices(name).rpartition(".")[2] if plan.name == WITHOUT_NAME else plan.name),
-        flow_run_name=name,
-        description=plan.doc or plan.label,
-        validate_parameters=False,
-        persist_result=False,
-    )
-    call = cast("Callable[..., Awaitable[State[object]]]", nested)
+    call = cast("Callable[..., Awaitable[State[object]]]", _flow(_subworkflow, plan, name))
     try:
         with api_failures(f"the flow run of {name} could not be recorded"):
             state = await call(inputs=_shown(values), wait_for=edges_from(after), return_state=True)
@@ -70,6 +62,17 @@ async def run_nested(
         _logger.warning("%s; the run goes on without it.", error.message.rstrip("."))
         return (ended[0] if ended else (await drive())[0]), ()
     return await result_of(state), (_of_flow_run(state),)
+
+
+def _flow(body: Callable[..., Awaitable[CwlObject]], plan: WorkflowPlan, name: str) -> Flow[..., object]:
+    return Flow(
+        body,
+        name=flow_name(without_indices(name).rpartition(".")[2] if plan.name == WITHOUT_NAME else plan.name),
+        flow_run_name=name,
+        description=plan.doc or plan.label,
+        validate_parameters=False,
+        persist_result=False,
+    )
 
 
 def _of_flow_run(state: State[object]) -> State[object]:

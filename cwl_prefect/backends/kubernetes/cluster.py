@@ -87,11 +87,7 @@ async def open_cluster(
     return Cluster(
         api=api,
         defaults=defaults,
-        options=replace(
-            options_of(settings),
-            replacement_policy=version >= _REPLACEMENT_POLICY,
-            native_sidecars=version >= NATIVE,
-        ),
+        options=_options_in(settings, version),
         storage=storage,
         transfers=transfers,
         imports=Imports(storage),
@@ -100,6 +96,13 @@ async def open_cluster(
         images=images,
         registries=registries,
         owner=owning_job(own, defaults.namespace),
+    )
+
+
+def _options_in(settings: Settings, version: tuple[int, int]) -> KubernetesOptions:
+    """Return what a user chooses for all Jobs, with what a cluster of this version knows."""
+    return replace(
+        options_of(settings), replacement_policy=version >= _REPLACEMENT_POLICY, native_sidecars=version >= NATIVE
     )
 
 

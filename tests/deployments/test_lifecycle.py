@@ -22,7 +22,7 @@ outputs: {content: stdout}
 
 
 def retry(site: Site, run: str) -> None:
-    """Press the button `Retry` of a run that ended."""
+    """Press the button `Retry` of a run that ended, which is scheduled when this returns."""
     state = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
     site.send("POST", f"flow_runs/{run}/set_state", state).raise_for_status()
 
@@ -38,13 +38,11 @@ def test_a_failed_run_is_retried_and_a_finished_one_run_again(site: Site) -> Non
 
     wanted.write_text("one")
     retry(site, run)
-    site.wait_for(lambda: site.state(run) not in ENDED)
     assert site.until(run, *ENDED) == "COMPLETED"
     assert content(site, run) == "one"
 
     wanted.write_text("two")
     retry(site, run)
-    site.wait_for(lambda: site.state(run) not in ENDED)
     assert site.until(run, *ENDED) == "COMPLETED"
     assert content(site, run) == "two"
 

@@ -69,9 +69,9 @@ def cluster(cluster_problem: str | None) -> None:
         missing_engine(cluster_problem)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """One home for the whole session, and so one local server."""
+    """One home for the tests of a module, and so one local server, which ends with them."""
     yield from command_environment(tmp_path_factory.mktemp("home"))
 
 

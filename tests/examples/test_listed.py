@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from ruamel.yaml import YAML
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cwl"
@@ -19,11 +18,6 @@ def test_every_example_has_an_entry_and_every_entry_its_files() -> None:
     for entry in entries():
         assert (EXAMPLES / str(entry["tool"])).is_file()
         assert (EXAMPLES / str(entry["job"])).is_file()
-
-
-@pytest.mark.parametrize("folder", sorted(path.parent.name for path in EXAMPLES.glob("*/*.yml")))
-def test_the_overview_names_every_example(folder: str) -> None:
-    assert f"[{folder}]({folder}/{folder}.cwl)" in (EXAMPLES / "README.md").read_text("utf-8")
 
 
 def test_every_entry_expects_something() -> None:

@@ -1,6 +1,7 @@
 """The command ``run``."""
 
 from collections.abc import Mapping
+from inspect import Parameter, Signature
 from typing import Any
 
 import typer
@@ -10,6 +11,12 @@ from cwl_prefect.cli.run import options
 
 def add_run(app: typer.Typer) -> None:
     """Add the command to an application."""
+    own = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    given = (
+        Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=getattr(Given, name))
+        for name, kind in Given.__annotations__.items()
+    )
+    run.__signature__ = Signature([own, *given])  # type: ignore[attr-defined] # typer reads its options from there
     app.command(
         context_settings={"ignore_unknown_options": True, "help_option_names": []},
         options_metavar="[OPTIONS]",
@@ -18,58 +25,61 @@ def add_run(app: typer.Typer) -> None:
     )(run)
 
 
-def run(  # noqa: PLR0917 - one parameter for each option, which the context holds
-    ctx: typer.Context,
-    arguments: options.Arguments = None,  # noqa: ARG001
-    target: options.Target = None,  # noqa: ARG001
-    single_step: options.SingleStep = None,  # noqa: ARG001
-    outdir: options.Outdir = None,  # noqa: ARG001
-    overwrite: options.Overwrite = False,  # noqa: ARG001
-    stage_in: options.StageIn = None,  # noqa: ARG001
-    assets: options.Assets = None,  # noqa: ARG001
-    stage_out: options.StageOut = None,  # noqa: ARG001
-    directory_stage_in: options.DirectoryStageIn = None,  # noqa: ARG001
-    directory_stage_out: options.DirectoryStageOut = None,  # noqa: ARG001
-    report: options.Report = None,  # noqa: ARG001
-    timeline: options.Timeline = None,  # noqa: ARG001
-    trace: options.Trace = None,  # noqa: ARG001
-    dag: options.Dag = None,  # noqa: ARG001
-    provenance: options.Provenance = None,  # noqa: ARG001
-    prices: options.Prices = None,  # noqa: ARG001
-    workdir: options.Workdir = None,  # noqa: ARG001
-    keep: options.KeepWhen = None,  # noqa: ARG001
-    backend: options.Backend = None,  # noqa: ARG001
-    steps_pool: options.StepsPool = None,  # noqa: ARG001
-    step_overrides: options.StepOverrides = None,  # noqa: ARG001
-    no_container: options.NoContainer = False,  # noqa: ARG001
-    allow_path: options.AllowPath = None,  # noqa: ARG001
-    untrusted: options.Untrusted = False,  # noqa: ARG001
-    require_containers: options.RequireContainers = False,  # noqa: ARG001
-    trs_root: options.TrsRoot = None,  # noqa: ARG001
-    default_image: options.DefaultImage = None,  # noqa: ARG001
-    max_cores: options.MaxCores = None,  # noqa: ARG001
-    max_ram: options.MaxRam = None,  # noqa: ARG001
-    parallel: options.Parallel = None,  # noqa: ARG001
-    timeout: options.Timeout = None,  # noqa: ARG001
-    step_timeout: options.StepTimeout = None,  # noqa: ARG001
-    on_error: options.OnErrorOption = None,  # noqa: ARG001
-    retries: options.Retries = None,  # noqa: ARG001
-    callbacks: options.Callbacks = None,  # noqa: ARG001
-    name: options.Name = None,  # noqa: ARG001
-    tag: options.Tag = None,  # noqa: ARG001
-    batch: options.Batch = None,  # noqa: ARG001
-    batch_parallel: options.BatchParallel = None,  # noqa: ARG001
-    no_cache: options.NoCache = False,  # noqa: ARG001
-    refresh: options.Refresh = None,  # noqa: ARG001
-    cache: options.Cache = None,  # noqa: ARG001
-    cache_mode: options.CacheMode = None,  # noqa: ARG001
-    watch: options.Watch = False,  # noqa: ARG001
-    dry_run: options.DryRun = False,  # noqa: ARG001
-    quiet: options.Quiet = False,  # noqa: ARG001
-    verbose: options.Verbose = False,  # noqa: ARG001
-    log_format: options.LogFormat = options.LogFormatChoice.TEXT,  # noqa: ARG001
-    show_help: options.ShowHelp = False,
-) -> None:
+class Given:
+    """What can be given to ``run``, in the order of its help; what is given is found in the context."""
+
+    arguments: options.Arguments = None
+    target: options.Target = None
+    single_step: options.SingleStep = None
+    outdir: options.Outdir = None
+    overwrite: options.Overwrite = False
+    stage_in: options.StageIn = None
+    assets: options.Assets = None
+    stage_out: options.StageOut = None
+    directory_stage_in: options.DirectoryStageIn = None
+    directory_stage_out: options.DirectoryStageOut = None
+    report: options.Report = None
+    timeline: options.Timeline = None
+    trace: options.Trace = None
+    dag: options.Dag = None
+    provenance: options.Provenance = None
+    prices: options.Prices = None
+    workdir: options.Workdir = None
+    keep: options.KeepWhen = None
+    backend: options.Backend = None
+    steps_pool: options.StepsPool = None
+    step_overrides: options.StepOverrides = None
+    no_container: options.NoContainer = False
+    allow_path: options.AllowPath = None
+    untrusted: options.Untrusted = False
+    require_containers: options.RequireContainers = False
+    trs_root: options.TrsRoot = None
+    default_image: options.DefaultImage = None
+    max_cores: options.MaxCores = None
+    max_ram: options.MaxRam = None
+    parallel: options.Parallel = None
+    timeout: options.Timeout = None
+    step_timeout: options.StepTimeout = None
+    on_error: options.OnErrorOption = None
+    retries: options.Retries = None
+    callbacks: options.Callbacks = None
+    name: options.Name = None
+    tag: options.Tag = None
+    batch: options.Batch = None
+    batch_parallel: options.BatchParallel = None
+    no_cache: options.NoCache = False
+    refresh: options.Refresh = None
+    cache: options.Cache = None
+    cache_mode: options.CacheMode = None
+    watch: options.Watch = False
+    dry_run: options.DryRun = False
+    quiet: options.Quiet = False
+    verbose: options.Verbose = False
+    log_format: options.LogFormat = options.LogFormatChoice.TEXT
+    show_help: options.ShowHelp = False
+
+
+def run(ctx: typer.Context, *, show_help: bool, **_given: object) -> None:
     """Run a CWL document; the output object is printed as JSON."""
     _show_help(ctx) if show_help else _run(ctx.params)
 

@@ -14,10 +14,16 @@ from cwl_prefect.storage.downloads import Download, Downloads, in_parallel, own_
 _SHA1 = "sha1$"
 
 
-def names_remote(value: CwlValue) -> bool:
-    """Check whether a File or Directory anywhere in a value lies at a URL, or may be the catalog of a document."""
+def names_remote(value: CwlValue, *, catalogs: bool) -> bool:
+    """Check whether a File or Directory anywhere in a value is to be fetched.
+
+    Args:
+        value: The value.
+        catalogs: Whether a Directory at a document of this machine is its catalog, which takes a look at each.
+    """
     return any(
-        is_remote(_location(found)) or (found["class"] == "Directory" and own_file(_location(found)) is not None)
+        is_remote(_location(found))
+        or (catalogs and found["class"] == "Directory" and own_file(_location(found)) is not None)
         for found in file_objects(value)
     )
 

@@ -29,7 +29,7 @@ async def local(values: CwlObject, settings: Settings, host_files: HostFiles, ca
         StorageError: Something cannot be read or stored.
         InputError: A file has not the checksum that its object gives.
     """
-    if not names_remote(values):
+    if not names_remote(values, catalogs=settings.stage_in is not None):
         return values
     stop = Event()
     try:
@@ -40,12 +40,12 @@ async def local(values: CwlObject, settings: Settings, host_files: HostFiles, ca
         raise
 
 
-def with_remote_defaults(tool: ToolPlan, values: CwlObject) -> CwlObject:
-    """Return the inputs of a call with those defaults of its tool that apply and lie at URLs."""
+def with_remote_defaults(tool: ToolPlan, values: CwlObject, *, catalogs: bool) -> CwlObject:
+    """Return the inputs of a call with those defaults of its tool that apply and are to be fetched."""
     defaults = {
         port.id: port.default
         for port in tool.inputs
-        if port.default is not None and values.get(port.id) is None and names_remote(port.default)
+        if port.default is not None and values.get(port.id) is None and names_remote(port.default, catalogs=catalogs)
     }
     return {**values, **defaults} if defaults else values
 

@@ -195,8 +195,9 @@ class Run:
         Raises:
             CwlPrefectError: Something cannot be fetched, or may not be read.
         """
-        given = with_remote_defaults(tool, values)
-        if not names_remote(given):
+        catalogs = self.settings.stage_in is not None
+        given = with_remote_defaults(tool, values, catalogs=catalogs)
+        if not names_remote(given, catalogs=catalogs):
             return given
         self.binder.demand_readable(tool, given, name=name)
         return await self.local(given, name=name, places=self.places_of(name))

@@ -55,7 +55,15 @@ def test_what_is_here_stays(tmp_path):
     value = [file("file:///a"), {"class": "File", "basename": "b", "contents": "text"}, "s3://no/file", None]
 
     assert fetch(value, tmp_path)[0] == value
-    assert not names_remote(value)
+    assert not names_remote(value, catalogs=True)
+
+
+def test_only_where_catalogs_are_staged_a_directory_may_be_a_document_of_this_machine(tmp_path):
+    (tmp_path / "item.json").write_text("{}")
+    value = {"class": "Directory", "location": (tmp_path / "item.json").as_uri()}
+
+    assert names_remote(value, catalogs=True)
+    assert not names_remote(value, catalogs=False)
 
 
 def test_a_path_that_is_a_url_counts_too(web, tmp_path):

@@ -189,6 +189,23 @@ def open_address(settings: Settings, address: str) -> str:
     return address if state is None else _endpoint(state, started=False).opened(address)
 
 
+async def open_url(settings: Settings) -> str:
+    """Return where a browser opens the UI of the API that runs use; of the local server logged in.
+
+    It is for the local server's user alone.
+
+    Raises:
+        ServerError: No local server answers, or it runs on another machine.
+    """
+    configured = configured_api()
+    if configured is not None:
+        return open_address(settings, ui_address(configured) or configured)
+    state = _reachable_state(server_files(settings))
+    if state is None or not await _answers(state):
+        raise ServerError("No local server is running.", hint="start it: `cwl-prefect server start`.")
+    return _endpoint(state, started=False).opened(state.ui_url)
+
+
 def ui_address(api_url: str) -> str | None:
     """Guess where people look at an API's runs: beside the API of a server, or at Prefect Cloud's own address."""
     parts = urlsplit(api_url)

@@ -39,6 +39,12 @@ def env() -> None:
         tell(f"export PREFECT_API_AUTH_STRING={shlex.quote(endpoint.auth)}")
 
 
+@app.command()
+def url() -> None:
+    """Print the address that opens the UI logged in, and nothing else. It holds the server's secret."""
+    tell(asyncio.run(local_server.open_url(settings_with({}))))
+
+
 def _shown(address: str) -> str:
     """Return the address of the UI, which opens it logged in where only a person at a terminal sees it."""
     return local_server.open_address(settings_with({}), address) if sys.stdout.isatty() else address

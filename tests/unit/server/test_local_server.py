@@ -179,6 +179,16 @@ async def test_a_page_opens_logged_in_by_what_no_browser_sends(settings, stand_i
     assert local_server.open_address(settings, "http://elsewhere/runs") == "http://elsewhere/runs"
 
 
+async def test_the_ui_opens_logged_in_where_runs_use_the_server_by_themselves_or_as_configured(
+    settings, stand_in, monkeypatch
+):
+    endpoint = await local_server.start(settings)
+    address = f"{endpoint.ui_url}/open/#{endpoint.auth.partition(':')[2]}"
+    assert await local_server.open_url(settings) == address
+    monkeypatch.setenv("PREFECT_API_URL", endpoint.url)
+    assert await local_server.open_url(settings) == address
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o777], ids=oct)
 async def test_nobody_else_may_read_whatever_the_umask(settings, stand_in, umask):
     settings.home.mkdir(mode=0o700)

@@ -80,6 +80,27 @@ def test_start_tells_where_the_server_is(monkeypatch, started, told):
     assert invoke("start").stdout.strip() == told
 
 
+def test_url_without_a_server_says_how_to_start_one_on_standard_error(home):
+    result = invoke("url")
+
+    assert (result.exit_code, result.stdout) == (19, "")
+    assert "start it: `cwl-prefect server start`" in result.stderr
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("api", "told"),
+    [
+        pytest.param("http://elsewhere/prefect/api", "http://elsewhere/prefect", id="beside-the-api"),
+        pytest.param("http://elsewhere/odd", "http://elsewhere/odd", id="not-known"),
+    ],
+)
+def test_url_of_a_configured_api_is_that_of_its_ui(monkeypatch, api, told):
+    monkeypatch.setenv("PREFECT_API_URL", api)
+
+    assert invoke("url").stdout == f"{told}\n"
+
+
 def test_a_server_that_does_not_start_has_its_exit_code(monkeypatch):
     async def start(_):
         raise ServerError("no", hint="why")

@@ -6,7 +6,7 @@ import keyword
 import logging
 import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Annotated, Literal, NotRequired, TypeAlias, cast
@@ -37,6 +37,7 @@ from cwl_prefect.engine.workflow.cwl_types import (
     is_optional,
     members,
     parse_type,
+    without_null,
 )
 from cwl_prefect.engine.workflow.python_types import python_type
 from cwl_prefect.errors import InputError, UsageError
@@ -88,18 +89,21 @@ def _file_object(name: str, **further: TypeForm) -> TypeForm:
         **further,
     }
     of_class = Field(title="Class", json_schema_extra={"enum": [name], "default": name})
-    return _object(name, {"class": Annotated[Literal[name], of_class]}, fields)
+    return _object(name, {"class": Annotated[Literal[name], of_class], **fields}, required={"class"})
 
 
-def _object(title: str, required: Mapping[str, TypeForm], optional: Mapping[str, TypeForm]) -> TypeForm:
+def _object(
+    name: str, fields: Mapping[str, TypeForm], *, required: Set[str], title: str | None = None, doc: str | None = None
+) -> TypeForm:
     """Return a mapping with these fields, shown in this order; it may have others."""
     placed = {
         name: Annotated[annotation, Field(json_schema_extra={"position": position})]
-        for position, (name, annotation) in enumerate({**required, **optional}.items())
+        for position, (name, annotation) in enumerate(fields.items())
     }
-    fields = {name: found if name in required else NotRequired[found] for name, found in placed.items()}
-    found = TypedDict(re.sub(r"\W", "_", title), fields)  # type: ignore[misc]
-    return with_config(ConfigDict(title=title, extra="allow"))(found)
+    shown = {name: found if name in required else NotRequired[found] for name, found in placed.items()}
+    found = TypedDict(re.sub(r"\W", "_", name), shown)  # type: ignore[misc]
+    about: dict[str, JsonValue] = {"description": _one_line(doc)} if doc else {}
+    return with_config(ConfigDict(title=title or name, extra="allow", json_schema_extra=about))(found)
 
 
 _FILE = _file_object(
@@ -314,13 +318,20 @@ def openapi_schema(plan: WorkflowPlan) -> dict[str, JsonValue]:
 
 
 def _shown_field(port: InputPort, position: int) -> tuple[TypeForm, object]:
+    cwl_type = parse_type(port.type)
     about = Field(
         title=port.label or port.id,
-        description=port_description(port) if port.doc or not port.label else None,
+        description=_shown_description(port.doc, cwl_type, port.format),
         json_schema_extra={"position": position},
     )
-    annotation = annotation_of(parse_type(port.type), name=port.id)
+    annotation = annotation_of(cwl_type, name=port.id)
     return Annotated[annotation, about], ... if port.required else port.default
+
+
+def _shown_description(doc: str | None, cwl_type: CwlType, formats: Sequence[str] = ()) -> str:
+    """Say in one line what a field of a form is for, as far as its author says it, and what it takes."""
+    takes = " ".join((describe_type(without_null(cwl_type)), *formats))
+    return f"{_one_line(doc)} ({takes})" if doc else takes
 
 
 def annotation_of(cwl_type: CwlType, *, name: str) -> TypeForm:
@@ -333,25 +344,24 @@ def annotation_of(cwl_type: CwlType, *, name: str) -> TypeForm:
     match cwl_type:
         case Primitive():
             return _ANNOTATIONS[cwl_type.name]
-        case EnumType(symbols=symbols):
-            return Literal[symbols]
+        case EnumType(symbols=symbols, name=called):
+            return Annotated[Literal[symbols], Field(title=called or "one of these")]
         case ArrayType(items=items):
             return list[annotation_of(items, name=name)]  # type: ignore[misc]
         case RecordType():
-            return _record_annotation(cwl_type, name)
+            return _record_annotation(cwl_type, cwl_type.name or name)
         case UnionType():
             return _union([annotation_of(member, name=name) for member in cwl_type.members])
 
 
+@functools.lru_cache(maxsize=256)  # what is named several times is one definition of the schema
 def _record_annotation(record: RecordType, name: str) -> TypeForm:
-    title = record.name or name
-    required: dict[str, TypeForm] = {}
-    optional: dict[str, TypeForm] = {}
+    fields: dict[str, TypeForm] = {}
     for field in record.fields:
-        shown = Field(title=field.label or field.name, description=_one_line(field.doc) if field.doc else None)
-        annotation = annotation_of(field.type, name=f"{title}_{field.name}")
-        (required if field.required else optional)[field.name] = Annotated[annotation, shown]
-    return _object(title, required, optional)
+        shown = Field(title=field.label or field.name, description=_shown_description(field.doc, field.type))
+        fields[field.name] = Annotated[annotation_of(field.type, name=f"{name}_{field.name}"), shown]
+    required = {field.name for field in record.fields if field.required}
+    return _object(name, fields, required=required, title=record.label, doc=record.doc)
 
 
 def _union(annotations: Sequence[TypeForm]) -> TypeForm:

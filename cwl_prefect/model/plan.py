@@ -5,7 +5,7 @@ by a deployment and run on another machine. The terms are those of the CWL v1.2 
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -232,6 +232,18 @@ def requirement(
     """
     every = (*reversed(requirements), *reversed(hints))
     return next((entry for entry in every if entry["class"] == name), None)
+
+
+def named_types(requirements: Iterable[Mapping[str, JsonValue]]) -> dict[str, JsonValue]:
+    """Return the types that SchemaDefRequirement declares, by name."""
+    types = (entry["types"] for entry in requirements if entry["class"] == "SchemaDefRequirement")
+    return {
+        str(declared["name"]): declared
+        for each in types
+        if isinstance(each, list)
+        for declared in each
+        if isinstance(declared, dict)
+    }
 
 
 def encode_plan(plan: WorkflowPlan, *, indent: int | None = None) -> bytes:

@@ -41,7 +41,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page of its own."""
-    opened = browser.new_page(viewport={"width": 1400, "height": 2400})
+    opened = browser.new_page(viewport={"width": 1400, "height": 3000})
     opened.set_default_timeout(30_000)
     expect.set_options(timeout=30_000)  # the same for what a page shows
     yield opened

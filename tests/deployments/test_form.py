@@ -12,7 +12,17 @@ SURVEY = """\
 cwlVersion: v1.2
 class: CommandLineTool
 label: Survey
-requirements: {InlineJavascriptRequirement: {}}
+requirements:
+  InlineJavascriptRequirement: {}
+  SchemaDefRequirement:
+    types:
+      - {name: Strand, type: enum, symbols: [forward, reverse]}
+      - name: Sample
+        type: record
+        doc: What one tube holds
+        fields:
+          tube: {type: string, label: Tube, doc: As written on it}
+          strand: {type: "#Strand", label: Strand}
 inputs:
   name: {type: string, label: Your name, doc: What the greeting says}
   count: {type: int, label: How often, default: 3}
@@ -27,6 +37,9 @@ inputs:
       fields:
         width: {type: int, label: Width, doc: In metres}
         cover: {type: string?, label: Cover}
+  control: {type: ["null", "#Sample"], label: Control, doc: Without treatment}
+  samples: {type: {type: array, items: "#Sample"}, label: Samples}
+  threshold: {type: [int, string], label: Threshold, doc: A number or a preset}
   note: {type: string?, label: Note}
   text: {type: File, label: Text, doc: What is counted}
 baseCommand: [wc, -c]
@@ -40,12 +53,14 @@ outputs:
     type: Any
     outputBinding:
       outputEval: |
-        $([inputs.name, inputs.count, inputs.ratio, inputs.colour, inputs.sizes, inputs.box, inputs.note])
+        $([inputs.name, inputs.count, inputs.ratio, inputs.colour, inputs.sizes, inputs.box, inputs.control,
+           inputs.samples, inputs.threshold, inputs.note])
 """
-GIVEN = ["Ada", 4, 0.5, "green", [7, 11], {"width": 2, "cover": None}, None]
+SAMPLES = [{"tube": "A1", "strand": "reverse"}]
+GIVEN = ["Ada", 4, 0.5, "green", [7, 11], {"width": 2, "cover": None}, None, SAMPLES, "strict", None]
 TITLES = [
     "Your name", "How often (Optional)", "Share (Optional)", "Colour", "Sizes", "Box", "Width", "Cover (Optional)",
-    "Note (Optional)", "Text",
+    "Control (Optional)", "Tube", "Strand", "Samples", "Threshold", "Note (Optional)", "Text",
 ]  # fmt: skip
 # Prefect has two user interfaces, between which people may choose: where each is, and what holds a field there.
 INTERFACES = {"v1": ("", ".schema-form-property"), "v2": ("v2/", "div.group")}
@@ -97,7 +112,8 @@ def test_a_run_is_started_by_filling_the_form(site: Site, page: Page, interface:
     picture(page, f"{interface}-empty")
 
     assert [title for title in page.locator("label").all_inner_texts() if title in TITLES] == TITLES
-    expect(form.field("Your name")).to_contain_text("What the greeting says")
+    expect(form.field("Your name")).to_contain_text("What the greeting says (string)")
+    expect(form.field("Control (Optional)")).to_contain_text("Without treatment (Sample)")
     expect(form.field("How often (Optional)").locator("input[type=number]")).to_have_value("3")
 
     form.fill("Your name", "Ada")
@@ -109,6 +125,12 @@ def test_a_run_is_started_by_filling_the_form(site: Site, page: Page, interface:
         form.field("Sizes").get_by_text("Add item").click()
         form.field("Sizes").locator("input[type=number]").nth(index).fill(size)
     form.fill("Width", "2")
+    form.field("Samples").get_by_text("Add item").click()
+    expect(page.get_by_text("Tube", exact=True)).to_have_count(2)  # that of Control stays as it is
+    form.fill("Tube", "A1")
+    form.choose("Strand", "reverse")
+    form.choose_type("Threshold", "str")
+    form.fill("Threshold", "strict")
     if interface == "v1":
         documented(page.locator("form").first, "form")
     form.fill("Text", str(site.directory / "letters.txt"))
@@ -122,3 +144,24 @@ def test_a_run_is_started_by_filling_the_form(site: Site, page: Page, interface:
     site.show(page, f"{place}runs/flow-run/{run}")
     expect(page.get_by_text("Completed").first).to_be_visible()
     picture(page, f"{interface}-completed")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        pytest.param({"colour": "purple"}, "'purple' is not one of ['red', 'green', 'blue']", id="enum"),
+        pytest.param(
+            {"samples": [{"tube": "A1", "strand": "up"}]}, "'up' is not one of ['forward', 'reverse']", id="array"
+        ),
+        pytest.param({"control": {"strand": "forward"}}, "'tube' is a required property", id="nullable"),
+        pytest.param({"threshold": [1]}, "is not valid under any of the given schemas", id="union"),
+    ],
+)
+def test_the_server_refuses_what_the_form_would_not_offer(site: Site, wrong: dict, told: str) -> None:
+    deployment = site.deploy(SURVEY, "--name", "refusing")
+    right = {"name": "a", "colour": "red", "sizes": [], "box": {"width": 1}, "samples": [], "threshold": 1, "text": "x"}
+
+    answer = site.start(deployment, **(right | wrong))
+
+    assert answer.status_code == 409
+    assert told in answer.json()["detail"]

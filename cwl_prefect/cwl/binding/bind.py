@@ -24,10 +24,10 @@ from cwl_prefect.cwl.values.errors import call_errors
 from cwl_prefect.cwl.values.formats import Ontology
 from cwl_prefect.cwl.values.places import NamedPlaces
 from cwl_prefect.cwl.values.type_errors import shown
-from cwl_prefect.cwl.values.types import Parameter, named_types, parameters
+from cwl_prefect.cwl.values.types import Parameter, parameters
 from cwl_prefect.errors import StepError, UnsupportedError
 from cwl_prefect.model.job import BoundCall, DockerImage, EntryKind, Resources
-from cwl_prefect.model.plan import Places, ProcessClass, ToolPlan, requirement
+from cwl_prefect.model.plan import Places, ProcessClass, ToolPlan, named_types, requirement
 from cwl_prefect.model.values import CwlObject, as_object
 
 Collect = Callable[[Path, int], CwlObject]

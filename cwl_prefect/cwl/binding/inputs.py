@@ -23,9 +23,9 @@ from cwl_prefect.cwl.values.complete import Completion, completed
 from cwl_prefect.cwl.values.errors import call_errors, part_errors
 from cwl_prefect.cwl.values.formats import Ontology
 from cwl_prefect.cwl.values.type_errors import shown, written
-from cwl_prefect.cwl.values.types import Parameter, named_types, parameters
+from cwl_prefect.cwl.values.types import Parameter, parameters
 from cwl_prefect.errors import InputError, Place
-from cwl_prefect.model.plan import WorkflowPlan, places_in, requirement
+from cwl_prefect.model.plan import WorkflowPlan, named_types, places_in, requirement
 from cwl_prefect.model.values import TOO_DEEP, CwlObject, CwlValue, file_objects, map_file_objects, unusable
 from cwl_prefect.storage.downloads import installed
 

@@ -19,10 +19,10 @@ from cwl_prefect.cwl.loading.documents import canonical_process
 from cwl_prefect.cwl.loading.load import NotFetchedError, load_processes, translated_errors
 from cwl_prefect.cwl.loading.places import place_of
 from cwl_prefect.cwl.loading.undeclared import undeclared_features
-from cwl_prefect.cwl.values.types import ANY, CwlType, Parameter, named_types, parameters
+from cwl_prefect.cwl.values.types import ANY, CwlType, Parameter, parameters
 from cwl_prefect.errors import DocumentError, UnsupportedError
 from cwl_prefect.model.findings import Finding, Severity, findings_of
-from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.plan import WorkflowPlan, named_types
 
 _JAVASCRIPT = "InlineJavascriptRequirement"
 

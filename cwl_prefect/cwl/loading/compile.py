@@ -37,6 +37,7 @@ from cwl_prefect.model.plan import (
     StepPlan,
     ToolPlan,
     WorkflowPlan,
+    named_types,
     requirement,
 )
 
@@ -108,11 +109,11 @@ def _workflow(workflow: Workflow) -> WorkflowPlan:
         document=bare_inputs(workflow.tool),
         requirements=_plain_list(workflow.requirements),
         hints=_plain_list(workflow.hints),
-        inputs=_inputs(workflow.tool["inputs"]),
+        inputs=_inputs(workflow),
         steps=_in_topological_order(steps),
         outputs=tuple(
-            replace(_output(output), link=_link(output, sources, field="outputSource"))
-            for output in workflow.tool["outputs"]
+            replace(port, link=_link(output, sources, field="outputSource"))
+            for port, output in zip(_outputs(workflow), workflow.tool["outputs"], strict=True)
         ),
     )
 
@@ -164,8 +165,8 @@ def _tool(process: Process) -> ToolPlan:
         requirements=requirements,
         hints=hints,
         cwl_version=version,
-        inputs=_inputs(process.tool["inputs"]),
-        outputs=tuple(map(_output, process.tool["outputs"])),
+        inputs=_inputs(process),
+        outputs=_outputs(process),
         image=_image_name(docker),
     )
 
@@ -282,27 +283,37 @@ def _in_topological_order(steps: Sequence[StepPlan]) -> tuple[StepPlan, ...]:
     return tuple(ordered)
 
 
-def _inputs(declared: Sequence[Mapping[str, Any]]) -> tuple[InputPort, ...]:
+def _inputs(process: Process) -> tuple[InputPort, ...]:
+    named = _named_types(process)
     return tuple(
         InputPort(
             id=shortname(entry["id"]),
-            type=short_type(entry["type"]),
+            type=short_type(entry["type"], named),
             label=_text(entry.get("label")),
             doc=_text(entry.get("doc")),
             default=plain(entry.get("default")),
             format=tuple(str(name) for name in aslist(entry.get("format") or [])),
         )
-        for entry in as_written(declared)
+        for entry in as_written(process.tool["inputs"])
     )
 
 
-def _output(declared: Mapping[str, Any]) -> OutputPort:
-    return OutputPort(
-        id=shortname(declared["id"]),
-        type=short_type(declared["type"]),
-        label=_text(declared.get("label")),
-        doc=_text(declared.get("doc")),
+def _outputs(process: Process) -> tuple[OutputPort, ...]:
+    named = _named_types(process)
+    return tuple(
+        OutputPort(
+            id=shortname(entry["id"]),
+            type=short_type(entry["type"], named),
+            label=_text(entry.get("label")),
+            doc=_text(entry.get("doc")),
+        )
+        for entry in process.tool["outputs"]
     )
+
+
+def _named_types(process: Process) -> dict[str, Any]:
+    entries: list[Any] = [*process.hints, *process.requirements]
+    return named_types(entries)
 
 
 def _image_name(docker: Mapping[str, Any] | None) -> str | None:

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from cwltool.process import shortname
@@ -15,6 +16,7 @@ _IDENTIFIERS = frozenset({"id", "name", "type", "items", "symbols"})
 _TOOL_LEVEL = frozenset(
     {"requirements", "hints", "cwlVersion", ORIGINAL_CWLVERSION, "$namespaces", "$schemas", "id", "doc", "label"}
 )
+_MOST_NAMED_TYPES = 1000  # of one port; names that name each other may come to any number
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _LOCATED = re.compile(r"^(?:file|https?)://[^#]*/([^/#]+)(#.*)?$")
 _OF_LOADING = re.compile(r"^file://[^#]*/([^/#]+)(#.+)$")  # what schema-salad makes of a name in a default, as of an id
@@ -59,24 +61,36 @@ def _sorted_by_name(declared: Sequence[Any]) -> bool:
     return names == sorted(names)
 
 
-def short_type(declared: Any) -> Any:
-    """Return a type with short names and without bindings, for people and forms."""
+def short_type(declared: Any, named: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """Return a type with short names and without bindings, for people and forms.
+
+    Args:
+        declared: The type.
+        named: Types of SchemaDefRequirement by their names: each stands where it is named, but within itself.
+    """
+    return _short(declared, named, iter(range(_MOST_NAMED_TYPES)))
+
+
+def _short(declared: Any, named: Mapping[str, Any], room: Iterator[int]) -> Any:
     if isinstance(declared, str):
+        if declared in named and next(room, None) is not None:
+            others = {name: found for name, found in named.items() if name != declared}
+            return _short(named[declared], others, room)
         return shortname(declared) if "#" in declared or "/" in declared else declared
     if isinstance(declared, Sequence):
-        return [short_type(item) for item in declared]
+        return [_short(item, named, room) for item in declared]
     if not isinstance(declared, Mapping):
         return plain(declared)
     kept = {key: plain(value) for key, value in declared.items() if key in ("label", "doc", "default", "format")}
-    kept["type"] = short_type(declared["type"])
+    kept["type"] = _short(declared["type"], named, room)
     if "items" in declared:
-        kept["items"] = short_type(declared["items"])
+        kept["items"] = _short(declared["items"], named, room)
     if "symbols" in declared:
         kept["symbols"] = [shortname(str(symbol)) for symbol in declared["symbols"]]
     if "name" in declared:
         kept["name"] = shortname(str(declared["name"]))
     if "fields" in declared:
-        kept["fields"] = [short_type(field) for field in as_written(declared["fields"])]
+        kept["fields"] = [_short(field, named, room) for field in as_written(declared["fields"])]
     return kept
 
 

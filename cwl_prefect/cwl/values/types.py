@@ -91,16 +91,6 @@ def parameters(declared: Iterable[Mapping[str, Any]], named: Mapping[str, Any]) 
     return tuple(_parameter(entry, named) for entry in declared)
 
 
-def named_types(requirements: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the types that SchemaDefRequirement declares, by name."""
-    return {
-        str(declared["name"]): declared
-        for entry in requirements
-        if entry["class"] == "SchemaDefRequirement"
-        for declared in entry["types"]
-    }
-
-
 def fit(declared: CwlType, value: Any) -> int:
     """Return how much of a value a type describes, or ``NO_FIT`` where the value is not of the type.
 
@@ -180,10 +170,10 @@ def _is_plain(name: str, value: Any) -> bool:  # noqa: PLR0911 - one line for ea
             return False
 
 
-def _parameter(entry: Mapping[str, Any], named: Mapping[str, Any]) -> Parameter:
+def _parameter(entry: Mapping[str, Any], named: Mapping[str, Any], around: frozenset[str] = frozenset()) -> Parameter:
     return Parameter(
         name=short_name(str(entry.get("id") or entry.get("name"))),
-        type=parse(entry["type"], named),
+        type=parse(entry["type"], named, around),
         default=entry.get("default"),
         binding=entry.get("inputBinding"),
         output=entry.get("outputBinding"),
@@ -226,5 +216,5 @@ def _parse_schema(declared: Mapping[str, Any], named: Mapping[str, Any], around:
         return Enum(symbols=tuple(short_name(str(symbol)) for symbol in declared["symbols"]), binding=binding)
     if kind == "record":
         fields = declared.get("fields") or ()
-        return Record(fields=tuple(_parameter(entry, named) for entry in fields), binding=binding)
+        return Record(fields=tuple(_parameter(entry, named, around) for entry in fields), binding=binding)
     return parse(kind, named, around)

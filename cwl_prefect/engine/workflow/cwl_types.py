@@ -53,6 +53,8 @@ class RecordType:
 
     fields: tuple[Field, ...]
     name: str | None = None
+    label: str | None = None
+    doc: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +103,8 @@ def describe_type(cwl_type: CwlType) -> str:
     match cwl_type:
         case Primitive(name=name):
             return name
-        case EnumType():
-            return "enum"
+        case EnumType(name=name):
+            return name or "enum"
         case RecordType(name=name):
             return name or "record"
         case ArrayType(items=items):
@@ -134,7 +136,12 @@ def _parse_schema(declared: Mapping[str, JsonValue]) -> CwlType:
         case "enum":
             return EnumType(symbols=tuple(_texts(declared.get("symbols"))), name=_text(declared, "name"))
         case "record":
-            return RecordType(fields=tuple(_fields(declared.get("fields"))), name=_text(declared, "name"))
+            return RecordType(
+                fields=tuple(_fields(declared.get("fields"))),
+                name=_text(declared, "name"),
+                label=_text(declared, "label"),
+                doc=_text(declared, "doc"),
+            )
         case nested:
             return parse_type(nested)
 

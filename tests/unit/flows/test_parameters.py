@@ -217,7 +217,12 @@ class TestDeploymentForm:
             plan(InputPort(id="a-b", type="int", label="A", doc="Doc"), InputPort(id="c", type=COLOURS))
         )
         found = schema["properties"]["a_b"]
-        assert (found["type"], found["title"], found["description"], found["position"]) == ("integer", "A", "Doc", 0)
+        assert (found["type"], found["title"], found["description"], found["position"]) == (
+            "integer",
+            "A",
+            "Doc (int)",
+            0,
+        )
         assert schema["properties"]["c"]["enum"] == ["red", "light blue"]
         assert schema["required"] == ["a_b", "c"]
 
@@ -234,18 +239,60 @@ class TestDeploymentForm:
         assert (found["properties"]["x"]["type"], found["properties"]["x"]["default"]) == ("integer", 4)
         assert found["required"] == []
 
-    def test_a_label_is_not_said_again_as_a_description(self):
-        properties = openapi_schema(plan(InputPort(id="a", type="int", label="A"), InputPort(id="b", type="int")))
-        assert "description" not in properties["properties"]["a"]
-        assert properties["properties"]["b"]["description"] == "int"
+    @pytest.mark.parametrize(
+        ("about", "shown"),
+        [
+            pytest.param({"type": "int"}, "int", id="type-alone"),
+            pytest.param({"type": "int", "label": "A"}, "int", id="label-is-the-title"),
+            pytest.param({"type": ["null", "int"], "doc": "How\nmany"}, "How many (int)", id="optional"),
+            pytest.param({"type": FILES, "format": ("edam:1930",)}, "File[] edam:1930", id="format"),
+            pytest.param({"type": ["null", PAIR]}, "pair", id="record-by-its-name"),
+            pytest.param({"type": COLOURS}, "enum", id="enum"),
+        ],
+    )
+    def test_each_field_says_what_it_takes(self, about, shown):
+        found = openapi_schema(plan(InputPort(id="x", **about)))["properties"]["x"]
+        assert found["description"] == shown
 
-    def test_records_are_cards_with_their_fields(self):
-        schema = openapi_schema(one(PAIR))
+    def test_records_are_cards_with_their_fields_in_their_authors_order(self):
+        said = {"label": "Both ends", "doc": "As they\nwere read"}
+        schema = openapi_schema(one({**PAIR, **said, "fields": PAIR["fields"][::-1]}))
         assert schema["properties"]["x"]["$ref"] == "#/definitions/pair"
         found = schema["definitions"]["pair"]
+        assert (found["title"], found["description"]) == ("Both ends", "As they were read")
+        assert [(name, field["position"]) for name, field in found["properties"].items()] == [
+            ("depth", 0),
+            ("left-end", 1),
+        ]
         assert found["properties"]["left-end"]["title"] == "Left"
-        assert found["properties"]["left-end"]["description"] == "forward reads"
+        assert found["properties"]["left-end"]["description"] == "forward reads (File)"
         assert found["required"] == ["left-end"]
+
+    def test_a_record_that_is_named_several_times_is_defined_once(self):
+        several = [PAIR, ["null", PAIR], {"type": "array", "items": PAIR}]
+        schema = openapi_schema(plan(*(InputPort(id=f"x{n}", type=each) for n, each in enumerate(several))))
+        assert sorted(schema["definitions"]) == ["File", "pair"]
+        assert schema["properties"]["x2"]["items"] == {"$ref": "#/definitions/pair"}
+
+    @pytest.mark.parametrize(
+        ("cwl_type", "good", "wrong"),
+        [
+            pytest.param(COLOURS, "red", "purple", id="enum"),
+            pytest.param(["null", COLOURS], None, "purple", id="enum-or-null"),
+            pytest.param({"type": "array", "items": COLOURS}, ["red"], ["red", "purple"], id="array-of-enums"),
+            pytest.param(
+                {"type": "record", "name": "r", "fields": [{"name": "c", "type": COLOURS}]},
+                {"c": "red"},
+                {"c": "purple"},
+                id="field",
+            ),
+            pytest.param(["int", COLOURS], 3, "purple", id="union"),
+        ],
+    )
+    def test_prefect_refuses_what_no_enum_has(self, cwl_type, good, wrong):
+        schema = openapi_schema(one(cwl_type))
+        assert validate_by_schema({"x": good}, schema) == []
+        assert validate_by_schema({"x": wrong}, schema)
 
     def test_prefect_validates_parameters_by_it(self):
         schema = openapi_schema(plan(InputPort(id="reads", type=FILES), InputPort(id="pair", type=["null", PAIR])))

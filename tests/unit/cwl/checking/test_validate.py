@@ -173,3 +173,17 @@ def test_each_tool_names_an_image_where_it_must(write, requirement, found):
     document = str(write(tool("a", requirements=requirement)))
     assert [finding.check for finding in check_document(document, images=True).findings] == found
     assert check_document(document).findings == ()
+
+
+def test_a_type_that_contains_itself_is_told_as_not_supported(write):
+    tree = "{name: Tree, type: record, fields: [{name: inner, type: {type: array, items: '#Tree'}}]}"
+    text = f"""
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {{SchemaDefRequirement: {{types: [{tree}]}}}}
+inputs: {{tree: '#Tree'}}
+baseCommand: 'true'
+outputs: []
+"""
+    (found,) = check_document(str(write(text))).findings
+    assert (found.check, found.message) == ("unsupported-feature", "the type Tree is unknown, or contains itself.")

@@ -87,6 +87,33 @@ class TestShortTypes:
     def test_names_are_short_and_bindings_gone(self, declared, short):
         assert short_type(declared) == short
 
+    def test_what_a_requirement_names_stands_where_it_is_named(self):
+        pair = {"name": "file:///a.cwl#pair", "type": "record", "fields": [{"name": "a.cwl#pair/x", "type": "int"}]}
+        named = {pair["name"]: pair, "b.yml#other": {"name": "b.yml#other", "type": "enum", "symbols": ["b#other/y"]}}
+        written = {"name": "pair", "type": "record", "fields": [{"name": "x", "type": "int"}]}
+        declared = ["null", pair["name"], {"type": "array", "items": "b.yml#other"}]
+        assert short_type(declared, named) == [
+            "null",
+            written,
+            {"type": "array", "items": {"name": "other", "type": "enum", "symbols": ["y"]}},
+        ]
+
+    def test_a_type_that_contains_itself_stays_a_name_there(self):
+        tree = {
+            "name": "a#t",
+            "type": "record",
+            "fields": [{"name": "a#t/x", "type": {"type": "array", "items": "a#t"}}],
+        }
+        found = short_type("a#t", {"a#t": tree})
+        assert found["fields"] == [{"name": "x", "type": {"type": "array", "items": "t"}}]
+
+    def test_types_that_name_each_other_often_are_written_out_no_thousand_times(self):
+        named = {
+            f"a#{n}": {"name": f"a#{n}", "type": "record", "fields": [{"name": x, "type": f"a#{n + 1}"} for x in "xyz"]}
+            for n in range(30)
+        }
+        assert len(str(short_type("a#0", named))) < 1_000_000
+
 
 class TestProcesses:
     def test_identifiers_lose_their_directory(self):

@@ -1,8 +1,10 @@
 """An object store of S3's kind on loopback, for whoever tests what lies in one."""
 
+import http.client
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache, cached_property
 from urllib.parse import urlsplit
 
 import pytest
@@ -42,30 +44,32 @@ class ObjectStore:
 
     def put(self, key: str, content: bytes) -> str:
         """Store an object, and return its URL."""
-        self._client().put_object(Bucket=self.bucket, Key=key, Body=content)
+        self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
         return self.url(key)
 
     def content(self, key: str) -> bytes:
         """Return the content of an object."""
-        return self._client().get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def keys(self, prefix: str = "") -> list[str]:
         """Return the keys of all objects below a prefix."""
-        found = self._client().list_objects_v2(Bucket=self.bucket, Prefix=prefix)
+        found = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
         return [each["Key"] for each in found.get("Contents", [])]
 
     def create(self) -> None:
         """Make the bucket."""
-        self._client().create_bucket(Bucket=self.bucket)
+        self._client.create_bucket(Bucket=self.bucket)
 
     def clear(self) -> None:
         """Remove all that is in the store, and let nobody remember a connection to it."""
-        import httpx
         from s3fs import S3FileSystem
 
-        httpx.post(f"{self.endpoint}/moto-api/reset", trust_env=False)
+        with closing(http.client.HTTPConnection(urlsplit(self.endpoint).netloc)) as connection:
+            connection.request("POST", "/moto-api/reset")
+            connection.getresponse().read()
         S3FileSystem.clear_instance_cache()
 
+    @cached_property
     def _client(self):
         import boto3
 
@@ -81,15 +85,19 @@ class ObjectStore:
 @contextmanager
 def running_store(address: str = "127.0.0.1") -> Iterator[ObjectStore]:
     """Run a store in a thread of this process, at one of the addresses of this machine."""
+    import botocore.session
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
     server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield ObjectStore(endpoint=f"http://{host}:{port}", bucket=BUCKET)
-    finally:
-        server.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        # Each session reads descriptions of many megabytes: one reader does for those of all tests.
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        try:
+            host, port = server.get_host_and_port()
+            yield ObjectStore(endpoint=f"http://{host}:{port}", bucket=BUCKET)
+        finally:
+            server.stop()
 
 
 @contextmanager
@@ -97,7 +105,6 @@ def fresh_store(running: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """Give a test the running store with an empty bucket, which this process finds by its environment."""
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
-    running.clear()
     running.create()
     yield running
     running.clear()

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from cwltool import process as cwltool_process
 from cwltool.context import LoadingContext
 from cwltool.errors import GraphTargetMissingException, UnsupportedRequirement, WorkflowException
 from cwltool.load_tool import default_loader, fetch_document, make_tool, resolve_and_validate_document
@@ -226,6 +227,7 @@ def _checked_tool(
 ) -> Process:
     check_names(toolpath_object)
     _keep_version(versions, loadingContext.metadata)
+    _know_types()
     try:
         return default_make_tool(toolpath_object, loadingContext)
     except (SchemaSaladException, WorkflowException, KeyError) as error:
@@ -234,6 +236,18 @@ def _checked_tool(
         if not faults:
             raise
         raise document_error(faults, str(toolpath_object["id"])) from None
+
+
+def _know_types() -> None:
+    """Take the types that no document declares from a schema that was read: cwltool would read another for them.
+
+    They are the same in each version; a test compares them.
+    """
+    if cwltool_process.SCHEMA_FILE is None:
+        known: Any = next(iter(SCHEMA_CACHE.values()))[3].idx
+        cwltool_process.SCHEMA_ANY = known["https://w3id.org/cwl/salad#Any"]
+        cwltool_process.SCHEMA_DIR = known["https://w3id.org/cwl/cwl#Directory"]
+        cwltool_process.SCHEMA_FILE = known["https://w3id.org/cwl/cwl#File"]
 
 
 def _keep_version(versions: dict[str, Any], metadata: MutableMapping[str, Any]) -> None:

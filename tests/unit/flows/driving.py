@@ -10,8 +10,6 @@ from prefect import State
 from prefect.states import Completed
 
 from cwl_prefect.backends.fake import FakeBackend
-from cwl_prefect.cwl.loading.compile import compile_process
-from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.engine.scheduling.scheduler import ResourcePool
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.build import prepared
@@ -24,6 +22,7 @@ from cwl_prefect.model.job import ContainerJob
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.settings import Settings
 from tests.engines import answer
+from tests.unit.documents import plan_of
 
 TOOLS = """
 - class: CommandLineTool
@@ -201,11 +200,8 @@ class Drive:
 
 def drive(directory: Path, document: str, *, tries: int = 1, temporary: int = 0, pool=None, **settings) -> Drive:
     """Compile a packed document and make its run ready."""
-    path = directory / "flow.cwl"
-    path.write_text(document)
-    plan = compile_process(load_process(str(path)), origin=str(path))
     return Drive(
-        plan=plan,
+        plan=plan_of(document),
         settings=Settings(home=directory / "home", **{"retries": tries - 1, **settings}),
         player=Player(temporary=temporary),
         tasks=PlainTasks(tries=tries),

@@ -66,10 +66,11 @@ def nobody_asks(monkeypatch):
     monkeypatch.setattr(build, "note_wish", unasked)
 
 
-@pytest.fixture
-def plan(tmp_path):
-    (tmp_path / "say.cwl").write_text(SAY)
-    path = tmp_path / "greet all.cwl"
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("documents")
+    (directory / "say.cwl").write_text(SAY)
+    path = directory / "greet all.cwl"
     path.write_text(WORKFLOW)
     return compile_process(load_process(str(path)), origin=str(path))
 

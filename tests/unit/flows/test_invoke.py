@@ -11,8 +11,6 @@ from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 from prefect.states import Cancelled, Completed, Crashed, Failed, State
 from prefect.utilities.annotations import quote
 
-from cwl_prefect.cwl.loading.compile import compile_process
-from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.engine.records.manifest import Outcome
 from cwl_prefect.errors import (
     CwlPrefectError,
@@ -29,6 +27,7 @@ from cwl_prefect.flows.execution.run import RunReport, RunRequest
 from cwl_prefect.flows.invoke import LARGEST_PARAMETERS, invoke
 from cwl_prefect.server.local_server import ApiEndpoint
 from cwl_prefect.settings import Settings
+from tests.unit.documents import plan_of
 
 DOCUMENT = """
 cwlVersion: v1.2
@@ -40,10 +39,8 @@ steps: []
 
 
 @pytest.fixture
-def plan(tmp_path):
-    path = tmp_path / "main.cwl"
-    path.write_text(DOCUMENT)
-    return compile_process(load_process(str(path)), origin="main.cwl")
+def plan():
+    return plan_of(DOCUMENT)
 
 
 def reporting(state: Callable[..., State], *errors: CwlPrefectError) -> State:

@@ -1,16 +1,12 @@
 """What of a document can change the result of a tool's calls, and what cannot."""
 
-from pathlib import Path
-from textwrap import dedent
-
 import pytest
 
 from cwl_prefect.cwl.binding.reuse import reuse_wanted, tool_identity, updates_in_place
 from cwl_prefect.cwl.javascript import engine
-from cwl_prefect.cwl.loading.compile import compile_process
-from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.errors import ExpressionError
 from cwl_prefect.model.plan import ToolPlan
+from tests.unit.documents import tool_of
 
 TOOL = """
     cwlVersion: v1.2
@@ -26,14 +22,6 @@ TOOL = """
     outputs:
       sorted: stdout
     """
-
-
-def tool(directory: Path, text: str = TOOL, name: str = "tool.cwl") -> ToolPlan:
-    directory.mkdir(exist_ok=True)
-    (directory / name).write_text(dedent(text))
-    found = compile_process(load_process(str(directory / name)), origin="test").steps[0].run
-    assert isinstance(found, ToolPlan)
-    return found
 
 
 def relevant(plan: ToolPlan, *, containers: bool = True) -> tuple:
@@ -77,15 +65,15 @@ def relevant(plan: ToolPlan, *, containers: bool = True) -> tuple:
         "name of the image",
     ],
 )
-def test_what_cannot_change_a_result_does_not_count(tmp_path: Path, old: str, new: str):
+def test_what_cannot_change_a_result_does_not_count(old: str, new: str):
     assert old in TOOL
-    changed = tool(tmp_path / "b", TOOL.replace(old, new))
-    assert relevant(changed) == relevant(tool(tmp_path / "a"))
+    changed = tool_of(TOOL.replace(old, new))
+    assert relevant(changed) == relevant(tool_of(TOOL))
 
 
 @pytest.mark.parametrize("name", ["renamed.cwl", "with space.cwl"])
-def test_name_and_place_of_the_document_do_not_count(tmp_path: Path, name: str):
-    assert relevant(tool(tmp_path / "b", name=name)) == relevant(tool(tmp_path / "a"))
+def test_name_and_place_of_the_document_do_not_count(name: str):
+    assert relevant(tool_of(TOOL, name=name)) == relevant(tool_of(TOOL))
 
 
 @pytest.mark.parametrize(
@@ -110,43 +98,41 @@ def test_name_and_place_of_the_document_do_not_count(tmp_path: Path, name: str):
         ("cwlVersion: v1.2", "cwlVersion: v1.1"),
     ],
 )
-def test_what_can_change_a_result_counts(tmp_path: Path, old: str, new: str):
+def test_what_can_change_a_result_counts(old: str, new: str):
     assert old in TOOL
-    changed = tool(tmp_path / "b", TOOL.replace(old, new))
-    assert relevant(changed) != relevant(tool(tmp_path / "a"))
+    changed = tool_of(TOOL.replace(old, new))
+    assert relevant(changed) != relevant(tool_of(TOOL))
 
 
-def test_with_an_initial_working_directory_it_counts_whether_the_image_is_required(tmp_path: Path):
+def test_with_an_initial_working_directory_it_counts_whether_the_image_is_required():
     """An absolute ``entryname`` is allowed only where it is (CWL CommandLineTool, §InitialWorkDirRequirement)."""
     listing = "InitialWorkDirRequirement: {listing: [{entryname: /data/a.txt, entry: hi}]}"
     hinted = TOOL.replace("requirements:", f"requirements:\n      {listing}")
     required = hinted.replace("    hints:\n", "")
-    assert relevant(tool(tmp_path / "a", hinted)) != relevant(tool(tmp_path / "b", required))
-    assert relevant(tool(tmp_path / "a", hinted), containers=False) == relevant(
-        tool(tmp_path / "b", required), containers=False
-    )
+    assert relevant(tool_of(hinted)) != relevant(tool_of(required))
+    assert relevant(tool_of(hinted), containers=False) == relevant(tool_of(required), containers=False)
 
 
-def test_what_a_tool_asks_for_is_known_apart(tmp_path: Path):
-    more = tool(tmp_path / "a", TOOL.replace("hints:", "hints:\n      ResourceRequirement: {coresMin: 4}"))
-    assert relevant(more) == relevant(tool(tmp_path / "b"))
+def test_what_a_tool_asks_for_is_known_apart():
+    more = tool_of(TOOL.replace("hints:", "hints:\n      ResourceRequirement: {coresMin: 4}"))
+    assert relevant(more) == relevant(tool_of(TOOL))
     assert tool_identity(more, (), containers=False).resources == {"class": "ResourceRequirement", "coresMin": 4}
 
 
-def test_the_image_is_none_for_a_process(tmp_path: Path):
-    plan = tool(tmp_path / "a")
+def test_the_image_is_none_for_a_process():
+    plan = tool_of(TOOL)
     found = tool_identity(plan, (), containers=True).image
     assert found is not None
     assert found.pull == "debian:stable-slim"
     assert tool_identity(plan, (), containers=False).image is None
 
 
-def test_the_first_word_of_the_command_is_known(tmp_path: Path):
-    assert tool_identity(tool(tmp_path / "a"), (), containers=False).command == "sort"
+def test_the_first_word_of_the_command_is_known():
+    assert tool_identity(tool_of(TOOL), (), containers=False).command == "sort"
 
 
-def test_formats_count_where_an_input_declares_one(tmp_path: Path):
-    declared = tool(tmp_path / "a", TOOL.replace("{type: File,", "{type: File, format: 'urn:fasta',"))
+def test_formats_count_where_an_input_declares_one():
+    declared = tool_of(TOOL.replace("{type: File,", "{type: File, format: 'urn:fasta',"))
     found = tool_identity(declared, (("a", "b", "c"),), containers=False)
     assert found.formats
     assert found.parts["ontology"] == [["a", "b", "c"]]
@@ -160,12 +146,12 @@ def test_formats_count_where_an_input_declares_one(tmp_path: Path):
         ("InplaceUpdateRequirement: {inplaceUpdate: false}", None),
     ],
 )
-def test_calls_that_must_not_be_kept(tmp_path: Path, requirement: str, obstacle: str | None):
+def test_calls_that_must_not_be_kept(requirement: str, obstacle: str | None):
     where = "hints:" if "Secrets" in requirement else "requirements:"
     text = TOOL.replace(where, f"{where}\n      {requirement}").replace(
         "baseCommand", "$namespaces: {cwltool: 'http://commonwl.org/cwltool#'}\n    baseCommand"
     )
-    plan = tool(tmp_path / "a", text)
+    plan = tool_of(text)
     found = tool_identity(plan, (), containers=False).obstacle
     assert (found is None) if obstacle is None else (obstacle in (found or ""))
     assert updates_in_place(plan) == (obstacle == "in place")
@@ -181,32 +167,32 @@ def test_calls_that_must_not_be_kept(tmp_path: Path, requirement: str, obstacle:
     ],
     ids=["no expression", "references", "script in parentheses", "script in braces"],
 )
-def test_javascript_sees_the_order_of_keys(tmp_path: Path, new: str, ordered: bool):
-    plan = tool(tmp_path, TOOL.replace("baseCommand", new))
+def test_javascript_sees_the_order_of_keys(new: str, ordered: bool):
+    plan = tool_of(TOOL.replace("baseCommand", new))
     assert tool_identity(plan, (), containers=True).ordered is ordered
 
 
-def test_javascript_of_a_requirement_sees_the_order_of_keys(tmp_path: Path):
-    plan = tool(tmp_path, TOOL.replace("LEVEL: high", 'LEVEL: "$(JSON.stringify(inputs.kind))"'))
+def test_javascript_of_a_requirement_sees_the_order_of_keys():
+    plan = tool_of(TOOL.replace("LEVEL: high", 'LEVEL: "$(JSON.stringify(inputs.kind))"'))
     assert tool_identity(plan, (), containers=True).ordered
 
 
 class TestWorkReuse:
-    def wanted(self, directory: Path, enable: str, values: dict | None = None) -> bool:
+    def wanted(self, enable: str, values: dict | None = None) -> bool:
         engine.install(timeout_s=5, memory_mib=64)
         text = TOOL.replace("requirements:", f"requirements:\n      WorkReuse: {{enableReuse: {enable}}}")
-        plan = tool(directory / "a", text.replace("EnvVar", "InlineJavascriptRequirement: {}\n      EnvVar"))
+        plan = tool_of(text.replace("EnvVar", "InlineJavascriptRequirement: {}\n      EnvVar"))
         identity = tool_identity(plan, (), containers=False)
         return reuse_wanted(identity, plan, values or {}, name="align")
 
     @pytest.mark.parametrize(("enable", "wanted"), [("true", True), ("false", False)])
-    def test_says_so(self, tmp_path: Path, enable: str, wanted: bool):
-        assert self.wanted(tmp_path, enable) is wanted
+    def test_says_so(self, enable: str, wanted: bool):
+        assert self.wanted(enable) is wanted
 
     @pytest.mark.parametrize(("kind", "wanted"), [(None, True), ("plain", True), ("fancy", False)])
-    def test_may_depend_on_inputs(self, tmp_path: Path, kind: str | None, wanted: bool):
-        assert self.wanted(tmp_path, "\"$(inputs.kind == 'plain')\"", {"kind": kind}) is wanted
+    def test_may_depend_on_inputs(self, kind: str | None, wanted: bool):
+        assert self.wanted("\"$(inputs.kind == 'plain')\"", {"kind": kind}) is wanted
 
-    def test_must_be_true_or_false(self, tmp_path: Path):
+    def test_must_be_true_or_false(self):
         with pytest.raises(ExpressionError, match="align: enableReuse: expected true or false"):
-            self.wanted(tmp_path, '"$(inputs.kind)"')
+            self.wanted('"$(inputs.kind)"')

@@ -2,10 +2,19 @@ import logging
 from pathlib import Path
 
 import pytest
+from cwltool.process import get_schema
 
 from cwl_prefect.cwl.binding.bind import Binder
 from cwl_prefect.cwl.loading.compile import compile_process
-from cwl_prefect.cwl.loading.load import document_uri, load_process, load_processes, load_recorded, quiet_libraries
+from cwl_prefect.cwl.loading.load import (
+    EXTENSION_SCHEMAS,
+    document_uri,
+    load_process,
+    load_processes,
+    load_recorded,
+    quiet_libraries,
+    use_extensions,
+)
 from cwl_prefect.errors import DocumentError, UnsupportedError
 from cwl_prefect.model.plan import ToolPlan
 
@@ -501,3 +510,19 @@ class TestBadDocuments:
 def test_libraries_are_kept_silent():
     quiet_libraries()
     assert not logging.getLogger("cwltool").isEnabledFor(logging.CRITICAL)
+
+
+def test_the_types_that_no_document_declares_are_the_same_in_each_version():
+    use_extensions()
+
+    def declared(value):
+        if isinstance(value, list):  # v1.3 says that a size is an int or a long, which any int is
+            return [declared(each) for each in value if (each, "long" in value) != ("int", True)]
+        if isinstance(value, dict):
+            return {key: declared(each) for key, each in value.items() if key not in ("doc", "jsonldPredicate")}
+        return value
+
+    schemas = [get_schema(version)[3].idx for version in EXTENSION_SCHEMAS]
+    for name in ("salad#Any", "cwl#Directory", "cwl#File"):
+        first, *others = (declared(schema[f"https://w3id.org/cwl/{name}"]) for schema in schemas)
+        assert all(other == first for other in others)

@@ -16,8 +16,6 @@ from cwl_prefect.backends.base import Capabilities, JobHandle, UnidentifiedError
 from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.backends.local.backend import LocalBackend
 from cwl_prefect.cwl.javascript import engine
-from cwl_prefect.cwl.loading.compile import compile_process
-from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.engine.cache.checksums import LARGE
 from cwl_prefect.engine.cache.key_locks import KeyLocks
 from cwl_prefect.engine.records.journal import LOOK_UPS
@@ -30,9 +28,8 @@ from cwl_prefect.flows.execution.run import Run, RunRequest
 from cwl_prefect.flows.lifecycle.opening import open_run
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.model.job import ContainerJob, DockerImage, StepResult
-from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.settings import CacheMode, Keep, Settings
-from tests.unit.cwl.binding.test_reuse import tool
+from tests.unit.documents import plan_of
 
 COUNT = """
     cwlVersion: v1.2
@@ -86,7 +83,6 @@ class Lab:
         self.runs = 0
         self.calls = 0
         self.took_s = 0.0
-        self.plans: dict[str, WorkflowPlan] = {}
         self.fails = False
         self.events: list = []
 
@@ -106,9 +102,7 @@ class Lab:
             observers=(self.events.append,),
             backends=Backends.of(self.backend, self.settings),
         )
-        if self.text not in self.plans:
-            self.plans[self.text] = _plan(self.directory / "document", self.text)
-        return open_run(self.plans[self.text], request, run_id)
+        return open_run(plan_of(self.text, name="tool.cwl"), request, run_id)
 
     async def within(self, run: Run, values: dict, step: str = "align", index: tuple[int, ...] = ()) -> StepResult:
         (only,) = run.plan.steps
@@ -130,11 +124,6 @@ class Lab:
     def journal(self, run_id: str = "run-1") -> list[dict]:
         path = self.settings.reports / run_id / LOOK_UPS
         return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def _plan(directory: Path, text: str) -> WorkflowPlan:
-    tool(directory, text)
-    return compile_process(load_process(str(directory / "tool.cwl")), origin="test")
 
 
 def contents(result: StepResult) -> tuple[bytes, bytes]:
@@ -361,7 +350,7 @@ class TestSwitches:
         await lab.call()
         lab.change(refresh=("*",))
         assert not (await lab.call()).cached
-        (plan,) = lab.plans.values()
+        plan = plan_of(lab.text, name="tool.cwl")
         cached._check_refresh(replace(plan, steps=()), lab.settings)
 
     async def test_a_step_that_does_not_exist_cannot_be_refreshed(self, lab: Lab):

@@ -14,8 +14,6 @@ from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.backends.local.backend import LocalBackend
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL, STEP_LABEL
 from cwl_prefect.cwl.javascript import engine
-from cwl_prefect.cwl.loading.compile import compile_process
-from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.engine.scheduling.scheduler import ResourcePool
 from cwl_prefect.errors import (
     BackendError,
@@ -47,6 +45,7 @@ from cwl_prefect.model.names import call_name
 from cwl_prefect.model.plan import ToolPlan
 from cwl_prefect.settings import Keep, Settings
 from tests.engines import answer
+from tests.unit.documents import plan_of, tool_of
 
 STARTED, SUCCEEDED, FAILED, RETRYING = (
     StepEventKind.STARTED,
@@ -55,6 +54,7 @@ STARTED, SUCCEEDED, FAILED, RETRYING = (
     StepEventKind.RETRYING,
 )
 
+ANY_DOCUMENT = "{cwlVersion: v1.2, class: Workflow, inputs: {}, outputs: {}, steps: []}"
 ECHO = """
     inputs: {x: {type: string, inputBinding: {}}}
     outputs: {o: stdout}
@@ -77,11 +77,7 @@ class Calls:
         self.run: Run | None = None
 
     def tool(self, text: str, kind: str = "CommandLineTool") -> ToolPlan:
-        path = self.directory / "tool.cwl"
-        path.write_text(f"cwlVersion: v1.2\nclass: {kind}\n{dedent(text)}")
-        found = compile_process(load_process(str(path)), origin=str(path)).steps[0].run
-        assert isinstance(found, ToolPlan)
-        return found
+        return tool_of(f"cwlVersion: v1.2\nclass: {kind}\n{dedent(text)}")
 
     async def work(self, text: str, values: dict | None = None, *, index=(3,), kind="CommandLineTool") -> CallWork:
         assert self.run is not None
@@ -126,8 +122,7 @@ class Opened:
             available=answer(found=containers is not None),
         )
         request = RunRequest(job_order={}, settings=calls.settings, observers=(calls.events.append,), backends=backends)
-        plan = compile_process(load_process(str(_any_document(calls.directory))), origin="any.cwl")
-        self._opening = open_run(plan, request, "run")
+        self._opening = open_run(plan_of(ANY_DOCUMENT), request, "run")
 
     async def __aenter__(self) -> Calls:
         run = await self._opening.__aenter__()
@@ -136,12 +131,6 @@ class Opened:
 
     async def __aexit__(self, *error) -> None:
         await self._opening.__aexit__(*error)
-
-
-def _any_document(directory: Path) -> Path:
-    path = directory / "any.cwl"
-    path.write_text("cwlVersion: v1.2\nclass: Workflow\ninputs: {}\noutputs: {}\nsteps: []\n")
-    return path
 
 
 class TestProcesses:

@@ -10,13 +10,12 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 from prefect.utilities.engine import collect_task_run_inputs
 
-from cwl_prefect.cwl.loading.compile import compile_process
-from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.errors import ServerError, StepError
 from cwl_prefect.flows.execution import nested
 from cwl_prefect.flows.execution.nested import LARGEST_SHOWN, count_unscattered, run_nested
 from cwl_prefect.flows.execution.task_runs import edges_from
 from cwl_prefect.flows.prefect_names import flow_name
+from tests.unit.documents import plan_of
 from tests.unit.flows.driving import graph, subworkflow
 
 DEEP = subworkflow("deep", "inputs: {t: string}\noutputs: {}\nsteps:\n  say: {run: '#say', in: {x: t}, out: [o]}\n")
@@ -25,9 +24,8 @@ MIDDLE = subworkflow(
 )
 
 
-def plan(tmp_path, body: str):
-    (tmp_path / "flow.cwl").write_text(graph(body, DEEP, MIDDLE))
-    return compile_process(load_process(str(tmp_path / "flow.cwl")), origin="flow.cwl")
+def plan(body: str):
+    return plan_of(graph(body, DEEP, MIDDLE))
 
 
 class TestCounting:
@@ -42,9 +40,9 @@ class TestCounting:
         ],
         ids=["none", "tools", "one", "at-any-depth", "scattered-ones-do-not-count"],
     )
-    def test_what_runs_once_is_counted(self, tmp_path, steps, count):
+    def test_what_runs_once_is_counted(self, steps, count):
         body = f"inputs: {{n: string, ns: 'string[]'}}\noutputs: {{}}\nsteps: {steps}"
-        assert count_unscattered(plan(tmp_path, body)) == count
+        assert count_unscattered(plan(body)) == count
 
 
 @pytest.mark.parametrize(("name", "spelt"), [("a b-c", "a b-c"), ("a/b%c&d<e>", "a_b_c_d_e_")])
@@ -97,11 +95,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch, *, ran: bool) -> None:
 class TestRunning:
     @pytest.fixture
     def inner(self, tmp_path):
-        return (
-            plan(tmp_path, "inputs: {n: string}\noutputs: {}\nsteps: {a: {run: '#deep', in: {t: n}, out: []}}")
-            .steps[0]
-            .run
-        )
+        return plan("inputs: {n: string}\noutputs: {}\nsteps: {a: {run: '#deep', in: {t: n}, out: []}}").steps[0].run
 
     async def test_it_is_named_after_its_place(self, inner, made):
         async def drive():

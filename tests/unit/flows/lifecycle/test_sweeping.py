@@ -5,8 +5,6 @@ import pytest
 from cwl_prefect.backends.kubernetes import marks
 from cwl_prefect.backends.kubernetes.marks import Mark
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
-from cwl_prefect.cwl.loading.compile import compile_process
-from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows import cleanup
 from cwl_prefect.flows.execution.backends import Backends
@@ -15,6 +13,7 @@ from cwl_prefect.flows.lifecycle import reaping, sweeping
 from cwl_prefect.flows.lifecycle.sweeping import names_images, swept
 from cwl_prefect.settings import BackendName, Settings
 from tests.engines import answer
+from tests.unit.documents import plan_of
 from tests.unit.flows.driving import graph, subworkflow
 
 STEPS = "inputs: {x: string}\noutputs: []\nsteps:\n  a: {run: '#say', in: {x: x}, out: [o]}\n"
@@ -22,13 +21,11 @@ NESTED = "inputs: {x: string}\noutputs: []\nsteps:\n  b: {run: '#inner', in: {x:
 
 
 @pytest.fixture
-def compiled(tmp_path):
+def compiled():
     def compiled(*, image: bool, nested: bool = False):
         text = graph(NESTED, subworkflow("inner", STEPS)) if nested else graph(STEPS)
         hint = "  hints: {DockerRequirement: {dockerPull: busybox}}\n"
-        path = tmp_path / "flow.cwl"
-        path.write_text(text.replace("  id: say\n", f"  id: say\n{hint}") if image else text)
-        return compile_process(load_process(str(path)), origin="flow.cwl")
+        return plan_of(text.replace("  id: say\n", f"  id: say\n{hint}") if image else text)
 
     return compiled
 

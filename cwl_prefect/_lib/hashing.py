@@ -5,6 +5,7 @@ from io import BufferedIOBase
 from pathlib import Path
 
 _PREFIX = "sha1$"
+_BLOCK = 64 * 1024  # bytes
 
 
 def checksum_of(content: bytes) -> str:
@@ -14,7 +15,10 @@ def checksum_of(content: bytes) -> str:
 
 def stream_checksum(stream: BufferedIOBase) -> str:
     """Return the checksum of a whole stream."""
-    return _PREFIX + hashlib.file_digest(stream, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
+    digest = hashlib.sha1(usedforsecurity=False)
+    while block := stream.read(_BLOCK):  # most are small; ``hashlib.file_digest`` makes a buffer of 256 KiB for each
+        digest.update(block)
+    return _PREFIX + digest.hexdigest()
 
 
 def file_checksum(path: Path) -> str:

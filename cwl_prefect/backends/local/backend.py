@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cwl_prefect.backends.base import Capabilities, JobHandle
 from cwl_prefect.backends.local.processes import end_family
-from cwl_prefect.backends.local.usage import own_peak_kib, transferred, used
+from cwl_prefect.backends.local.usage import OwnPeak, transferred, used
 from cwl_prefect.backends.local.watchdog import Watchdog
 from cwl_prefect.backends.outcomes import FIRST_SIGNAL_STATUS, open_output, signal_of, timed_out, unstarted
 from cwl_prefect.errors import BackendError
@@ -35,11 +35,11 @@ class _Run:
 
     job: ContainerJob
     watchdog: Watchdog
+    own_peak: OwnPeak
     ended: asyncio.Future[JobOutcome]
     process: subprocess.Popen[bytes] | None = None  # None: it could not be started
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_s: float = field(default_factory=time.monotonic)
-    own_peak_kib: int = 0  # of this process when it had started the other
     exited: bool = False
     being_killed: bool = False  # it is then not reaped: its number must stay taken until its family is gone
 
@@ -58,6 +58,7 @@ class LocalBackend:
         self._grace_s = grace_s
         self._runs: dict[str, _Run] = {}
         self._watchdog = Watchdog()
+        self._own_peak = OwnPeak()
 
     @property
     def name(self) -> str:
@@ -85,14 +86,14 @@ class LocalBackend:
                 f"{job.name} wants files at other paths, which a process of this machine cannot have",
                 hint="run it with the docker backend",
             )
-        run = _Run(job=job, watchdog=self._watchdog, ended=asyncio.get_running_loop().create_future())
+        ended = asyncio.get_running_loop().create_future()
+        run = _Run(job=job, watchdog=self._watchdog, own_peak=self._own_peak, ended=ended)
         try:
             run.process = await _spawn_when_free(job)
         except (OSError, ValueError) as exc:
             run.ended.set_result(unstarted(job, *_why_not_started(job, exc)))
             reference = f"unstarted {job.job_id}"
         else:
-            run.own_peak_kib = own_peak_kib()
             self._watchdog.started(run.process.pid)
             _call_at_exit(run, run.process)
             reference = str(run.process.pid)
@@ -284,7 +285,7 @@ def _reap(run: _Run, process: subprocess.Popen[bytes]) -> None:
     exit_code = process.returncode if process.returncode >= 0 else FIRST_SIGNAL_STATUS - process.returncode
     number = signal_of(exit_code)
     reason = Reason.EXITED if number is None else Reason.SIGNALED
-    usage = used(counted, transfers, own_peak_kib=run.own_peak_kib)
+    usage = used(counted, transfers, run.own_peak)
     run.ended.set_result(_outcome(run, reason, exit_code, number=number, usage=usage))
 
 

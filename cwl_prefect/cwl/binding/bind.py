@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ class Binder:
         self.host_files = host_files
         self._ontology = ontology
         self._checksum = checksum
-        self._places = places or (lambda _: {})  # of a tool, by its digest
+        self._places = cache(places or (lambda _: {}))  # of a tool, by its digest
         self._facts: dict[str, _Facts] = {}
         self._updates = Updates()
         self._slow: Counter[str] = Counter()  # how often a tool's JavaScript took too long, by digest of the tool

@@ -59,7 +59,7 @@ def collected(how: Collection, *, name: str, written: Mapping[str, str] | None =
         OutputError: An output is not what the tool declares.
         ExpressionError: An expression failed.
     """
-    with output_errors(name, Path(how.places.directory.root), written or {}):
+    with output_errors(name, how.places.directory.root, written or {}):
         custom = f"{how.places.directory.root}/{CUSTOM_OUTPUT}"
         if os.path.lexists(custom):
             outputs = _custom_output(how, custom)
@@ -264,7 +264,7 @@ def _has_whole_glob(value: JsonValue) -> bool:
 
 
 @contextmanager
-def output_errors(name: str, outdir: Path, written: Mapping[str, str]) -> Iterator[None]:
+def output_errors(name: str, outdir: str, written: Mapping[str, str]) -> Iterator[None]:
     """Name the call in every error of collecting, and the directory where an output is at fault."""
     try:
         yield

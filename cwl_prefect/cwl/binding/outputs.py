@@ -98,6 +98,8 @@ class OutputPlaces:
 
     def _passed_on(self, path: str) -> tuple[CwlObject, str] | None:
         """Return the input that a path is of, and the rest of the path below it; None for what the call made."""
+        if not self.known:
+            return None
         place = os.path.normpath(os.path.join(self.outdir, path))  # noqa: PTH118 - keeps what is written
         below = ""
         while place not in ("", "/"):

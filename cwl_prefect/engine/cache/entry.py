@@ -4,8 +4,9 @@ import errno
 import json
 import os
 import stat
+from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 
@@ -52,8 +53,8 @@ def capture(outputs: CwlObject, outdir: Path, inputs: Sequence[CwlObject], check
         OSError: One cannot be read.
     """
     capturing = _Capturing(outdir=outdir, inputs=inputs, checksums=checksums)
-    described = as_object(map_file_objects(outputs, capturing.described))
-    return replace(capturing.found, outputs=described)
+    capturing.found.outputs = as_object(map_file_objects(outputs, capturing.described))
+    return capturing.found
 
 
 def restore(
@@ -102,8 +103,16 @@ def gives_directory(entry: CacheEntry) -> bool:
 
 def encode_entry(entry: CacheEntry) -> bytes:
     """Write an entry as JSON."""
-    found = {"format": ENTRY_FORMAT, "entry": _adapter().dump_python(entry, mode="json")}
-    return json.dumps(found, separators=(",", ":"), ensure_ascii=True).encode()  # names may be no UTF-8
+    found = {"format": ENTRY_FORMAT, "entry": entry}
+    return json.dumps(found, separators=(",", ":"), ensure_ascii=True, default=_plain).encode()  # names may be no UTF-8
+
+
+def _plain(part: object) -> object:
+    """Return what JSON has for a part of an entry."""
+    if isinstance(part, bytes):
+        return b64encode(part).decode("ascii")
+    assert is_dataclass(part)  # noqa: S101 - all else is JSON
+    return {member.name: getattr(part, member.name) for member in fields(part)}
 
 
 def decode_entry(key: str, body: bytes) -> CacheEntry | None:

@@ -1,6 +1,7 @@
 """What a file or directory is to a tool: its name and content, never its path."""
 
 import hashlib
+import json
 import os
 import stat
 import urllib.parse
@@ -11,6 +12,8 @@ from pathlib import Path
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.engine.cache.checksums import LARGE, Checksums, Identity
 from cwl_prefect.model.values import CwlObject, CwlValue, is_file_object
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 # What follows from the others, from the content, or from where a file happens to lie.
 _DERIVED = frozenset(
@@ -168,9 +171,7 @@ def in_order(value: CwlValue) -> CwlValue:
 
 def canonical(value: CwlValue | Mapping[str, CwlValue]) -> str:
     """Write a value so that equal values are equal texts, whatever the order of their keys."""
-    import json
-
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _CANONICAL.encode(value)
 
 
 def digest(value: CwlValue | Mapping[str, CwlValue]) -> str:

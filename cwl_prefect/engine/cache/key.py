@@ -113,5 +113,7 @@ def _settled(entry: CwlValue, fingerprints: Fingerprints) -> CwlValue:
 
 
 def _short(part: CwlValue) -> CwlValue:
+    if part is None or isinstance(part, bool | int | float):
+        return part
     text = canonical(part)
     return part if len(text) <= _LONGEST_PART else {"digest": digest(part)}

@@ -25,7 +25,6 @@ def clear_setuid(outputs: CwlObject, outdir: Path, *, name: str) -> None:
     Raises:
         OutputError: A file that has one belongs to somebody else.
     """
-    root = f"{os.path.realpath(outdir)}/"
     walked: list[str] = []
     for found in file_objects(outputs):
         place = path_here(found)
@@ -36,8 +35,12 @@ def clear_setuid(outputs: CwlObject, outdir: Path, *, name: str) -> None:
         for path in _files(place):
             real = os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114 - cheaper than Path
             mode = os.lstat(real).st_mode if os.path.lexists(real) else 0
-            if stat.S_ISREG(mode) and mode & _OTHERS_RIGHTS and os.path.realpath(real).startswith(root):
+            if stat.S_ISREG(mode) and mode & _OTHERS_RIGHTS and _lies_in(real, outdir):
                 _clear(real, mode, name=name)
+
+
+def _lies_in(path: str, outdir: Path) -> bool:
+    return os.path.realpath(path).startswith(f"{os.path.realpath(outdir)}/")
 
 
 def _files(place: Path) -> Iterator[str]:

@@ -54,7 +54,7 @@ class Follower:
 
     def more(self, *, ended: bool) -> list[str]:
         """Return the lines that came since the last look; an unfinished one only once the file has ended."""
-        if self._left <= 0:
+        if self._left <= 0 or not self._has_grown():
             return []
         try:
             with _opened(self._path) as file:
@@ -69,6 +69,13 @@ class Follower:
         if self._left <= 0:
             lines.append(f"(more is in {self._path})")
         return lines
+
+    def _has_grown(self) -> bool:
+        """Check whether there may be something to read; whatever is there is only looked at."""
+        try:
+            return self._path.lstat().st_size > self._offset
+        except OSError:
+            return False
 
 
 def _opened(path: Path) -> BinaryIO:

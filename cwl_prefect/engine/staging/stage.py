@@ -56,6 +56,8 @@ def stage(
         staging = _put_in_place(call, workspace, mounts=mounts)
         stdin = None if call.stdin is None else staging.host_path(str(Path(call.outdir, call.stdin)))
     job = unstaged(call, workspace, job_id=job_id, name=name, labels=labels)
+    if stdin is None and not staging.mounts:
+        return job
     return replace(job, mounts=tuple(staging.mounts), stdin=stdin)
 
 
@@ -135,7 +137,8 @@ def _reserve_streams(layout: Layout, call: BoundCall) -> None:
     for stream in (call.stdout, call.stderr):
         if stream is None:
             continue
-        if stream.startswith("/") or ".." in Path(stream).parts or Path(stream) == Path():
+        names = [name for name in stream.split("/") if name not in ("", ".")]
+        if stream.startswith("/") or ".." in names or not names:
             msg = f"{stream!r} is not a file name inside the output directory"
             raise StepError(msg, hint="stdout and stderr must be relative paths without '..'")
         layout.reserve(f"{call.outdir}/{stream}")
@@ -181,12 +184,13 @@ class _Links:
             StepError: A target is outside of the workspace, or an input is not of its kind.
             OSError: A file cannot be read or written.
         """
+        roots = self._roots
         for target in (self.call.outdir, self.call.tmpdir, *(entry.target for entry in self.call.entries)):
-            _demand_inside(target, self._roots)
-        for directory in map(Path, self._roots):
-            node = layout.find(str(directory))
-            if node is not None and (node.children or not directory.is_dir()):
-                self._realise(node, directory)
+            _demand_inside(target, roots)
+        for directory in roots:
+            node = layout.find(directory)
+            if node is not None and (node.children or not os.path.isdir(directory)):  # noqa: PTH112 - a text
+                self._realise(node, Path(directory))
 
     def host_path(self, target: str) -> Path:
         """Return a target, which is its own path on this machine.
@@ -328,6 +332,8 @@ def _demand_source(entry: StagedEntry) -> bool:
 
 
 def _demand_inside(target: str, roots: list[str]) -> None:
+    if target in roots:
+        return
     names = split(target)
     if any(names[: len(root)] == root for root in map(split, roots)):
         return

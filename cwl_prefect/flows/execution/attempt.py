@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import ParamSpec, TypeAlias, TypeVar
 
@@ -46,7 +47,7 @@ _logger = logging.getLogger(__name__)
 COPIED_KINDS = (EntryKind.WRITABLE_FILE, EntryKind.WRITABLE_DIRECTORY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Call:
     """One call of a tool, before it is bound."""
 
@@ -55,7 +56,7 @@ class Call:
     step: str  # path of the step, as `prepare[2].align`
     index: tuple[int, ...]  # place in the step's own scatter or loop
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name for people, as ``prepare[2].align[3]``."""
         return call_name(self.step, self.index)
@@ -146,7 +147,7 @@ class Attempt:
                 staging = self.run.in_thread if _copies(ready) else _at_once
                 job = left.job if left is not None else await staging(self.stage, ready)
                 most, secret = self.run.settings.log_lines, self.run.secret
-                async with followed(job.stderr, name=self.call.name, most=most, secret=secret):
+                with followed(job.stderr, name=self.call.name, most=most, secret=secret):
                     handle = left if left is not None else await ready.backend.start(job)
                     outcome = await job_exists.enter_async_context(ended(ready.backend, handle))
             yield Executed(job=job, outcome=outcome)
@@ -172,6 +173,8 @@ class Attempt:
 
     def shown(self, job: ContainerJob) -> ContainerJob:
         """Return a job whose command has no secrets."""
+        if not self.run.secret:
+            return job
         return replace(job, command=tuple(text_without(word, self.run.secret) for word in job.command))
 
     def keep_evidence(self, ready: Ready) -> None:
@@ -289,9 +292,12 @@ class Attempt:
         return job
 
     def _limited(self, ready: Ready) -> BoundCall:
-        bound = ready.bound.call
-        env = {**bound.env, **self.run.trace_context(self.call.name)}
-        return replace(bound, env=env, timeout_s=bound.timeout_s or self.run.settings.step_timeout_s)
+        """Return what is to be run, with the limits and variables that the settings add."""
+        bound, traced = ready.bound.call, self.run.trace_context(self.call.name)
+        timeout_s = bound.timeout_s or self.run.settings.step_timeout_s
+        if not traced and timeout_s == bound.timeout_s:
+            return bound
+        return replace(bound, env={**bound.env, **traced}, timeout_s=timeout_s)
 
     def _job_id(self, number: int) -> str:
         return f"{self.run.run_id}-{self.call.name}-{number}"

@@ -169,8 +169,18 @@ class CallWork:
         run, call = self._run, self._call
         if not run.observers:
             return
-        told = StepEvent(kind=kind, step=call.step, call=call.name, message=message, tried=tried, saved_s=saved_s)
-        run.tell(replace(told, inputs=call.values, outputs=outputs))
+        run.tell(
+            StepEvent(
+                kind=kind,
+                step=call.step,
+                call=call.name,
+                message=message,
+                tried=tried,
+                saved_s=saved_s,
+                inputs=call.values,
+                outputs=outputs,
+            )
+        )
 
     def _result(
         self, status: CallStatus, outputs: CwlObject, root: Path | None = None, *, note: str | None

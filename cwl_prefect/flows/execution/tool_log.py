@@ -2,22 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
-from cwl_prefect._lib.background import alongside
 from cwl_prefect.engine.outputs.tail import Follower
 from cwl_prefect.engine.records.secrets import text_without
 
 INTERVAL_S = 2.0
 
 
-@asynccontextmanager
-async def followed(path: Path, *, name: str, most: int, secret: Sequence[str]) -> AsyncIterator[None]:
+@contextmanager
+def followed(path: Path, *, name: str, most: int, secret: Sequence[str]) -> Iterator[None]:
     """Send the lines of a file to the run's log while a call runs, and what is left at its end.
 
     Args:
@@ -29,18 +28,31 @@ async def followed(path: Path, *, name: str, most: int, secret: Sequence[str]) -
     if not most:
         yield
         return
-    follower = Follower(path, most=most)
+    following = _Following(Follower(path, most=most), name, secret)
     try:
-        async with alongside(_follow(follower, name, secret)):
-            yield
+        yield
     finally:
-        _send(follower.more(ended=True), name, secret)
+        following.end()
 
 
-async def _follow(follower: Follower, name: str, secret: Sequence[str]) -> None:
-    while True:
-        await asyncio.sleep(INTERVAL_S)
-        _send(follower.more(ended=False), name, secret)
+class _Following:
+    """Looks at a file again and again, by a timer: a task for each call would cost it more."""
+
+    def __init__(self, follower: Follower, name: str, secret: Sequence[str]) -> None:
+        self._follower, self._name, self._secret = follower, name, secret
+        self._next_look = self._later()
+
+    def end(self) -> None:
+        """Look at it for the last time."""
+        self._next_look.cancel()
+        _send(self._follower.more(ended=True), self._name, self._secret)
+
+    def _later(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(INTERVAL_S, self._look)
+
+    def _look(self) -> None:
+        _send(self._follower.more(ended=False), self._name, self._secret)
+        self._next_look = self._later()
 
 
 def _send(lines: list[str], name: str, secret: Sequence[str]) -> None:

@@ -6,15 +6,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from cwl_prefect.backends.local.usage import transferred, used
+from cwl_prefect.backends.local.usage import OwnPeak, transferred, used
 from tests.commands import PROJECT
 
 
-def test_a_peak_below_that_of_this_process_is_not_known():
-    counted = SimpleNamespace(ru_utime=1.5, ru_stime=0.25, ru_maxrss=2048)
-    assert used(counted, {}, own_peak_kib=1024).peak_memory_mib == 2
-    found = used(counted, {"read_bytes": 1, "write_bytes": 2}, own_peak_kib=2048)
+def test_a_peak_below_that_of_this_process_is_not_known(monkeypatch):
+    peaks = iter((1024, 2048, 4096))
+    monkeypatch.setattr("cwl_prefect.backends.local.usage._own_peak_kib", lambda: next(peaks))
+    counted, own_peak = SimpleNamespace(ru_utime=1.5, ru_stime=0.25, ru_maxrss=2048), OwnPeak()
+    assert used(counted, {}, own_peak).peak_memory_mib == 2
+    found = used(counted, {"read_bytes": 1, "write_bytes": 2}, own_peak)
     assert (found.cpu_s, found.peak_memory_mib, found.read_bytes, found.written_bytes) == (1.75, None, 1, 2)
+    assert used(counted, {}, own_peak).peak_memory_mib is None
+    assert next(peaks) == 4096, "it was read again although it cannot have become less"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it")

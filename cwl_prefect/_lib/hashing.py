@@ -21,13 +21,13 @@ def stream_checksum(stream: BufferedIOBase) -> str:
     return _PREFIX + digest.hexdigest()
 
 
-def file_checksum(path: Path) -> str:
+def file_checksum(path: Path | str) -> str:
     """Return the checksum of a file.
 
     Raises:
         OSError: It cannot be read.
     """
-    with path.open("rb") as stream:
+    with open(path, "rb") as stream:  # noqa: PTH123 - takes a text too
         return stream_checksum(stream)
 
 

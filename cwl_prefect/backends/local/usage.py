@@ -12,8 +12,8 @@ _KIB_PER_MIB = 1024
 
 def transferred(process: int) -> Mapping[str, int]:
     """Return what a process that ended and was not reaped read and wrote; nothing where the kernel does not say."""
-    with suppress(OSError, ValueError):
-        lines = Path(f"/proc/{process}/io").read_text("ascii").splitlines()
+    with suppress(OSError, ValueError), open(f"/proc/{process}/io", "rb", buffering=0) as counts:  # noqa: PTH123 - quick
+        lines = counts.read().decode("ascii").splitlines()
         return {name: int(number) for name, _, number in (line.partition(":") for line in lines)}
     return {}
 

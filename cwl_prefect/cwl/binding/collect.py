@@ -166,10 +166,9 @@ class _Port:
         return files.listing_of(found, deep=listing == "deep_listing") if listing in _LISTINGS else found
 
     def _measured(self, found: CwlObject, here: str, port: Parameter) -> CwlObject:
-        path = Path(here)
-        about: CwlObject = {"size": path.stat().st_size}
+        about: CwlObject = {"size": os.stat(here).st_size}  # noqa: PTH116 - a text
         if self.how.places.checksum:
-            about["checksum"] = file_checksum(path)
+            about["checksum"] = file_checksum(here)
         if (port.output or {}).get("loadContents"):
             about["contents"] = self.how.places.directory.contents(here)
         return {**found, **about}

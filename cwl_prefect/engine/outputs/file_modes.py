@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cwl_prefect.engine.outputs.placement import path_here
@@ -30,9 +30,11 @@ def clear_setuid(outputs: CwlObject, outdir: Path, *, name: str) -> None:
         place = path_here(found)
         if place is None or f"{place}/".startswith(tuple(walked)):
             continue
+        paths: Iterable[str] = (str(place),)
         if found["class"] == "Directory":
             walked.append(f"{place}/")
-        for path in _files(place):
+            paths = _files(place)
+        for path in paths:
             real = os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114 - cheaper than Path
             mode = os.lstat(real).st_mode if os.path.lexists(real) else 0
             if stat.S_ISREG(mode) and mode & _OTHERS_RIGHTS and _lies_in(real, outdir):
@@ -44,8 +46,7 @@ def _lies_in(path: str, outdir: Path) -> bool:
 
 
 def _files(place: Path) -> Iterator[str]:
-    """Yield a file, or all files below a directory."""
-    yield str(place)
+    """Yield all files below a directory."""
     for directory, _, files in os.walk(place):
         yield from (f"{directory}/{entry}" for entry in files)
 

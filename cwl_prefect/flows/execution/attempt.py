@@ -1,7 +1,7 @@
 """The whole path of one call: prepare, stage, execute, collect, validate; :class:`Attempt` shows it in this order."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -395,9 +395,3 @@ def _named(name: str) -> Iterator[None]:
         yield
     except BackendError as error:
         raise error.naming(name) from error
-
-
-def only_declared(tool: ToolPlan, values: Mapping[str, object]) -> dict[str, object]:
-    """Keep the values of inputs that a tool declares; a step may have others for its expressions."""
-    names = {port.id for port in tool.inputs}
-    return {port: value for port, value in values.items() if port in names}

@@ -15,9 +15,9 @@ from cwl_prefect.engine.workflow.dataflow import Dataflow
 from cwl_prefect.engine.workflow.scatter import Expansion, expand, gather
 from cwl_prefect.environment import stage_variables
 from cwl_prefect.errors import CwlPrefectError, InputError
-from cwl_prefect.flows.execution.attempt import Call, only_declared
+from cwl_prefect.flows.execution.attempt import Call
 from cwl_prefect.flows.execution.call_work import CallWork
-from cwl_prefect.flows.execution.evaluated import condition_holds, evaluated, next_inputs
+from cwl_prefect.flows.execution.evaluated import condition_holds, evaluated, next_inputs, only_declared
 from cwl_prefect.flows.execution.failures import IncompleteError, in_order, keep_failures, note, remains
 from cwl_prefect.flows.execution.gates import Breaker, Gate, NotStartedError, Stop, any_closed
 from cwl_prefect.flows.execution.nested import run_nested

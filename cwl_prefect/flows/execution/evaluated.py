@@ -1,12 +1,12 @@
-"""The own expressions of steps, evaluated off the event loop."""
+"""Inputs of steps: their own expressions, evaluated off the event loop, and what their tools declare."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cwl_prefect.cwl.binding.evaluate import holds, step_values
 from cwl_prefect.cwl.values.errors import call_errors
 from cwl_prefect.engine.workflow.links import merge
 from cwl_prefect.flows.execution.run import Run
-from cwl_prefect.model.plan import Link, Loop, StepPlan
+from cwl_prefect.model.plan import Link, Loop, StepPlan, ToolPlan
 from cwl_prefect.model.values import CwlObject, CwlValue
 
 
@@ -46,6 +46,12 @@ async def next_inputs(
             values = [outputs.get(source.port) for source in link.sources]
             merged[link.port] = merge(link, values) if link.sources else _or_default(link.default, current[link.port])
     return await _step_values(run, step, loop.links, merged, name=name, seen=current)
+
+
+def only_declared(tool: ToolPlan, values: Mapping[str, object]) -> dict[str, object]:
+    """Keep the values of inputs that a tool declares; a step may have others for its expressions."""
+    names = {port.id for port in tool.inputs}
+    return {port: value for port, value in values.items() if port in names}
 
 
 async def _step_values(

@@ -17,7 +17,8 @@ from cwl_prefect.engine.workflow.overrides import tool_steps
 from cwl_prefect.engine.workflow.scatter import expand
 from cwl_prefect.environment import stage_variables
 from cwl_prefect.errors import UsageError
-from cwl_prefect.flows.execution.attempt import Call, only_declared
+from cwl_prefect.flows.execution.attempt import Call
+from cwl_prefect.flows.execution.evaluated import only_declared
 from cwl_prefect.flows.explain.placeholders import placeholders
 from cwl_prefect.model.names import call_name
 from cwl_prefect.model.plan import Link, Source, StepId, StepPlan, ToolPlan, WorkflowPlan

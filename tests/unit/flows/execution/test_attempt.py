@@ -33,10 +33,10 @@ from cwl_prefect.flows.execution.attempt import (
     Call,
     Ready,
     Refused,
-    only_declared,
 )
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.flows.execution.call_work import CallWork
+from cwl_prefect.flows.execution.evaluated import only_declared
 from cwl_prefect.flows.execution.run import Run, RunRequest
 from cwl_prefect.flows.lifecycle.opening import open_run
 from cwl_prefect.model.events import StepEvent, StepEventKind

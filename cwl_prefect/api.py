@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack, cast
 from pydantic import JsonValue
 
 from cwl_prefect._lib.synchronous import awaited
+from cwl_prefect._lib.uris import directory_uri
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.engine.workflow.builder import Workflow
@@ -299,16 +300,19 @@ def run_sync(
 
 def read_run(document: Document, job_order: JobOrder | None, settings: Settings) -> tuple[WorkflowPlan, CwlObject]:
     """Read what a run is given: its document, and its inputs as a job order."""
+    from cwl_prefect.cwl.binding.job_orders import referred
     from cwl_prefect.flows.parameters import plain_order, warn_of_unknown
 
-    order = job_order if isinstance(job_order, Mapping) else WrittenJobOrder(read_job_order(job_order))
+    given = job_order if isinstance(job_order, Mapping) else WrittenJobOrder(read_job_order(job_order))
+    written, own = (given, {}) if isinstance(given, WrittenJobOrder) else referred(given, directory_uri(Path.cwd()))
+    order = {**written, **own}
     overrides = cast("CwlObject", {key: value for key, value in order.items() if key in OVERRIDES})
     plan = document
     if not isinstance(plan, WorkflowPlan):
         plan = load_plan(plan, job_order=overrides, settings=settings)
     if not isinstance(job_order, WrittenJobOrder):  # whoever wrote it has looked
         warn_of_unknown(plan, order)
-    return plan, order if isinstance(order, WrittenJobOrder) else plain_order(plan, order)
+    return plan, {**written, **plain_order(plan, own)}
 
 
 async def resume(

@@ -13,6 +13,11 @@ def file_uri(path: Path | str) -> str:
     return "file://" + quote(str(path), safe="/", errors="surrogateescape")
 
 
+def directory_uri(directory: Path) -> str:
+    """Return the ``file://`` URI of an absolute directory with a final slash, from which relative ones start."""
+    return f"{file_uri(directory).rstrip('/')}/"
+
+
 def path_of(location: str) -> Path | None:
     """Return the path that a location names on this machine; None for literals and for what lies elsewhere.
 

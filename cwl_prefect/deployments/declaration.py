@@ -20,6 +20,7 @@ from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.prefect_names import demand_name
 from cwl_prefect.model.deployment import CollisionStrategy
 from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.values import REFERENCE
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage.registries import WORKFLOW
 
@@ -184,8 +185,9 @@ class _File(BaseModel):
 
 
 def located(source: str, directory: Path) -> str:
-    """Return a document or job order for workers, who run elsewhere: its path whole, its URL as it is."""
-    return source if is_url(source) or source.startswith((WORKFLOW, "file:")) else str(directory / source)
+    """Return a document or job order for workers, who run elsewhere: its path whole, its URL or ``$ref`` as it is."""
+    named = source == REFERENCE or is_url(source) or source.startswith((WORKFLOW, "file:"))
+    return source if named else str(directory / source)
 
 
 def _problem(error: "ErrorDetails") -> str:

@@ -18,7 +18,7 @@ from cwl_prefect.deployments.variables import demand_image, demand_job_variables
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.flows.deployment.reference import Deployed
 from cwl_prefect.flows.deployment.storage import WorkflowStorage
-from cwl_prefect.flows.parameters import openapi_schema, parameter_names, plain_value
+from cwl_prefect.flows.parameters import parameter_names, plain_value
 from cwl_prefect.flows.prefect_names import ENTRYPOINT, demand_name, flow_name
 from cwl_prefect.model.deployment import CollisionStrategy
 from cwl_prefect.model.plan import WorkflowPlan
@@ -224,7 +224,7 @@ def _earlier(
 ) -> Earlier:
     if before is None or request.reset:
         return Earlier()
-    fields = cast("Mapping[str, JsonValue]", openapi_schema(deployed.form)["properties"])
+    fields = cast("Mapping[str, JsonValue]", deployed.schema["properties"])
     known = () if pool is None else pool.base_job_template.get("variables", {}).get("properties", {})
     same = before.version == request.plan.digest[:12]
     return Earlier.of(before, fields, pool=request.pool, known=known, same=same)
@@ -248,7 +248,7 @@ def _wanted(request: DeploymentRequest, deployed: Deployed, earlier: Earlier) ->
         "work_queue_name": request.queue or earlier.queue,
         "tags": [*without_mark(request.tags or earlier.tags), MARK],
         "entrypoint": ENTRYPOINT,
-        "parameter_openapi_schema": openapi_schema(deployed.form),
+        "parameter_openapi_schema": deployed.schema,
         "enforce_parameter_schema": True,
         "job_variables": {**earlier.job_variables, **_job_variables(request)},
         **_concurrency(request, earlier),

@@ -1,6 +1,7 @@
 """From a plan to a Prefect flow whose parameters are the workflow's inputs."""
 
 import asyncio
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,7 +26,7 @@ from cwl_prefect.engine.workflow.stages import demand_variables
 from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, ServerError
 from cwl_prefect.flows.callbacks import Callbacks, all_callbacks
 from cwl_prefect.flows.cleanup import cleaned_up
-from cwl_prefect.flows.deployment.reference import Deployed
+from cwl_prefect.flows.deployment.reference import Deployed, referred_order
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.flows.execution.driver import Driver, Scope
 from cwl_prefect.flows.execution.failures import failed_state
@@ -102,19 +103,19 @@ def _body_of(plan: WorkflowPlan, known: Deployed, settings: Settings, wanted: Ca
     """Return what a flow runs: the plan, as it is wanted, with the parameters as its job order."""
 
     async def _body(**parameters: Any) -> CwlObject | State[object]:
-        order = prepared(plan, known.order(parameters), settings)
+        found = await asyncio.to_thread(referred_order, plan, settings)
+        order = prepared(plan, known.order(parameters, found), settings)
         return _outputs_or_state(await run_plan(plan, wanted(job_order=order)), settings)
 
-    return _presented(_body, plan, known.form)
+    return _presented(_body, plan, known.signature)
 
 
 def _present(**given: object) -> tuple[str, ...]:
     return tuple(name for name, value in given.items() if value)
 
 
-def _presented(body: Body, plan: WorkflowPlan, form: WorkflowPlan) -> Body:
+def _presented(body: Body, plan: WorkflowPlan, shown: inspect.Signature) -> Body:
     """Let a function show Prefect what its workflow takes and is."""
-    shown = signature(form)
     body.__signature__ = shown  # type: ignore[attr-defined]
     body.__annotations__ = {name: found.annotation for name, found in shown.parameters.items()}
     body.__name__ = body.__qualname__ = "".join(c if c.isalnum() else "_" for c in plan.name)
@@ -140,7 +141,7 @@ def build_requested_flow(plan: WorkflowPlan, request: RunRequest, *, shown: bool
     def _again(settings: Settings) -> CwlFlow:
         return build_requested_flow(plan, replace(request, settings=settings), shown=shown)
 
-    body = _presented(_body, plan, plan) if shown else _reference
+    body = _presented(_body, plan, signature(plan)) if shown else _reference
     listed = request.backends is None or not request.backends.fake
     options = {"listed": listed, "validate_parameters": False, "persist_result": False}
     return _flow(body, plan, request.settings, rebuild=_again, **options)

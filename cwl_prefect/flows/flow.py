@@ -13,14 +13,13 @@ from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL
 
 from cwl_prefect._lib.synchronous import awaited
-from cwl_prefect.errors import InputError, UsageError
+from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.prefect_names import ENTRYPOINT, MARK, without_mark
 from cwl_prefect.flows.session import connected, serving_with
 from cwl_prefect.flows.tagging import tagged
 from cwl_prefect.model.output_types import Outputs
-from cwl_prefect.model.overrides import OVERRIDES
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.model.values import JobOrder
+from cwl_prefect.model.values import REFERENCE, JobOrder
 from cwl_prefect.settings import EVERY_STEP, Settings
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ class CwlFlow(Flow[..., Coroutine[Any, Any, Outputs]], Generic[Outputs]):
         if job_order is not None:
             return self._with_order(job_order, parameters)
         if FlowRunContext.get() is not None:
-            return super().__call__(**parameters)
+            return self._begun(**parameters)
         return self._outermost(**parameters)
 
     def run_sync(self, job_order: JobOrder | None = None, /, **parameters: Any) -> Outputs:
@@ -163,20 +162,31 @@ class CwlFlow(Flow[..., Coroutine[Any, Any, Outputs]], Generic[Outputs]):
 
     def _parameters(self, job_order: JobOrder) -> dict[str, object]:
         from cwl_prefect.cwl.binding.job_orders import load_job_order
-        from cwl_prefect.flows.parameters import parameter_names, warn_of_unknown
+        from cwl_prefect.flows.deployment.reference import demand_inputs_alone
+        from cwl_prefect.flows.parameters import parameter_names
 
-        order = job_order if isinstance(job_order, Mapping) else load_job_order(job_order)
-        if self.plan.as_written and not OVERRIDES.isdisjoint(order):
-            raise InputError(
-                f"{self.name}: a job order cannot change the requirements of a flow that is loaded already.",
-                hint="load it with them: `load_flow(load_plan(document, job_order=...))`, or use `run`.",
-            )
-        warn_of_unknown(self.plan, order)
+        order = dict(job_order) if isinstance(job_order, Mapping) else load_job_order(job_order)
         names = parameter_names(self.plan)
-        return {names[port]: value for port, value in order.items() if port in names}
+        kept = {REFERENCE: order.pop(REFERENCE)} if REFERENCE in order else {}
+        demand_inputs_alone(self.plan, order)
+        return kept | {names[port]: value for port, value in order.items() if port in names}
+
+    def _begun(self, **parameters: Any) -> Any:
+        """Call the flow as Prefect does, whose signatures have no name for a job order that lies elsewhere."""
+        if REFERENCE not in parameters:
+            return super().__call__(**parameters)
+        from prefect.flow_engine import run_flow
+
+        kind: Literal["state", "result"] = "state" if parameters.pop("return_state", False) else "result"
+        return run_flow(self, wait_for=parameters.pop("wait_for", None), parameters=parameters, return_type=kind)
+
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Check parameters; where a job order that lies elsewhere gives others, all are checked as the run begins."""
+        given = _without_reference(parameters)
+        return _without_reference(super().validate_parameters(given)) if parameters.get(REFERENCE) is None else given
 
     async def _outermost(self, **parameters: Any) -> Any:
-        call = cast("Callable[..., Awaitable[Any]]", super().__call__)
+        call = cast("Callable[..., Awaitable[Any]]", self._begun)
         with tagged([MARK] if self._listed else []):
             if PREFECT_API_URL.value():
                 return await call(**parameters)
@@ -285,6 +295,10 @@ def _now(work: Coroutine[Any, Any, T]) -> T | Coroutine[Any, Any, T]:
     except RuntimeError:
         return asyncio.run(work)
     return work
+
+
+def _without_reference(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name != REFERENCE}
 
 
 def _is_json(value: object) -> bool:

@@ -25,6 +25,7 @@ from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 from typing_extensions import TypedDict
 
 from cwl_prefect._lib.locations import is_url
+from cwl_prefect._lib.uris import directory_uri
 from cwl_prefect.engine.workflow.cwl_types import (
     ANY,
     ArrayType,
@@ -233,7 +234,7 @@ def warn_of_unknown(plan: WorkflowPlan, job_order: Mapping[str, object]) -> None
 def _from_working_directory(order: CwlObject) -> CwlObject:
     from cwl_prefect.cwl.binding.inputs import resolve_files
 
-    return cast("CwlObject", resolve_files(order, Path.cwd().as_uri().rstrip("/") + "/", {}))
+    return cast("CwlObject", resolve_files(order, directory_uri(Path.cwd()), {}))
 
 
 def demand_outputs(plan: WorkflowPlan, outputs: type | None) -> None:

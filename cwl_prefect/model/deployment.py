@@ -17,7 +17,8 @@ class DeploymentOptions(TypedDict, total=False):
         image: Image of the flow run's own container, for Docker and Kubernetes pools; it has this package installed.
         timezone: Time zone of its schedules, as ``Europe/Berlin``; UTC where there is none.
         parameters: Values that the form starts with, by input.
-        inputs_file: Job order that the parameters go over; a path of the worker's machine, or a URL.
+        inputs_file: Job order that the parameters go over; a path of the worker's machine, a URL, or ``$ref``: each run
+            names one.
         job_variables: Job variables over those of the pool.
         concurrency_limit: How many runs of it there may be at once.
         collision_strategy: What becomes of a run beyond that: it waits, or is cancelled.

@@ -18,6 +18,10 @@ JobOrder: TypeAlias = str | Path | Mapping[str, object]
 """Values of inputs by their ids, or the path or URL of a file that holds them."""
 
 
+REFERENCE = "$ref"
+"""Key of a job order, or of a flow run's parameters, whose value is where another lies, which the rest goes over."""
+
+
 class WrittenJobOrder(CwlObject):
     """A job order as CWL has it, as a file of one says it: a text in it is never a path."""
 

@@ -68,6 +68,18 @@ def test_outputs_come_back_through_prefect_and_the_command_line(site: Site, gree
     assert _printed_outputs(site, run, {}) == outputs
 
 
+def test_a_call_may_name_a_job_order_which_alone_is_recorded(site: Site, greeting: Path) -> None:
+    order = site.directory / "greet.yml"
+    order.write_text("message: from afar")
+    script = (
+        f"state = greet.run_sync({{'$ref': {str(order)!r}}}, return_state=True)\n"
+        "print(json.dumps([str(state.state_details.flow_run_id), asyncio.run(state.aresult())]))"
+    )
+    run, outputs = json.loads(play(site, script).splitlines()[-1])
+    assert said(outputs) == "from afar"
+    assert site.get(f"flow_runs/{run}")["parameters"] == {"$ref": str(order)}
+
+
 def _printed_outputs(site: Site, run: str, more: dict[str, str]) -> dict | None:
     command = [sys.executable, "-m", "cwl_prefect", "runs", "outputs", run]
     done = subprocess.run(command, env=site.environment | more, capture_output=True, text=True, check=False)

@@ -1,5 +1,6 @@
 """What a Prefect user does: retry and run again, schedule and pause, deploy by Prefect's own command."""
 
+import json
 import time
 from pathlib import Path
 
@@ -18,6 +19,15 @@ baseCommand: [cat]
 arguments: [$(inputs.path.path)]
 stdout: content
 outputs: {content: stdout}
+"""
+
+COUNTED = """\
+cwlVersion: v1.2
+class: ExpressionTool
+requirements: {InlineJavascriptRequirement: {}}
+inputs: {word: string, lines: "string[]"}
+outputs: {found: string}
+expression: '${ return {"found": inputs.word + " " + inputs.lines.length}; }'
 """
 
 
@@ -77,3 +87,27 @@ def test_prefect_s_own_command_deploys_what_prefect_yaml_names(site: Site) -> No
     assert site.until(run, *ENDED) == "COMPLETED", site.log_of(run)
     assert Path(site.outputs(run)["greeting"]["path"]).read_text() == "Ahoy\n"
     assert deployment["schedules"][0]["schedule"]["cron"] == "0 6 * * *"
+
+
+def test_each_run_may_name_a_job_order_that_is_too_large_for_a_form(site: Site) -> None:
+    large = {"lines": [f"line {number}" for number in range(60_000)], "word": "given"}
+    deployment = site.deploy(COUNTED, "--name", "referring", "--inputs-file", "$ref")
+    (site.directory / "job.json").write_text(json.dumps(large))
+
+    assert site.start(deployment, **large).status_code == 422
+    parameters = {"$ref": str(site.directory / "job.json"), "word": "said"}
+    run = site.start(deployment, **parameters).json()["id"]
+
+    assert site.until(run, *ENDED) == "COMPLETED", site.log_of(run)
+    assert site.outputs(run) == {"found": "said 60000"}
+    assert site.get(f"flow_runs/{run}")["parameters"] == parameters
+
+
+def test_a_job_order_that_a_run_names_and_that_is_none_is_told_in_its_state(site: Site) -> None:
+    deployment = site.deploy(COUNTED, "--name", "referring-wrongly", "--inputs-file", "$ref")
+    run = site.start(deployment, **{"$ref": f"{site.root}/no/job.yml?X-Amz-Signature=abc"}).json()["id"]
+
+    assert site.until(run, *ENDED) == "FAILED"
+    message = site.get(f"flow_runs/{run}")["state"]["message"]
+    assert "/no/job.yml?…" in message
+    assert "abc" not in message + site.log_of(run)

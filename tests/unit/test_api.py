@@ -344,3 +344,15 @@ class TestPublicNames:
         assert [(len(test.examples) > 0, result.failed) for test, result in zip(found, failures, strict=True)] == [
             (True, 0)
         ]
+
+
+def test_a_job_order_of_python_may_refer_to_a_file_over_which_it_goes(tmp_path, settings, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/job.yml").write_text("message: hi\nf: {class: File, path: a.txt}\ng: {class: File, path: c.txt}")
+    (tmp_path / "two.cwl").write_text(TOOL.replace("inputs: {", "inputs: {f: File, g: File, "))
+
+    _, order = api.read_run(tmp_path / "two.cwl", {"$ref": "sub/job.yml", "g": Path("b.txt")}, settings)
+
+    assert order["message"] == "hi"
+    assert [order[name]["location"] for name in "fg"] == [f"{tmp_path.as_uri()}/{name}.txt" for name in ("sub/a", "b")]

@@ -31,7 +31,10 @@ Param = Annotated[
 ]
 InputsFile = Annotated[
     str | None,
-    typer.Option(metavar="JOB_ORDER", help="Inputs by reference: a URL, or a path that the worker sees."),
+    typer.Option(
+        metavar="JOB_ORDER",
+        help="Inputs by reference: a URL, or a path that the worker sees; $ref: each run names one.",
+    ),
 ]
 ConcurrencyLimit = Annotated[int | None, typer.Option(min=1, help="How many runs there may be at once.")]
 JobVariable = Annotated[

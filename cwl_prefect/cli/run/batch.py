@@ -16,11 +16,13 @@ from pydantic import JsonValue
 
 from cwl_prefect import api
 from cwl_prefect._lib.destinations import Destination, below
+from cwl_prefect._lib.uris import directory_uri
 from cwl_prefect.cli.exit_codes import SUCCESS
 from cwl_prefect.cli.interrupt import run_interruptibly
 from cwl_prefect.cli.run.input_flags import files_and_values
 from cwl_prefect.cli.terminal import write_results
 from cwl_prefect.cwl.binding.inputs import unknown_inputs
+from cwl_prefect.cwl.binding.job_orders import referred, resolved_order
 from cwl_prefect.engine.records.batch import (
     NAME_COLUMN,
     Done,
@@ -38,7 +40,7 @@ from cwl_prefect.engine.records.batch import (
 from cwl_prefect.errors import CwlPrefectError, InputError, PartialRunError, PublishError, UsageError
 from cwl_prefect.flows.lifecycle.signalled import is_signalled
 from cwl_prefect.model.plan import InputPort, WorkflowPlan
-from cwl_prefect.model.values import CwlObject, WrittenJobOrder
+from cwl_prefect.model.values import CwlObject, WrittenJobOrder, as_object
 from cwl_prefect.settings import Settings
 
 SHOWN_PROBLEMS = 20
@@ -171,12 +173,12 @@ def _orders(files: Sequence[Path], plan: WorkflowPlan) -> Iterator[tuple[str, st
 def _of_row(row: Row, plan: WorkflowPlan) -> CwlObject:
     ports = {port.id: port for port in plan.inputs}
     cells = {name: cell for name, cell in row.cells.items() if name in ports or name != NAME_COLUMN}
+    directory = row.table.absolute().parent
+    found, own = referred(cells, directory_uri(directory))
     if row.table.suffix.lower() == ".jsonl":
-        from cwl_prefect.cwl.binding.job_orders import resolved_order
-
-        return resolved_order(cells, row.table.absolute().parent)
-    flags = [flag for name, cell in cells.items() for flag in _flags(name, str(cell), ports.get(name))]
-    return files_and_values(plan.inputs, flags, row.table.absolute().parent)[1]
+        return {**found, **resolved_order(as_object(own), directory)}
+    flags = [flag for name, cell in own.items() for flag in _flags(name, str(cell), ports.get(name))]
+    return {**found, **files_and_values(plan.inputs, flags, directory)[1]}
 
 
 def _flags(name: str, cell: str, port: InputPort | None) -> list[str]:

@@ -2,16 +2,17 @@
 
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
 from cwl_prefect._lib.locations import is_remote, joined, shown_url
-from cwl_prefect._lib.uris import path_of
+from cwl_prefect._lib.uris import directory_uri, path_of
 from cwl_prefect.cwl.binding.inputs import parse_job_order, place_of_input, resolve_files
+from cwl_prefect.cwl.values.type_errors import shown
 from cwl_prefect.errors import InputError
-from cwl_prefect.model.values import CwlObject, as_object
+from cwl_prefect.model.values import REFERENCE, CwlObject, as_object
 from cwl_prefect.storage.downloads import installed
 
 LARGEST_JOB_ORDER = 64 * 1024 * 1024  # bytes; as JSON this takes seconds to read
@@ -20,11 +21,14 @@ LARGEST_JOB_ORDER = 64 * 1024 * 1024  # bytes; as JSON this takes seconds to rea
 def load_job_order(source: str | Path) -> CwlObject:
     """Read a job order from a YAML or JSON file or URL; relative paths in it start from its directory.
 
+    What it refers to by ``$ref`` is read too.
+
     Raises:
         InputError: It cannot be read or is not a mapping.
+        StorageError: It lies at a URL and cannot be read.
     """
     text, base = read_text(source)
-    return _order(text, base, str(source))
+    return _whole(_order(text, base, shown_name(source)), base)
 
 
 def received_job_order() -> CwlObject:
@@ -33,8 +37,55 @@ def received_job_order() -> CwlObject:
     Raises:
         InputError: It cannot be read or is not a mapping.
     """
-    name = "standard input"
-    return _order(_decoded(sys.stdin.buffer.read(LARGEST_JOB_ORDER + 1), name), f"{Path.cwd().as_uri()}/", name)
+    name, base = "standard input", directory_uri(Path.cwd())
+    return _whole(_order(_decoded(sys.stdin.buffer.read(LARGEST_JOB_ORDER + 1), name), base, name), base)
+
+
+def referred(order: Mapping[str, object], base: str) -> tuple[CwlObject, dict[str, object]]:
+    """Return the values of the job order that another refers to, none where it refers to none, and its own values.
+
+    Args:
+        order: A job order, or the parameters of a flow run, with or without ``$ref``.
+        base: URI of the directory that a relative path starts from, with a final slash.
+
+    Raises:
+        InputError: It is no path or URL, cannot be read, is not a mapping, or refers to another.
+        StorageError: It lies at a URL and cannot be read.
+    """
+    own = {name: value for name, value in order.items() if name != REFERENCE}
+    place = reference_of(order, base)
+    if place is None:
+        return {}, own
+    text, directory = read_text(place)
+    found = _order(text, directory, shown_name(place))
+    if REFERENCE in found:
+        raise InputError(
+            f"{shown_name(place)}: it refers to another job order, and is one that was referred to.",
+            hint=f"Name the other one by {REFERENCE} in place of it.",
+        )
+    return found, own
+
+
+def reference_of(order: Mapping[str, object], base: str) -> str | None:
+    """Return the location that a job order refers to, made absolute; None where it refers to none.
+
+    Raises:
+        InputError: It is no path or URL.
+    """
+    place = order.get(REFERENCE)
+    if place is None:
+        return None
+    if not isinstance(place, str | Path) or not str(place):
+        raise InputError(
+            f"{REFERENCE}: expected the path or URL of a job order, found {shown(place)}.",
+            hint=f'Write it as in {{"{REFERENCE}": "s3://bucket/job.yml"}}.',
+        )
+    return str(as_object(resolve_files({"class": "File", "path": str(place)}, base, {}))["location"])
+
+
+def shown_name(source: str | Path) -> str:
+    """Return how people are told of a job order: a URL without what may be secret in it."""
+    return shown_url(str(source)) if is_remote(str(source)) else str(source)
 
 
 @contextmanager
@@ -70,9 +121,17 @@ def _order(text: str, base: str, name: str) -> CwlObject:
     return as_object(resolve_files(parsed, base, prefixes))
 
 
+def _whole(order: CwlObject, base: str) -> CwlObject:
+    """Return a job order with what it refers to."""
+    if REFERENCE not in order:
+        return order
+    found, own = referred(order, base)
+    return {**found, **as_object(own)}
+
+
 def resolved_order(values: CwlObject, directory: Path) -> CwlObject:
     """Make a job order of values whose relative paths start from a directory."""
-    return as_object(resolve_files(values, f"{directory.as_uri()}/", {}))
+    return as_object(resolve_files(values, directory_uri(directory), {}))
 
 
 def read_text(source: str | Path) -> tuple[str, str]:
@@ -84,14 +143,14 @@ def read_text(source: str | Path) -> tuple[str, str]:
     name = str(source)
     path = _path(source)
     if path is None:
-        return _decoded(_fetched(name), shown_url(name)), joined(name, ".")
+        return _decoded(_fetched(name), shown_name(name)), joined(name, ".")
     try:
         with path.open("rb") as stream:
             content = stream.read(LARGEST_JOB_ORDER + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{name}: {reason}.", hint="Check the path of the job order.") from error
-    return _decoded(content, name), f"{path.absolute().parent.as_uri()}/"
+    return _decoded(content, name), directory_uri(path.absolute().parent)
 
 
 def _path(source: str | Path) -> Path | None:

@@ -132,6 +132,7 @@ def test_an_interval_that_began_at_another_moment_is_the_same_schedule() -> None
         ("s3://bucket/order.yml", "s3://bucket/order.yml"),
         ("file:/order.yml", "file:/order.yml"),
         ("zenodo:1/order.yml", "zenodo:1/order.yml"),
+        ("$ref", "$ref"),
     ],
 )
 def test_what_is_on_this_machine_alone_is_named_by_its_whole_path(source: str, found: str) -> None:

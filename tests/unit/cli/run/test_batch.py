@@ -221,3 +221,27 @@ def test_a_record_that_cannot_be_written_stops_no_run(tmp_path, load, runs, monk
     code, found = told(tmp_path, load, 2, 4)
     assert code == 0
     assert [each["errors"] for each in found.values()] == [["the record cannot be written"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("t.csv", "$ref,n,text\nsub/job.yml,5,\nsub/job.yml,,b.txt\n"),
+        (
+            "t.jsonl",
+            '{"$ref": "sub/job.yml", "n": 5}\n{"$ref": "sub/job.yml", "text": {"class": "File", "path": "b.txt"}}\n',
+        ),
+    ],
+    ids=["csv", "jsonl"],
+)
+def test_a_row_may_refer_to_a_job_order_over_which_it_goes(tmp_path, load, name, table):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/job.yml").write_text("n: 1\ntext: {class: File, path: a.txt}")
+    for file in ("sub/a.txt", "b.txt"):
+        (tmp_path / file).write_text("")
+    (tmp_path / name).write_text(table)
+
+    items = prepare_items([str(tmp_path / name)], [], load, Settings(home=tmp_path / "home"))
+
+    given = [(item.job_order["n"], item.job_order["text"]["location"]) for item in items]
+    assert given == [(5, f"{tmp_path.as_uri()}/sub/a.txt"), (1, f"{tmp_path.as_uri()}/b.txt")]

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from cwl_prefect.cwl.binding import job_orders
-from cwl_prefect.cwl.binding.job_orders import load_job_order, received_job_order
+from cwl_prefect.cwl.binding.job_orders import load_job_order, received_job_order, referred
 from cwl_prefect.errors import InputError, StorageError
 from cwl_prefect.storage import names
 from cwl_prefect.storage.downloads import Downloads, install
@@ -114,3 +114,60 @@ class TestUrls:
     def test_an_order_that_is_not_there_is_told(self, web):
         with pytest.raises(StorageError, match=r"/none\.yml\?… cannot be read: there is no such object"):
             load_job_order(f"{web.address}/none.yml?token=secret")
+
+    def test_what_is_no_mapping_is_told_by_its_url_without_the_signature(self, web):
+        web.put("list.yml", b"- secret-1")
+        web.put("broken.yml", b"a: [")
+        web.put("latin.yml", b"a: \xff")
+        for name, why in (("list", "expected a mapping"), ("broken", "not YAML"), ("latin", "not a text in UTF-8")):
+            with pytest.raises(InputError, match=rf"/{name}\.yml\?….*{why}") as caught:
+                load_job_order(f"{web.address}/{name}.yml?X-Amz-Signature=abc")
+            assert "abc" not in str(caught.value)
+
+
+class TestReferences:
+    @pytest.fixture(autouse=True)
+    def _home(self, tmp_path, monkeypatch):
+        install(Downloads(directory=tmp_path / "downloads"))
+
+    def test_own_values_go_over_those_of_the_order_that_is_referred_to(self, object_store, tmp_path):
+        url = object_store.put("dir/job.yml", b"n: 1\nm: 2\nf: {class: File, path: a.txt}")
+        (tmp_path / "order.yml").write_text(f"$ref: {url}\nn: 3\ng: {{class: File, path: b.txt}}")
+
+        assert load_job_order(tmp_path / "order.yml") == {
+            "n": 3,
+            "m": 2,
+            "f": {"class": "File", "location": "s3://data/dir/a.txt"},
+            "g": {"class": "File", "location": f"{tmp_path.as_uri()}/b.txt"},
+        }
+
+    @pytest.mark.parametrize("place", ["sub/large one.yml", "{}/sub/large one.yml"], ids=["relative", "absolute"])
+    def test_a_path_starts_from_the_order_s_directory(self, tmp_path, place):
+        (tmp_path / "sub").mkdir()
+        (tmp_path / "sub/large one.yml").write_text("f: {class: File, path: a.txt}")
+        (tmp_path / "order.yml").write_text(f"$ref: {place.format(tmp_path)}")
+
+        assert load_job_order(tmp_path / "order.yml")["f"]["location"] == f"{tmp_path.as_uri()}/sub/a.txt"
+
+    def test_the_standard_input_refers_from_the_current_directory(self, given, tmp_path):
+        (tmp_path / "large.yml").write_text("n: 1")
+        given(b'{"$ref": "large.yml"}')
+
+        assert received_job_order() == {"n": 1}
+
+    def test_an_order_that_is_referred_to_refers_to_none(self, tmp_path):
+        (tmp_path / "order.yml").write_text("$ref: order.yml")
+
+        with pytest.raises(InputError, match=r"order\.yml: it refers to another job order"):
+            load_job_order(tmp_path / "order.yml")
+
+    @pytest.mark.parametrize(("value", "found"), [("3", "3"), ("[a]", "an array"), ("''", '""')])
+    def test_it_is_a_path_or_url(self, tmp_path, value, found):
+        (tmp_path / "order.yml").write_text(f"$ref: {value}")
+
+        with pytest.raises(InputError, match=rf"\$ref: expected the path or URL of a job order, found {found}"):
+            load_job_order(tmp_path / "order.yml")
+
+    def test_an_order_that_is_not_there_is_told_without_its_signature(self, web):
+        with pytest.raises(StorageError, match=r"/none\.yml\?… cannot be read: there is no such object"):
+            referred({"$ref": f"{web.address}/none.yml?token=secret"}, "file:///")

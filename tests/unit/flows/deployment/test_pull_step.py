@@ -1,19 +1,27 @@
 """The workflow of a deployment: packed, unpacked, built into a flow; inputs by reference."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.utilities.schema_tools.validation import validate as validate_by_schema
 
 from cwl_prefect.errors import DocumentError, InputError, PublishError
 from cwl_prefect.flows import entrypoint
+from cwl_prefect.flows.build import build_flow
 from cwl_prefect.flows.deployment.pull_step import format_of, pack, unpack, unpacked
-from cwl_prefect.flows.deployment.reference import Deployed
+from cwl_prefect.flows.deployment.reference import Deployed, referred_order
 from cwl_prefect.flows.parameters import openapi_schema
 from cwl_prefect.model.plan import InputPort, NamedFile, WorkflowPlan
 from cwl_prefect.model.plan_formats import PLAN_FORMAT
+from cwl_prefect.settings import Settings
 from tests.plans import workflow
 
 PLAN = workflow(
@@ -141,3 +149,75 @@ def test_a_job_order_that_is_here_is_read_before_workers_do(tmp_path: Path) -> N
     order.write_text("- no mapping\n")
     with pytest.raises(InputError):
         Deployed.foreseen(PLAN, str(order))
+
+
+class TestRunsThatNameTheirJobOrder:
+    @pytest.fixture
+    def deployed(self) -> Deployed:
+        """The workflow, deployed so that each run may name its job order."""
+        return unpacked(Path(unpack(pack(PLAN), "$ref")["directory"]))
+
+    def test_a_form_takes_its_place_and_requires_nothing(self, deployed: Deployed) -> None:
+        assert Deployed.foreseen(PLAN, "$ref").schema == deployed.schema
+        shown = deployed.schema["properties"]["$ref"]
+        assert (shown["title"], shown["type"], shown["position"]) == ("Job order", "string", len(PLAN.inputs))
+        assert validate_by_schema({"$ref": "s3://bucket/job.yml", "times": 3}, deployed.schema) == []
+        assert validate_by_schema({"$ref": 3}, deployed.schema)
+        assert validate_by_schema({"ref": "s3://bucket/job.yml"}, deployed.schema)
+
+    def test_other_forms_know_none(self) -> None:
+        schema = Deployed.read(PLAN, None).schema
+        assert "$ref" not in schema["properties"]
+        assert schema["required"] == ["message"]
+
+    def test_what_is_filled_in_goes_over_it(self, deployed: Deployed) -> None:
+        assert deployed.order({"times": 2}, {"message": "hello", "times": 7}) == {"message": "hello", "times": 2}
+
+    def test_prefect_takes_it_for_no_block_and_nothing_for_missing(self, deployed: Deployed) -> None:
+        flow = build_flow(deployed.plan, Settings(), deployed=deployed)
+        assert inspect.signature(flow.fn).bind(**{"$ref": "s3://bucket/job.yml", "times": 3})
+        assert flow.validate_parameters({"$ref": None, "times": 3}) == {"message": None, "times": 3}
+        assert flow.validate_parameters({"$ref": "s3://bucket/job.yml", "times": 3}) == {"times": 3}
+
+    def test_it_is_read_where_the_run_is(self, deployed: Deployed, tmp_path: Path) -> None:
+        (tmp_path / "job.yml").write_text("message: hello")
+        with flow_run(tmp_path / "job.yml", deployment=True):
+            assert referred_order(deployed.plan, Settings()) == {"message": "hello"}
+
+    def test_it_cannot_change_requirements(self, deployed: Deployed, tmp_path: Path) -> None:
+        (tmp_path / "job.yml").write_text("cwl:requirements: [{class: NetworkAccess, networkAccess: true}]")
+        with (
+            flow_run(tmp_path / "job.yml", deployment=True),
+            pytest.raises(InputError, match="cannot change the requirements"),
+        ):
+            referred_order(deployed.plan, Settings())
+
+    @pytest.mark.parametrize("place", ["{}/job.yml", "s3://bucket/job.yml"])
+    def test_whoever_starts_a_run_that_trusts_nobody_names_none(
+        self, deployed: Deployed, tmp_path: Path, place: str
+    ) -> None:
+        (tmp_path / "job.yml").write_text("message: hello")
+        with (
+            flow_run(place.format(tmp_path), deployment=True),
+            pytest.raises(InputError, match=r"lies outside|your credentials"),
+        ):
+            referred_order(deployed.plan, Settings(untrusted=True))
+
+    def test_whoever_calls_a_flow_that_trusts_no_document_names_one(self, deployed: Deployed, tmp_path: Path) -> None:
+        (tmp_path / "job.yml").write_text("message: hello")
+        with flow_run(tmp_path / "job.yml", deployment=False):
+            assert referred_order(deployed.plan, Settings(untrusted=True)) == {"message": "hello"}
+
+    def test_no_file_of_the_system_is_read(self, deployed: Deployed) -> None:
+        with flow_run("/proc/self/environ", deployment=True), pytest.raises(InputError, match="environ"):
+            referred_order(deployed.plan, Settings())
+
+
+@contextmanager
+def flow_run(place: object, *, deployment: bool) -> Iterator[None]:
+    """Stand for a flow run whose parameters refer to a job order."""
+    found = FlowRun(
+        id=uuid4(), flow_id=uuid4(), deployment_id=uuid4() if deployment else None, parameters={"$ref": str(place)}
+    )
+    with FlowRunContext.model_construct(flow_run=found, flow=None, client=None, parameters={}):
+        yield

@@ -55,7 +55,7 @@ def text_without(text: str, secret: Sequence[str]) -> str:
     return text
 
 
-def object_without(values: CwlObject, plan: WorkflowPlan, secret: Sequence[str]) -> CwlObject:
+def object_without(values: CwlObject, plan: WorkflowPlan | ToolPlan, secret: Sequence[str]) -> CwlObject:
     """Return inputs of a process where secret texts are replaced, and the values of secret inputs whatever they are."""
     named = secret_inputs(plan)
     return {

@@ -2,10 +2,13 @@
 
 import time
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from cwl_prefect.cwl.values.errors import put_place
+from cwl_prefect.cwl.values.type_errors import shown
 from cwl_prefect.engine.outputs.diagnose import describe
+from cwl_prefect.engine.records.secrets import object_without
 from cwl_prefect.engine.staging import workspace as workspaces
 from cwl_prefect.errors import BackendError, CwlPrefectError, ImageError, ResourceError
 from cwl_prefect.flows.execution.attempt import Attempt, Cached, Call, Executed, Prepared, Ready, Refused
@@ -17,6 +20,8 @@ from cwl_prefect.model.plan import Places, ProcessClass, places_in
 from cwl_prefect.model.usage import Tried
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Keep
+
+MOST_INPUTS = 20  # of a call, that its task run tells
 
 
 class CallWork:
@@ -63,8 +68,8 @@ class CallWork:
         if isinstance(prepared, Cached):
             self._tell(StepEventKind.CACHED, saved_s=prepared.lookup.saved_s, outputs=prepared.outputs)
             where = "this run" if prepared.lookup.run_id == self._run.run_id else f"run {prepared.lookup.run_id}"
-            told = f"an identical call ran before, in {where}"
-            return self._result(CallStatus.CACHED, prepared.outputs, note=told)
+            told = [f"an identical call ran before, in {where}", *self._inputs()]
+            return self._result(CallStatus.CACHED, prepared.outputs, note="\n".join(told))
         if not self._run.retries.tried(self._call.name):
             self._tell(StepEventKind.STARTED)
         try:
@@ -150,12 +155,20 @@ class CallWork:
         return tried if outcome is None else ended_as(tried, outcome)
 
     def _description(self) -> str | None:
-        """Return what this try ran, and where its files are if they are kept; None where it ran no command."""
-        prepared, executed = self._prepared, self._executed
-        if not isinstance(prepared, Ready) or executed is None:
-            return None
-        kept = self._run.settings.keep is Keep.ALWAYS
-        return "\n".join(describe(self._attempt.shown(executed.job), prepared.space.root if kept else None))
+        """Return what this try ran and took, and where its files are if they are kept; None where that is nothing."""
+        prepared, executed, lines = self._prepared, self._executed, self._inputs()
+        if isinstance(prepared, Ready) and executed is not None:
+            kept = self._run.settings.keep is Keep.ALWAYS
+            lines += describe(self._attempt.shown(executed.job), prepared.space.root if kept else None)
+        return "\n".join(lines) or None
+
+    def _inputs(self) -> list[str]:
+        """Return in a line what the call takes, without secrets and shortened."""
+        call = self._call
+        values = object_without(dict(islice(call.values.items(), MOST_INPUTS)), call.tool, self._run.secret)
+        told = ", ".join(f"{name} {shown(value)}" for name, value in values.items())
+        more = len(call.values) - len(values)
+        return [f"inputs:    {told}{f', and {more} more' if more > 0 else ''}"] if told else []
 
     def _tell(
         self,

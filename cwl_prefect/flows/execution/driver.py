@@ -287,7 +287,7 @@ class Driver:
             if scope.nested and scope.recorded:
                 drive = partial(self.workflow, plan, values, replace(inner, after=()))
                 shown = object_without(values, plan, self._run.secret)
-                outputs, giving = await run_nested(plan, shown, drive, name=called, after=inner.after)
+                outputs, giving = await run_nested(shown, drive, name=called, after=inner.after)
             else:
                 outputs, giving = await self.workflow(plan, values, inner)
         except CwlPrefectError as error:

@@ -10,20 +10,17 @@ from prefect import Flow, State
 from cwl_prefect.errors import ServerError
 from cwl_prefect.flows.execution.failures import result_of
 from cwl_prefect.flows.execution.task_runs import edges_from
-from cwl_prefect.flows.prefect_names import flow_name
-from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.server.failures import api_failures
 
-WITHOUT_NAME = "Workflow"  # name of a subworkflow that is written in its step; the step names it
+FLOW = "subworkflow"  # of all subworkflows: Prefect's list of flows has those that people know
 LARGEST_SHOWN = 64 * 1024  # bytes of inputs that are stored with a nested flow run
 
 _logger = logging.getLogger(__name__)
 
 
 async def run_nested(
-    plan: WorkflowPlan,
     values: CwlObject,
     drive: Callable[[], Awaitable[tuple[CwlObject, object]]],
     *,
@@ -33,8 +30,7 @@ async def run_nested(
     """Run a subworkflow as a nested flow run, or within its parent where the API does not take another flow run.
 
     Args:
-        plan: The subworkflow.
-        values: Its inputs, to be shown with the flow run.
+        values: Inputs of the subworkflow, to be shown with the flow run.
         drive: Runs it to its outputs, and more that is of no use outside.
         name: Name of the flow run.
         after: States that it comes after, for the graph.
@@ -52,7 +48,7 @@ async def run_nested(
         ended.append(outputs)
         return outputs
 
-    call = cast("Callable[..., Awaitable[State[object]]]", _flow(_subworkflow, plan, name))
+    call = cast("Callable[..., Awaitable[State[object]]]", _flow(_subworkflow, name))
     try:
         with api_failures(f"the flow run of {name} could not be recorded"):
             state = await call(inputs=_shown(values), wait_for=edges_from(after), return_state=True)
@@ -64,15 +60,8 @@ async def run_nested(
     return await result_of(state), (_of_flow_run(state),)
 
 
-def _flow(body: Callable[..., Awaitable[CwlObject]], plan: WorkflowPlan, name: str) -> Flow[..., object]:
-    return Flow(
-        body,
-        name=flow_name(without_indices(name).rpartition(".")[2] if plan.name == WITHOUT_NAME else plan.name),
-        flow_run_name=name,
-        description=plan.doc or plan.label,
-        validate_parameters=False,
-        persist_result=False,
-    )
+def _flow(body: Callable[..., Awaitable[CwlObject]], name: str) -> Flow[..., object]:
+    return Flow(body, name=FLOW, flow_run_name=name, validate_parameters=False, persist_result=False)
 
 
 def _of_flow_run(state: State[object]) -> State[object]:

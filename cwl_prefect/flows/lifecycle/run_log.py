@@ -77,8 +77,7 @@ class _AsUsersRead(logging.Filter):
             record.msg, record.args = record.getMessage().replace(repr(error), text), ()
             record.exc_info = record.exc_text = None
         else:
-            whole = record.name == _TASK_RUNS and record.levelno >= logging.ERROR
-            record.msg, record.args = _of_state(record.getMessage(), whole=whole), ()
+            record.msg, record.args = _of_state(record.getMessage(), whole=record.name == _TASK_RUNS), ()
         return True
 
 

@@ -378,7 +378,41 @@ class TestExpressions:
             expression: '${return {m: inputs.n * 2};}'
             """
         result = await calls(text, {"n": 21}, kind="ExpressionTool")
-        assert (result.outputs, result.workspace, result.note) == ({"m": 42}, None, None)
+        assert (result.outputs, result.workspace, result.note) == ({"m": 42}, None, "inputs:    n 21")
+
+
+class TestWhatACallTook:
+    TEXT = """
+        requirements: {InlineJavascriptRequirement: {}}
+        hints: [{class: "http://commonwl.org/cwltool#Secrets", secrets: [password]}]
+        inputs: {INPUTS}
+        outputs: {}
+        expression: '${return {};}'
+        """
+
+    async def told(self, calls, **values) -> str:
+        inputs = ", ".join(f"{name}: Any" for name in values)
+        result = await calls(self.TEXT.replace("INPUTS", inputs), values, kind="ExpressionTool")
+        return result.note
+
+    async def test_values_are_told_shortened_by_their_kind(self, calls):
+        files = [{"class": "File", "location": "s3://b/reads.fq"}]
+        told = await self.told(calls, text="a" * 300, files=files, many=[1] * 5000, on=True)
+        assert told.split(", ", 2) == [
+            f'inputs:    text "{"a" * 79}…',
+            "files an array of one item",
+            "the File reads.fq, many an array of 5000 items, on true",
+        ]
+
+    async def test_only_the_first_of_many_inputs_are_told(self, calls):
+        told = await self.told(calls, **{f"x{n}": n for n in range(50)})
+        assert told.startswith("inputs:    x0 0, x1 1")
+        assert told.endswith("x19 19, and 30 more")
+
+    async def test_secrets_are_not_told_whole_or_in_part(self, calls):
+        vars(calls.run)["secret"] = ("b" * 100,)
+        told = await self.told(calls, password="12", other="b" * 100)
+        assert told == 'inputs:    password "(secret)", other "(secret)"'
 
 
 class TestTries:
@@ -452,7 +486,7 @@ class TestJobs:
 
     async def test_an_image_reaches_the_backend_of_images(self, played, jobs):
         result = await played("hints: {DockerRequirement: {dockerPull: busybox}}\n" + self.TOOL)
-        assert result.note.splitlines()[1:] == ["image:     busybox"]  # its workspace is not kept
+        assert result.note.splitlines()[-1] == "image:     busybox"  # its workspace is not kept
         assert jobs[0].image.pull == "busybox"
 
     async def test_a_workspace_lies_in_the_run_s_directory(self, played, jobs):
@@ -508,5 +542,5 @@ async def test_workspaces_can_be_kept(tmp_path):
     async with Opened(found, LocalBackend) as calls:
         result = await calls(ECHO, {"x": "a"})
         assert result.workspace.is_dir()
-        assert result.note.splitlines()[0] == "command:   echo a"
+        assert result.note.splitlines()[:2] == ['inputs:    x "a"', "command:   echo a"]
         assert result.note.splitlines()[-1] == f"workspace: {result.workspace}"

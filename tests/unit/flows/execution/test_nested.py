@@ -1,6 +1,5 @@
 import asyncio
 import contextlib
-from dataclasses import replace
 from uuid import uuid4
 
 import httpx
@@ -93,56 +92,45 @@ def unreachable(monkeypatch: pytest.MonkeyPatch, *, ran: bool) -> None:
 
 
 class TestRunning:
-    @pytest.fixture
-    def inner(self, tmp_path):
-        return plan("inputs: {n: string}\noutputs: {}\nsteps: {a: {run: '#deep', in: {t: n}, out: []}}").steps[0].run
-
-    async def test_it_is_named_after_its_place(self, inner, made):
+    async def test_it_is_named_after_its_place_and_all_are_runs_of_one_flow(self, made):
         async def drive():
             return {"r": "hi"}, ()
 
-        outputs, (state,) = await run_nested(inner, {"t": "hi"}, drive, name="prepare[2].deep")
+        outputs, (state,) = await run_nested({"t": "hi"}, drive, name="prepare[2].deep")
         assert outputs == {"r": "hi"}
         assert await state.aresult() == {"r": "hi"}
-        assert made[0].options["name"] == "deep"
+        assert made[0].options["name"] == "subworkflow"
         assert made[0].options["flow_run_name"] == "prepare[2].deep"
 
-    async def test_one_that_is_written_in_its_step_is_named_after_it(self, inner, made):
-        async def drive():
-            return {}, ()
-
-        await run_nested(replace(inner, name="Workflow"), {}, drive, name="prepare[2].deep[0]")
-        assert made[0].options["name"] == "deep"
-
-    async def test_what_reads_from_it_is_connected_to_it(self, inner, made, monkeypatch):
+    async def test_what_reads_from_it_is_connected_to_it(self, made, monkeypatch):
         ended = Completed(data={}, state_details={"flow_run_id": uuid4(), "task_run_id": uuid4()})
         monkeypatch.setattr(nested, "Flow", lambda *_, **__: lambda **_: asyncio.sleep(0, ended))
-        _, after = await run_nested(inner, {}, asyncio.sleep, name="deep")
+        _, after = await run_nested({}, asyncio.sleep, name="deep")
         with FlowRunContext.model_construct(run_results={}):
             edges = edges_from(after)
             assert await collect_task_run_inputs(edges) == {FlowRunResult(id=ended.state_details.flow_run_id)}
 
-    async def test_it_comes_after_what_it_uses(self, inner, made):
+    async def test_it_comes_after_what_it_uses(self, made):
         before = Completed(name="before")
 
         async def drive():
             return {}, ()
 
-        await run_nested(inner, {}, drive, name="deep", after=(before,))
+        await run_nested({}, drive, name="deep", after=(before,))
         assert made[0].called["wait_for"] == [before]
 
-    async def test_a_failure_is_raised_as_it_was(self, inner, made):
+    async def test_a_failure_is_raised_as_it_was(self, made):
         error = StepError("broken", step="deep.say")
 
         async def drive():
             raise error
 
         with pytest.raises(StepError) as found:
-            await run_nested(inner, {}, drive, name="deep")
+            await run_nested({}, drive, name="deep")
         assert found.value is error
 
     @pytest.mark.parametrize("ran", [False, True], ids=["before it began", "when it had ended"])
-    async def test_it_runs_once_and_has_its_outputs_although_the_api_fails(self, inner, monkeypatch, caplog, ran):
+    async def test_it_runs_once_and_has_its_outputs_although_the_api_fails(self, monkeypatch, caplog, ran):
         driven = []
 
         async def drive():
@@ -150,11 +138,11 @@ class TestRunning:
             return {"r": "hi"}, ()
 
         unreachable(monkeypatch, ran=ran)
-        assert await run_nested(inner, {}, drive, name="deep") == ({"r": "hi"}, ())
+        assert await run_nested({}, drive, name="deep") == ({"r": "hi"}, ())
         assert driven == [True]
         assert "the flow run of deep could not be recorded: ConnectError: away" in caplog.text
 
-    async def test_a_failure_is_not_tried_again_although_the_api_fails(self, inner, monkeypatch):
+    async def test_a_failure_is_not_tried_again_although_the_api_fails(self, monkeypatch):
         driven = []
 
         async def drive():
@@ -163,15 +151,15 @@ class TestRunning:
 
         unreachable(monkeypatch, ran=True)
         with pytest.raises(ServerError):
-            await run_nested(inner, {}, drive, name="deep")
+            await run_nested({}, drive, name="deep")
         assert driven == [True]
 
-    async def test_large_inputs_are_driven_but_not_shown(self, inner, made):
+    async def test_large_inputs_are_driven_but_not_shown(self, made):
         text = "x" * LARGEST_SHOWN
 
         async def drive():
             return {"t": text}, ()
 
-        outputs, _ = await run_nested(inner, {"t": text}, drive, name="deep")
+        outputs, _ = await run_nested({"t": text}, drive, name="deep")
         assert outputs == {"t": text}
         assert made[0].called["inputs"] == {"t": "(too large to be shown)"}

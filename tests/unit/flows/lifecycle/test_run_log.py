@@ -12,7 +12,7 @@ from prefect.context import FlowRunContext
 from prefect.logging import handlers
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
-from prefect.states import Failed
+from prefect.states import Completed, Failed
 
 from cwl_prefect.errors import StepError
 from cwl_prefect.flows.lifecycle.run_log import tell_errors_by_text, warnings_in_log
@@ -154,6 +154,13 @@ def test_a_failure_is_told_in_whole_and_readable_by_its_task_run_alone(written, 
         "Encountered exception during execution: align failed: it's code 3",
         "Finished in state Partial: It raised align failed: it's code 3",
     ]
+
+
+def test_the_log_of_a_task_run_says_what_its_call_took_and_ran(written, caplog):
+    tell_errors_by_text()
+    done = Completed(message="inputs:    word \"it's\"\ncommand:   echo it's")
+    fail(None, f"Finished in state {done}", kind="task")
+    assert set(caplog.messages) == {"Finished in state Completed: inputs:    word \"it's\"\ncommand:   echo it's"}
 
 
 def test_what_is_no_state_with_a_message_stays(written):

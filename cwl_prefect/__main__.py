@@ -55,9 +55,9 @@ def stand_by() -> None:
 
 
 def _run_command_line() -> None:
-    from cwl_prefect.cli.app import app
+    from cwl_prefect.cli.app import command
 
-    app(prog_name="cwl-prefect")
+    command(prog_name="cwl-prefect")
 
 
 def runner() -> None:

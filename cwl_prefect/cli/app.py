@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from cwl_prefect import __version__
 from cwl_prefect.choices import BackendName
@@ -218,3 +219,7 @@ def types(document: Document, output: Output = None) -> None:
     from cwl_prefect.cli import documents
 
     documents.write_types(document, output)
+
+
+command = get_command(app)
+"""All of them, put together once: where a process stands by, before anybody calls."""

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
 from typing import Literal, NewType, TypeAlias
 
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError, with_config
@@ -218,9 +217,7 @@ def places_in(plan: WorkflowPlan, what: str) -> Places:
     return {part: place if "://" in place else os.path.join(directory, place) for part, place in found.items()}  # noqa: PTH118
 
 
-@cache
-def _adapter() -> TypeAdapter[WorkflowPlan]:
-    return TypeAdapter(WorkflowPlan)
+_PLAN = TypeAdapter(WorkflowPlan)  # made once, by whoever imports this: a process that stands by did so already
 
 
 def requirement(
@@ -248,7 +245,7 @@ def named_types(requirements: Iterable[Mapping[str, JsonValue]]) -> dict[str, Js
 
 def encode_plan(plan: WorkflowPlan, *, indent: int | None = None) -> bytes:
     """Write a plan as JSON; equal plans give equal bytes."""
-    return _adapter().dump_json(plan, indent=indent, exclude_defaults=False)
+    return _PLAN.dump_json(plan, indent=indent, exclude_defaults=False)
 
 
 def decode_plan(text: bytes | str) -> WorkflowPlan:
@@ -259,7 +256,7 @@ def decode_plan(text: bytes | str) -> WorkflowPlan:
         PlanFormatError: It is one of a later version.
     """
     with suppress(ValidationError):
-        plan = _adapter().validate_json(text)
+        plan = _PLAN.validate_json(text)
         if plan.format == PLAN_FORMAT:
             return plan
-    return _adapter().validate_python(migrated(from_json(text)))
+    return _PLAN.validate_python(migrated(from_json(text)))

@@ -32,7 +32,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Artifacts(RunObserver):
-    """Keeps four artifacts of a run up to date; an API that does not take them is done without."""
+    """Keeps the artifacts of a run up to date; an API that does not take them is done without.
+
+    They are four: that of its progress is left out where a run ends before anybody could have looked at it.
+    """
 
     def __init__(self) -> None:
         self._client: PrefectClient | None = None  # None: the run is in no flow run of an API
@@ -77,18 +80,15 @@ class Artifacts(RunObserver):
 
     async def _show(self, *, ended: bool) -> None:
         try:
-            await asyncio.gather(
-                self._put("progress", "progress", 100.0 if ended and self._succeeded else self._progress()),
-                self._put("steps", "table", json.dumps(self._rows())),
-                *((self._put("outputs", "markdown", self._outputs()),) if ended else ()),
-                *((self._put("summary", "markdown", self._summary()),) if ended else ()),
-            )
+            shown = [self._put("steps", "table", json.dumps(self._rows()))]
+            if not ended or "progress" in self._ids:
+                shown.append(self._put("progress", "progress", self._progress()))
+            if ended:
+                shown.append(self._put("outputs", "markdown", self._outputs()))
+                shown.append(self._put("summary", "markdown", self._summary()))
+            await asyncio.gather(*shown)
         except Exception as error:  # noqa: BLE001 - the run is no worse without it
             _logger.debug("artifacts of the run cannot be written: %s", error)
-
-    @property
-    def _succeeded(self) -> bool:
-        return self._ended is not None and self._ended.state.value == "succeeded"
 
     async def _put(self, name: str, kind: str, data: str | float) -> None:
         """Create an artifact, or change it where it is another than before."""
@@ -104,6 +104,8 @@ class Artifacts(RunObserver):
         self._ids[name] = (await self._client.create_artifact(made)).id
 
     def _progress(self) -> float:
+        if self._ended is not None and self._ended.state.value == "succeeded":
+            return 100.0
         calls = self._tally.calls()
         return round(100 * calls.ended / calls.total, 1) if calls.total else 0.0
 

@@ -69,7 +69,7 @@ class MachineShares:
     def __init__(self, directory: Path, whole: Share) -> None:
         make_private(directory)
         self._directory = directory
-        self._whole = whole
+        self.whole = whole
         self._number, self._lock = _free_row(directory)
         self._told = False
         self._own = _Row()
@@ -123,14 +123,14 @@ class MachineShares:
 
     def _is_due(self, need: Share, others: dict[int, _Row]) -> bool:
         if not others:
-            return need.fits(self._whole.less(self._own.held))
+            return need.fits(self.whole.less(self._own.held))
         taken, now_ns = self._own.held, time.monotonic_ns()
-        own_rank = self._own.held.portion(self._whole), self._own.place or float("inf")
+        own_rank = self._own.held.portion(self.whole), self._own.place or float("inf")
         for row in others.values():
             taken = taken.plus(row.held)
-            if row.waits(now_ns) and (row.held.portion(self._whole), row.place) < own_rank:
+            if row.waits(now_ns) and (row.held.portion(self.whole), row.place) < own_rank:
                 return False
-        return need.fits(self._whole.less(taken))
+        return need.fits(self.whole.less(taken))
 
     def _others(self) -> dict[int, _Row]:
         rows = enumerate(_FORMAT.iter_unpack(os.pread(self._table, _MOST_ROWS * _FORMAT.size, 0)))

@@ -59,7 +59,7 @@ class ResourcePool:
 
         What asks for more cores than the machine has only takes longer on it, so it runs where no setting caps them.
         """
-        cores, ram_mib = machine_resources()
+        cores, ram_mib = machine_resources() if shares is None else shares.whole.cores_and_mib
         return cls(
             cores=min(cores, settings.max_cores or cores),
             ram_mib=min(ram_mib, settings.max_ram_mib or ram_mib),

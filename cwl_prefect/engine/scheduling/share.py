@@ -17,6 +17,11 @@ class Share:
         """Return a share of so many cores and so much memory."""
         return cls(round(cores * _PARTS), round(ram_mib * _PARTS))
 
+    @property
+    def cores_and_mib(self) -> tuple[float, float]:
+        """The cores, and the memory in MiB."""
+        return self.cores / _PARTS, self.ram / _PARTS
+
     def fits(self, free: "Share") -> bool:
         """Check whether this is free."""
         return self.cores <= free.cores and self.ram <= free.ram

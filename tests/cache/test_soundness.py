@@ -20,8 +20,6 @@ from hypothesis import strategies as st
 
 from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.cwl.javascript import engine
-from cwl_prefect.cwl.loading.compile import compile_process
-from cwl_prefect.cwl.loading.load import load_process
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.flows.execution.attempt import Call
 from cwl_prefect.flows.execution.backends import Backends
@@ -31,7 +29,7 @@ from cwl_prefect.flows.lifecycle.opening import open_run
 from cwl_prefect.model.job import ContainerJob, DockerImage
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan
 from cwl_prefect.settings import Keep, Settings
-from tests.unit.cwl.binding.test_reuse import tool
+from tests.unit.documents import plan_of
 
 TOOL = """
 cwlVersion: v1.2
@@ -272,8 +270,7 @@ def _write(path: Path, text: str) -> None:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     engine.install(timeout_s=20, memory_mib=64)
     directory = tmp_path_factory.mktemp("soundness")
-    tool(directory, TOOL)
-    plan = compile_process(load_process(str(directory / "tool.cwl")), origin="test")
+    plan = plan_of(TOOL)
     loop = asyncio.new_event_loop()
     machines = {containers: Machine(containers=containers) for containers in (False, True)}
     runs: dict[tuple[str, bool], Run] = {}

@@ -1,5 +1,6 @@
 """What all tests share: which engines they need, and what happens where there is none."""
 
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,17 @@ settings.load_profile("cwl-prefect")
 pytest.register_assert_rewrite("tests.contract.backend_contract")
 
 REQUIRE_ENGINES = "CWL_PREFECT_REQUIRE_ENGINES"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for rubbish among what tests leave, not among what is imported for them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def missing_engine(reason: str) -> None:

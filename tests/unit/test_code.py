@@ -3,7 +3,6 @@
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,8 +23,10 @@ def modules() -> dict[Path, ast.Module]:
     return {path.relative_to(PROJECT): ast.parse(path.read_bytes()) for path in found}
 
 
-def definitions(module: ast.Module) -> Iterator[Function | ast.ClassDef]:
-    return (node for node in ast.walk(module) if isinstance(node, Function | ast.ClassDef))
+@pytest.fixture(scope="module")
+def definitions(modules) -> list[tuple[Path, Function | ast.ClassDef]]:
+    found = ((path, node) for path, module in modules.items() for node in ast.walk(module))
+    return [(path, node) for path, node in found if isinstance(node, Function | ast.ClassDef)]
 
 
 def is_setter(node: Function | ast.ClassDef) -> bool:
@@ -39,22 +40,20 @@ def length(function: Function, *, with_arguments: bool) -> int:
     return inside + (function.body[0].lineno - function.lineno if with_arguments else 0)
 
 
-def test_what_has_a_public_name_says_what_it_is_for_wherever_it_is_defined(modules):
+def test_what_has_a_public_name_says_what_it_is_for_wherever_it_is_defined(definitions):
     silent = [
         f"{path}:{node.lineno} {node.name}"
-        for path, module in modules.items()
-        for node in definitions(module)
+        for path, node in definitions
         if not node.name.startswith("_") and not is_setter(node) and not ast.get_docstring(node)
     ]
 
     assert silent == []
 
 
-def test_functions_stay_short(modules):
+def test_functions_stay_short(definitions):
     long = [
         f"{path}:{node.lineno} {node.name}"
-        for path, module in modules.items()
-        for node in definitions(module)
+        for path, node in definitions
         if isinstance(node, Function)
         # In these modules each argument of a function is an option of a command.
         and length(node, with_arguments=not path.name.endswith("app.py")) > MOST_LINES_OF_A_FUNCTION
@@ -82,11 +81,10 @@ def test_rooms_stay_small_and_say_what_they_are_for(modules):
     assert (crowded, silent) == ([], [])
 
 
-def test_docstrings_say_what_is_returned_or_checked(modules):
+def test_docstrings_say_what_is_returned_or_checked(definitions):
     unusual = [
         f"{path}:{node.lineno} {node.name}"
-        for path, module in modules.items()
-        for node in definitions(module)
+        for path, node in definitions
         if (ast.get_docstring(node) or "").startswith(("Give ", "Tell "))
     ]
 

@@ -257,7 +257,7 @@ class TestActions:
                 pass
 
         server = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         hook = Webhook(url=f"http://127.0.0.1:{server.server_port}/secret", headers={"X-Token": "t"})
         try:
             if fails:

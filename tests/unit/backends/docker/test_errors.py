@@ -1,8 +1,5 @@
 """What engines' messages mean."""
 
-import subprocess
-import sys
-
 import httpx
 import pytest
 
@@ -70,11 +67,3 @@ def test_the_cause_of_an_unreachable_engine_is_the_operating_system_s() -> None:
 
 def test_an_unreachable_engine_without_a_known_cause_keeps_its_words() -> None:
     assert "strange" in unreachable(ValueError("strange")).message
-
-
-def test_importing_the_backend_imports_neither_prefect_nor_docker() -> None:
-    program = (
-        "import sys, cwl_prefect.backends.docker.backend; print({'prefect', 'docker', 'httpx'} & set(sys.modules))"
-    )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "set()"

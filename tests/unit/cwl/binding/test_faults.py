@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -256,19 +254,3 @@ class TestRefusals:
 def test_thousands_of_items_are_bound(bind: Bind) -> None:
     text = tool("{x: {type: 'string[]', inputBinding: {prefix: -x}}}")
     assert len(bind(text, {"x": ["v"] * 20_000}).call.command) == 20_002
-
-
-def test_what_runs_a_compiled_plan_imports_no_cwltool() -> None:
-    code = (
-        "import pkgutil, importlib, sys\n"
-        "import cwl_prefect\n"
-        "rooms = ('flows', 'engine', 'model', 'runs', 'server', 'backends.local', 'cwl.binding', 'cwl.values',"
-        " 'cwl.javascript', 'cwl.loading.plans')\n"
-        "for found in pkgutil.walk_packages(cwl_prefect.__path__, 'cwl_prefect.'):\n"
-        "    if any((found.name + '.').startswith(f'cwl_prefect.{room}.') for room in rooms):\n"
-        "        importlib.import_module(found.name)\n"
-        "names = ('cwltool', 'cwl_utils', 'schema_salad', 'rdflib')\n"
-        "print([name for name in sys.modules if name.partition('.')[0] in names])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -1,5 +1,5 @@
-import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -102,10 +102,16 @@ steps:
 """
 
 
-@pytest.fixture
-def rich(write, compiled) -> WorkflowPlan:
-    write(TOOL, "tool.cwl")
-    return compiled(RICH)
+def write_rich(directory: Path) -> str:
+    (directory / "tool.cwl").write_text(TOOL)
+    (directory / "main.cwl").write_text(RICH)
+    return str(directory / "main.cwl")
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory) -> WorkflowPlan:
+    path = write_rich(tmp_path_factory.mktemp("rich"))
+    return compile_process(load_process(path), origin=path)
 
 
 def steps(plan: WorkflowPlan):
@@ -359,12 +365,10 @@ class TestPlans:
     def test_equal_plans_give_equal_bytes(self, rich):
         assert encode_plan(rich) == encode_plan(decode_plan(encode_plan(rich)))
 
-    def test_the_digest_does_not_depend_on_the_directory(self, write, rich, tmp_path):
+    def test_the_digest_does_not_depend_on_the_directory(self, rich, tmp_path):
         moved = tmp_path / "else where" / "é"
         moved.mkdir(parents=True)
-        for name in ("main.cwl", "tool.cwl"):
-            shutil.copy(tmp_path / name, moved / name)
-        again = compile_process(load_process(str(moved / "main.cwl")), origin="elsewhere")
+        again = compile_process(load_process(write_rich(moved)), origin="elsewhere")
         assert again.digest == rich.digest
         assert again.steps == rich.steps
 
@@ -386,14 +390,14 @@ class TestPlans:
         ],
     )
     def test_the_digest_changes_with(self, rich, tmp_path, name, old, new):
-        path = tmp_path / name
+        main, path = write_rich(tmp_path), tmp_path / name
         assert path.read_text().count(old)
         path.write_text(path.read_text().replace(old, new))
-        again = compile_process(load_process(str(tmp_path / "main.cwl")), origin="main.cwl")
+        again = compile_process(load_process(main), origin="main.cwl")
         assert again.digest != rich.digest
 
-    def test_two_loads_of_one_document_are_equal(self, rich, tmp_path):
-        assert compile_process(load_process(str(tmp_path / "main.cwl")), origin=rich.origin) == rich
+    def test_two_loads_of_one_document_are_equal(self, rich):
+        assert compile_process(load_process(rich.origin), origin=rich.origin) == rich
 
     def test_nameless_parts_do_not_change_the_digest(self, compiled, tmp_path):
         text = """

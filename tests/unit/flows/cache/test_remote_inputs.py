@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -199,13 +197,3 @@ async def test_a_document_that_nobody_trusts_reads_no_store_with_the_rights_of_i
 
     with pytest.raises(CwlPrefectError, match=r"File s3://data/a.*with your credentials"):
         await processes(tmp_path, document(main), untrusted=True)()
-
-
-async def test_without_any_url_no_file_system_is_imported(tmp_path):
-    script = (
-        "import sys, cwl_prefect.flows.build, cwl_prefect.cli.run.command\n"
-        "print([name for name in ('s3fs', 'gcsfs', 'adlfs', 'sshfs', 'aiohttp', 'botocore') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""The start-up of the command line, in processes of its own."""
+"""The start-up of the command line, and what is imported for it, in processes of their own."""
 
 import os
 import subprocess
@@ -126,3 +126,37 @@ def test_a_reader_that_goes_away_is_no_error():
 
     assert process.returncode == 141
     assert errors == b""
+
+
+def test_what_runs_a_compiled_plan_imports_no_cwltool():
+    code = (
+        "import pkgutil, importlib, sys\n"
+        "import cwl_prefect\n"
+        "rooms = ('flows', 'engine', 'model', 'runs', 'server', 'backends.local', 'cwl.binding', 'cwl.values',"
+        " 'cwl.javascript', 'cwl.loading.plans')\n"
+        "for found in pkgutil.walk_packages(cwl_prefect.__path__, 'cwl_prefect.'):\n"
+        "    if any((found.name + '.').startswith(f'cwl_prefect.{room}.') for room in rooms):\n"
+        "        importlib.import_module(found.name)\n"
+        "names = ('cwltool', 'cwl_utils', 'schema_salad', 'rdflib')\n"
+        "print([name for name in sys.modules if name.partition('.')[0] in names])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_without_any_url_no_file_system_is_imported():
+    script = (
+        "import sys, cwl_prefect.flows.build, cwl_prefect.cli.run.command\n"
+        "print([name for name in ('s3fs', 'gcsfs', 'adlfs', 'sshfs', 'aiohttp', 'botocore') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_backend_of_docker_imports_neither_prefect_nor_docker():
+    program = (
+        "import sys, cwl_prefect.backends.docker.backend; print({'prefect', 'docker', 'httpx'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "set()"

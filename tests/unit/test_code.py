@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,8 +26,15 @@ def modules() -> dict[Path, ast.Module]:
 
 @pytest.fixture(scope="module")
 def definitions(modules) -> list[tuple[Path, Function | ast.ClassDef]]:
-    found = ((path, node) for path, module in modules.items() for node in ast.walk(module))
+    found = ((path, node) for path, module in modules.items() for node in statements(module))
     return [(path, node) for path, node in found if isinstance(node, Function | ast.ClassDef)]
+
+
+def statements(within: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(within):
+        if isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
+            yield node
+            yield from statements(node)
 
 
 def is_setter(node: Function | ast.ClassDef) -> bool:

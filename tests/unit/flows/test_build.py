@@ -80,13 +80,17 @@ def settings(tmp_path) -> Settings:
     return Settings(home=tmp_path / "home")
 
 
-@pytest.fixture(autouse=True)
-def _no_prefect(monkeypatch):
-    """Let tasks only be awaited, and logs stay here."""
-    monkeypatch.setattr(build, "Driver", lambda run, _tasks: Driver(run, PlainTasks()))
-    monkeypatch.setattr(audit, "_emit", lambda *_: None)
+@pytest.fixture(autouse=True, scope="module")
+def _logs_stay_here():
     with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_prefect(monkeypatch):
+    """Let tasks only be awaited."""
+    monkeypatch.setattr(build, "Driver", lambda run, _tasks: Driver(run, PlainTasks()))
+    monkeypatch.setattr(audit, "_emit", lambda *_: None)
 
 
 @contextmanager

@@ -21,13 +21,18 @@ package = logging.getLogger("cwl_prefect")
 logger = logging.getLogger("cwl_prefect.engine.scheduling.disk")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _logs_are_sent():
+    with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def sent(monkeypatch) -> list[tuple[str, str]]:
     """Run and message of each line, in order."""
     lines: list[tuple[str, str]] = []
     monkeypatch.setattr(handlers, "emit_api_log", lambda log: lines.append((log["flow_run_id"], log["message"])))
-    with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}):
-        yield lines
+    return lines
 
 
 @contextmanager

@@ -34,12 +34,14 @@ class CallWork:
         run: The run.
         call: The call.
         stop: Closed by a failure that is final; no try begins once it is. None: others go on.
+        noted: Whether the result says what the call took and ran, for its own task run.
     """
 
-    def __init__(self, run: Run, call: Call, *, stop: Stop | None = None) -> None:
+    def __init__(self, run: Run, call: Call, *, stop: Stop | None = None, noted: bool = True) -> None:
         self._run = run
         self._call = call
         self._stop = stop
+        self._noted = noted
         self._attempt = Attempt(run=run, call=call)
         self._prepared: Prepared | None = None  # None: not yet, or an ExpressionTool, which needs nothing
         self._prepared_at = self._ready_at = time.time()
@@ -68,13 +70,13 @@ class CallWork:
         if isinstance(prepared, Cached):
             self._tell(StepEventKind.CACHED, saved_s=prepared.lookup.saved_s, outputs=prepared.outputs)
             where = "this run" if prepared.lookup.run_id == self._run.run_id else f"run {prepared.lookup.run_id}"
-            told = [f"an identical call ran before, in {where}", *self._inputs()]
+            told = [f"an identical call ran before, in {where}", *(self._inputs() if self._noted else ())]
             return self._result(CallStatus.CACHED, prepared.outputs, note="\n".join(told))
         if not self._run.retries.tried(self._call.name):
             self._tell(StepEventKind.STARTED)
         try:
             outputs = await self._outputs(prepared)
-            tried, note = self._tried(), self._description()
+            tried, note = self._tried(), self._description() if self._noted else None
         except CwlPrefectError as error:
             self._fail(error)
             raise

@@ -298,7 +298,7 @@ class Driver:
         return outputs
 
     async def _call(self, call: Call, scope: Scope, states: list[State[object]]) -> CwlObject:
-        work = CallWork(self._run, call, stop=self._stopped if self._stop else None)
+        work = CallWork(self._run, call, stop=self._stopped if self._stop else None, noted=scope.recorded)
         async with self._run.places.turn(self._run.priorities.rank(call.step, call.tool)):
             try:
                 self._check(scope, call.name, step=call.step)

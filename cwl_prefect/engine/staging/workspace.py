@@ -242,10 +242,30 @@ def _empty(entry: "os.DirEntry[str]") -> None:
     """Remove one thing from a scratch directory, but leave ``tmp`` and ``logs`` for the next call."""
     if not entry.is_dir(follow_symlinks=False):
         Path(entry.path).unlink()
+    elif entry.name == "stage":
+        _remove_staged(entry.path)
     elif not _is_ready(entry):
         remove_tree(Path(entry.path))
         if entry.name in ("tmp", "logs"):
             make_within(Path(entry.path))
+
+
+def _remove_staged(directory: str) -> None:
+    """Remove what staging put there, many times faster than a walk that trusts nobody.
+
+    A process that could put a link in its way is the user's own.
+
+    Raises:
+        OSError: Something cannot be removed.
+    """
+    with os.scandir(directory) as found:
+        entries = list(found)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            _remove_staged(entry.path)
+        else:
+            os.unlink(entry.path)  # noqa: PTH108 - a text
+    os.rmdir(directory)  # noqa: PTH106 - likewise
 
 
 def _is_ready(directory: "os.DirEntry[str]") -> bool:

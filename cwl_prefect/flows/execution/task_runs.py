@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from copy import copy
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from prefect import State, Task, task
@@ -96,11 +97,11 @@ async def _skip(label: str) -> State[None]:
 
 
 class StepTasks:
-    """The task of each step, made once; a task run is named after its call, its task after the step."""
+    """Carries calls through task runs: a task run is named after its call, its task after the step."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._made: dict[str, Task[Any, Any]] = {}
+        delays = retry_delays(settings)
+        self._attempt = _attempt.with_options(retries=most_retries(settings), retry_delay_seconds=delays or 0)
 
     async def run(
         self, step: str, label: str, work: Work, after: Sequence[State[object]]
@@ -116,7 +117,7 @@ class StepTasks:
         Raises:
             CwlPrefectError: Its last try failed.
         """
-        call = cast("Callable[..., Awaitable[State[object]]]", self._task(step))
+        call = cast("Callable[..., Awaitable[State[object]]]", _named(self._attempt, step))
         state = await call(label, opaque(work), wait_for=edges_from(after), return_state=True)
         note_ending(state)
         if state.is_cancelled():
@@ -129,20 +130,17 @@ class StepTasks:
 
     async def skip(self, step: str, label: str, after: Sequence[State[object]]) -> State[object]:
         """Show a skipped call as a task run of its own."""
-        call = cast("Callable[..., Awaitable[State[object]]]", _skip.with_options(name=step))
+        call = cast("Callable[..., Awaitable[State[object]]]", _named(_skip, step))
         state = await call(label, wait_for=edges_from(after), return_state=True)
         note_ending(state)
         return state
 
-    def _task(self, step: str) -> Task[Any, Any]:
-        found = self._made.get(step)
-        if found is None:
-            delays = retry_delays(self._settings)
-            found = _attempt.with_options(
-                name=step, retries=most_retries(self._settings), retry_delay_seconds=delays or 0
-            )
-            self._made[step] = found
-        return found
+
+def _named(task: Task[Any, Any], step: str) -> Task[Any, Any]:
+    """Return a task with the name of a step; ``with_options`` would read the source of its function each time."""
+    found = copy(task)
+    found.name = step
+    return found
 
 
 class _Result:

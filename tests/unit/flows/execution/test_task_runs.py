@@ -11,6 +11,7 @@ from cwl_prefect.flows.execution.task_runs import (
     StepTasks,
     _attempt,
     _is_tried_again,
+    _named,
     _skip,
     retry_delays,
 )
@@ -70,23 +71,24 @@ class TestTries:
         assert await _is_tried_again(None, None, state) is worth
 
     def test_delays_double_up_to_the_most_and_differ(self, tasks):
-        found = tasks._task("align")
-        assert (found.name, found.retries, found.retry_delay_seconds) == ("align", 5, [0.5, 1.0, 2.0, 3.0, 3.0])
+        found = tasks._attempt
+        assert (found.retries, found.retry_delay_seconds) == (5, [0.5, 1.0, 2.0, 3.0, 3.0])
         assert found.retry_jitter_factor == JITTER
 
     def test_without_retries_there_are_no_delays(self):
         settings = Settings(retries=0, memory_retries=0, infrastructure_retries=0)
-        assert StepTasks(settings)._task("align").retries == 0
+        assert StepTasks(settings)._attempt.retries == 0
 
     def test_there_are_no_more_delays_than_prefect_takes(self):
         assert len(retry_delays(Settings(retries=500))) == 50
-        assert StepTasks(Settings(retries=500))._task("align").retries == 505
+        assert StepTasks(Settings(retries=500))._attempt.retries == 505
 
 
 class TestTaskRuns:
-    def test_a_step_s_task_is_made_once(self, tasks):
-        assert tasks._task("align") is tasks._task("align")
-        assert tasks._task("align") is not tasks._task("sort")
+    def test_a_step_s_task_has_its_name_and_all_else_of_the_one_that_it_is_made_of(self):
+        made = _named(_attempt, "align")
+        assert made.name == "align"
+        assert vars(made) == {**vars(_attempt), "name": "align"}
 
     @pytest.mark.parametrize("made", [_attempt, _skip], ids=["attempt", "skip"])
     def test_results_are_neither_stored_nor_looked_up(self, made):
@@ -111,12 +113,12 @@ class TestTaskRuns:
 
     async def test_the_result_comes_with_its_state(self, tasks):
         state = Completed(data=7)
-        tasks._made["align"] = Recorder(state)
+        tasks._attempt = Recorder(state)
         assert await tasks.run("align", "align[3]", Work(), []) == (7, state)
 
     async def test_a_failure_is_raised_as_it_was(self, tasks):
         error = StepError("broken")
-        tasks._made["align"] = Recorder(Failed(data=error))
+        tasks._attempt = Recorder(Failed(data=error))
         with pytest.raises(StepError) as found:
             await tasks.run("align", "align[3]", Work(), [])
         assert found.value is error
@@ -134,12 +136,12 @@ class TestTaskRuns:
         assert (state.type, state.message) == (StateType.CANCELLED, "align[3] was stopped")
 
     async def test_a_cancelled_task_run_cancels_who_waits_for_it(self, tasks):
-        tasks._made["align"] = Recorder(Cancelled())
+        tasks._attempt = Recorder(Cancelled())
         with pytest.raises(asyncio.CancelledError):
             await tasks.run("align", "align[3]", Work(), [])
 
     async def test_prefect_does_not_look_into_the_work(self, tasks):
-        recorder = tasks._made["align"] = Recorder(Completed(data=1))
+        recorder = tasks._attempt = Recorder(Completed(data=1))
         await tasks.run("align", "align[3]", Work(), [])
         ((label, work), options) = recorder.calls[0]
         assert label == "align[3]"
@@ -147,6 +149,6 @@ class TestTaskRuns:
         assert options["return_state"] is True
 
     async def test_edges_have_a_bound(self, tasks):
-        recorder = tasks._made["align"] = Recorder(Completed(data=1))
+        recorder = tasks._attempt = Recorder(Completed(data=1))
         await tasks.run("align", "align", Work(), [Completed() for _ in range(1000)])
         assert len(recorder.calls[0][1]["wait_for"]) == MOST_EDGES

@@ -92,7 +92,7 @@ def write_results(found: object, results: TextIO) -> None:
         BrokenPipeError: Nobody reads them any more.
     """
     try:
-        results.write(printable(json.dumps(found, indent=4, ensure_ascii=False)) + "\n")
+        results.write(printable(json.dumps(found, indent=4, ensure_ascii=False, allow_nan=False)) + "\n")
         results.flush()
     except BrokenPipeError:
         raise

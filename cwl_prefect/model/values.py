@@ -1,6 +1,7 @@
 """CWL values as plain JSON: what flows along the links of a workflow."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -43,14 +44,16 @@ _TEXTS = ("location", "path", "basename", "contents", "format", "checksum")
 _INNER = ("secondaryFiles", "listing")
 
 
-def unusable(value: object, *, files: bool = True) -> str | None:
+def unusable(value: object, *, files: bool = True, numbers: bool = True) -> str | None:
     """Return why a value that comes from outside cannot be used, or None where it can.
 
-    It may be nested too deeply, hold what is no text, or have a File or Directory that is none by its fields.
+    It may be nested too deeply, hold what is no text or no number of JSON, or have a File or Directory that is none by
+    its fields.
 
     Args:
         value: The value.
         files: Whether to look at the fields of files; in documents they may be expressions.
+        numbers: Whether to look at numbers; those of documents are told with their places.
     """
     waiting = [(value, 1)]
     while waiting:
@@ -58,6 +61,9 @@ def unusable(value: object, *, files: bool = True) -> str | None:
         if isinstance(found, str):
             if not found.isascii() and _HALF_CHARACTER.search(found):
                 return f"{found[:_MOST_QUOTED]!r} holds half of a character, which no text may"
+        elif isinstance(found, float):
+            if numbers and not math.isfinite(found):
+                return f"{json.dumps(float(found))} is no number of JSON, as values of CWL are: use null or a string"
         elif isinstance(found, dict | list):
             if depth > MOST_NESTED:
                 return TOO_DEEP

@@ -26,6 +26,7 @@ from cwl_prefect.model.values import TOO_DEEP, CwlObject, unusable
 
 CUSTOM_OUTPUT = "cwl.output.json"
 MOST_NAMES = 10
+_VALUES = "Let the tool write JSON there: Unicode texts, finite numbers, nested less deeply."
 _WHOLE = (".", "./", "$(runtime.outdir)")  # globs that give the output directory itself
 _LISTINGS = ("shallow_listing", "deep_listing")
 
@@ -79,20 +80,19 @@ def _custom_output(how: Collection, path: str) -> CwlObject:
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as stream:  # noqa: PTH123
             found = json.load(stream)
-        reason = unusable(found)
     except ValueError as error:
         raise OutputError(
             f"{CUSTOM_OUTPUT} is not JSON: {error}.", hint="Let the tool write one JSON object there, or nothing."
         ) from error
-    except RecursionError:
-        reason = TOO_DEEP
-    if reason is not None:
-        raise OutputError(f"{CUSTOM_OUTPUT}: {reason}.", hint="Let the tool write Unicode text, nested less deeply.")
+    except RecursionError as error:
+        raise OutputError(f"{CUSTOM_OUTPUT}: {TOO_DEEP}.", hint=_VALUES) from error
     if not isinstance(found, dict):
         raise OutputError(f"{CUSTOM_OUTPUT} holds no JSON object.", hint="Let the tool write one, or nothing.")
     outputs: CwlObject = {}
     for name, value in found.items():
         with part_errors(f"output {name}"):
+            if (reason := unusable({name: value})) is not None:
+                raise OutputError(f"{CUSTOM_OUTPUT}: {reason}.", hint=_VALUES)
             outputs[str(name)] = how.places.settled(value)
     return outputs
 

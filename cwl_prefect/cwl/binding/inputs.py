@@ -30,7 +30,7 @@ from cwl_prefect.model.values import TOO_DEEP, CwlObject, CwlValue, file_objects
 from cwl_prefect.storage.downloads import installed
 
 _CONTROL_KEYS = frozenset({"cwl:tool", "cwl:requirements", "cwltool:overrides", "$namespaces", "$schemas", "id"})
-_ALLOWED = "Write values in Unicode, and nest them less deeply."
+_ALLOWED = "Write values that JSON has: texts in Unicode, finite numbers, nested less deeply."
 _FIELDS = "Put texts in quotes, and Files in a list where several are expected."
 
 
@@ -45,7 +45,7 @@ def parse_job_order(text: str, *, source: str) -> CwlObject:
     parsed: Any = None
     try:
         parsed = _parsed(text, source)
-        reason = unusable(parsed, files=False)
+        reason = _unusable(parsed)
     except RecursionError:
         reason = TOO_DEEP
     if reason is not None:
@@ -198,6 +198,14 @@ def _with_formats(value: CwlValue, namespaces: Mapping[str, str]) -> CwlValue:
 def _expanded(name: str, namespaces: Mapping[str, str]) -> str:
     prefix, separator, rest = name.partition(":")
     return namespaces[prefix] + rest if separator and prefix in namespaces else name
+
+
+def _unusable(parsed: object) -> str | None:
+    """Return why a job order cannot be used, with the input."""
+    if not isinstance(parsed, dict):
+        return unusable(parsed, files=False)
+    reasons = ((name, unusable({name: value}, files=False)) for name, value in parsed.items())
+    return next((f"input {name}: {reason}" for name, reason in reasons if reason is not None), None)
 
 
 def _check_usable(given: Mapping[str, CwlValue]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from cwltool.process import Process, shortname
 from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.workflow import Workflow, WorkflowStep
+from pydantic import JsonValue
 from schema_salad.utils import aslist
 
 from cwl_prefect.cwl.loading.documents import as_written, bare_inputs, canonical_process, short_type
@@ -40,6 +41,7 @@ from cwl_prefect.model.plan import (
     named_types,
     requirement,
 )
+from cwl_prefect.model.values import unusable
 
 _logger = logging.getLogger(__name__)
 
@@ -241,7 +243,7 @@ def _link(
         link_merge=None if merge is None else LinkMerge(merge),
         pick_value=None if pick is None else PickValue(pick),
         value_from=entry.get("valueFrom"),
-        default=plain(entry.get("default")),
+        default=_default(entry),
         load_contents=bool(entry.get("loadContents")),
         load_listing=entry.get("loadListing"),
         single=len(names) <= 1,
@@ -291,11 +293,19 @@ def _inputs(process: Process) -> tuple[InputPort, ...]:
             type=short_type(entry["type"], named),
             label=_text(entry.get("label")),
             doc=_text(entry.get("doc")),
-            default=plain(entry.get("default")),
+            default=_default(entry),
             format=tuple(str(name) for name in aslist(entry.get("format") or [])),
         )
         for entry in as_written(process.tool["inputs"])
     )
+
+
+def _default(entry: Mapping[str, Any]) -> JsonValue:
+    found: JsonValue = plain(entry.get("default"))
+    if (reason := unusable(found, files=False)) is not None:
+        text = f"the default of {shortname(entry['id'])} cannot be used: {reason}."
+        raise wrong_at(entry, "default", text, hint="Write values that JSON has.")
+    return found
 
 
 def _outputs(process: Process) -> tuple[OutputPort, ...]:

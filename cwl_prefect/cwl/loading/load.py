@@ -202,7 +202,7 @@ def _fetched(document: str, location: str, context: LoadingContext) -> tuple[Loa
             hint="Give the CWL document first and the job order after it.",
         )
     check_unique(root.get("$graph"), "the process")
-    reason = unusable(root, files=False)
+    reason = unusable(root, files=False, numbers=False)
     if reason is not None:
         raise DocumentError(f"{document}: {reason}.", hint="Write texts in Unicode, and nest them less deeply.")
     return context, root, uri

@@ -104,7 +104,8 @@ def gives_directory(entry: CacheEntry) -> bool:
 def encode_entry(entry: CacheEntry) -> bytes:
     """Write an entry as JSON."""
     found = {"format": ENTRY_FORMAT, "entry": entry}
-    return json.dumps(found, separators=(",", ":"), ensure_ascii=True, default=_plain).encode()  # names may be no UTF-8
+    # Names may be no UTF-8.
+    return json.dumps(found, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=_plain).encode()
 
 
 def _plain(part: object) -> object:
@@ -118,11 +119,15 @@ def _plain(part: object) -> object:
 def decode_entry(key: str, body: bytes) -> CacheEntry | None:
     """Read an entry, or give None where it is not the whole entry of this key."""
     try:
-        found = as_object(json.loads(body))
+        found = as_object(json.loads(body, parse_constant=_no_number))
         entry = _adapter().validate_python(found["entry"]) if found["format"] == ENTRY_FORMAT else None
     except (ValueError, KeyError, TypeError):
         return None
     return entry if entry is not None and entry.key.digest == key else None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 @cache

@@ -208,7 +208,7 @@ def _deliver(
         old.mkdir()
         _gather(deliveries, new, move_from, undo)
         manifest = new / MANIFEST
-        manifest.write_text(json.dumps(placed, indent=2, ensure_ascii=True) + "\n", encoding="utf-8")
+        manifest.write_text(json.dumps(placed, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         _set_aside(destination / MANIFEST, old, undo)
         for delivery in deliveries:
             if "/" not in delivery.target:

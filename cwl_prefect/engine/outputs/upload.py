@@ -195,7 +195,7 @@ async def _retract(place: Place, strangers: frozenset[str]) -> None:
 
 async def _tell(place: Place, placed: CwlObject, *, replaced: bool) -> None:
     """Write the manifest; where that of another run came meanwhile, under another name."""
-    content = (json.dumps(placed, indent=2, ensure_ascii=True) + "\n").encode()
+    content = (json.dumps(placed, indent=2, allow_nan=False) + "\n").encode()
     for number in count(1):
         stem, dot, suffix = MANIFEST.partition(".")
         manifest = _upload(MANIFEST if number == 1 else f"{stem}_{number}{dot}{suffix}", content)

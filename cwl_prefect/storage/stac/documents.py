@@ -60,7 +60,7 @@ def read(content: bytes, place: str) -> Document:
     if len(content) > MAX_DOCUMENT:
         raise too_large(place)
     try:
-        document = json.loads(content)
+        document = json.loads(content, parse_constant=lambda _: None)  # NaN of writers who mean that it is not known
     except (ValueError, RecursionError) as error:
         raise StorageError(f"{place} cannot be read as a STAC document: it is no JSON.", hint=_VALID) from error
     why = unusable(document, files=False)

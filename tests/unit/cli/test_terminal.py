@@ -56,6 +56,13 @@ def test_results_are_json_whatever_they_hold():
     assert "\x9b" not in stream.getvalue()
 
 
+def test_results_are_json_or_are_not_written():
+    stream = io.StringIO()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_results({"o": float("inf")}, stream)
+    assert stream.getvalue() == ""
+
+
 class Full(io.StringIO):
     def write(self, text: str) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -122,6 +122,8 @@ def test_texts_names_of_any_bytes_and_some_nesting_can_be_used(value):
         pytest.param("\ud800", "half of a character", id="first-half"),
         pytest.param([{"a": "x\udfff"}], "half of a character", id="second-half-inside"),
         pytest.param({"\ud900": 1}, "half of a character", id="in-a-name"),
+        pytest.param([{"a": float("nan")}], "NaN is no number of JSON", id="not-a-number"),
+        pytest.param(float("-inf"), "-Infinity is no number of JSON, as values of CWL are: use null", id="infinite"),
         pytest.param({"class": "File", "location": 5}, "the location of a File: expected string, found 5", id="number"),
         pytest.param({"class": "File", "path": "a\0b"}, "the path of a File: expected string", id="null-character"),
         pytest.param([{"class": "Directory", "listing": [None]}], "the listing of a Directory: expected", id="no-file"),

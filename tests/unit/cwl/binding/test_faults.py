@@ -213,6 +213,11 @@ class TestRefusals:
         [
             pytest.param(r'{"o": "\ud800"}', "holds half of a character", id="half-a-character"),
             pytest.param('{"o": %s}' % ("[" * 101 + "]" * 101), "deeper than 100", id="deep"),
+            pytest.param(
+                '{"a": 1, "o": [{"x": NaN}]}', "output o: cwl.output.json: NaN is no number of JSON", id="nan"
+            ),
+            pytest.param('{"o": -Infinity}', "output o: cwl.output.json: -Infinity is no number", id="infinity"),
+            pytest.param('{"o": 1e400}', "output o: cwl.output.json: Infinity is no number", id="too-large"),
             pytest.param('{"o": %s}' % ("[" * 9999 + "]" * 9999), "deeper than 100", id="deeper-than-the-parser"),
         ],
     )
@@ -221,6 +226,13 @@ class TestRefusals:
         (place.outdir / "cwl.output.json").write_text(content)
         with pytest.raises(OutputError, match=told):
             bound.collect(place.outdir, 0)
+
+    @pytest.mark.parametrize("expression", ["$(0/0)", "$(1/0)", "$([-1/0][0])"])
+    def test_an_expression_gives_null_for_what_json_has_no_number_for(
+        self, bind: Bind, place: Place, expression: str
+    ) -> None:
+        outputs = json.dumps({"o": {"type": "double?", "outputBinding": {"outputEval": expression}}})
+        assert bind(tool("{}", outputs)).collect(place.outdir, 0) == {"o": None}
 
     @pytest.mark.parametrize(
         ("value", "told"),

@@ -245,6 +245,12 @@ class TestPreparing:
         prepare("{f: {type: File, loadContents: true}}", given)
         assert json.dumps(given) == before
 
+    @pytest.mark.parametrize("value", [float("nan"), [float("inf")]], ids=str)
+    @pytest.mark.parametrize("declared", ["{n: Any}", "{n: [double, 'double[]']}"])
+    def test_what_json_has_no_number_for_is_refused(self, prepare, declared, value):
+        with pytest.raises(InputError, match=r"input n: (NaN|Infinity) is no number of JSON"):
+            prepare(declared, {"n": value})
+
     def test_any_input_takes_another_kind_each_time(self, compiled):
         plan = compiled("cwlVersion: v1.2\nclass: Workflow\ninputs: {x: Any}\noutputs: {}\nsteps: []\n")
         for value in (1, "a", [1], {"a": 1}, "a"):

@@ -53,7 +53,7 @@ class TestStandardInput:
 )
 def test_nesting_has_a_limit(tmp_path, text):
     (tmp_path / "order").write_text(text)
-    with pytest.raises(InputError, match=r"order: it is nested deeper than 100 levels"):
+    with pytest.raises(InputError, match=r"order: (input a: )?it is nested deeper than 100 levels"):
         load_job_order(tmp_path / "order")
 
 
@@ -61,6 +61,22 @@ def test_half_a_character_is_refused(tmp_path):
     (tmp_path / "order").write_text(r'{"a": {"b": "\ud800"}}')
     with pytest.raises(InputError, match="holds half of a character"):
         load_job_order(tmp_path / "order")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        pytest.param("n: 1\na: .nan\n", "NaN", id="yaml"),
+        pytest.param("a: [{x: -.inf}]\n", "-Infinity", id="within"),
+        pytest.param('{"a": NaN}', "NaN", id="json"),
+        pytest.param('{"a": 1e400}', "Infinity", id="too-large"),
+    ],
+)
+def test_what_is_no_number_of_json_is_refused_with_its_input(tmp_path, text, name):
+    (tmp_path / "order").write_text(text)
+    with pytest.raises(InputError, match=f"input a: {name} is no number of JSON") as raised:
+        load_job_order(tmp_path / "order")
+    assert "finite numbers" in str(raised.value.hint)
 
 
 def test_a_pair_of_escapes_is_a_character(tmp_path):

@@ -200,6 +200,12 @@ class TestTools:
         assert [link.sources for link in step.links] == [(Source(step=None, port=p.id),) for p in plan.inputs]
         assert plan.outputs[0].link.sources == (Source(step=step.id, port="o"),)
 
+    @pytest.mark.parametrize(("default", "name"), [(".nan", "NaN"), ("-1e400", "-Infinity"), (".inf", "Infinity")])
+    def test_a_default_that_json_has_no_number_for_is_refused_with_its_place(self, compiled, default, name):
+        with pytest.raises(DocumentError, match=f"default of n cannot be used: {name} is no number of JSON") as raised:
+            compiled(TOOL.replace("default: 1.5", f"default: {default}"), "echo.cwl")
+        assert raised.value.faults[0].place.line == 10
+
     def test_its_image_can_be_read(self, plan):
         assert plan.steps[0].run.image == "busybox"
 

@@ -288,6 +288,15 @@ def test_an_entry_of_another_kind_is_not_read(cache: Cache, change: dict):
     assert decode_entry("k" * 64, json.dumps(changed).encode()) is None
 
 
+def test_no_entry_has_what_json_has_no_number_for(cache: Cache):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        encode_entry(replace(cache.entry({}), outputs={"o": float("nan")}))
+    body = encode_entry(replace(cache.entry({}), outputs={"o": "stand-in"}))
+    digest = json.loads(body)["entry"]["key"]["digest"]
+    assert decode_entry(digest, body) is not None
+    assert decode_entry(digest, body.replace(b'"stand-in"', b"NaN")) is None
+
+
 def test_an_entry_of_another_format_is_not_read(cache: Cache):
     body = json.loads(encode_entry(cache.entry({})))
     assert decode_entry("k" * 64, json.dumps({**body, "format": 0}).encode()) is None

@@ -91,6 +91,12 @@ def test_a_file_from_elsewhere_is_copied(run, out, tmp_path):
     assert os.access(out / "mine.txt", os.W_OK)
 
 
+def test_the_manifest_is_json_or_nothing_is_delivered(run, out):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        deliver({"x": file(written(run / "x.txt")), "n": float("nan")}, out, run)
+    assert not out.exists() or delivered(out) == {}
+
+
 def test_a_link_is_delivered_as_what_it_leads_to(run, out, tmp_path):
     original = written(tmp_path / "input.txt")
     (run / "link.txt").symlink_to(original)

@@ -173,6 +173,13 @@ class TestWhatIsNotTrusted:
         with pytest.raises(StorageError, match=r"https://host/catalog.json cannot be read as a STAC"):
             stage(documents)
 
+    def test_what_json_has_no_number_for_is_not_known(self, documents):
+        properties = {"datetime": "2024-07-01T00:00:00Z", "eo:cloud_cover": float("nan")}
+        documents.put(URL, item(properties=properties))
+
+        written = next(found for found in stage(documents).documents.values() if "cloud_cover" in found)
+        assert json.loads(written, parse_constant=pytest.fail)["properties"]["eo:cloud_cover"] is None
+
     def test_a_catalog_without_items_is_told(self, documents):
         documents.put(URL, catalog([]))
 

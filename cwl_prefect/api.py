@@ -34,7 +34,7 @@ from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject, JobOrder, WrittenJobOrder
 from cwl_prefect.reports.result import RunResult, RunStatus
 from cwl_prefect.settings import Settings
-from cwl_prefect.storage.registries import located
+from cwl_prefect.storage.services.registries import located
 
 if TYPE_CHECKING:
     from cwl_prefect.cwl.checking.validate import Checked
@@ -272,11 +272,13 @@ async def run(
     """
     from cwl_prefect.flows.invoke import invoke
     from cwl_prefect.flows.parameters import demand_outputs
+    from cwl_prefect.flows.storage_blocks import lent_by_block
 
     chosen = settings or Settings()
-    plan, order = await asyncio.to_thread(read_run, document, job_order, chosen)
-    demand_outputs(plan, outputs)
-    return RunResult.of(await invoke(plan, order, settings=chosen, outdir=outdir, **options))
+    with await lent_by_block(chosen):
+        plan, order = await asyncio.to_thread(read_run, document, job_order, chosen)
+        demand_outputs(plan, outputs)
+        return RunResult.of(await invoke(plan, order, settings=chosen, outdir=outdir, **options))
 
 
 def run_sync(

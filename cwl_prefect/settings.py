@@ -67,6 +67,11 @@ class Settings(BaseSettings):
         description="Refuse what a document names outside of its own tree, and run tools in containers only; so it "
         "always is for documents that are read from a URL.",
     )
+    storage_block: str | None = Field(
+        default=None,
+        pattern="^([a-z0-9-]+/)?[^/]+$",
+        description="Block of Prefect with the credentials of a store, as s3-bucket/data or data.",
+    )
     trs_root: str = Field(
         default="https://dockstore.org/api/ga4gh/trs/v2",
         pattern="^https?://",

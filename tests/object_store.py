@@ -1,6 +1,7 @@
 """An object store of S3's kind on loopback, for whoever tests what lies in one."""
 
 import http.client
+import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -64,17 +65,37 @@ class ObjectStore:
         """Remove all that is in the store, and let nobody remember a connection to it."""
         from s3fs import S3FileSystem
 
-        with closing(http.client.HTTPConnection(urlsplit(self.endpoint).netloc)) as connection:
-            connection.request("POST", "/moto-api/reset")
-            connection.getresponse().read()
+        self._post("/moto-api/reset")
         S3FileSystem.clear_instance_cache()
+
+    @contextmanager
+    def closed_to_all_but_one(self) -> Iterator[tuple[str, str]]:
+        """Let only one user use the store meanwhile, whose key and secret this gives."""
+        iam = self._client_of("iam")
+        allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+        iam.create_user(UserName="owner")
+        iam.put_user_policy(UserName="owner", PolicyName="all", PolicyDocument=json.dumps(allowed))
+        made = iam.create_access_key(UserName="owner")["AccessKey"]
+        self._post("/moto-api/reset-auth", b"0")
+        try:
+            yield made["AccessKeyId"], made["SecretAccessKey"]
+        finally:
+            self._post("/moto-api/reset-auth", b"inf")
+
+    def _post(self, path: str, content: bytes = b"") -> None:
+        with closing(http.client.HTTPConnection(urlsplit(self.endpoint).netloc)) as connection:
+            connection.request("POST", path, content)
+            connection.getresponse().read()
 
     @cached_property
     def _client(self):
+        return self._client_of("s3")
+
+    def _client_of(self, service: str):
         import boto3
 
         return boto3.client(
-            "s3",
+            service,
             endpoint_url=self.endpoint,
             aws_access_key_id="testing",
             aws_secret_access_key="testing",

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -13,8 +14,9 @@ T = TypeVar("T")
 
 
 async def in_thread(threads: Executor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what a function returns that is called in one of the threads."""
-    return await asyncio.get_running_loop().run_in_executor(threads, partial(function, *args, **kwargs))
+    """Return what a function returns that is called in one of the threads, in this context of variables."""
+    call = partial(copy_context().run, function, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(threads, call)
 
 
 async def in_daemon_thread(function: Callable[[], T]) -> T:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cwl_prefect._lib.suggestions import did_you_mean
-from cwl_prefect.cli.failures import settings_with
+from cwl_prefect.cli.failures import lent_credentials, settings_with
 from cwl_prefect.cli.quantities import cache_bounds
 from cwl_prefect.cli.terminal import tell
 from cwl_prefect.engine.cache.care import read_entries, sweep, verify
@@ -129,7 +129,8 @@ def collect(
     """Remove what is old or too much, and files that no call is left for."""
     unused_for_s, most_bytes = cache_bounds(older_than, max_size)
     settings = settings_with({"cache_url": cache})
-    collected = collect_cache(settings, unused_for_s=unused_for_s, most_bytes=most_bytes, dry_run=dry_run)
+    with lent_credentials(settings):
+        collected = collect_cache(settings, unused_for_s=unused_for_s, most_bytes=most_bytes, dry_run=dry_run)
     tell(collected.told("Would remove" if dry_run else "Removed"))
 
 
@@ -149,7 +150,8 @@ def _opened(place: str | None) -> Iterator[tuple[Settings, Store]]:
     settings = settings_with({"cache_url": place})
     checksums = Checksums(settings.checksums)
     try:
-        yield settings, open_store(settings.cache_url, settings.home, checksums)
+        with lent_credentials(settings):
+            yield settings, open_store(settings.cache_url, settings.home, checksums)
     finally:
         checksums.close()
 

@@ -1,10 +1,12 @@
 """What the user sees when something goes wrong: one message on standard error and an exit code, never a traceback."""
 
+import asyncio
 import errno
 import re
 import tempfile
 import traceback
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -121,3 +123,17 @@ def _settings_error(problems: object, given: Mapping[str, object]) -> UsageError
         shown = without_login(given_value) if isinstance(given_value, str) else given_value
         texts.append(f"{source}: {problem['msg'].removeprefix('Value error, ')}, not {shown!r}")
     return UsageError("; ".join(texts) or "The settings are wrong.", hint="see `cwl-prefect run --help`.")
+
+
+def lent_credentials(settings: Settings) -> AbstractContextManager[None]:
+    """Return what lets the code within it use the credentials of the block that settings name, if they name one.
+
+    Raises:
+        UsageError: There is no such block, or it is none of a store.
+        ServerError: No Prefect API can be reached or started, or it does not let the block be read.
+    """
+    if settings.storage_block is None:
+        return nullcontext()
+    from cwl_prefect.flows.storage_blocks import lent_by_block
+
+    return asyncio.run(lent_by_block(settings))

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from cwl_prefect import __version__, api
 from cwl_prefect.cli.exit_codes import SUCCESS
-from cwl_prefect.cli.failures import settings_with
+from cwl_prefect.cli.failures import lent_credentials, settings_with
 from cwl_prefect.cli.run.command import job_order_name
 from cwl_prefect.cli.terminal import complain, tell
 from cwl_prefect.cwl.binding.inputs import unknown_inputs
@@ -59,10 +59,10 @@ def _of_job_order(document: str, job_order: str, settings: Settings) -> list[Fin
 
     found: list[Finding] = []
     try:
-        values = api.read_job_order(job_order)
-        plan = api.compile_document(document, job_order=values)
-        found += [_unknown_input(key, near, job_order) for key, near in unknown_inputs(plan, values).items()]
-        with places_in(job_order):
+        with lent_credentials(settings), places_in(job_order):
+            values = api.read_job_order(job_order)
+            plan = api.compile_document(document, job_order=values)
+            found += [_unknown_input(key, near, job_order) for key, near in unknown_inputs(plan, values).items()]
             prepared(plan, values, settings)
     except InputError as error:
         found += findings_of(error, "job-order")

@@ -22,7 +22,7 @@ from cwl_prefect.model.deployment import CollisionStrategy
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import REFERENCE
 from cwl_prefect.settings import Settings
-from cwl_prefect.storage.registries import WORKFLOW
+from cwl_prefect.storage.services.registries import WORKFLOW
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

@@ -45,6 +45,7 @@ from cwl_prefect.flows.lifecycle.stopping import ended_state, note_wish, stoppab
 from cwl_prefect.flows.lifecycle.sweeping import swept
 from cwl_prefect.flows.parameters import docstring, signature
 from cwl_prefect.flows.prefect_names import flow_name
+from cwl_prefect.flows.storage_blocks import lent_by_block
 from cwl_prefect.flows.tagging import marked, untagged
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observers, RunStarted
@@ -103,9 +104,10 @@ def _body_of(plan: WorkflowPlan, known: Deployed, settings: Settings, wanted: Ca
     """Return what a flow runs: the plan, as it is wanted, with the parameters as its job order."""
 
     async def _body(**parameters: Any) -> CwlObject | State[object]:
-        found = await asyncio.to_thread(referred_order, plan, settings)
-        order = prepared(plan, known.order(parameters, found), settings)
-        return _outputs_or_state(await run_plan(plan, wanted(job_order=order)), settings)
+        with await lent_by_block(settings):
+            found = await asyncio.to_thread(referred_order, plan, settings)
+            order = prepared(plan, known.order(parameters, found), settings)
+            return _outputs_or_state(await run_plan(plan, wanted(job_order=order)), settings)
 
     return _presented(_body, plan, known.signature)
 

@@ -7,7 +7,7 @@ from prefect.logging import get_run_logger
 
 from cwl_prefect.flows.lifecycle.collecting import collect
 from cwl_prefect.flows.lifecycle.reaping import reap_abandoned
-from cwl_prefect.flows.posting import posting
+from cwl_prefect.flows.session import posting
 from cwl_prefect.runs.cache_collecting import collect_cache
 from cwl_prefect.runs.concluding import conclude
 from cwl_prefect.runs.records import asking

@@ -32,8 +32,8 @@ from cwl_prefect.flows.execution.run import RunReport, RunRequest
 from cwl_prefect.flows.invoke import call
 from cwl_prefect.flows.lifecycle.recording import note_end
 from cwl_prefect.flows.lifecycle.workdirs import Workdirs
-from cwl_prefect.flows.posting import posting
-from cwl_prefect.flows.session import connected
+from cwl_prefect.flows.session import connected, posting
+from cwl_prefect.flows.storage_blocks import lent_by_block
 from cwl_prefect.model.events import Observer, Observers, RunEvent, RunStarted
 from cwl_prefect.model.names import begins_id
 from cwl_prefect.model.plan import WorkflowPlan
@@ -171,10 +171,11 @@ async def resume(
         DocumentError: Its plan cannot be read, or its document is not valid any more.
         ServerError: No Prefect API can be reached or started.
     """
-    with claim(known.directory.parent, known.directory.name) as claimed:  # before anybody is told that it goes on
+    chosen = settings_of(known, settings)
+    # Claimed before anybody is told that it goes on.
+    with await lent_by_block(chosen), claim(known.directory.parent, known.directory.name) as claimed:
         found = _unfinished(known)
         plan = manifest.plan_of(known.directory, found)
-        chosen = settings_of(known, settings)
         plan, found = (plan, found) if same else as_written_now(plan, found, chosen)
         request = replace(_request(found, chosen, backend), observers=tuple(observers), claimed=claimed)
         async with connected(chosen), get_client() as client:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import BoundedSemaphore, Event
@@ -269,7 +270,7 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], stop: Eve
         Exception: Whatever one raised.
     """
     with ThreadPoolExecutor(max_workers=PARALLEL, thread_name_prefix="cwl-prefect-download") as threads:
-        pending = {item: threads.submit(work, item) for item in items}
+        pending = {item: threads.submit(copy_context().run, work, item) for item in items}
         try:
             for failed in (
                 each for each in wait(pending.values(), return_when=FIRST_EXCEPTION).done if each.exception()

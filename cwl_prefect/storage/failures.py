@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cwl_prefect._lib.locations import scheme_of, shown_url
 from cwl_prefect.errors import CwlPrefectError, StorageError
+from cwl_prefect.storage.credentials import lent_for
 
 _CREDENTIALS = {
     "s3": "Give credentials by AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL for a "
@@ -138,11 +139,18 @@ def _storage_error(error: Exception, verb: str, url: str) -> StorageError:
     what = f"{shown_url(url)} cannot be {verb}"
     for problem in _PROBLEMS:
         if problem.marks & marks:
-            hint = problem.hint or _CREDENTIALS.get(scheme_of(url), "Check the credentials.")
+            hint = problem.hint or _credentials_hint(url)
             return StorageError(f"{what}: {problem.why}.", hint=hint, passing=problem.passing, missing=problem.missing)
     # The text of a foreign exception may hold what is signed; its class and codes hold nothing.
     codes = ", ".join(sorted(_codes(error))) or type(error).__name__
     return StorageError(f"{what}: {codes}.", hint="Check the address and the settings of its file system.")
+
+
+def _credentials_hint(url: str) -> str:
+    lent = lent_for(url)
+    if lent is not None:
+        return f"Check the values of the storage block {lent.name}."
+    return _CREDENTIALS.get(scheme_of(url), "Check the credentials.")
 
 
 def _marks(error: BaseException) -> Iterator[str]:

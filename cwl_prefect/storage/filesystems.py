@@ -1,10 +1,12 @@
 """The file system for a URL: fsspec's, with what the environment says of its provider, and nothing of our own."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from cwl_prefect._lib.locations import REMOTE_SCHEMES, is_web, quoted, scheme_of, shown_url
 from cwl_prefect.environment import stage_variables
 from cwl_prefect.errors import UsageError
+from cwl_prefect.storage.credentials import lent_options
 from cwl_prefect.storage.failures import storage_errors
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ def filesystem(url: str, *, stage: Stage | None = None) -> "tuple[AbstractFileSy
     """Return the file system that a URL is of, and the path in it.
 
     Credentials, regions and endpoints are found by the chain of each provider, as ``AWS_PROFILE`` and
-    ``AWS_ENDPOINT_URL``; what fsspec reads of ``FSSPEC_*`` counts too. Packages are imported when a URL asks for them.
+    ``AWS_ENDPOINT_URL``; what fsspec reads of ``FSSPEC_*`` counts too, and what is lent goes over it. Packages are
+    imported when a URL asks for them.
 
     Args:
         url: The URL.
@@ -50,11 +53,21 @@ def filesystem(url: str, *, stage: Stage | None = None) -> "tuple[AbstractFileSy
             f"{shown_url(url)}: a package that reads {scheme} is not installed.",
             hint=f"Run `pip install 'cwl-prefect[{extra}]'`." if extra else "Run `pip install aiohttp`.",
         ) from error
-    options = {**_options(scheme), **_of_stage(scheme, stage)}
+    options = _merged(_options(scheme), lent_options(url), _of_stage(scheme, stage))
     with storage_errors("reached", url):
         found: AbstractFileSystem
         found, path = fsspec.core.url_to_fs(quoted(url) if is_web(url) else url, **options)
     return found, path
+
+
+def _merged(*several: Mapping[str, object]) -> dict[str, object]:
+    """Return options, the later ones over the earlier; those of the client one by one."""
+    found: dict[str, object] = {}
+    for options in several:
+        before, client = found.get("client_kwargs"), options.get("client_kwargs")
+        inner = {"client_kwargs": {**before, **client}} if isinstance(before, dict) and isinstance(client, dict) else {}
+        found |= {**options, **inner}
+    return found
 
 
 def _of_stage(scheme: str, stage: Stage | None) -> dict[str, object]:

@@ -10,7 +10,7 @@ from cwl_prefect._lib.locations import is_web, scheme_of, shown_url
 from cwl_prefect.errors import StorageError
 from cwl_prefect.storage.failures import storage_errors
 from cwl_prefect.storage.filesystems import filesystem
-from cwl_prefect.storage.names import Target, resolved
+from cwl_prefect.storage.services.names import Target, resolved
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -1,6 +1,8 @@
 """What a Prefect user does: retry and run again, schedule and pause, deploy by Prefect's own command."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from tests.commands import PROJECT
 from tests.deployments.site import ENDED, Site
+from tests.object_store import running_store
 
 pytestmark = pytest.mark.server
 
@@ -21,6 +24,33 @@ stdout: content
 outputs: {content: stdout}
 """
 
+SAVED = """\
+import sys
+from prefect.blocks.core import Block
+from pydantic import SecretStr
+
+class AwsCredentials(Block):
+    _block_type_name = "AWS Credentials"
+    aws_access_key_id: str
+    aws_secret_access_key: SecretStr
+    region_name: str
+    aws_client_parameters: dict[str, str]
+
+class S3Bucket(Block):
+    _block_type_name = "S3 Bucket"
+    bucket_name: str
+    credentials: AwsCredentials
+
+endpoint, key, secret = sys.argv[1:]
+keys = AwsCredentials(
+    aws_access_key_id=key,
+    aws_secret_access_key=secret,
+    region_name="us-east-1",
+    aws_client_parameters={"endpoint_url": endpoint},
+)
+keys.save("keys")
+S3Bucket(bucket_name="data", credentials=keys).save("lab")
+"""
 COUNTED = """\
 cwlVersion: v1.2
 class: ExpressionTool
@@ -111,3 +141,25 @@ def test_a_job_order_that_a_run_names_and_that_is_none_is_told_in_its_state(site
     message = site.get(f"flow_runs/{run}")["state"]["message"]
     assert "/no/job.yml?…" in message
     assert "abc" not in message + site.log_of(run)
+
+
+def test_a_deployment_s_job_variable_names_the_block_that_its_store_asks_for(site: Site) -> None:
+    with running_store() as store:
+        store.create()
+        store.put("job.yml", b"path: {class: File, path: a.txt}")
+        store.put("a.txt", b"far away")
+        with store.closed_to_all_but_one() as (key, secret):
+            saving = [sys.executable, "-c", SAVED, store.endpoint, key, secret]
+            subprocess.run(saving, env=site.environment, check=True, capture_output=True)
+            variables = {"CWL_PREFECT_STORAGE_BLOCK": "lab", "CWL_PREFECT_OUTDIR": store.url("out/{run_name}")}
+            options = ("--inputs-file", "$ref", "--job-variable", f"env={json.dumps(variables)}")
+            deployment = site.deploy(NEEDS_FILE, "--name", "far", *options)
+
+            run = site.start(deployment, **{"$ref": store.url("job.yml")}).json()["id"]
+
+            assert site.until(run, *ENDED) == "COMPLETED", site.log_of(run)
+        (found,) = (name for name in store.keys("out/") if name.endswith("/content"))
+        assert store.content(found) == b"far away"
+    told = json.dumps([site.get(f"flow_runs/{run}"), site.get(f"deployments/{deployment}")]) + site.log_of(run)
+    assert secret not in told
+    assert key not in told

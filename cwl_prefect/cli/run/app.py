@@ -33,6 +33,7 @@ class Given:
     single_step: options.SingleStep = None
     outdir: options.Outdir = None
     overwrite: options.Overwrite = False
+    storage_block: options.StorageBlock = None
     stage_in: options.StageIn = None
     assets: options.Assets = None
     stage_out: options.StageOut = None

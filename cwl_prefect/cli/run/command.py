@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from cwl_prefect import api
 from cwl_prefect._lib.destinations import Destination
 from cwl_prefect.cli.exit_codes import SUCCESS
-from cwl_prefect.cli.failures import report_failure, settings_with
+from cwl_prefect.cli.failures import lent_credentials, report_failure, settings_with
 from cwl_prefect.cli.interrupt import run_interruptibly
 from cwl_prefect.cli.json_lines import JsonLines
 from cwl_prefect.cli.log_output import configure_logging
@@ -24,7 +24,7 @@ from cwl_prefect.cli.run.progress import shown_progress
 from cwl_prefect.cli.terminal import complain, results_only, write_results
 from cwl_prefect.configuration import read_given
 from cwl_prefect.cwl.binding.inputs import unknown_inputs
-from cwl_prefect.cwl.binding.job_orders import places_in
+from cwl_prefect.cwl.binding.job_orders import places_in, shown_name
 from cwl_prefect.engine.workflow.part import with_single_step, with_targets
 from cwl_prefect.errors import CwlPrefectError, PartialRunError, UsageError
 from cwl_prefect.flows.lifecycle.results import asked_destination
@@ -113,8 +113,8 @@ def run_document(request: RunRequest) -> int:
     configure_logging(quiet=request.quiet, verbose=request.verbose, lines=request.lines)
     if request.dry_run:
         return _dry_run(request)
-    with results_only() as results:
-        settings = chosen_settings(request.overrides)
+    settings = chosen_settings(request.overrides)
+    with results_only() as results, lent_credentials(settings):
         check_reports(request, settings)
         if request.batch:
             return run_batch(batch_of(request, settings), results)
@@ -135,10 +135,12 @@ def _dry_run(request: RunRequest) -> int:
 
     if request.batch:
         raise UsageError("--dry-run looks at one run.", hint="give one of the job orders instead of --batch.")
-    work = prepare(request.arguments, chosen_settings(request.overrides), request.outdir, Part.of(request))
-    _warn_of_taken(work, request)
-    with places_in(work.source, work.flags):
-        return dry_run(work.plan, work.job_order, work.settings)
+    settings = chosen_settings(request.overrides)
+    with lent_credentials(settings):
+        work = prepare(request.arguments, settings, request.outdir, Part.of(request))
+        _warn_of_taken(work, request)
+        with places_in(work.source, work.flags):
+            return dry_run(work.plan, work.job_order, work.settings)
 
 
 def chosen_settings(overrides: Mapping[str, object]) -> Settings:
@@ -272,7 +274,7 @@ def prepare(arguments: Sequence[str], settings: Settings, outdir: str | None, pa
 
 def job_order_name(source: str) -> str:
     """Return what people are told of where a job order was read: ``-`` says nothing to them."""
-    return "standard input" if source == "-" else source
+    return "standard input" if source == "-" else shown_name(source)
 
 
 def warn_of_unknown(plan: WorkflowPlan, job_order: CwlObject, source: str) -> None:

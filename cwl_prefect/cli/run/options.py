@@ -37,6 +37,7 @@ SETTINGS: Mapping[str, str] = {
     "cache": "cache_url",
     "cache_mode": "cache_mode",
     "trs_root": "trs_root",
+    "storage_block": "storage_block",
     "stage_in": "stage_in",
     "stage_out": "stage_out",
     "directory_stage_in": "directory_stage_in",
@@ -67,6 +68,14 @@ Outdir = Annotated[
 Overwrite = Annotated[
     bool,
     typer.Option("--overwrite", help="Replace objects at the URL that results go to.", rich_help_panel=FILES),
+]
+StorageBlock = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Block of Prefect with the credentials of a store, as s3-bucket/data.",
+        rich_help_panel=FILES,
+    ),
 ]
 StageIn = Annotated[
     Staging | None,

@@ -164,7 +164,7 @@ def posting(work: Callable[[Post, Settings], Awaitable[T]]) -> T:
     """
     if configured_api() is not None:
         from cwl_prefect.cli.runs.with_api import with_api
-        from cwl_prefect.flows.posting import posting as posting_by
+        from cwl_prefect.flows.session import posting as posting_by
 
         return with_api(lambda client, settings: work(posting_by(client), settings))
     configure_logging(quiet=True, verbose=False)

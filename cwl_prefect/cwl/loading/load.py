@@ -39,7 +39,7 @@ from cwl_prefect.cwl.loading.texts import Reading, check_file, check_imports, ch
 from cwl_prefect.errors import CwlPrefectError, DocumentError, Fault, InputError, UnsupportedError
 from cwl_prefect.model.values import TOO_DEEP, unusable
 from cwl_prefect.settings import Settings
-from cwl_prefect.storage.registries import asked_at
+from cwl_prefect.storage.services.registries import asked_at
 
 EXTENSION_SCHEMAS = {
     "v1.0": "extensions.yml",

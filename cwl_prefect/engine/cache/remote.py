@@ -15,6 +15,7 @@ from cwl_prefect.engine.cache.directory import is_name_of, name_of
 from cwl_prefect.engine.cache.store import DamagedError, Kept, opened, sealed
 from cwl_prefect.errors import StorageError, UsageError
 from cwl_prefect.model.cache import StoredFile
+from cwl_prefect.storage.credentials import lent_options
 from cwl_prefect.storage.failures import storage_errors
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def open_remote(url: str) -> "RemoteStore":
     import fsspec
 
     try:
-        filesystem, root = fsspec.core.url_to_fs(url)
+        filesystem, root = fsspec.core.url_to_fs(url, **lent_options(url))
     except (ValueError, ImportError) as error:
         raise UsageError(
             f"--cache: {shown_url(url)} cannot be opened: {error}.",

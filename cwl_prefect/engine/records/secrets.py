@@ -8,6 +8,7 @@ from cwl_prefect.environment import stage_variables
 from cwl_prefect.model.names import short_name
 from cwl_prefect.model.plan import StepPlan, ToolPlan, WorkflowPlan
 from cwl_prefect.model.values import CwlObject
+from cwl_prefect.storage.credentials import lent
 
 HIDDEN = "(secret)"
 _SHORTEST = 3  # letters; less than that is in many texts by chance
@@ -29,8 +30,13 @@ def secret_inputs(plan: WorkflowPlan | ToolPlan) -> frozenset[str]:
 
 
 def secret_texts(plan: WorkflowPlan, inputs: Mapping[str, JsonValue]) -> tuple[str, ...]:
-    """Return all texts of a job order, and of the document's own values, that are to appear nowhere; longest first."""
-    given = [*(inputs.get(name) for name in secret_inputs(plan)), *_stage_secrets(plan)]
+    """Return all texts that are to appear nowhere, longest first.
+
+    They are of a job order, of the document's own values, and of the credentials that are lent to the run.
+    """
+    credentials = lent()
+    own = () if credentials is None else credentials.secret
+    given = [*(inputs.get(name) for name in secret_inputs(plan)), *_stage_secrets(plan), *own]
     found = {text for value in (*given, *_defaults(plan)) for text in _texts(value) if len(text) >= _SHORTEST}
     return tuple(sorted(found, key=len, reverse=True))
 

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from cwl_prefect.backends.kubernetes.launcher import ALIVE
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject
 from cwl_prefect.backends.kubernetes.storage import OWN_DIRECTORY, VOLUME_NAME, VOLUME_PATH
+from cwl_prefect.storage.credentials import lent
 
 FETCH_NAME, STORE_NAME = "cwl-prefect-fetch", "cwl-prefect-store"
 """Names of the containers."""
@@ -60,8 +61,10 @@ class TransferContainers:
 
 
 def _open_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield what the environment of this process says of the store that is no secret."""
-    return ((name, environment[name]) for name in _OPEN_VARIABLES if environment.get(name))
+    """Yield what the environment of this process, or a storage block, says of the store that is no secret."""
+    credentials = lent()
+    known = {**environment, **({} if credentials is None else credentials.store_variables)}
+    return ((name, known[name]) for name in _OPEN_VARIABLES if known.get(name))
 
 
 @cache

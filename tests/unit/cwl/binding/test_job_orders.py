@@ -6,8 +6,8 @@ import pytest
 from cwl_prefect.cwl.binding import job_orders
 from cwl_prefect.cwl.binding.job_orders import load_job_order, received_job_order, referred
 from cwl_prefect.errors import InputError, StorageError
-from cwl_prefect.storage import names
 from cwl_prefect.storage.downloads import Downloads, install
+from cwl_prefect.storage.services import names
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from cwl_prefect.errors import CwlPrefectError, InputError, StorageError
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.settings import OnError
-from cwl_prefect.storage import names
+from cwl_prefect.storage.services import names
 from tests.engines import answer
 from tests.unit.flows.driving import Drive, drive, graph
 from tests.unit.storage.stac.documents import item

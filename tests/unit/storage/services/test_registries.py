@@ -6,8 +6,8 @@ from cwl_prefect import api
 from cwl_prefect.cwl.access.host_files import is_untrusted
 from cwl_prefect.errors import DocumentError, StorageError
 from cwl_prefect.settings import Settings
-from cwl_prefect.storage import names, registries
-from cwl_prefect.storage.registries import asked_at, located
+from cwl_prefect.storage.services import names, registries
+from cwl_prefect.storage.services.registries import asked_at, located
 
 TOOL = """
 cwlVersion: v1.2

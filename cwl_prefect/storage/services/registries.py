@@ -7,8 +7,8 @@ from pydantic import BaseModel, RootModel
 
 from cwl_prefect._lib.locations import ZENODO
 from cwl_prefect.errors import DocumentError
-from cwl_prefect.storage.answers import answer
-from cwl_prefect.storage.names import resolved
+from cwl_prefect.storage.services.answers import answer
+from cwl_prefect.storage.services.names import resolved
 
 WORKFLOW = "#workflow/"
 """What the name of a workflow in a registry begins with."""

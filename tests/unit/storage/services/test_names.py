@@ -5,10 +5,10 @@ from threading import Event
 import pytest
 
 from cwl_prefect.errors import StorageError, UsageError
-from cwl_prefect.storage import answers, names
 from cwl_prefect.storage.downloads import Downloads
-from cwl_prefect.storage.names import resolved
 from cwl_prefect.storage.objects import kind, listed, look
+from cwl_prefect.storage.services import answers, names
+from cwl_prefect.storage.services.names import resolved
 
 CONTENT = b"reads"
 

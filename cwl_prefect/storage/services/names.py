@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from cwl_prefect._lib.locations import scheme_of, shown_url
 from cwl_prefect.errors import StorageError, UsageError
-from cwl_prefect.storage.answers import answer
+from cwl_prefect.storage.services.answers import answer
 
 ZENODO_FILE = "https://zenodo.org/records/{record}/files/{file}?download=1"
 DRS_OBJECT = "https://{host}/ga4gh/drs/v1/objects/{id}"

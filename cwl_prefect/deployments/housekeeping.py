@@ -15,9 +15,6 @@ from cwl_prefect.settings import Settings
 if TYPE_CHECKING:
     from prefect.client.schemas.actions import DeploymentScheduleCreate
 
-_FORMER_NAME = "workspace-gc"
-"""Name that the deployment had when there was one for all pools."""
-
 
 async def deploy_collection(
     pool: str,
@@ -57,7 +54,6 @@ async def deploy_collection(
             job_variables=dict(job_variables),
             parameters={"unused_for_s": unused_for_s, "most_bytes": most_bytes},
         )
-        await _remove_former(f"{collect_workspaces.name}/{_FORMER_NAME}", pool, connection)
         return f"{collect_workspaces.name}/{pool}", connection.worker_command(pool)
 
 
@@ -77,15 +73,3 @@ async def _check_variables(job_variables: Mapping[str, JsonValue], pool: str, co
     demand_image(job_variables, found)
     template = found.base_job_template
     check_flow_run_variables(job_variables, template, pool_type=found.type, for_steps=template)
-
-
-async def _remove_former(full_name: str, pool: str, connection: Connection) -> None:
-    """Remove what an earlier version deployed for the same pool under another name."""
-    from prefect.exceptions import ObjectNotFound
-
-    try:
-        former = await connection.client.read_deployment_by_name(full_name)
-    except ObjectNotFound:
-        return
-    if former.work_pool_name == pool and former.name != pool:
-        await connection.client.delete_deployment(former.id)

@@ -168,29 +168,17 @@ class CallStatus(StrEnum):
 
 
 class StepResult:
-    """Outputs of one step call.
+    """Outputs of one call.
 
     A plain class on purpose: Prefect tracks task results by identity and walks into dicts, lists, dataclasses and
     models, which draws edges that are not there.
     """
 
-    __slots__ = ("__weakref__", "cache_key", "note", "outputs", "status", "step", "workspace")
+    __slots__ = ("__weakref__", "note", "outputs", "status")
 
-    def __init__(
-        self,
-        *,
-        step: str,
-        status: CallStatus,
-        outputs: CwlObject,
-        workspace: Path | None = None,
-        cache_key: str | None = None,
-        note: str | None = None,
-    ) -> None:
-        self.step = step
+    def __init__(self, *, status: CallStatus, outputs: CwlObject, note: str | None = None) -> None:
         self.status = status
         self.outputs = outputs
-        self.workspace = workspace
-        self.cache_key = cache_key
         self.note = note  # what people are told of the call beside its name
 
     @property

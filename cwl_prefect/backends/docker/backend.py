@@ -21,12 +21,11 @@ from cwl_prefect.backends.docker.engine import DockerEngine
 from cwl_prefect.backends.docker.images import Images
 from cwl_prefect.backends.docker.measuring import Measuring
 from cwl_prefect.backends.docker.template import DockerDefaults, container_settings, docker_defaults
-from cwl_prefect.backends.job_template.job_variables import JobVariables, StepVariables, packaged_template
+from cwl_prefect.backends.job_template.job_variables import JobVariables, packaged_template
 from cwl_prefect.backends.naming import resource_name
 from cwl_prefect.backends.outcomes import timed_out
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome
-from cwl_prefect.model.names import without_indices
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -88,7 +87,6 @@ class DockerBackend:
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._engine: Once[None, DockerEngine] = Once(lambda _: DockerEngine.connect())
         self._ready: Once[None, _Ready] = Once(lambda _: self._prepare())
-        self._steps: dict[str, StepVariables] = {}
         self._merged: Once[tuple[str, ...], _Merged] = Once(self._merge)
         self._opened: list[Images] = []
         self._running: dict[str, Launch] = {}
@@ -113,7 +111,7 @@ class DockerBackend:
         """
         if image is None:
             return None
-        merged = await self._merged.get(self._patterns_of(step))
+        merged = await self._merged.get(self._variables.patterns_of(step))
         digest = (await merged.images.get(image)).id
         environment = await asyncio.to_thread(merged.defaults.environment_digest, self._workspaces)
         return digest if environment is None else f"{digest} with environment {environment}"
@@ -128,7 +126,7 @@ class DockerBackend:
         if job.image is None:
             raise BackendError(f"{job.name} names no image", hint="run it with the local backend")
         ready = await self._ready.get(None)
-        merged = await self._merged.get(self._patterns_of(job.name))
+        merged = await self._merged.get(self._variables.patterns_of(job.name))
         image = (await merged.images.get(job.image)).id
         settings = container_settings(
             job,
@@ -158,7 +156,7 @@ class DockerBackend:
             BackendError: The engine does not answer.
         """
         engine = await self._engine.get(None)
-        merged = await self._merged.get(self._patterns_of(job.name))
+        merged = await self._merged.get(self._variables.patterns_of(job.name))
         image = None if job.image is None else merged.images.known_digest(job.image)
         try:
             async with self._turns:
@@ -250,16 +248,9 @@ class DockerBackend:
         kept = KEPT_LOG["type"] in (info.log_drivers or ())
         return _Ready(engine=engine, user=user, log_config=KEPT_LOG if kept else NO_LOG)
 
-    def _patterns_of(self, name: str) -> tuple[str, ...]:
-        step = without_indices(name)
-        if step not in self._steps:
-            self._steps[step] = self._variables.for_step(step)
-        return self._steps[step].patterns
-
     async def _merge(self, patterns: tuple[str, ...]) -> _Merged:
         ready = await self._ready.get(None)
-        step = next(found for found in self._steps.values() if found.patterns == patterns)
-        defaults = await docker_defaults(step, client=self._client)
+        defaults = await docker_defaults(self._variables.with_patterns(patterns), client=self._client)
         images = Images(
             ready.engine, policy=defaults.pull_policy, login=defaults.login, build_network=self._build_network
         )

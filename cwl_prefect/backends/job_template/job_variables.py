@@ -86,8 +86,7 @@ class StepVariables:
     Attributes:
         template: Base job template, without the defaults that describe the flow run's own container.
         values: Job variables that apply to the step; ``env`` among them is the tools' own.
-        patterns: The overrides among them, by who gave them and their pattern; steps with the same ones have the same
-            variables.
+        patterns: The overrides among them, by who gave them and their pattern.
         flow_run_image: Image of the flow run's own container, which others of a step's pod may name.
     """
 
@@ -118,13 +117,19 @@ class JobVariables:
             name: The step's path, or a call's name; indexes are not looked at: ``prepare[2].align[3]`` is
                 ``prepare.align``.
         """
+        return self.with_patterns(self.patterns_of(name))
+
+    def patterns_of(self, name: str) -> tuple[str, ...]:
+        """Name the overrides that change a step's variables: steps with the same ones have the same variables."""
+        return tuple(_named(override) for override in self.overrides_of(name) if override.variables)
+
+    def with_patterns(self, patterns: tuple[str, ...]) -> StepVariables:
+        """Return the variables of all steps of which :meth:`patterns_of` returns the same."""
         values = self._shared_values()
         for layer in self.all_layers:
             _put(values, {key: value for key, value in layer.for_steps.items() if key != STEP_PATTERNS})
-        fitting = self.overrides_of(name)
-        for override in fitting:
+        for override in (found for found in self.overrides if _named(found) in patterns):
             _put(values, override.variables)
-        patterns = tuple(_named(override) for override in fitting if override.variables)
         return StepVariables(
             template=self._shared_template, values=values, patterns=patterns, flow_run_image=self._flow_run_image
         )
@@ -173,7 +178,7 @@ class JobVariables:
 
     @cached_property
     def _flow_run_image(self) -> str | None:
-        given = [_properties(self.template).get("image", {}).get("default")]
+        given = [template_default(self.template, "image")]
         given += [layer.variables.get("image") for layer in self.layers]
         return next((image for image in reversed(given) if image and isinstance(image, str)), None)
 
@@ -273,8 +278,7 @@ def placeholders(configuration: JsonValue) -> set[str]:
 
 def template_layer(template: Mapping[str, JsonValue]) -> Layer:
     """Return what a template gives steps alone, as a layer."""
-    own = _properties(template).get(STEP_VARIABLES, {}).get("default")
-    return Layer(origin=Origin.TEMPLATE, variables={STEP_VARIABLES: own})
+    return Layer(origin=Origin.TEMPLATE, variables={STEP_VARIABLES: template_default(template, STEP_VARIABLES)})
 
 
 def owned(variable: str) -> bool:
@@ -303,11 +307,8 @@ def template_environment(template: Mapping[str, JsonValue]) -> dict[str, JsonVal
     """Return the environment that a template gives flow runs: what it fixes, and the default of its variable."""
     configuration = template.get("job_configuration")
     fixed = configuration.get("env") if isinstance(configuration, dict) else None
-    default = template_default(template, "env")
-    merged: dict[str, JsonValue] = {}
-    for each in (fixed, default):
-        merged.update(each if isinstance(each, dict) else {})
-    return merged
+    given = (fixed, template_default(template, "env"))
+    return {name: value for each in given if isinstance(each, dict) for name, value in each.items()}
 
 
 def template_default(template: Mapping[str, JsonValue], variable: str) -> JsonValue:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cwl_prefect._lib.cancellation import shielded
 from cwl_prefect._lib.single_flight import Once
 from cwl_prefect.backends.base import Capabilities, JobHandle
-from cwl_prefect.backends.job_template.job_variables import JobVariables, StepVariables, packaged_template
+from cwl_prefect.backends.job_template.job_variables import JobVariables, packaged_template
 from cwl_prefect.backends.kubernetes.api.client import RefusedError
 from cwl_prefect.backends.kubernetes.cluster import Cluster, open_cluster
 from cwl_prefect.backends.kubernetes.jobs import (
@@ -37,7 +37,6 @@ from cwl_prefect.backends.naming import FLOW_RUN_LABEL, JOB_LABEL, job_labels
 from cwl_prefect.backends.outcomes import unstarted
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import PASSING_REASONS, ContainerJob, DockerImage, JobOutcome, Mount, Reason
-from cwl_prefect.model.names import without_indices
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
@@ -89,7 +88,6 @@ class KubernetesBackend:
         self._home = settings.home
         self._noted: list[str] = []
         self._cluster: Once[None, Cluster] = Once(lambda _: open_cluster(settings, self._variables, client=client))
-        self._steps: dict[str, StepVariables] = {}
         self._merged: Once[tuple[str, ...], KubernetesDefaults] = Once(self._merge)
         self._watches: dict[str, PodWatch] = {}
         self._running: dict[str, _Running] = {}
@@ -122,7 +120,7 @@ class KubernetesBackend:
         if image is None:
             return None
         cluster = await self.cluster()
-        merged = await self._merged.get(self._patterns_of(step))
+        merged = await self._merged.get(self._variables.patterns_of(step))
         found = await cluster.images.get(image, pull_policy=merged.pull_policy)
         digest = cluster.images.identified(image, found, merged.entry_point)
         processor = f" on {merged.architecture}" if merged.architecture else ""
@@ -263,7 +261,7 @@ class KubernetesBackend:
         """Name the step overrides, or else the template, where the server takes a manifest for malformed."""
         if error.status not in _MALFORMED:
             return error
-        givers = " or ".join(self._patterns_of(job.name)) or "the work pool's job template and variables"
+        givers = " or ".join(self._variables.patterns_of(job.name)) or "the work pool's job template and variables"
         hint = f"check what this gives: {givers}"
         return RefusedError(error.message, hint=hint, status=error.status, reason=error.reason)
 
@@ -296,7 +294,7 @@ class KubernetesBackend:
         return Mark(run_id=run, namespace=cluster.defaults.namespace, pool=named_by)
 
     async def _manifest(self, cluster: Cluster, job: ContainerJob, wanted: DockerImage) -> KubernetesObject:
-        defaults = await self._merged.get(self._patterns_of(job.name))
+        defaults = await self._merged.get(self._variables.patterns_of(job.name))
         image, entry_point = await self._image(cluster, job, wanted)
         mounts = await asyncio.gather(*(cluster.imports.bring(mount) for mount in job.mounts))
         stdin = None if job.stdin is None else await cluster.imports.bring(Mount(source=job.stdin, target=""))
@@ -323,20 +321,13 @@ class KubernetesBackend:
 
     async def _image(self, cluster: Cluster, job: ContainerJob, wanted: DockerImage) -> tuple[str, tuple[str, ...]]:
         """Return the name of the image that a pod runs for a job, and the words before the job's command."""
-        defaults = await self._merged.get(self._patterns_of(job.name))
+        defaults = await self._merged.get(self._variables.patterns_of(job.name))
         found = await cluster.images.get(wanted, pull_policy=defaults.pull_policy)
         stated = defaults.entry_point
         return found.name, cluster.images.entry_point(found, job.command) if stated is None else stated
-
-    def _patterns_of(self, name: str) -> tuple[str, ...]:
-        step = without_indices(name)
-        if step not in self._steps:
-            self._steps[step] = self._variables.for_step(step)
-        return self._steps[step].patterns
 
     async def _merge(self, patterns: tuple[str, ...]) -> KubernetesDefaults:
         cluster = await self.cluster()
         if not patterns:
             return cluster.defaults
-        step = next(found for found in self._steps.values() if found.patterns == patterns)
-        return await step_defaults(step, cluster.defaults, client=self._client)
+        return await step_defaults(self._variables.with_patterns(patterns), cluster.defaults, client=self._client)

@@ -3,7 +3,6 @@
 import time
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 from cwl_prefect.cwl.values.errors import put_place
 from cwl_prefect.cwl.values.type_errors import shown
@@ -71,7 +70,7 @@ class CallWork:
             self._tell(StepEventKind.CACHED, saved_s=prepared.lookup.saved_s, outputs=prepared.outputs)
             where = "this run" if prepared.lookup.run_id == self._run.run_id else f"run {prepared.lookup.run_id}"
             told = [f"an identical call ran before, in {where}", *(self._inputs() if self._noted else ())]
-            return self._result(CallStatus.CACHED, prepared.outputs, note="\n".join(told))
+            return StepResult(status=CallStatus.CACHED, outputs=prepared.outputs, note="\n".join(told))
         if not self._run.retries.tried(self._call.name):
             self._tell(StepEventKind.STARTED)
         try:
@@ -84,8 +83,7 @@ class CallWork:
             await self._give_back()
             self._attempt = replace(self._attempt, number=self._attempt.number + 1)
         self._tell(StepEventKind.SUCCEEDED, tried=tried, outputs=outputs)
-        root = prepared.space.root if isinstance(prepared, Ready) else None
-        return self._result(CallStatus.SUCCEEDED, outputs, root, note=note)
+        return StepResult(status=CallStatus.SUCCEEDED, outputs=outputs, note=note)
 
     async def _next(self) -> Prepared:
         """Fetch what lies elsewhere, and prepare the next try."""
@@ -196,14 +194,6 @@ class CallWork:
                 outputs=outputs,
             )
         )
-
-    def _result(
-        self, status: CallStatus, outputs: CwlObject, root: Path | None = None, *, note: str | None
-    ) -> StepResult:
-        lookup = self._attempt.lookup
-        key = None if lookup is None or lookup.key is None else lookup.key.digest
-        call = self._call
-        return StepResult(step=call.step, status=status, outputs=outputs, workspace=root, cache_key=key, note=note)
 
 
 def _put_place(error: CwlPrefectError, places: Places) -> None:

@@ -3,8 +3,6 @@
 import errno
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +22,7 @@ from cwl_prefect.deployments.machine_checks import directory_finding, package_fi
 from cwl_prefect.model.findings import Finding, Severity, stops_runs
 from cwl_prefect.server.local_server import ApiEndpoint
 from cwl_prefect.settings import BackendName, Settings
+from tests.unit.deployments.connecting import connected_to
 
 OK, WARNING, ERROR = Severity.OK, Severity.WARNING, Severity.ERROR
 
@@ -147,10 +146,6 @@ class TestPool:
 async def test_the_engine_that_steps_would_use_is_looked_at(
     backend: str, pool_type: str | None, looked_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @asynccontextmanager
-    async def connected(_: object) -> AsyncIterator[Connection]:
-        yield Connection(client=FakeClient(), endpoint=ApiEndpoint(url="x", ui_url=None, started=False, ours=False))  # type: ignore[arg-type]
-
     async def kubernetes(*_: object, **__: object) -> list[Finding]:
         return [Finding.ok("engine", "kubernetes")]
 
@@ -164,7 +159,7 @@ async def test_the_engine_that_steps_would_use_is_looked_at(
         async def read_work_pool(self, name: str) -> Any:
             return pool(type=pool_type, base_job_template=packaged_template(str(pool_type)))
 
-    monkeypatch.setattr(doctor, "connected", connected)
+    monkeypatch.setattr(doctor, "connected", connected_to(FakeClient()))
     monkeypatch.setattr(doctor, "docker_findings", docker)
     monkeypatch.setattr(checks, "kubernetes_findings", kubernetes)
     found = await doctor.examine(Settings(home=tmp_path, backend=BackendName(backend)), pool_type and "site")
@@ -195,16 +190,11 @@ class TestDeployment:
                     raise ObjectNotFound(KeyError(name))
                 return SimpleNamespace(work_pool_name="site", paused=asked["paused"], job_variables=given)
 
-        @asynccontextmanager
-        async def connected(_: object) -> AsyncIterator[Connection]:
-            endpoint = ApiEndpoint(url="x", ui_url=None, started=False, ours=False)
-            yield Connection(client=FakeClient(), endpoint=endpoint)  # type: ignore[arg-type]
-
         async def kubernetes(_: object, variables: Any, *, driver: Any, **__: object) -> list[Finding]:
             asked.update(namespace=variables.for_step("").values["namespace"], driver=driver)
             return []
 
-        monkeypatch.setattr(doctor, "connected", connected)
+        monkeypatch.setattr(doctor, "connected", connected_to(FakeClient()))
         monkeypatch.setattr(checks, "kubernetes_findings", kubernetes)
         return asked
 

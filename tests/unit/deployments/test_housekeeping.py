@@ -1,20 +1,16 @@
 """The deployment that collects workspaces: one for each pool, with what the pool's flow runs need."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from prefect.exceptions import ObjectNotFound
 
 from cwl_prefect.backends.job_template.job_variables import packaged_template
 from cwl_prefect.deployments import housekeeping
-from cwl_prefect.deployments.connection import Connection
 from cwl_prefect.deployments.housekeeping import deploy_collection
 from cwl_prefect.errors import UsageError
-from cwl_prefect.server.local_server import ApiEndpoint
 from cwl_prefect.settings import Settings
+from tests.unit.deployments.connecting import connected_to
 
 CRON = "17 3 * * *"
 
@@ -35,25 +31,12 @@ class Server:
     async def create_deployment(self, *, name: str, **said: object) -> None:
         self.deployments[name] = SimpleNamespace(id=name, name=name, **said)
 
-    async def read_deployment_by_name(self, full_name: str) -> Any:
-        flow, _, name = full_name.partition("/")
-        if flow != "cwl-prefect-workspace-gc" or name not in self.deployments:
-            raise ObjectNotFound(KeyError(full_name))
-        return self.deployments[name]
-
-    async def delete_deployment(self, deployment_id: str) -> None:
-        del self.deployments[deployment_id]
-
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server()
 
-    @asynccontextmanager
-    async def connected(_: Settings) -> AsyncIterator[Connection]:
-        yield Connection(client=made, endpoint=ApiEndpoint(url="x", ui_url=None, started=False, ours=False))  # type: ignore[arg-type]
-
-    monkeypatch.setattr(housekeeping, "connected", connected)
+    monkeypatch.setattr(housekeeping, "connected", connected_to(made))
     return made
 
 
@@ -72,14 +55,6 @@ async def test_each_pool_has_one_of_its_name(server: Server) -> None:
 async def test_what_may_stay_in_the_call_cache_is_a_parameter_of_its_runs(server: Server) -> None:
     await deploy_collection("here", CRON, Settings(), {}, unused_for_s=60.0, most_bytes=1024)
     assert server.deployments["here"].parameters == {"unused_for_s": 60.0, "most_bytes": 1024}
-
-
-async def test_what_an_earlier_version_deployed_for_the_pool_is_removed_and_for_another_left(server: Server) -> None:
-    await server.create_deployment(name="workspace-gc", work_pool_name="cluster")
-    await deploy_collection("here", CRON, Settings(), {})
-    assert set(server.deployments) == {"workspace-gc", "here"}
-    await deploy_collection("cluster", CRON, Settings(), {"image": "cwl-prefect"})
-    assert set(server.deployments) == {"here", "cluster"}
 
 
 @pytest.mark.parametrize(

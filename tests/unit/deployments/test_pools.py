@@ -1,7 +1,5 @@
 """Making work pools, also where one of the name is there; the server is a dictionary."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -10,12 +8,11 @@ from prefect.exceptions import ObjectAlreadyExists
 
 from cwl_prefect.backends.job_template.job_variables import packaged_template
 from cwl_prefect.deployments import pools
-from cwl_prefect.deployments.connection import Connection
 from cwl_prefect.deployments.pools import Existing, PoolType, create_pool
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.work_pool import default_template
-from cwl_prefect.server.local_server import ApiEndpoint
 from cwl_prefect.settings import Settings
+from tests.unit.deployments.connecting import connected_to
 
 
 class Server:
@@ -42,11 +39,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server()
     made.pools["here"] = SimpleNamespace(name="here", type="process", base_job_template={"its": "own"})
 
-    @asynccontextmanager
-    async def connected(_: Settings) -> AsyncIterator[Connection]:
-        yield Connection(client=made, endpoint=ApiEndpoint(url="x", ui_url=None, started=False, ours=False))  # type: ignore[arg-type]
-
-    monkeypatch.setattr(pools, "connected", connected)
+    monkeypatch.setattr(pools, "connected", connected_to(made))
     return made
 
 

@@ -21,14 +21,14 @@ def test_an_image_has_a_name_for_people(image, name):
 
 
 def test_results_with_equal_outputs_are_not_mistaken_for_each_other():
-    first, second = (StepResult(step="a", status=CallStatus.SUCCEEDED, outputs={}) for _ in range(2))
+    first, second = (StepResult(status=CallStatus.SUCCEEDED, outputs={}) for _ in range(2))
     assert first != second
 
 
 def test_a_result_can_be_tracked_without_being_kept():
-    result = StepResult(step="a", status=CallStatus.CACHED, outputs={"o": 1})
+    result = StepResult(status=CallStatus.CACHED, outputs={"o": 1})
     seen = weakref.ref(result)
-    assert (result.step, result.outputs, result.workspace) == ("a", {"o": 1}, None)
+    assert (result.cached, result.outputs, result.note) == (True, {"o": 1}, None)
     del result
     gc.collect()
     assert seen() is None

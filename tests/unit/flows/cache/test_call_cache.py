@@ -146,11 +146,10 @@ async def test_a_call_that_ran_before_is_not_run(lab: Lab, size: int, keep: Keep
     second = await lab.call(run_id="second")
     assert lab.runs == 1
     assert (first.cached, second.cached) == (False, True)
-    assert first.cache_key == second.cache_key
-    assert second.note == "an identical call ran before, in run first"
+    assert second.note == 'an identical call ran before, in run first\ninputs:    text "a"'
     assert contents(first) == contents(second)
     assert [event.kind for event in lab.events] == [StepEventKind.CACHED]
-    assert [line["hit"] for line in lab.journal("second")] == [True]
+    assert [(line["hit"], line["key"]) for line in lab.journal("second")] == [(True, lab.journal("first")[0]["key"])]
 
 
 async def test_a_result_is_found_where_its_call_left_directories_that_cannot_be_written(
@@ -300,7 +299,8 @@ async def test_a_cancelled_call_lets_others_go_on(lab: Lab):
         await asyncio.sleep(0.1)
         first.cancel()
         assert not (await asyncio.wait_for(second, 5)).cached
-    assert KeyLocks(lab.settings.home / "cache" / "locks").take((await lab.call()).cache_key or "")
+    await lab.call(run_id="later")
+    assert KeyLocks(lab.settings.home / "cache" / "locks").take(lab.journal("later")[0]["key"])
 
 
 class TestSwitches:

@@ -103,7 +103,7 @@ class TestTaskRuns:
         [(CallStatus.SUCCEEDED, "Completed", "why"), (CallStatus.CACHED, "Cached", "align[3]: why")],
     )
     async def test_a_state_says_what_a_call_was(self, status, name, message):
-        result = StepResult(step="align", status=status, outputs={}, note="why")
+        result = StepResult(status=status, outputs={}, note="why")
         state = await _attempt.fn("align[3]", Work(result))
         assert (state.name, state.message, state.data) == (name, message, result)
 

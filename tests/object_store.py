@@ -57,6 +57,11 @@ class ObjectStore:
         found = self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
         return [each["Key"] for each in found.get("Contents", [])]
 
+    def uploads(self) -> list[str]:
+        """Return the keys of uploads that were begun and neither completed nor ended."""
+        found = self._client.list_multipart_uploads(Bucket=self.bucket)
+        return [each["Key"] for each in found.get("Uploads", [])]
+
     def create(self) -> None:
         """Make the bucket."""
         self._client.create_bucket(Bucket=self.bucket)

@@ -335,16 +335,19 @@ def page_of(run_id: str) -> str | None:
 
 async def _published(outputs: CwlObject, run: Run) -> CwlObject:
     fixed: frozenset[str] = frozenset()
+    workspace = workspaces.run_directory(run.runs, run.run_id)
     if run.settings.stage_out is not None:
         delivery = Delivery(destination=run.outdir, run_id=run.run_id, title=run.plan.name)
         outputs, fixed = await run.in_thread(staged_out, outputs, delivery)
     if isinstance(run.outdir, str):
         from cwl_prefect.engine.outputs.upload import upload
+        from cwl_prefect.storage.multipart import Journal
         from cwl_prefect.storage.uploads import Place
 
-        overwrite = run.settings.overwrite
-        return await upload(outputs, Place(run.outdir), inputs=run.request.job_order, overwrite=overwrite, fixed=fixed)
-    workspace = workspaces.run_directory(run.runs, run.run_id)
+        journal, overwrite = Journal(workspace / workspaces.UPLOADS), run.settings.overwrite
+        await run.in_thread(journal.end_left)
+        place = Place(run.outdir, journal=journal)
+        return await upload(outputs, place, inputs=run.request.job_order, overwrite=overwrite, fixed=fixed)
     return await run.in_thread(
         publish,
         outputs,

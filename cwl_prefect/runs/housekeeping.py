@@ -8,6 +8,7 @@ from prefect.logging import get_run_logger
 from cwl_prefect.flows.lifecycle.collecting import collect
 from cwl_prefect.flows.lifecycle.reaping import reap_abandoned
 from cwl_prefect.flows.session import posting
+from cwl_prefect.flows.storage_blocks import lent_by_block
 from cwl_prefect.runs.cache_collecting import collect_cache
 from cwl_prefect.runs.concluding import conclude
 from cwl_prefect.runs.records import asking
@@ -25,6 +26,11 @@ async def collect_workspaces(unused_for_s: float | None = None, most_bytes: int 
         most_bytes: How much may stay in the cache; None: all.
     """
     settings = Settings()
+    with await lent_by_block(settings):
+        return await _collect(settings, unused_for_s, most_bytes)
+
+
+async def _collect(settings: Settings, unused_for_s: float | None, most_bytes: int | None) -> dict[str, int]:
     done = await asyncio.to_thread(collect, settings)
     async with get_client() as client:
         done.removed.extend(await conclude(done.killed, asking(posting(client)), settings))
@@ -34,6 +40,7 @@ async def collect_workspaces(unused_for_s: float | None = None, most_bytes: int 
         "removed": len(done.removed),
         "containers": done.containers,
         "files": done.files,
+        "uploads": done.uploads,
     }
     get_run_logger().info("workspaces: %s", ", ".join(f"{count} {what}" for what, count in found.items()))
     return found | await _collect_cache(settings, unused_for_s, most_bytes)

@@ -10,6 +10,7 @@ from cwl_prefect.storage.calling import called, put
 from cwl_prefect.storage.digests import part_size
 from cwl_prefect.storage.failures import storage_errors
 from cwl_prefect.storage.filesystems import filesystem
+from cwl_prefect.storage.multipart import in_parts, put_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,11 @@ class Blobs:
             written = about.get("LastModified")
             if isinstance(written, datetime) and datetime.now(UTC) - written < _RENEWED:
                 return
-            await put(self._files, source, path, chunksize=part_size(source.stat().st_size))
+            size = source.stat().st_size
+            if in_parts(size):
+                await put_in_parts(self._files, source, path)
+            else:
+                await put(self._files, source, path, chunksize=part_size(size))
 
     async def get(self, name: str, target: Path, checksum: str) -> None:
         """Fetch an object to a path that does not exist yet, checked."""

@@ -1,8 +1,9 @@
 """Methods of file systems, awaited: those that are asynchronous on fsspec's own loop, the others in a thread."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from threading import Event
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
     from fsspec.callbacks import Callback
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 
 async def called(filesystem: "AbstractFileSystem", method: str, *arguments: object, **options: object) -> object:
     """Return what a method of a file system returns; whoever is cancelled does not wait for it."""
@@ -18,6 +22,26 @@ async def called(filesystem: "AbstractFileSystem", method: str, *arguments: obje
         return await asyncio.to_thread(getattr(filesystem, method), *arguments, **options)
     work = cast("Coroutine[object, object, object]", getattr(filesystem, f"_{method}")(*arguments, **options))
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, filesystem.loop))
+
+
+async def each_in_turn(turns: asyncio.Semaphore, items: Iterable[T], work: Callable[[T], Awaitable[R]]) -> list[R]:
+    """Return what some work gives for each item, as many at a time as there are turns; the first failure ends the rest.
+
+    Raises:
+        Exception: What the first one raised that failed.
+    """
+
+    async def in_turn(item: T) -> R:
+        """Wait for a turn."""
+        async with turns:
+            return await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(in_turn(item)) for item in items]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 async def put(filesystem: "AbstractFileSystem", source: "Path", path: str, **options: object) -> None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 from cwl_prefect._lib.hashing import digits
 from cwl_prefect._lib.locations import scheme_of, shown_url
 from cwl_prefect.errors import StorageError
-from cwl_prefect.storage.calling import called, put
+from cwl_prefect.storage.calling import called, each_in_turn, put
 from cwl_prefect.storage.digests import file_digest, part_size, told_digest
 from cwl_prefect.storage.failures import storage_errors
 from cwl_prefect.storage.filesystems import filesystem
+from cwl_prefect.storage.multipart import PARTS_AT_ONCE, Journal, in_parts, put_in_parts
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -26,7 +27,6 @@ R = TypeVar("R")
 AT_ONCE = 8
 """Most files that are uploaded, or compared, at once."""
 
-_PARTS_AT_ONCE = 4  # of one file
 _BLOCK = 4 * 1024 * 1024  # bytes that are read back at once
 _FEW = 4  # names that are asked for one by one, rather than found among all
 _ASIDE = ".cwl-prefect-part-"  # what the name of a file begins with that a server has not got whole
@@ -80,10 +80,13 @@ class Place:
     Args:
         url: Its URL, without a slash at the end.
         found: The file system and the path in it; those of the URL where none are given.
+        journal: Where uploads in parts are written down for as long as they go on.
     """
 
-    def __init__(self, url: str, found: "tuple[AbstractFileSystem, str] | None" = None) -> None:
-        self.url = url
+    def __init__(
+        self, url: str, found: "tuple[AbstractFileSystem, str] | None" = None, *, journal: Journal | None = None
+    ) -> None:
+        self.url, self._journal = url, journal
         self._filesystem, root = found or filesystem(url, stage="STAGEOUT")
         self._root = root.rstrip("/")
         self._turns = asyncio.Semaphore(AT_ONCE if self._filesystem.async_impl else 1)  # or one connection
@@ -150,18 +153,7 @@ class Place:
 
     async def _each(self, items: Sequence[T], work: Callable[[T], Awaitable[R]]) -> list[R]:
         """Return what some work gives for each item, a few at a time; the first failure ends the rest."""
-
-        async def in_turn(item: T) -> R:
-            """Wait for a turn."""
-            async with self._turns:
-                return await work(item)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(in_turn(item)) for item in items]
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        return [task.result() for task in tasks]
+        return await each_in_turn(self._turns, items, work)
 
     async def _upload(self, upload: Upload, *, exclusive: bool) -> bool:
         """Upload a file; False where something has come there meanwhile, which is left alone."""
@@ -183,16 +175,22 @@ class Place:
                 return True
 
     async def _put_object(self, source: Path, path: str, *, exclusive: bool) -> None:
-        options = self._options(source.stat().st_size)
         if not exclusive:
-            await put(self._filesystem, source, path, **options)
+            await self._put(source, path)
             return
         try:
-            await put(self._filesystem, source, path, mode="create", **options)
+            await self._put(source, path, mode="create")
         except Exception as error:
             if not _knows_no_conditions(error):
                 raise
-            await put(self._filesystem, source, path, **options)
+            await self._put(source, path)
+
+    async def _put(self, source: Path, path: str, **options: object) -> None:
+        size = source.stat().st_size
+        if self._scheme == "s3" and in_parts(size):
+            await put_in_parts(self._filesystem, source, path, exclusive=bool(options), journal=self._journal)
+        else:
+            await put(self._filesystem, source, path, **options, **self._options(size))
 
     def _options(self, size: int) -> dict[str, object]:
         """Return how large a file is cut, so that little of it is in memory."""
@@ -200,8 +198,9 @@ class Place:
             return {}
         if self._scheme == "gs":
             return {"chunksize": part_size(size)}
-        options = {"max_concurrency": _PARTS_AT_ONCE}
-        return {**options, "chunksize": part_size(size)} if self._scheme == "s3" else {**options}
+        if self._scheme == "s3":
+            return {"chunksize": part_size(size)}  # which is more than it has
+        return {"max_concurrency": PARTS_AT_ONCE}
 
     async def _is_same(self, upload: Upload, info: _Info, *, certain: bool) -> bool:
         """Check whether an object holds what is to be uploaded.

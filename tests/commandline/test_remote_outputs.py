@@ -15,6 +15,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.server
 
 FILES = 200
+LARGE = 256  # MiB, which go in parts for a while
 SECRET = "bm9ib2R5LWtub3dzLWl0"
 
 MANY = f"""
@@ -113,3 +114,23 @@ def test_a_driver_that_is_killed_while_it_uploads_is_resumed(command: CommandLin
     resumed = command("runs", "resume", run["name"], environment=variables(store))
 
     assert_delivered(resumed.outputs, store)
+
+
+@pytest.mark.parametrize("ended", ["resume", "gc"])
+def test_what_a_killed_driver_had_uploaded_of_a_large_file_is_taken_back(
+    command: CommandLine, store: ObjectStore, ended: str
+) -> None:
+    running = started(command, store, mebibytes=LARGE)
+    until(lambda: "out/large" in store.uploads(), timeout_s=120, pause_s=0.005)
+    running.kill()
+    assert store.uploads() == ["out/large"]
+    assert "out/large" not in store.keys("out/")
+
+    if ended == "gc":
+        collected = command("workspace", "gc", environment=variables(store))
+        assert "1 unfinished uploads were ended." in collected.stdout
+    else:
+        run = next(line for line in json.loads(command("runs", "ls", "--json").stdout) if line.get("resumable"))
+        resumed = command("runs", "resume", run["name"], environment=variables(store))
+        assert_delivered(resumed.outputs, store, LARGE)
+    assert store.uploads() == []

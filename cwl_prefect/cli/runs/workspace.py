@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from cwl_prefect.cli.failures import settings_with
+from cwl_prefect.cli.failures import lent_credentials, settings_with
 from cwl_prefect.cli.log_output import configure_logging
 from cwl_prefect.cli.quantities import cache_bounds
 from cwl_prefect.cli.runs.listing import asking
@@ -85,12 +85,13 @@ def restore(run: Annotated[str, typer.Argument(metavar="RUN", help="A run: its n
 
 def _collect(*, dry_run: bool) -> None:
     settings = settings_with({})
-    done = collecting.collect(settings, dry_run=dry_run)
+    configure_logging()
+    with lent_credentials(settings):
+        done = collecting.collect(settings, dry_run=dry_run)
     if not dry_run:
         from cwl_prefect.flows.lifecycle.reaping import reap_abandoned
 
         done.removed.extend(_concluded(done.killed))
-        configure_logging()
         done.containers = asyncio.run(reap_abandoned(settings))
     would = "would be " if dry_run else ""
     for run in done.marked:
@@ -98,6 +99,8 @@ def _collect(*, dry_run: bool) -> None:
     for run in done.removed:
         tell(f"{would}removed  {run.name}  {run.run_id}")
     tell(f"{len(done.marked)} marked, {len(done.removed)} removed, {done.containers} containers, {done.files} files.")
+    if done.uploads:
+        tell(f"{done.uploads} unfinished uploads {would or 'were '}ended.")
 
 
 def _concluded(killed: Sequence[KeptRun]) -> list[KeptRun]:

@@ -20,6 +20,7 @@ _logger = logging.getLogger(__name__)
 
 SCRATCH = ".scratch"  # in the directory of a run: what its calls use one after the other
 DRIVER_LOCK = ".driver"  # there too: locked by its driver; the kernel lets go of it however the driver ends
+UPLOADS = ".uploads"  # there too: uploads of its results that were begun and not ended
 _LONGEST_NAME = 100
 _SMALL = 256 * 1024  # bytes
 _WHOLE_NAME = r"(?![\w.-])"

@@ -11,19 +11,22 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from cwl_prefect._lib.file_lock import try_lock
+from cwl_prefect._lib.locations import scheme_of, shown_url
 from cwl_prefect.engine.records import audit, manifest, retention
 from cwl_prefect.engine.records.audit import Act, AuditEntry
 from cwl_prefect.engine.records.retention import KeptRun, Retention
-from cwl_prefect.engine.staging.workspace import DRIVER_LOCK, remove_run
-from cwl_prefect.errors import InputError
+from cwl_prefect.engine.staging.workspace import DRIVER_LOCK, UPLOADS, remove_run
+from cwl_prefect.errors import CwlPrefectError, InputError
 from cwl_prefect.flows.driver_lock import is_driven, last_alive
 from cwl_prefect.flows.lifecycle.results import remove_undelivered
 from cwl_prefect.flows.lifecycle.workdirs import Workdirs, forget_unused
 from cwl_prefect.settings import Settings
+from cwl_prefect.storage.multipart import Journal, end_abandoned
 
 _logger = logging.getLogger(__name__)
 
 PART_AGE_S = 3600.0  # a file that is written aside for so long belongs to nobody
+UPLOAD_AGE_S = 86_400.0  # the same for one file's upload to workspaces in an object store
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class Collected:
     killed: list[KeptRun] = field(default_factory=list)  # whose drivers were, as far as this machine can tell
     containers: int = 0
     files: int = 0
+    uploads: int = 0  # that killed drivers and pods began, and whose parts their stores kept
 
 
 def retention_of(settings: Settings) -> Retention:
@@ -59,6 +63,7 @@ def collect(settings: Settings, *, dry_run: bool = False) -> Collected:
     done = Collected()
     for runs in Workdirs.of(settings).directories:
         _collect(runs, settings, done, dry_run=dry_run)
+    done.uploads += _end_uploads_of_pods(settings, dry_run=dry_run)
     if not dry_run:
         forget_unused(settings)
     return done
@@ -68,6 +73,7 @@ def _collect(runs: Path, settings: Settings, done: Collected, *, dry_run: bool) 
     now, kept_for = datetime.now(UTC), retention_of(settings)
     staying: list[KeptRun] = []
     for run in retention.kept_runs(runs):
+        done.uploads += _end_uploads(run, dry_run=dry_run)
         expired = run.expires is not None and run.expires <= now and not is_driven(run.directory)
         if expired and (dry_run or _remove(runs, run, settings)):
             done.removed.append(run)
@@ -142,6 +148,36 @@ def _remove(runs: Path, run: KeptRun, settings: Settings) -> bool:
         held.release()
     _record(runs, Act.WORKSPACE_REMOVED, run.run_id)
     return not run.directory.exists()
+
+
+def _end_uploads(run: KeptRun, *, dry_run: bool) -> int:
+    """End uploads that a killed driver began, and return how many."""
+    journal = Journal(run.directory / UPLOADS)
+    left = sum(1 for _ in journal.left())
+    if not left or dry_run:
+        return 0 if is_driven(run.directory) else left
+    try:
+        held = try_lock(run.directory / DRIVER_LOCK)
+    except OSError:
+        held = None
+    if held is None:
+        return 0  # they go on
+    try:
+        return journal.end_left()
+    finally:
+        held.release()
+
+
+def _end_uploads_of_pods(settings: Settings, *, dry_run: bool) -> int:
+    """End uploads below the workspaces in an object store that are too old for somebody to go on with them."""
+    url = settings.workspaces
+    if url is None or scheme_of(url) != "s3":
+        return 0
+    try:
+        return end_abandoned(url, age_s=UPLOAD_AGE_S, dry_run=dry_run)
+    except CwlPrefectError as error:
+        _logger.warning("unfinished uploads below %s stay: %s", shown_url(url), error.message)
+        return 0
 
 
 def _collect_files(runs: Path, staying: list[KeptRun], *, dry_run: bool) -> int:

@@ -10,7 +10,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from cwl_prefect._lib.hashing import checksum_of
 from cwl_prefect.errors import StorageError
-from cwl_prefect.storage import digests, uploads
+from cwl_prefect.storage import digests, multipart, uploads
 from cwl_prefect.storage.uploads import Place, Standing, Upload
 from tests.object_store import ObjectStore
 
@@ -38,9 +38,8 @@ def place(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture
 def s3(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Place:
     """An empty place of an object store that takes files of more than 5 MiB in parts."""
-    monkeypatch.setattr(digests, "PART", PART // 2 + 1)
-    monkeypatch.setattr(uploads, "part_size", lambda _: PART)
-    monkeypatch.setattr(digests, "part_size", lambda _: PART)
+    for module in (digests, multipart, uploads):
+        monkeypatch.setattr(module, "part_size", lambda _: PART)
     return Place(object_store.url("out/1"))
 
 

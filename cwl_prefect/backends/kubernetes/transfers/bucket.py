@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -180,6 +181,14 @@ class Bucket:
     def _put_parts(self, name: str, whole: memoryview) -> None:
         begun = self._answer("POST", name, query="uploads=").decode()
         upload = quote(_tagged("UploadId", begun), safe="")
+        try:
+            self._put_and_complete(name, whole, upload)
+        except BaseException:
+            with suppress(RefusedError):  # what stays there is ended once it is old
+                self._answer("DELETE", name, query=f"uploadId={upload}")
+            raise
+
+    def _put_and_complete(self, name: str, whole: memoryview, upload: str) -> None:
         tags = []
         for number, start in enumerate(range(0, len(whole), self._part), start=1):
             with whole[start : start + self._part] as content:

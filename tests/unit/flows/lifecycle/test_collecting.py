@@ -7,11 +7,14 @@ import pytest
 from cwl_prefect.engine.records import audit, manifest, retention
 from cwl_prefect.engine.records.audit import Act
 from cwl_prefect.engine.records.manifest import Outcome, RunManifest
-from cwl_prefect.engine.staging.workspace import run_directory
+from cwl_prefect.engine.staging.workspace import UPLOADS, run_directory
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.driver_lock import claim
+from cwl_prefect.flows.lifecycle import collecting
 from cwl_prefect.flows.lifecycle.collecting import collect, is_abandoned, restore
 from cwl_prefect.settings import Settings
+from cwl_prefect.storage.filesystems import filesystem
+from cwl_prefect.storage.multipart import Journal
 
 DAY_S = 86400.0
 
@@ -174,3 +177,30 @@ def test_sizes_count_what_is_on_the_disk(tmp_path):
     (tmp_path / "a" / "file").write_bytes(b"x" * 100_000)
     assert 100_000 <= retention.size_of(tmp_path) < 200_000
     assert retention.size_of(tmp_path / "none") == 0
+
+
+def test_uploads_of_killed_drivers_are_ended_and_those_that_go_on_are_not(settings, kept, object_store):
+    files, _ = filesystem(object_store.url("out"))
+    for run_id in ("killed", "driven"):
+        kept(run_id, Outcome.RUNNING)
+        files.call_s3("create_multipart_upload", Bucket="data", Key=f"out/{run_id}")
+        Journal(run_directory(settings.runs, run_id) / UPLOADS).begins(object_store.url(f"out/{run_id}"))
+
+    with claim(settings.runs, "driven"):
+        assert collect(settings, dry_run=True).uploads == 1
+        assert collect(settings).uploads == 1
+        assert object_store.uploads() == ["out/driven"]
+    assert collect(settings).uploads == 1
+    assert object_store.uploads() == []
+
+
+def test_old_uploads_of_pods_are_ended(settings, object_store, monkeypatch):
+    files, _ = filesystem(object_store.url("ws"))
+    files.call_s3("create_multipart_upload", Bucket="data", Key="ws/blobs/a")
+    chosen = settings.model_copy(update={"workspaces": object_store.url("ws")})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(collecting, "UPLOAD_AGE_S", 36_525 * DAY_S)  # the store of tests says that all began in 2010
+        assert collect(chosen).uploads == 0
+    assert collect(chosen).uploads == 1
+    assert object_store.uploads() == []

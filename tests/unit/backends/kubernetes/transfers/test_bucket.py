@@ -125,3 +125,21 @@ def test_requests_are_signed_as_botocore_signs_them(
     found = signed(method, address, Credentials("key", "s3cret", token, "eu-west-1"), at)
 
     assert found["authorization"] == request.headers["Authorization"]
+
+
+def test_a_file_that_cannot_go_there_whole_leaves_no_parts(
+    bucket: Bucket, object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(bytes(LEAST_PART * 2))
+    tag = Bucket._tag
+
+    def failing(self: Bucket, name: str, content: memoryview, query: str) -> str:
+        if "partNumber=2" in query:
+            assert len(object_store.uploads()) == 1
+            raise RefusedError("no")
+        return tag(self, name, content, query)
+
+    monkeypatch.setattr(Bucket, "_tag", failing)
+    with pytest.raises(RefusedError, match="no"):
+        bucket.put("00", str(tmp_path / "a"))
+    assert object_store.uploads() == []

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from cwl_prefect.server.standby.place import IDLE_VARIABLE
 from tests.commandline.driving import CommandLine
 from tests.commands import command_environment
+from tests.object_store import ObjectStore, fresh_store, running_store
 
 # Commands of tests leave nothing behind; what stands by for the next command has tests of its own.
 os.environ[IDLE_VARIABLE] = "0"
@@ -98,6 +99,19 @@ def command(
     commands = CommandLine(environment={**shared_environment, **standby}, directory=directory)
     yield commands
     commands.kill_rest()
+
+
+@pytest.fixture(scope="session")
+def _running_store() -> Iterator[ObjectStore]:
+    with running_store() as store:
+        yield store
+
+
+@pytest.fixture
+def object_store(_running_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """An object store with an empty bucket, which this process finds by its environment."""
+    with fresh_store(_running_store, monkeypatch) as store:
+        yield store
 
 
 @pytest.fixture(autouse=True)

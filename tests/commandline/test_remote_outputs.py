@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from cwl_prefect.engine.outputs.publish import MANIFEST
 from tests.commandline.driving import CommandLine, Started, assert_refused
-from tests.object_store import ObjectStore, running_store
+from tests.object_store import ObjectStore
 from tests.waiting import until
 
 pytestmark = pytest.mark.server
@@ -38,20 +38,6 @@ MANY = f"""
     """
 
 
-@pytest.fixture(scope="module")
-def _running_store() -> Iterator[ObjectStore]:
-    with running_store() as store:
-        yield store
-
-
-@pytest.fixture
-def store(_running_store: ObjectStore) -> ObjectStore:
-    """A store with an empty bucket."""
-    _running_store.clear()
-    _running_store.create()
-    return _running_store
-
-
 def variables(store: ObjectStore) -> dict[str, str]:
     return {**store.environment, "AWS_SECRET_ACCESS_KEY": SECRET}
 
@@ -78,25 +64,25 @@ def assert_delivered(outputs: Mapping[str, object], store: ObjectStore, mebibyte
     assert store.content("out/tree/7") == b"7\n"
 
 
-def test_results_go_to_a_url(command: CommandLine, store: ObjectStore) -> None:
-    ended = started(command, store).ended()
+def test_results_go_to_a_url(command: CommandLine, object_store: ObjectStore) -> None:
+    ended = started(command, object_store).ended()
 
-    assert_delivered(ended.outputs, store)
-    assert store.content("out/seen") == b"0\n"  # what the tool saw of credentials
-    assert f"the results are in {store.url('out')}" in ended.stderr
+    assert_delivered(ended.outputs, object_store)
+    assert object_store.content("out/seen") == b"0\n"  # what the tool saw of credentials
+    assert f"the results are in {object_store.url('out')}" in ended.stderr
     text = ended.outputs["text"]
     assert isinstance(text, dict)
     assert (text["location"], text["basename"]) == ("s3://data/out/two words.txt", "two words.txt")
     run = json.loads(command("runs", "ls", "--json").stdout)[0]
     assert json.loads(command("runs", "outputs", run["name"]).stdout) == ended.outputs
     shown = json.loads(command("runs", "show", run["name"], "--json").stdout)
-    assert shown["outdir"] == store.url("out")
+    assert shown["outdir"] == object_store.url("out")
     assert holding(command.home, SECRET) == []
 
-    again = started(command, store).ended()
+    again = started(command, object_store).ended()
 
     assert_refused(again, 20, "s3://data/out holds the results of another run", "--overwrite")
-    assert_delivered(ended.outputs, store)
+    assert_delivered(ended.outputs, object_store)
 
 
 def holding(home: Path, text: str) -> list[Path]:
@@ -104,33 +90,33 @@ def holding(home: Path, text: str) -> list[Path]:
     return [path for path in home.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
-def test_a_driver_that_is_killed_while_it_uploads_is_resumed(command: CommandLine, store: ObjectStore) -> None:
-    running = started(command, store)
-    until(lambda: len(store.keys("out/tree/")) >= FILES // 4, timeout_s=120)
+def test_a_driver_that_is_killed_while_it_uploads_is_resumed(command: CommandLine, object_store: ObjectStore) -> None:
+    running = started(command, object_store)
+    until(lambda: len(object_store.keys("out/tree/")) >= FILES // 4, timeout_s=120)
     running.kill()
-    assert f"out/{MANIFEST}" not in store.keys("out/")
+    assert f"out/{MANIFEST}" not in object_store.keys("out/")
     run = next(line for line in json.loads(command("runs", "ls", "--json").stdout) if line.get("resumable"))
 
-    resumed = command("runs", "resume", run["name"], environment=variables(store))
+    resumed = command("runs", "resume", run["name"], environment=variables(object_store))
 
-    assert_delivered(resumed.outputs, store)
+    assert_delivered(resumed.outputs, object_store)
 
 
 @pytest.mark.parametrize("ended", ["resume", "gc"])
 def test_what_a_killed_driver_had_uploaded_of_a_large_file_is_taken_back(
-    command: CommandLine, store: ObjectStore, ended: str
+    command: CommandLine, object_store: ObjectStore, ended: str
 ) -> None:
-    running = started(command, store, mebibytes=LARGE)
-    until(lambda: "out/large" in store.uploads(), timeout_s=120, pause_s=0.005)
+    running = started(command, object_store, mebibytes=LARGE)
+    until(lambda: "out/large" in object_store.uploads(), timeout_s=120, pause_s=0.005)
     running.kill()
-    assert store.uploads() == ["out/large"]
-    assert "out/large" not in store.keys("out/")
+    assert object_store.uploads() == ["out/large"]
+    assert "out/large" not in object_store.keys("out/")
 
     if ended == "gc":
-        collected = command("workspace", "gc", environment=variables(store))
+        collected = command("workspace", "gc", environment=variables(object_store))
         assert "1 unfinished uploads were ended." in collected.stdout
     else:
         run = next(line for line in json.loads(command("runs", "ls", "--json").stdout) if line.get("resumable"))
-        resumed = command("runs", "resume", run["name"], environment=variables(store))
-        assert_delivered(resumed.outputs, store, LARGE)
-    assert store.uploads() == []
+        resumed = command("runs", "resume", run["name"], environment=variables(object_store))
+        assert_delivered(resumed.outputs, object_store, LARGE)
+    assert object_store.uploads() == []

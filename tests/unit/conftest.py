@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 from tenacity import wait_none
 
-from tests.object_store import ObjectStore, fresh_store, running_store
 from tests.web_server import WebServer, running_web_server
 
 WARNINGS = (
@@ -21,19 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith("tests/unit/"):
             item.add_marker(pytest.mark.filterwarnings(*WARNINGS), append=False)
-
-
-@pytest.fixture(scope="session")
-def _running_store() -> Iterator[ObjectStore]:
-    with running_store() as store:
-        yield store
-
-
-@pytest.fixture
-def object_store(_running_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
-    """The store with an empty bucket."""
-    with fresh_store(_running_store, monkeypatch) as store:
-        yield store
 
 
 @pytest.fixture

@@ -6,18 +6,27 @@ import sys
 
 import pytest
 
+RUN = (
+    "from cwl_prefect.__main__ import main\n"
+    "try:\n    main()\nexcept SystemExit as exc:\n    assert not exc.code, exc.code\n"
+)
 HEAVY = ("prefect", "cwltool", "schema_salad", "docker", "fastapi", "httpx", "cwl_prefect.api")
+
+
+def ran(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of Python that ends well."""
+    environment = {**os.environ, **variables}
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]], ids=" ".join)
 def test_looking_around_imports_nothing_heavy(arguments):
     script = (
         f"import sys; sys.argv = ['cwl-prefect', *{arguments!r}]\n"
-        "from cwl_prefect.__main__ import main\n"
-        "try:\n    main()\nexcept SystemExit as exc:\n    assert not exc.code, exc.code\n"
+        f"{RUN}"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
-    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    process = ran(script)
 
     assert process.stderr.strip() == "[]"
 
@@ -26,23 +35,16 @@ def test_looking_around_imports_nothing_heavy(arguments):
 def test_collecting_what_is_left_needs_no_prefect(arguments, tmp_path):
     script = (
         f"import sys; sys.argv = ['cwl-prefect', *{arguments!r}]\n"
-        "from cwl_prefect.__main__ import main\n"
-        "try:\n    main()\nexcept SystemExit as exc:\n    assert not exc.code, exc.code\n"
+        f"{RUN}"
         "print([name for name in ('prefect', 'cwltool', 'schema_salad') if name in sys.modules], file=sys.stderr)"
     )
-    process = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "CWL_PREFECT_HOME": str(tmp_path), "DOCKER_HOST": "unix:///no/such.sock"},
-    )
+    process = ran(script, CWL_PREFECT_HOME=str(tmp_path), DOCKER_HOST="unix:///no/such.sock")
 
     assert process.stderr.strip() == "[]"
 
 
 @pytest.mark.parametrize("arguments", [["runs", "ls"], ["runs", "ls", "--json"]], ids=" ".join)
-def test_runs_of_the_local_server_are_listed_without_prefect(arguments, tmp_path):
+def test_runs_of_the_local_server_are_listed_without_prefect(arguments, tmp_path, monkeypatch):
     script = (
         f"import sys; sys.argv = ['cwl-prefect', *{arguments!r}]\n"
         "from cwl_prefect.server import client\n"
@@ -52,18 +54,11 @@ def test_runs_of_the_local_server_are_listed_without_prefect(arguments, tmp_path
         "local_server.start = start\n"
         'run = b\'[{"id": "00000000-0000-0000-0000-000000000007", "name": "brave-otter"}]\'\n'
         "client.LocalApi._post = lambda *_: (200, run)\n"
-        "from cwl_prefect.__main__ import main\n"
-        "try:\n    main()\nexcept SystemExit as exc:\n    assert not exc.code, exc.code\n"
+        f"{RUN}"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
-    process = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-        env={**os.environ, "CWL_PREFECT_HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": ""},
-    )
+    monkeypatch.chdir(tmp_path)
+    process = ran(script, CWL_PREFECT_HOME=str(tmp_path), PREFECT_HOME=str(tmp_path), PREFECT_API_URL="")
 
     assert "brave-otter" in process.stdout
     assert process.stderr.strip() == "[]"
@@ -77,7 +72,7 @@ def test_a_call_that_is_handed_over_imports_python_alone():
         "roots = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
         "print(sorted(roots - sys.stdlib_module_names), file=sys.stderr)"
     )
-    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    process = ran(script)
 
     assert process.stderr.strip() == "['cwl_prefect']"
 
@@ -91,7 +86,7 @@ def test_rubbish_is_not_looked_for_among_what_is_imported():
         "gc.collect()\n"
         "print(started, gc.get_threshold()[0], gc.get_freeze_count() > 0, gc.callbacks, file=sys.stderr)"
     )
-    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    process = ran(script)
 
     assert process.stderr.split() == ["1000000", "50000", "True", "[]"]
 
@@ -105,7 +100,7 @@ def test_results_stay_clean_whatever_prints():
         "    results.write('result\\n')\n"
         "print('after')\n"
     )
-    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    process = ran(script)
 
     assert process.stdout == "result\nafter\n"
     assert sorted(process.stderr.split()) == ["child", "descriptor", "python"]
@@ -140,8 +135,8 @@ def test_what_runs_a_compiled_plan_imports_no_cwltool():
         "names = ('cwltool', 'cwl_utils', 'schema_salad', 'rdflib')\n"
         "print([name for name in sys.modules if name.partition('.')[0] in names])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+
+    assert ran(code).stdout.strip() == "[]"
 
 
 def test_without_any_url_no_file_system_is_imported():
@@ -149,14 +144,13 @@ def test_without_any_url_no_file_system_is_imported():
         "import sys, cwl_prefect.flows.build, cwl_prefect.cli.run.command\n"
         "print([name for name in ('s3fs', 'gcsfs', 'adlfs', 'sshfs', 'aiohttp', 'botocore') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    assert done.stdout.strip() == "[]"
+    assert ran(script).stdout.strip() == "[]"
 
 
 def test_importing_the_backend_of_docker_imports_neither_prefect_nor_docker():
     program = (
         "import sys, cwl_prefect.backends.docker.backend; print({'prefect', 'docker', 'httpx'} & set(sys.modules))"
     )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "set()"
+
+    assert ran(program).stdout.strip() == "set()"

@@ -24,6 +24,21 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     yield from command_environment(tmp_path_factory.mktemp("examples"), standby_s=300)
 
 
+def ran(*command: object, environment: dict[str, str], directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command that ends well."""
+    done = subprocess.run(
+        command,  # type: ignore[arg-type]
+        env=environment,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 def cases() -> Iterator[object]:
     for entry in entries():
         marks = [pytest.mark.docker] if "docker" in entry["tags"] else []  # type: ignore[operator]
@@ -32,17 +47,11 @@ def cases() -> Iterator[object]:
 
 @pytest.mark.parametrize("entry", list(cases()))
 def test_gives_what_it_promises(entry: dict[str, object], environment: dict[str, str], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [BIN / "cwl-prefect", "run", "--outdir", tmp_path / "out", EXAMPLES / entry["tool"], EXAMPLES / entry["job"]],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=TIME_LIMIT_S,
-        check=False,
-    )
+    done = ran(
+        BIN / "cwl-prefect", "run", "--outdir", tmp_path / "out", EXAMPLES / entry["tool"], EXAMPLES / entry["job"],
+        environment=environment, directory=tmp_path,
+    )  # fmt: skip
 
-    assert done.returncode == 0, done.stderr
     compare(entry["output"], json.loads(done.stdout))
     assert "Traceback" not in done.stderr
 
@@ -51,17 +60,9 @@ def test_examples_run_by_their_first_line(environment: dict[str, str], tmp_path:
     script = EXAMPLES / "hello" / "hello.cwl"
     first = script.read_text("utf-8").splitlines()[0]
 
-    done = subprocess.run(
-        [*first.removeprefix("#!").split(), script, "--message", "by itself"],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=TIME_LIMIT_S,
-        check=False,
-    )
+    command = (*first.removeprefix("#!").split(), script, "--message", "by itself")
+    ran(*command, environment=environment, directory=tmp_path)
 
-    assert done.returncode == 0, done.stderr
     assert (tmp_path / "greeting.txt").read_text("utf-8") == "by itself\n"
 
 
@@ -74,17 +75,12 @@ def test_the_demo_needs_no_container_and_no_node(environment: dict[str, str], tm
         )
     (tools / "python3").symlink_to(sys.executable)
 
-    done = subprocess.run(
-        [BIN / "cwl-prefect", "run", "--backend", "local", "--outdir", tmp_path / "out",
-         EXAMPLES / "vegetation/vegetation.cwl", EXAMPLES / "vegetation/vegetation.yml"],
-        env=environment | {"PATH": str(tools)},
-        capture_output=True,
-        text=True,
-        timeout=TIME_LIMIT_S,
-        check=False,
+    done = ran(
+        BIN / "cwl-prefect", "run", "--backend", "local", "--outdir", tmp_path / "out",
+        EXAMPLES / "vegetation/vegetation.cwl", EXAMPLES / "vegetation/vegetation.yml",
+        environment=environment | {"PATH": str(tools)}, directory=tmp_path,
     )  # fmt: skip
 
-    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["greenest_scene"] == "2024-07"
 
 
@@ -96,19 +92,13 @@ def test_an_application_package_takes_a_catalog_of_a_store_and_gives_one(
         store.create()
         for path in data.rglob("*.*"):
             store.put(f"scenes/{path.relative_to(data)}", path.read_bytes())
-        done = subprocess.run(
-            [BIN / "cwl-prefect", "run", "--stage-in", "stac", "--assets", "green,nir", "--stage-out", "stac",
-             "--outdir", store.url("results"), EXAMPLES / "water/water.cwl",
-             "--scene", store.url("scenes/catalog.json")],
-            env=environment | store.environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=TIME_LIMIT_S,
-            check=False,
+        done = ran(
+            BIN / "cwl-prefect", "run", "--stage-in", "stac", "--assets", "green,nir", "--stage-out", "stac",
+            "--outdir", store.url("results"), EXAMPLES / "water/water.cwl",
+            "--scene", store.url("scenes/catalog.json"),
+            environment=environment | store.environment, directory=tmp_path,
         )  # fmt: skip
 
-        assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == json.loads(store.content("results/cwl-prefect-outputs.json"))
         contents = {path: store.content(f"results/water/{path}") for path in PACKAGED}
     documents = {path: json.loads(content) for path, content in contents.items() if path.endswith(".json")}

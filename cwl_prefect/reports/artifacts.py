@@ -24,8 +24,15 @@ MOST_ROWS = 500
 
 _PAUSE_S = 10.0
 _LONGEST_TEXT = 2000
+_ABOUT = {
+    "progress": "How many of the calls that are known so far have ended",
+    "steps": "How many calls of each step are in which state",
+    "outputs": "What the run gave",
+    "summary": "How the run ended, and where its results and its report are",
+}
 _STATES = ("waiting", "running", "succeeded", "cached", "failed", "skipped", "cancelled")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
+_FENCES = re.compile("`+")
 _NO_KEY = re.compile(r"[^a-z0-9]+")
 
 _logger = logging.getLogger(__name__)
@@ -100,7 +107,8 @@ class Artifacts(RunObserver):
             return
         workflow = "workflow" if self._run.plan is None else self._run.plan.name
         key = _NO_KEY.sub("-", f"{workflow}-{name}".lower()).strip("-")
-        made = ArtifactCreate(key=key, type=kind, data=data, flow_run_id=UUID(self._run.flow_run_id))
+        run_id = UUID(self._run.flow_run_id)
+        made = ArtifactCreate(key=key, type=kind, description=_ABOUT[name], data=data, flow_run_id=run_id)
         self._ids[name] = (await self._client.create_artifact(made)).id
 
     def _progress(self) -> float:
@@ -119,10 +127,10 @@ class Artifacts(RunObserver):
     def _outputs(self) -> str:
         found = {} if self._ended is None else without(self._ended.outputs, self._secret)
         assert isinstance(found, dict)  # noqa: S101 - what a mapping is without secrets
-        files = list(file_objects(found))
-        lines = ["| file | size | checksum |", "|---|---|---|"]
-        for file in files[:MOST_ROWS]:
-            cells = (file.get("location") or file.get("basename"), file.get("size"), file.get("checksum"))
+        files = [(name, file) for name, value in found.items() for file in file_objects(value)]
+        lines = ["| output | file | bytes | checksum |", "|---|---|---|---|"]
+        for name, file in files[:MOST_ROWS]:
+            cells = (name, file.get("location") or file.get("basename"), file.get("size"), file.get("checksum"))
             lines.append(f"| {' | '.join(_escaped(cell) for cell in cells)} |")
         if len(files) > MOST_ROWS:
             lines.append(f"\n{len(files) - MOST_ROWS} more are in the report.")
@@ -136,7 +144,7 @@ class Artifacts(RunObserver):
         if ended is None or run is None:
             return ""
         message = without(ended.message, self._secret)
-        lines = [f"**{ended.state.value}**", *([] if message is None else ["", _escaped(message)])]
+        lines = [f"**{ended.state.value}**", *([] if message is None else ["", _block(str(message))])]
         if run.outdir is not None and ended.outputs:
             lines += ["", f"The results are in {_escaped(run.outdir)}"]
             lines += ["", f"`cwl-prefect runs outputs {run.flow_run_id}`"]
@@ -144,6 +152,13 @@ class Artifacts(RunObserver):
             lines += ["", f"The report: {_escaped(str(run.settings.reports / run.flow_run_id / 'report.html'))}"]
             lines += ["", f"`cwl-prefect runs report {run.flow_run_id} -o report.html`"]
         return "\n".join(lines)
+
+
+def _block(text: str) -> str:
+    """Return a text of several lines as it stands, within Markdown."""
+    shown = text[:_LONGEST_TEXT]
+    fence = "`" * max(3, 1 + max(map(len, _FENCES.findall(shown)), default=0))
+    return f"{fence}\n{shown}\n{fence}"
 
 
 def _escaped(value: object) -> str:

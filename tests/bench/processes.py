@@ -20,6 +20,7 @@ class Run:
     """One run of a command, from its start to its end."""
 
     wall_s: float
+    cpu_s: float  # of the command and the processes that it waited for
     peak_rss_mib: float  # of the largest process among the command and those it waited for
     stdout: bytes
 
@@ -54,4 +55,5 @@ def run(
         raise BenchError(
             f"{' '.join(map(str, command))}\nexited with {process.returncode} after {wall_s:.1f} s:\n{last}"
         )
-    return Run(wall_s=wall_s, peak_rss_mib=usage.ru_maxrss / 1024, stdout=out.read_bytes())
+    cpu_s = usage.ru_utime + usage.ru_stime
+    return Run(wall_s=wall_s, cpu_s=cpu_s, peak_rss_mib=usage.ru_maxrss / 1024, stdout=out.read_bytes())

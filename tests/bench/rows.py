@@ -12,6 +12,7 @@ from tests.bench.runners import Runners
 from tests.bench.workloads import Workload
 
 IMAGE = "busybox"
+PAIRS = 3  # for each repetition, of what differs by little
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +236,31 @@ def report_10000(bench: Bench) -> Iterator[Check]:
     yield Check(row=row, what="… its size", figure=found.mib, bar=15.0, unit="MiB")
 
 
+def recording_1000(bench: Bench) -> Iterator[Check]:
+    """1,000 calls of echo: processor time with all that is recorded against none, and what spans and metrics add."""
+    from tests.telemetry import collecting
+
+    workload = workloads.scatter(bench.documents, 1000)
+    with collecting() as collector:
+        kinds = {
+            "none": {"CWL_PREFECT_RECORD": "0", "CWL_PREFECT_ARTIFACTS": "0"},
+            "all": {},
+            "sent": {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url},
+        }
+        found: dict[str, list[float]] = {name: [] for name in kinds}
+        for number in range(PAIRS * bench.repeat):
+            for name in sorted(kinds, reverse=number % 2 == 1):  # what comes first is no better off on the whole
+                found[name].append(bench.runners.ours(workload, alone=True, more=kinds[name]).cpu_s)
+    yield _overhead("recording of a 1,000-wide scatter", 1.03, found["all"], found["none"])
+    yield _overhead("… spans and metrics", 1.02, found["sent"], found["all"])
+
+
+def _overhead(what: str, bar: float, ours: list[float], without: list[float]) -> Check:
+    figure = median(one / other for one, other in zip(ours, without, strict=True))
+    seconds = {"ours": tuple(ours), "reference": tuple(without)}
+    return Check(row="recording-1000", what=what, figure=figure, bar=bar, unit="times without", **seconds)
+
+
 def docker_50(bench: Bench) -> Iterator[Check]:
     """50 calls of echo, each in a container."""
     runs = bench.against(workloads.scatter(bench.documents, 50, image=IMAGE), container=True)
@@ -275,6 +301,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Check]]] = {
     "history-10000": history_10000,
     "bind": bind_1000,
     "report-10000": report_10000,
+    "recording-1000": recording_1000,
     "docker-50": docker_50,
     "kubernetes-step": kubernetes_step,
     "kubernetes-50": kubernetes_50,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
+from types import MappingProxyType
 
 from cwl_prefect.server.standby.place import IDLE_VARIABLE
 from tests.bench.processes import BenchError, Run, run
@@ -60,15 +61,17 @@ class Runners:
         container: bool = False,
         cache: Path | None = None,
         alone: bool = False,
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> Run:
         """Run cwl-prefect and check its outputs; the call cache is on, and empty where none is given.
 
-        With `alone` the command does all by itself, so that its process is the one whose memory counts.
+        With `alone` the command does all by itself, so that its process is the one whose memory and processor time
+        count. `more` are further variables.
         """
         command = [str(BIN / OURS), "run", *([] if container else ["--no-container"])]
         command += ["--cache", str(cache or self.cache())]
         environment = home_environment(home or self.home)
-        return self._measure(command, workload, environment | (ALONE if alone or not self.standby else {}))
+        return self._measure(command, workload, environment | (ALONE if alone or not self.standby else {}) | more)
 
     def until_one_stands_by(self) -> None:
         """Wait for the process that the last run left behind for the next.

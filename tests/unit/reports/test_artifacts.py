@@ -20,7 +20,7 @@ class Client:
 
     async def create_artifact(self, artifact):
         self.requests += 1
-        found = SimpleNamespace(id=uuid4(), type=artifact.type, data=artifact.data, run=artifact.flow_run_id)
+        found = SimpleNamespace(id=uuid4(), type=artifact.type, data=artifact.data, about=artifact.description)
         assert artifact.key not in self.made
         self.made[artifact.key] = found
         return found
@@ -81,6 +81,26 @@ async def test_the_progress_of_a_run_that_ends_before_anybody_looks_is_not_shown
 async def test_the_summary_says_where_the_results_are(client):
     await play(outputs={"n": 3}, outdir=Path("/data"))
     assert "The results are in /data" in client.made["workflow-summary"].data
+
+
+async def test_each_says_what_it_is(client):
+    await play(event(StepEventKind.CACHED, "align"))
+    assert client.made["workflow-steps"].about == "How many calls of each step are in which state"
+    assert all(found.about for found in client.made.values())
+
+
+async def test_the_summary_of_a_failure_has_its_evidence_line_by_line_and_no_markup(client):
+    message = "align failed\n  last lines of stderr:\n    ```\n    <b>no</b>"
+    await play(message=message, state=RunState.FAILED)
+    assert client.made["workflow-summary"].data == f"**failed**\n\n````\n{message}\n````"
+
+
+async def test_each_file_is_shown_with_its_output(client):
+    file = {"class": "File", "location": "file:///o/a.txt", "size": 12, "checksum": "sha1$1"}
+    await play(outputs={"all": [file]})
+    heading, _, row = client.made["workflow-outputs"].data.splitlines()
+    assert heading == "| output | file | bytes | checksum |"
+    assert row == r"| all | file:///o/a.txt | 12 | sha1$1 |"
 
 
 async def test_of_a_subworkflow_its_own_steps_count(client):

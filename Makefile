@@ -115,7 +115,7 @@ test-versions: $(BIN)/python ## Run the unit tests with other versions of all de
 .PHONY: screenshots
 screenshots: $(VENV)/.dev-stamp ## Make the screenshots of the documentation anew, by the tests that look at the pages
 	@scratch=$$(mktemp -d) && mkdir "$$scratch/documented" && \
-	CWL_PREFECT_REQUIRE_ENGINES=1 CWL_PREFECT_SCREENSHOTS="$$scratch" $(PYTEST) tests/deployments/test_report_page.py tests/deployments/test_form.py && \
+	CWL_PREFECT_REQUIRE_ENGINES=1 CWL_PREFECT_SCREENSHOTS="$$scratch" $(PYTEST) tests/deployments/test_report_page.py tests/deployments/test_form.py tests/deployments/test_run_pages.py && \
 	cp "$$scratch"/documented/*.png docs/images/ && rm -r "$$scratch"
 
 .PHONY: test-docker

@@ -9,10 +9,8 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from prefect import State, Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
-from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed
 from prefect.utilities.annotations import opaque
-from prefect.utilities.engine import link_state_to_flow_run_result
 
 from cwl_prefect._lib.cancellation import cancel_and_wait
 from cwl_prefect.errors import CwlPrefectError
@@ -143,24 +141,9 @@ def _named(task: Task[Any, Any], step: str) -> Task[Any, Any]:
     return found
 
 
-class _Result:
-    """Stands for the result of a nested flow run."""
-
-
-def edges_from(after: Sequence[State[object]]) -> list[object]:
-    """Return what Prefect's graph draws edges from; must be called within a flow run.
-
-    Of states it takes those of task runs alone; a nested flow run is known by its result.
-    """
-    return [state if state.state_details.task_run_id else _result_of_nested(state) for state in after[:MOST_EDGES]]
-
-
-def _result_of_nested(state: State[object]) -> object:
-    if FlowRunContext.get() is None:
-        return state
-    found = _Result()
-    link_state_to_flow_run_result(state, found)
-    return found
+def edges_from(after: Sequence[State[object]]) -> list[State[object]]:
+    """Return what Prefect's graph draws edges from."""
+    return list(after[:MOST_EDGES])
 
 
 def retry_delays(settings: Settings) -> list[float]:

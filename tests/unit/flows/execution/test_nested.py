@@ -4,8 +4,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from prefect.client.schemas.objects import FlowRunResult
-from prefect.context import FlowRunContext
+from prefect.client.schemas.objects import TaskRunResult
 from prefect.states import Completed, Failed
 from prefect.utilities.engine import collect_task_run_inputs
 
@@ -106,9 +105,7 @@ class TestRunning:
         ended = Completed(data={}, state_details={"flow_run_id": uuid4(), "task_run_id": uuid4()})
         monkeypatch.setattr(nested, "Flow", lambda *_, **__: lambda **_: asyncio.sleep(0, ended))
         _, after = await run_nested({}, asyncio.sleep, name="deep")
-        with FlowRunContext.model_construct(run_results={}):
-            edges = edges_from(after)
-            assert await collect_task_run_inputs(edges) == {FlowRunResult(id=ended.state_details.flow_run_id)}
+        assert await collect_task_run_inputs(edges_from(after)) == {TaskRunResult(id=ended.state_details.flow_run_id)}
 
     async def test_it_comes_after_what_it_uses(self, made):
         before = Completed(name="before")

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -23,13 +23,18 @@ from cwl_prefect.engine.workflow.scatter import expand
 from cwl_prefect.flows.lifecycle.collecting import collect
 from cwl_prefect.flows.lifecycle.workdirs import remember
 from cwl_prefect.flows.parameters import signature
-from cwl_prefect.model.events import StepEvent, StepEventKind
+from cwl_prefect.model.events import Observer, RunStarted, StepEvent, StepEventKind
 from cwl_prefect.model.plan import InputPort, OutputPort, Scatter, ScatterMethod
+from cwl_prefect.model.usage import Tried, Usage
+from cwl_prefect.reports.artifacts import Artifacts
+from cwl_prefect.reports.recorder import Recorder
+from cwl_prefect.reports.telemetry.observer import Telemetry
 from cwl_prefect.runs import listing
 from cwl_prefect.runs.listing import Filter
 from cwl_prefect.runs.records import RunRecord, StateRecord
 from cwl_prefect.settings import Settings
 from tests.plans import link, step, workflow
+from tests.telemetry import collecting
 
 pytestmark = pytest.mark.bench
 
@@ -156,3 +161,48 @@ async def test_several_directories_of_runs_cost_little_more_than_one(tmp_path: P
     for number in range(1, 20):
         left_by_killed(Settings(home=tmp_path, workdir=tmp_path / f"work-{number}"), str(uuid4()))
     assert min([await looked_s() for _ in range(2)]) < 5 * in_one_s
+
+
+def calls_that_ended(count: int) -> Iterator[StepEvent]:
+    """Yield what observers are told of calls that each ran a command."""
+    for number in range(count):
+        about = {"step": "align", "call": f"align[{number}]"}
+        yield StepEvent(kind=StepEventKind.STARTED, **about)
+        at = 1000.0 + number
+        tried = Tried(
+            number=1,
+            backend="local",
+            cores=1,
+            ram_mib=256,
+            prepared_at=at,
+            ready_at=at,
+            started_at=at,
+            ended_at=at + 1,
+            collected_at=at + 1,
+            exit_code=0,
+            usage=Usage(cpu_s=0.5, peak_memory_mib=20.0),
+        )
+        yield StepEvent(kind=StepEventKind.SUCCEEDED, tried=tried, inputs={"x": number}, outputs={"o": "y"}, **about)
+
+
+@pytest.mark.parametrize("observer", [Recorder, Artifacts])
+def test_recording_many_calls(tmp_path: Path, observer: Callable[[], Observer]) -> None:
+    observing, events = observer(), list(calls_that_ended(MANY))
+    observing(
+        RunStarted(flow_run_id=str(uuid4()), name="n", url=None, plan=workflow(), settings=Settings(home=tmp_path))
+    )
+    with within(1.5):
+        for event in events:
+            observing(event)
+
+
+async def test_sending_spans_and_metrics_of_many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        sending, events = Telemetry(), list(calls_that_ended(MANY // 10))
+        sending(RunStarted(flow_run_id=str(uuid4()), name="n", url=None))
+        with within(0.6):  # with the collector, which is in this process
+            for event in events:
+                sending(event)
+            await sending.aclose()
+        assert len(collector.spans) == MANY // 10

@@ -20,6 +20,7 @@ class WebServer:
         cuts: Bytes after which the next answers end, the connection with them.
         refusals: Statuses of the next answers to GET.
         refused: Statuses by path, always.
+        redirections: Where else to look, by path.
         etags: Whether answers have an ETag.
         ranges: Whether a part is sent where one is asked for.
         held: Cleared while answers to GET wait.
@@ -31,6 +32,7 @@ class WebServer:
     cuts: list[int] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
+    redirections: dict[str, str] = field(default_factory=dict)
     etags: bool = True
     ranges: bool = True
     held: threading.Event = field(default_factory=threading.Event)
@@ -46,15 +48,15 @@ class WebServer:
 
 
 @contextmanager
-def running_web_server() -> Iterator[WebServer]:
-    """Run a server in threads of this process."""
+def running_web_server(address: str = "127.0.0.1") -> Iterator[WebServer]:
+    """Run a server in threads of this process, at one of the addresses of this machine."""
     web = WebServer()
     web.held.set()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"web": web}))
+    server = ThreadingHTTPServer((address, 0), type("Handler", (_Handler,), {"web": web}))
     server.daemon_threads = True
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     serving.start()
-    web.address = f"http://127.0.0.1:{server.server_port}"
+    web.address = f"http://{address}:{server.server_port}"
     try:
         yield web
     finally:
@@ -79,6 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, content_too: bool) -> None:
         path = self.path.partition("?")[0].removeprefix("/")
         self.web.asked.append((self.command, path, self.headers.get("Range")))
+        if path in self.web.redirections:
+            self._send(302, b"", {"Location": self.web.redirections[path]})
+            return
         content = self.web.files.get(path)
         status = self.web.refused.get(path) or (404 if content is None else 200)
         if content_too and status == 200 and self.web.refusals:

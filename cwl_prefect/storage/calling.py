@@ -1,9 +1,11 @@
-"""Methods of file systems, awaited: those that are asynchronous on fsspec's own loop, the others in a thread."""
+"""How methods of file systems are called: awaited, on fsspec's own loop or in a thread, and again where that helps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar, cast
+
+from cwl_prefect.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
 
     from fsspec import AbstractFileSystem
     from fsspec.callbacks import Callback
+
+_TRIES, _LONGEST_WAIT_S = 5, 20.0
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -66,3 +70,32 @@ def _ending_with(stopped: Event) -> "Callback":
                 raise InterruptedError
 
     return Ending()
+
+
+def patiently(work: Callable[[], T], stop: Event) -> T:
+    """Do something, and again where its failure may pass by itself (tenacity).
+
+    Args:
+        work: Does it.
+        stop: Set once nobody waits for it any more.
+
+    Raises:
+        StorageError: It failed for good, or too often.
+    """
+    from tenacity import (
+        Retrying,
+        retry_if_exception,
+        stop_after_attempt,
+        stop_when_event_set,
+        wait_random_exponential,
+    )
+    from tenacity.nap import sleep_using_event
+
+    trying = Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, StorageError) and error.passing),
+        stop=stop_after_attempt(_TRIES) | stop_when_event_set(stop),
+        wait=wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT_S),
+        sleep=sleep_using_event(stop),
+        reraise=True,
+    )
+    return trying(work)

@@ -24,7 +24,9 @@ from cwl_prefect._lib.uris import path_of
 from cwl_prefect.errors import StorageError
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage import leases
+from cwl_prefect.storage.calling import patiently
 from cwl_prefect.storage.objects import RemoteObject, kind, listed, look
+from cwl_prefect.storage.outer import outer_only
 from cwl_prefect.storage.stac.documents import MAX_DOCUMENT, too_large
 from cwl_prefect.storage.stac.stage_in import Choice, staged
 from cwl_prefect.storage.transfer import BLOCK, StoppedError, transfer
@@ -34,7 +36,6 @@ PARALLEL = 8
 
 ABOUT, LOCK, LEASES, PART = "about.json", "lock", "leases", ".part"
 _LARGE = 64 * 2**20  # bytes from which a line tells that a file is being fetched
-_TRIES, _LONGEST_WAIT_S = 5, 20.0
 _TRANSFERS = BoundedSemaphore(PARALLEL)  # of all runs in this process
 _READ_ONLY = 0o400
 
@@ -86,7 +87,7 @@ class Downloads:
             StorageError: It cannot be read, or not be stored.
             StoppedError: Nobody waits for it.
         """
-        return self._patiently(lambda: self._file(look(url), stop), stop)
+        return patiently(lambda: self._file(look(url), stop), stop)
 
     def stages(self, location: str) -> bool:
         """Check whether a Directory at a location is the catalog of a document of this machine."""
@@ -103,10 +104,12 @@ class Downloads:
             StoppedError: Nobody waits for it.
         """
         if self.stac is not None and (document := own_file(url)) is not None:
-            return self._catalog(url, replace(self.stac, root=document.parent), stop)
-        if self.stac is not None and (is_web(url) or self._patiently(lambda: kind(url), stop) == "File"):
-            return self._catalog(url, self.stac, stop)
-        objects = self._patiently(lambda: listed(url), stop)
+            with outer_only(self.stac.allowed):
+                return self._catalog(url, replace(self.stac, root=document.parent), stop)
+        if self.stac is not None and (is_web(url) or patiently(lambda: kind(url), stop) == "File"):
+            with outer_only((url, *self.stac.allowed)):
+                return self._catalog(url, self.stac, stop)
+        objects = patiently(lambda: listed(url), stop)
         fetched = self._all(objects, stop)
         text = json.dumps([[name, str(found.path)] for name, found in fetched.items()])
         return self._linked(url, _digest(text), {name: found.path for name, found in fetched.items()}, stop)
@@ -144,10 +147,10 @@ class Downloads:
         return self._linked(url, version, named, stop, texts=catalog.documents, copied=frozenset(here.values()))
 
     def _looked_at(self, urls: Iterable[str], stop: Event) -> dict[str, RemoteObject]:
-        return in_parallel(lambda place: self._patiently(lambda: look(place), stop), dict.fromkeys(urls), stop)
+        return in_parallel(lambda place: patiently(lambda: look(place), stop), dict.fromkeys(urls), stop)
 
     def _all(self, objects: Mapping[str, RemoteObject], stop: Event) -> dict[str, Download]:
-        return in_parallel(lambda name: self._patiently(lambda: self._file(objects[name], stop), stop), objects, stop)
+        return in_parallel(lambda name: patiently(lambda: self._file(objects[name], stop), stop), objects, stop)
 
     def _file(self, remote: RemoteObject, stop: Event) -> Download:
         version = remote.version or os.urandom(16).hex()  # of what nothing is known to be the same
@@ -216,26 +219,6 @@ class Downloads:
 
     def _hold(self, path: Path) -> None:
         leases.hold(self.directory / LEASES, f"{path.parent.name}/{path.name}")
-
-    def _patiently(self, work: Callable[[], Result], stop: Event) -> Result:
-        """Do something, and again where its failure may pass by itself (tenacity)."""
-        from tenacity import (
-            Retrying,
-            retry_if_exception,
-            stop_after_attempt,
-            stop_when_event_set,
-            wait_random_exponential,
-        )
-        from tenacity.nap import sleep_using_event
-
-        trying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, StorageError) and error.passing),
-            stop=stop_after_attempt(_TRIES) | stop_when_event_set(stop),
-            wait=wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT_S),
-            sleep=sleep_using_event(stop),
-            reraise=True,
-        )
-        return trying(work)
 
 
 _installed: list[Downloads] = []

@@ -44,6 +44,11 @@ class _Problem:
 
 _PROBLEMS = (
     _Problem(
+        marks=frozenset({"InnerAddressError"}),
+        why="it leads into the network of this machine, and nobody but a catalog names it",
+        hint="Let catalogs name it by CWL_PREFECT_ALLOW_URL, or choose other assets by --assets.",
+    ),
+    _Problem(
         marks=frozenset({"RequestTimeTooSkewed"}),
         why="the clock of this machine differs too much from that of the server",
         hint="Set the clock, as by NTP, and run again.",

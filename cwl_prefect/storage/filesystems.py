@@ -8,6 +8,7 @@ from cwl_prefect.environment import stage_variables
 from cwl_prefect.errors import UsageError
 from cwl_prefect.storage.credentials import lent_options
 from cwl_prefect.storage.failures import storage_errors
+from cwl_prefect.storage.outer import outer_client
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -89,7 +90,9 @@ def _options(scheme: str) -> dict[str, object]:
 
             timeout = ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENT_S)
             client = {"trust_env": True, "timeout": timeout}  # proxies, and ~/.netrc
-            return {"encoded": True, "client_kwargs": client, "use_listings_cache": False}
+            options = {"encoded": True, "client_kwargs": client, "use_listings_cache": False}
+            found = outer_client()
+            return options if found is None else {**options, "get_client": found}
         case "sftp":
             return {"known_hosts": (), "connect_timeout": _CONNECT_S}  # (): those of ~/.ssh/known_hosts
         case "ftp":

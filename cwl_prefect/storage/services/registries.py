@@ -1,12 +1,14 @@
 """Workflows by their names in registries (GA4GH TRS) and records of Zenodo, and by their pages."""
 
 import re
+from threading import Event
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, RootModel
 
 from cwl_prefect._lib.locations import ZENODO
 from cwl_prefect.errors import DocumentError
+from cwl_prefect.storage.calling import patiently
 from cwl_prefect.storage.services.answers import answer
 from cwl_prefect.storage.services.names import resolved
 
@@ -79,7 +81,8 @@ def asked_at(url: str) -> str:
 
 def _primary(document: str, place: str) -> str:
     """Return the path of the document that a version begins with."""
-    files = answer(document, f"{place}/CWL/files", _Files, "list of files by GA4GH TRS").root
+    what = "list of files by GA4GH TRS"
+    files = patiently(lambda: answer(document, f"{place}/CWL/files", _Files, what), Event()).root
     found = next((each.path for each in files if each.file_type == "PRIMARY_DESCRIPTOR"), None)
     if found is None:
         raise DocumentError(

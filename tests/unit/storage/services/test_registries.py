@@ -130,3 +130,11 @@ def test_a_workflow_is_loaded_with_its_tools_as_one_that_nobody_trusts(web, tmp_
 
     assert {step.id for step in plan.steps} == {"beside", "above"}
     assert is_untrusted(plan)
+
+
+def test_a_registry_that_is_busy_for_a_while_is_asked_again(web):
+    put(web, PLACE)
+    web.refusals += [503, 429]
+
+    assert located(f"{ID}:v1/2", web.address) == f"{web.address}/{PLACE}/PLAIN_CWL/descriptor/main.cwl"
+    assert len(web.reads(f"{PLACE}/CWL/files")) == 3

@@ -20,8 +20,6 @@ from cwl_prefect.errors import ExpressionError, StepError
 Key: TypeAlias = tuple[tuple[int, int, str], ...]
 Binding: TypeAlias = Mapping[str, Any]
 
-_FIRST = -(10**6)  # of baseCommand
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Argument:

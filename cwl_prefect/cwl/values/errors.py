@@ -10,12 +10,11 @@ from cwl_prefect.model.values import TOO_DEEP
 
 
 @contextmanager
-def call_errors(what: str, *, step: str | None = None, places: Mapping[str, str] | None = None) -> Iterator[None]:
+def call_errors(what: str, *, places: Mapping[str, str] | None = None) -> Iterator[None]:
     """Name the call in every error, and where in its document it is.
 
     Args:
-        what: Name of the call, with the part of it that may fail.
-        step: Name of the call alone, where it differs.
+        what: Name of the call.
         places: Where the parts of what is called stand, as a plan has them.
     """
     try:
@@ -25,10 +24,10 @@ def call_errors(what: str, *, step: str | None = None, places: Mapping[str, str]
         if places:
             put_place(error, places)
         if isinstance(error, StepError):
-            error.step = error.step or step or what
+            error.step = error.step or what
         raise
     except RecursionError as error:
-        raise StepError(f"{what}: a value cannot be used: {TOO_DEEP}.", step=step or what) from error
+        raise StepError(f"{what}: a value cannot be used: {TOO_DEEP}.", step=what) from error
 
 
 class part_errors:  # noqa: N801 - used like a function, for each value: a generator would take as long as binding it

@@ -56,7 +56,9 @@ def stand_by() -> None:
 
 def _run_command_line() -> None:
     from cwl_prefect.cli.app import command
+    from cwl_prefect.server.configured_api import check_before_import
 
+    check_before_import()
     command(prog_name="cwl-prefect")
 
 
@@ -66,7 +68,9 @@ def runner() -> None:
     _check_current_directory()
     with _process(_leave_without_teardown()):
         from cwl_prefect.cli.run.runner import run_as_cwl_runner
+        from cwl_prefect.server.configured_api import check_before_import
 
+        check_before_import()
         sys.exit(run_as_cwl_runner(sys.argv[1:]))
 
 

@@ -20,7 +20,6 @@ from cwl_prefect.flows.deployment.reference import Deployed
 from cwl_prefect.flows.deployment.storage import WorkflowStorage
 from cwl_prefect.flows.parameters import parameter_names, plain_value
 from cwl_prefect.flows.prefect_names import ENTRYPOINT, demand_name, flow_name
-from cwl_prefect.flows.storage_blocks import lent_by_block
 from cwl_prefect.model.deployment import CollisionStrategy
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.settings import Settings
@@ -105,6 +104,8 @@ async def deploy(request: DeploymentRequest, settings: Settings) -> DeploymentRe
         UsageError: There is no such pool, it needs an image or has no such job variable, Prefect forbids the name,
             the deployment is in another pool, or the server refuses what is asked.
     """
+    from cwl_prefect.flows.storage_blocks import lent_by_block
+
     async with connected(settings) as connection:
         with await lent_by_block(settings):
             return await register(request, connection)

@@ -1,11 +1,15 @@
 """Find the Prefect API that the user configured: reads what Prefect would read, without importing Prefect."""
 
 import re
+import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import ModuleType
 
 from cwl_prefect._lib.own_files import is_trusted
+from cwl_prefect.environment import environment
 from cwl_prefect.errors import UsageError
 
 API_URL = "PREFECT_API_URL"
@@ -69,6 +73,21 @@ def demand_harmless_settings(environment: Mapping[str, str], directory: Path) ->
                     f"{path} sets {name}, which names code: that is not taken from the current directory.",
                     hint=f"remove it there, and set {name} in the environment where you want it.",
                 )
+
+
+def check_before_import() -> None:
+    """See to it that whatever imports Prefect in this process is refused where :func:`demand_harmless_settings` is."""
+    sys.meta_path.insert(0, _Check())
+
+
+class _Check(MetaPathFinder):
+    """Finds nothing, but is asked first; once Prefect may be imported it goes."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:  # noqa: ARG002
+        """Raise a UsageError where Prefect would read here what it must not."""
+        if fullname == "prefect":
+            demand_harmless_settings(environment(), Path.cwd())
+            sys.meta_path.remove(self)
 
 
 def _code_in(found: Mapping[str, object]) -> Iterator[str]:

@@ -34,7 +34,21 @@ def command(command: CommandLine) -> CommandLine:
 
 
 @pytest.mark.parametrize("name", CODE)
-@pytest.mark.parametrize("line", ["run --backend local tool.cwl", "doctor", "runs ls", "deploy --pool here tool.cwl"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run --backend local tool.cwl",
+        "run --dry-run tool.cwl",
+        "doctor",
+        "runs ls",
+        "runs logs none",
+        "runs resume none",
+        "runs rm none --yes",
+        "explain-job tool.cwl",
+        "deploy --pool here tool.cwl",
+        "serve tool.cwl",
+    ],
+)
 def test_a_configuration_of_logging_is_not_taken_from_the_current_directory(
     command: CommandLine, name: str, line: str
 ) -> None:

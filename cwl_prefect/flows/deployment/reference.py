@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from prefect.context import FlowRunContext
 from pydantic import JsonValue
 
 from cwl_prefect._lib.uris import directory_uri
@@ -124,6 +123,8 @@ def referred_order(plan: WorkflowPlan, settings: Settings) -> CwlObject:
         InputError: It may not be read, is no job order, or says what the workflow is.
         StorageError: It lies at a URL and cannot be read.
     """
+    from prefect.context import FlowRunContext
+
     context = FlowRunContext.get()
     flow_run = None if context is None else context.flow_run
     if flow_run is None or REFERENCE not in flow_run.parameters:

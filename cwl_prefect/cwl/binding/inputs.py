@@ -118,11 +118,16 @@ def prepare_inputs(
     )
     with call_errors(name, places=places_in(plan, "")):
         if outermost:
-            _check_usable(given)
-            _check_required(plan, given)
-            _check_exist(given)
-            _check_defaults(plan, given)
+            _check_outermost(plan, given)
         return completed(_ports(plan), given, how)
+
+
+def _check_outermost(plan: WorkflowPlan, given: CwlObject) -> None:
+    """Check what a person gave, and what the document gives in its place."""
+    _check_usable(given)
+    _check_required(plan, given)
+    _check_exist(given)
+    _check_defaults(plan, given)
 
 
 def place_of_input(text: str, name: str, document: str) -> Place | None:

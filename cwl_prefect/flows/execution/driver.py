@@ -82,11 +82,7 @@ class Driver:
                         flow.fail(step.id)
                         continue
                     after = tuple(state for name in flow.upstream(step) for state in states.get(name, ()))
-                    here = replace(scope, after=after or scope.after)
-                    name = f"{scope.path}{step.id}"
-                    task = asyncio.create_task(self._step(flow, step, here), name=name)
-                    task.add_done_callback(partial(self._tell_end, name))
-                    running[task] = step
+                    running[self._begin(flow, step, replace(scope, after=after or scope.after))] = step
                 if not running:
                     break
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -118,6 +114,12 @@ class Driver:
             name=scope.path.rstrip("."),
             host_files=self._run.binder.host_files,
         )
+
+    def _begin(self, flow: Dataflow, step: StepPlan, scope: Scope) -> asyncio.Task[tuple[CwlObject, States]]:
+        name = f"{scope.path}{step.id}"
+        task = asyncio.create_task(self._step(flow, step, scope), name=name)
+        task.add_done_callback(partial(self._tell_end, name))
+        return task
 
     def _tell_end(self, name: str, task: asyncio.Task[tuple[CwlObject, States]]) -> None:
         error = asyncio.CancelledError() if task.cancelled() else task.exception()

@@ -84,13 +84,18 @@ async def test_files_go_to_the_pod_and_come_back(
     assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 
+async def made_large(transfers: Transfers, bucket: Bucket, mounts: list[Mount], volume: Path) -> None:
+    """Send a call to its pod, let it make a large file there, and store what it left."""
+    await transfers.send(CALL, mounts)
+    program.fetch(bucket, f"calls/{CALL}", str(volume), str(volume / "alive"))
+    on(volume, mounts[1].source / "made").write_bytes(LARGE[::-1])
+    stored(bucket, volume)
+
+
 async def test_each_content_goes_up_once(
     transfers: Transfers, bucket: Bucket, object_store: ObjectStore, mounts: list[Mount], tmp_path: Path
 ) -> None:
-    await transfers.send(CALL, mounts)
-    program.fetch(bucket, f"calls/{CALL}", str(tmp_path / "volume"), str(tmp_path / "volume/alive"))
-    on(tmp_path / "volume", mounts[1].source / "made").write_bytes(LARGE[::-1])
-    stored(bucket, tmp_path / "volume")
+    await made_large(transfers, bucket, mounts, tmp_path / "volume")
     await transfers.receive(CALL)
     known = {f"ws/{blob(sha1_of(str(place)))}" for place in (mounts[0].source, mounts[1].source / "made")}
     assert set(object_store.keys("ws/blobs")) == known
@@ -158,10 +163,7 @@ async def test_what_the_store_says_is_written_nowhere_else(
 async def test_what_does_not_come_whole_changes_nothing(
     transfers: Transfers, bucket: Bucket, object_store: ObjectStore, mounts: list[Mount], tmp_path: Path
 ) -> None:
-    await transfers.send(CALL, mounts)
-    program.fetch(bucket, f"calls/{CALL}", str(tmp_path / "volume"), str(tmp_path / "volume/alive"))
-    on(tmp_path / "volume", mounts[1].source / "made").write_bytes(LARGE[::-1])
-    stored(bucket, tmp_path / "volume")
+    await made_large(transfers, bucket, mounts, tmp_path / "volume")
     made = blob(sha1_of(str(on(tmp_path / "volume", mounts[1].source / "made"))))
     object_store.put(f"ws/{made}", b"damaged")
     with pytest.raises(BackendError, match=f"s3://data/ws/{made} cannot be read: it is damaged"):

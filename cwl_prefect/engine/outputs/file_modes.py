@@ -37,12 +37,10 @@ def clear_setuid(outputs: CwlObject, outdir: Path, *, name: str) -> None:
         for path in paths:
             real = os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114 - cheaper than Path
             mode = os.lstat(real).st_mode if os.path.lexists(real) else 0
-            if stat.S_ISREG(mode) and mode & _OTHERS_RIGHTS and _lies_in(real, outdir):
+            if not (stat.S_ISREG(mode) and mode & _OTHERS_RIGHTS):
+                continue
+            if os.path.realpath(real).startswith(f"{os.path.realpath(outdir)}/"):
                 _clear(real, mode, name=name)
-
-
-def _lies_in(path: str, outdir: Path) -> bool:
-    return os.path.realpath(path).startswith(f"{os.path.realpath(outdir)}/")
 
 
 def _files(place: Path) -> Iterator[str]:

@@ -1,10 +1,9 @@
 """The API that a run works with: the one that is configured, or the local server that all runs share."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from prefect.context import SettingsContext, get_settings_context
@@ -13,13 +12,9 @@ from pydantic import SecretStr
 
 from cwl_prefect.environment import reach_directly
 from cwl_prefect.flows.endings import told_again
-from cwl_prefect.server.client import ApiPath, Post
 from cwl_prefect.server.keeping import kept
 from cwl_prefect.server.local_server import ApiEndpoint, lease
 from cwl_prefect.settings import Settings
-
-if TYPE_CHECKING:
-    from prefect.client.orchestration import PrefectClient
 
 
 @asynccontextmanager
@@ -79,13 +74,3 @@ def serving_with(settings: Settings) -> Iterator[None]:
                 yield
         finally:
             loop.run(held.__aexit__(None, None, None))
-
-
-def posting(client: "PrefectClient") -> Post:
-    """Return what asks the API of a client where Prefect has no method for it, or only one that asks for more."""
-
-    async def post(path: ApiPath, content: Mapping[str, object], **ids: str) -> bytes:
-        """Ask."""
-        return (await client.request("POST", path, path_params=ids, json=dict(content))).content
-
-    return post

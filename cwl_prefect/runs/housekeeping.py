@@ -7,11 +7,11 @@ from prefect.logging import get_run_logger
 
 from cwl_prefect.flows.lifecycle.collecting import collect
 from cwl_prefect.flows.lifecycle.reaping import reap_abandoned
-from cwl_prefect.flows.session import posting
 from cwl_prefect.flows.storage_blocks import lent_by_block
 from cwl_prefect.runs.cache_collecting import collect_cache
 from cwl_prefect.runs.concluding import conclude
 from cwl_prefect.runs.records import asking
+from cwl_prefect.server.client import posting
 from cwl_prefect.settings import Settings
 
 ENTRYPOINT = "cwl_prefect.flows.housekeeping.collect_workspaces"

@@ -32,13 +32,14 @@ from cwl_prefect.flows.execution.run import RunReport, RunRequest
 from cwl_prefect.flows.invoke import call
 from cwl_prefect.flows.lifecycle.recording import note_end
 from cwl_prefect.flows.lifecycle.workdirs import Workdirs
-from cwl_prefect.flows.session import connected, posting
+from cwl_prefect.flows.session import connected
 from cwl_prefect.flows.storage_blocks import lent_by_block
 from cwl_prefect.model.events import Observer, Observers, RunEvent, RunStarted
 from cwl_prefect.model.names import begins_id
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject, file_objects
 from cwl_prefect.runs.known_run import KnownRun, several
+from cwl_prefect.server.client import posting
 from cwl_prefect.server.closing import Ending, close_task_runs
 from cwl_prefect.settings import Settings
 

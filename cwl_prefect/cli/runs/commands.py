@@ -17,11 +17,11 @@ from cwl_prefect.cli.run.command import report
 from cwl_prefect.cli.run.progress import shown_progress
 from cwl_prefect.cli.runs.with_api import with_api
 from cwl_prefect.cli.terminal import results_only, tell
-from cwl_prefect.flows.session import posting
 from cwl_prefect.runs import control, listing
 from cwl_prefect.runs import resume as resuming
 from cwl_prefect.runs.listing import Filter
 from cwl_prefect.runs.records import asking
+from cwl_prefect.server.client import posting
 from cwl_prefect.server.local_server import open_address
 from cwl_prefect.settings import Settings
 

@@ -22,6 +22,7 @@ from cwl_prefect.runs.known_run import local_time
 from cwl_prefect.runs.listing import Filter, Line
 from cwl_prefect.runs.records import Ask, ResultsRecord, posting_to_local_server
 from cwl_prefect.server.client import Post
+from cwl_prefect.server.client import posting as posting_by
 from cwl_prefect.server.local_server import configured_api
 from cwl_prefect.settings import Settings
 
@@ -164,7 +165,6 @@ def posting(work: Callable[[Post, Settings], Awaitable[T]]) -> T:
     """
     if configured_api() is not None:
         from cwl_prefect.cli.runs.with_api import with_api
-        from cwl_prefect.flows.session import posting as posting_by
 
         return with_api(lambda client, settings: work(posting_by(client), settings))
     configure_logging(quiet=True, verbose=False)

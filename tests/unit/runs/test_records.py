@@ -9,10 +9,9 @@ from prefect import get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 
 from cwl_prefect.errors import ServerError
-from cwl_prefect.flows.session import posting
 from cwl_prefect.runs.records import asking
 from cwl_prefect.server import client
-from cwl_prefect.server.client import LocalApi
+from cwl_prefect.server.client import LocalApi, posting
 
 QUESTION = {"flow_runs": {"tags": {"all_": ["cwl-prefect"]}}, "limit": 1}
 RUN = {"id": str(UUID(int=7)), "name": "brave-otter", "tags": ["night"], "state": None, "labels": {}}

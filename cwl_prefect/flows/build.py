@@ -27,6 +27,7 @@ from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, ServerError
 from cwl_prefect.flows.callbacks import Callbacks, all_callbacks
 from cwl_prefect.flows.cleanup import cleaned_up
 from cwl_prefect.flows.deployment.reference import Deployed, referred_order
+from cwl_prefect.flows.endings import closed_for
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.flows.execution.driver import Driver, Scope
 from cwl_prefect.flows.execution.failures import failed_state
@@ -267,6 +268,7 @@ async def _opened(plan: WorkflowPlan, request: RunRequest, flow_run: FlowRun, pr
     request = replace(request, observers=(*request.observers, *callbacks.observers))
     async with (
         open_run(plan, request, str(flow_run.id), progress) as run,
+        closed_for(run.run_id, run.began_s, again=run.again),
         recorded(run, plan, flow_run),
         audited(run),
         swept(plan, request),

@@ -5,7 +5,9 @@ lies on.
 """
 
 import asyncio
+from datetime import UTC, datetime
 from time import monotonic
+from uuid import UUID
 
 from prefect import State
 from prefect.client.orchestration import PrefectClient
@@ -27,6 +29,8 @@ from cwl_prefect.flows.lifecycle.results import remove_undelivered
 from cwl_prefect.flows.lifecycle.stopping import FOREVER, INTERRUPTED, INTERRUPTING
 from cwl_prefect.runs.known_run import KILLED
 from cwl_prefect.runs.listing import ENDED, PAGE, Line, has_ended, is_killed
+from cwl_prefect.server.client import posting
+from cwl_prefect.server.closing import close_left_open, nested_flow_runs
 from cwl_prefect.server.local_server import configured_api
 from cwl_prefect.settings import Settings
 
@@ -67,6 +71,7 @@ async def stop(client: PrefectClient, line: Line, *, for_now: bool, force: bool 
             return reached
         _demand_no_driver(line, name, force=force)
     await reap_run(str(run_id))
+    await close_left_open(posting(client), str(run_id), datetime.now(UTC))
     ended: State[object] = State(
         type=StateType.CANCELLED, name=INTERRUPTED if for_now else "Cancelled", message=message
     )
@@ -152,7 +157,7 @@ def delete_data(line: Line, settings: Settings) -> bool:
 
 
 async def forget(client: PrefectClient, line: Line, settings: Settings) -> None:
-    """Remove a run that has ended: its workspaces here, and its record in Prefect.
+    """Remove a run that has ended: its workspaces here, and its records in Prefect.
 
     Raises:
         InputError: It has not ended.
@@ -161,6 +166,8 @@ async def forget(client: PrefectClient, line: Line, settings: Settings) -> None:
         raise InputError(f"the run {line.flow_run.name} has not ended.", hint="cancel it first.")
     await reap_run(str(line.flow_run.id))
     delete_data(line, settings)
+    for nested in await nested_flow_runs(posting(client), str(line.flow_run.id), datetime.now(UTC)):
+        await client.delete_flow_run(UUID(nested["id"]))
     await client.delete_flow_run(line.flow_run.id)
 
 

@@ -39,8 +39,6 @@ from cwl_prefect.model.names import begins_id
 from cwl_prefect.model.plan import WorkflowPlan
 from cwl_prefect.model.values import CwlObject, file_objects
 from cwl_prefect.runs.known_run import KnownRun, several
-from cwl_prefect.server.client import posting
-from cwl_prefect.server.closing import Ending, close_task_runs
 from cwl_prefect.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -265,7 +263,5 @@ async def _reopened(client: PrefectClient, run_id: UUID) -> FlowRun | None:
         await client.read_flow_run(run_id)
     except ObjectNotFound:
         return None
-    ended = Ending.crashed("Its driver was killed")  # calls that go on get new task runs
-    await close_task_runs(posting(client), {"id": {"any_": [str(run_id)]}}, lambda _: ended)
     await client.set_flow_run_state(run_id, Pending(message="Resumed"), force=True)  # not for a worker
     return await client.read_flow_run(run_id)

@@ -29,7 +29,12 @@ PAUSE_S = 0.5
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 ApiPath = Literal[
-    "/flow_runs/filter", "/task_runs/filter", "/task_runs/{id}/set_state", "/events/filter", "/flows/filter"
+    "/flow_runs/filter",
+    "/flow_runs/{id}/set_state",
+    "/task_runs/filter",
+    "/task_runs/{id}/set_state",
+    "/events/filter",
+    "/flows/filter",
 ]
 
 

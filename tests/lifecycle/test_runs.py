@@ -37,6 +37,29 @@ WORKFLOW = """
     """
 
 
+NESTED = f"""
+    cwlVersion: v1.2
+    class: Workflow
+    requirements: {{SubworkflowFeatureRequirement: {{}}}}
+    inputs: {{n: "int[]", t: int}}
+    outputs: {{o: {{type: "File[]", outputSource: outer/o}}}}
+    steps:
+      outer:
+        in: {{n: n, t: t}}
+        out: [o]
+        run:
+          class: Workflow
+          requirements: {{SubworkflowFeatureRequirement: {{}}}}
+          inputs: {{n: "int[]", t: int}}
+          outputs: {{o: {{type: "File[]", outputSource: inner/o}}}}
+          steps:
+            inner:
+              in: {{n: n, t: t}}
+              out: [o]
+              run:{WORKFLOW.replace(chr(10), chr(10) + " " * 12)}
+    """
+
+
 @pytest.fixture
 def workflow(command: CommandLine) -> Path:
     return command.write("slow.cwl", WORKFLOW)
@@ -139,6 +162,31 @@ def test_a_killed_run_is_seen_as_such_resumed_with_all_others_and_removed(
     assert sorted(span.failed for span in collector.spans) == [False] * 4 + [True] * 4
     assert command("runs", "rm", "--yes", run_id).code == 0
     assert command("runs", "show", run_id).code == 11
+
+
+def open_in_prefect(command: CommandLine) -> list[str]:
+    """Give what the Prefect API takes for unfinished."""
+    states = {"state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}}}
+    kinds = ("flow_runs", "task_runs")
+    return [one["name"] for kind in kinds for one in matching(local_api(command.home), kind, **{kind: states})]
+
+
+@pytest.mark.parametrize("way", ["resumed", "cancelled"])
+def test_nothing_of_a_killed_driver_seems_to_go_on_however_deep_it_was_nested(command: CommandLine, way: str) -> None:
+    run, run_id = start(command, command.write("nested.cwl", NESTED), 125)
+    tools = sleeping(run)
+    until(lambda: set(open_in_prefect(command)) >= {"outer", "outer.inner", "outer.inner.s[0]"}, 10)
+    run.kill()
+    until(lambda: not any(map(alive, tools)), 10)
+    if way == "resumed":
+        hurry(command, run_id)
+        assert command("runs", "resume", run_id).code == 0
+    else:
+        assert command("runs", "cancel", run_id).code == 0
+    until(lambda: not open_in_prefect(command), 5)
+    assert command("runs", "rm", "--yes", run_id).code == 0
+    left = {one["name"] for one in matching(local_api(command.home), "flow_runs")}
+    assert not left & {"outer", "outer.inner"}
 
 
 def test_a_run_with_a_directory_of_its_own_is_known_to_later_commands_without_it(

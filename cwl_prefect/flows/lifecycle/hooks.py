@@ -9,6 +9,7 @@ from cwl_prefect.engine.records.audit import Act
 from cwl_prefect.environment import own_flow_run, own_pod
 from cwl_prefect.flows.cleanup import attempted
 from cwl_prefect.flows.driver_lock import is_driven
+from cwl_prefect.flows.endings import close_what_is_left
 from cwl_prefect.flows.lifecycle.audit import record
 from cwl_prefect.flows.lifecycle.reaping import reap_run
 from cwl_prefect.flows.lifecycle.workdirs import Workdirs
@@ -32,6 +33,7 @@ def reaper(settings: Settings) -> Callable[[Flow[..., object], FlowRun, State[ob
             return
         if state.is_crashed():
             record(directory.parent, Act.CRASHED, run_id)
+            await attempted(f"task runs of the run {run_id} may seem to go on", close_what_is_left(run_id))
         removed = await reap_run(run_id)
         if removed:
             record(directory.parent, Act.REAPED, run_id, removed=removed)

@@ -1,12 +1,14 @@
 import json
+import time
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from prefect import State
 from prefect.client.schemas.objects import StateDetails, StateType
 
 from cwl_prefect.flows import endings
-from cwl_prefect.flows.endings import note_ending, told_again
+from cwl_prefect.flows.endings import closed_for, note_ending, told_again
 from cwl_prefect.server import closing
 from cwl_prefect.server.closing import Ending
 from cwl_prefect.server.local_server import ApiEndpoint, server_files
@@ -152,3 +154,44 @@ async def test_nothing_is_kept_where_no_local_server_is_used(settings, server):
         server.open = [before, meanwhile]
     assert server.closed[meanwhile].type == "COMPLETED"
     assert server.closed[before].type == "CRASHED"  # how it ended is not known
+
+
+class Client:
+    """Stands for Prefect's client of an API that answers with nothing, or fails."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.asked: list[str] = []
+        self._failure = failure
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def request(self, method: str, path: str, **_: object) -> httpx.Response:
+        assert method == "POST"
+        self.asked.append(path)
+        if self._failure is not None:
+            raise self._failure
+        return httpx.Response(200, json=[])
+
+
+@pytest.mark.parametrize("failure", [None, OSError("no route")], ids=["answers", "fails"])
+async def test_what_killed_drivers_left_open_is_looked_for_at_both_ends_of_a_run_that_goes_on(
+    failure, monkeypatch, caplog
+):
+    client = Client(failure)
+    monkeypatch.setattr(endings, "get_client", lambda: client)
+    async with closed_for("run", time.time() - endings.WRITTEN_S, again=True):
+        before = len(client.asked)
+    assert 0 < before < len(client.asked)
+    assert ("may seem to go on" in caplog.text) == (failure is not None)
+
+
+async def test_a_run_of_one_driver_asks_nothing(monkeypatch):
+    client = Client()
+    monkeypatch.setattr(endings, "get_client", lambda: client)
+    async with closed_for("run", time.time(), again=False):
+        pass
+    assert client.asked == []

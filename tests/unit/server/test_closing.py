@@ -5,7 +5,14 @@ import pytest
 
 from cwl_prefect.errors import ServerError
 from cwl_prefect.server import closing
-from cwl_prefect.server.closing import MOST, Ending, close_after_kill, close_task_runs
+from cwl_prefect.server.closing import (
+    MOST,
+    Ending,
+    close_after_kill,
+    close_left_open,
+    close_task_runs,
+    nested_flow_runs,
+)
 
 
 class Api:
@@ -40,6 +47,53 @@ class Api:
             return run in flow_runs["id"]["any_"]
         assert datetime.fromisoformat(flow_runs["end_time"]["before_"]) <= datetime.now(UTC)
         return state in flow_runs["state"]["type"]["any_"]
+
+
+class NestingApi:
+    """Stands in for an API that knows the flow runs and task runs of two runs and their drivers."""
+
+    def __init__(self) -> None:
+        # Each with its parent, its state and whether an earlier driver began it.
+        self.flow_runs = {
+            "inner": ("mine", "RUNNING", True),
+            "innermost": ("inner", "PENDING", True),
+            "ended": ("mine", "COMPLETED", True),
+            "under-ended": ("ended", "RUNNING", True),
+            "own": ("mine", "RUNNING", False),
+            "elsewhere": ("other", "RUNNING", True),
+        }
+        self.task_runs = {
+            "of-mine": ("mine", "RUNNING", True),
+            "of-innermost": ("innermost", "SCHEDULED", True),
+            "of-under-ended": ("under-ended", "RUNNING", True),
+            "own-of-mine": ("mine", "RUNNING", False),
+            "of-own": ("own", "RUNNING", False),
+            "of-elsewhere": ("elsewhere", "RUNNING", True),
+        }
+        self.closed: list[str] = []
+
+    async def post(self, path, content, **ids) -> bytes:
+        kind = path.split("/")[1]
+        known = getattr(self, kind)
+        if path.endswith("/set_state"):
+            assert (content["force"], content["state"]["type"]) == (True, "CRASHED")
+            self.closed.append(ids["id"])
+            parent, _, older = known[ids["id"]]
+            known[ids["id"]] = (parent, "CRASHED", older)
+            return b"{}"
+        asked = content[kind]
+        parents = asked["parent_flow_run_id"]["any_"] if kind == "flow_runs" else content["flow_runs"]["id"]["any_"]
+        states = asked.get("state", {"type": {"any_": ["COMPLETED", "RUNNING", "PENDING"]}})["type"]["any_"]
+        assert datetime.fromisoformat(asked["expected_start_time"]["before_"]) == BEGAN
+        found = [
+            {"id": name, "state_type": state}
+            for name, (parent, state, older) in known.items()
+            if older and parent in parents and state in states
+        ]
+        return json.dumps(found).encode()
+
+
+BEGAN = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +147,14 @@ async def test_a_failure_is_told_to_the_log_and_nobody_else(answer, capsys):
 
     await close_after_kill(post)
     assert "may seem to go on" in capsys.readouterr().err
+
+
+async def test_what_a_killed_driver_left_open_is_closed_however_deep_and_nothing_else():
+    api = NestingApi()
+    await close_left_open(api.post, "mine", BEGAN)
+    assert sorted(api.closed) == ["inner", "innermost", "of-innermost", "of-mine", "of-under-ended", "under-ended"]
+
+
+async def test_nested_flow_runs_come_after_those_that_they_are_nested_in():
+    found = [each["id"] for each in await nested_flow_runs(NestingApi().post, "mine", BEGAN)]
+    assert found == ["inner", "ended", "innermost", "under-ended"]

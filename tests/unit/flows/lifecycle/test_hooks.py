@@ -67,10 +67,17 @@ def acts(monkeypatch) -> list[tuple]:
     return found
 
 
-async def test_a_crash_and_what_it_left_are_recorded(engine, flow_run, acts):
+async def test_a_crash_and_what_it_left_are_recorded_and_its_task_runs_closed(engine, flow_run, acts, monkeypatch):
+    closed: list[str] = []
+
+    async def close(run_id: str) -> None:
+        closed.append(run_id)
+
+    monkeypatch.setattr(hooks, "close_what_is_left", close)
     engine(Reaper(2))
     await end(flow_run, Crashed())
     run_id = str(flow_run.id)
+    assert closed == [run_id]
     assert acts == [(Act.CRASHED, run_id, {}), (Act.REAPED, run_id, {"removed": 2})]
 
 

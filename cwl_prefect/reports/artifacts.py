@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
@@ -17,6 +18,7 @@ from cwl_prefect._lib.cancellation import cancel_and_wait
 from cwl_prefect.engine.records.secrets import secret_texts, without
 from cwl_prefect.model.events import RunEnded, RunEvent, RunObserver, RunStarted
 from cwl_prefect.model.values import file_objects
+from cwl_prefect.reports.page.previews import images
 from cwl_prefect.reports.tally import Tally
 
 MOST_ROWS = 500
@@ -25,7 +27,7 @@ MOST_ROWS = 500
 _PAUSE_S = 10.0
 _LONGEST_TEXT = 2000
 _ABOUT = {
-    "progress": "How many of the calls that are known so far have ended",
+    "progress": "How much is done of the calls known so far, where a step that is to come counts as one",
     "steps": "How many calls of each step are in which state",
     "outputs": "What the run gave",
     "summary": "How the run ended, and where its results and its report are",
@@ -91,7 +93,7 @@ class Artifacts(RunObserver):
             if not ended or "progress" in self._ids:
                 shown.append(self._put("progress", "progress", self._progress()))
             if ended:
-                shown.append(self._put("outputs", "markdown", self._outputs()))
+                shown.append(self._put("outputs", "markdown", await asyncio.to_thread(self._outputs)))
                 shown.append(self._put("summary", "markdown", self._summary()))
             await asyncio.gather(*shown)
         except Exception as error:  # noqa: BLE001 - the run is no worse without it
@@ -115,7 +117,9 @@ class Artifacts(RunObserver):
         if self._ended is not None and self._ended.state.value == "succeeded":
             return 100.0
         calls = self._tally.calls()
-        return round(100 * calls.ended / calls.total, 1) if calls.total else 0.0
+        to_come = sum(counts.began_at is None for counts in self._tally.own_steps())
+        done, known = calls.succeeded + calls.cached + calls.skipped, calls.total + to_come
+        return done * 1000 // known / 10 if known else 0.0  # never all where something is left
 
     def _rows(self) -> list[Mapping[str, JsonValue]]:
         begun = [counts for counts in self._tally.own_steps() if counts.began_at is not None]
@@ -137,7 +141,15 @@ class Artifacts(RunObserver):
         values = {name: value for name, value in found.items() if not list(file_objects({"value": value}))}
         shown = list(values.items())[:MOST_ROWS]
         lines += [f"\n**{_escaped(name)}**: {_escaped(json.dumps(value))}" for name, value in shown]
+        lines += [f"\n{_escaped(name)}:\n\n![]({data})" for name, data in self._images()]
         return "\n".join(lines if files else lines[2:]) or "none"
+
+    def _images(self) -> list[tuple[str, str]]:
+        """Return names and data of images among the outputs; none where a run has secrets, which may be in them."""
+        run, ended = self._run, self._ended
+        if ended is None or run is None or run.plan is None or run.outdir is None or self._secret:
+            return []
+        return images(dict(ended.outputs), Path(run.outdir))
 
     def _summary(self) -> str:
         ended, run = self._ended, self._run

@@ -1,6 +1,8 @@
 """What the Prefect UI shows of a run: its task runs, its artifacts and the list of flows, looked at in a browser."""
 
 import re
+import struct
+import zlib
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -15,10 +17,11 @@ WORKFLOW = """\
 cwlVersion: v1.2
 class: Workflow
 requirements: {ScatterFeatureRequirement: {}, SubworkflowFeatureRequirement: {}}
-inputs: {samples: "string[]", reference: File, seconds: int}
+inputs: {samples: "string[]", reference: File, raster: File, seconds: int}
 outputs:
   counts: {type: "File[]", outputSource: align/counts}
   index: {type: File, outputSource: prepare/index}
+  map: {type: File, outputSource: draw/map}
   report: {type: File, outputSource: archive/report}
 steps:
   prepare:
@@ -38,6 +41,15 @@ steps:
             baseCommand: [wc, -c]
             stdout: index.txt
             outputs: {index: stdout}
+  draw:
+    in: {raster: raster}
+    out: [map]
+    run:
+      class: CommandLineTool
+      inputs: {raster: {type: File, inputBinding: {}}}
+      baseCommand: cat
+      stdout: map.png
+      outputs: {map: stdout}
   align:
     scatter: sample
     in: {sample: samples, index: prepare/index}
@@ -70,7 +82,12 @@ steps:
       stdout: report.txt
       outputs: {report: stdout}
 """
-ORDER = "samples: [A1, A2, A3]\nreference: {class: File, path: reference.fa}\nseconds: SECONDS\n"
+ORDER = """\
+samples: [A1, A2, A3]
+reference: {class: File, path: reference.fa}
+raster: {class: File, path: raster.png}
+seconds: SECONDS
+"""
 SHORT_S, LONG_S = 0, 12  # progress is shown of a run that lasts for ten seconds
 # What the pages say of where this test runs, as it would read on somebody's machine.
 REPLACE = """([from, to]) => {
@@ -80,6 +97,17 @@ REPLACE = """([from, to]) => {
 }"""
 
 
+def png(width: int, height: int) -> bytes:
+    """Give a picture of a gradient."""
+    rows = [bytes([0, *(value for x in range(width) for value in (x, y, 128))]) for y in range(height)]
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
 class Runs:
     """A run that succeeded and one whose last step failed, of the same workflow."""
 
@@ -87,6 +115,7 @@ class Runs:
         self.site = site
         (site.directory / "genomes.cwl").write_text(WORKFLOW)
         (site.directory / "reference.fa").write_text("ACGT\n" * 100)
+        (site.directory / "raster.png").write_bytes(png(240, 120))
         self.succeeded = self._run("results", SHORT_S, 0)
         self.failed = self._run("failed", LONG_S, 13)
 
@@ -177,28 +206,44 @@ def test_a_task_run_says_what_its_call_took_and_ran(runs: Runs, shown: Page) -> 
     keep(shown, runs, "ui-task-run")
 
 
+def test_a_failed_task_run_says_what_its_call_took(runs: Runs, shown: Page) -> None:
+    runs.site.show(shown, runs.task_run(runs.failed, "merge"))
+    line = shown.get_by_text("Finished in state Failed")
+    expect(line).to_contain_text("inputs:    counts an array of 3 items, seconds 12")
+
+
 def test_steps_are_shown_with_their_states(runs: Runs, shown: Page) -> None:
     runs.site.show(shown, runs.artifact(runs.failed, "steps"))
     expect(shown.get_by_text("How many calls of each step are in which state")).to_be_visible()
-    expect(shown.locator("tbody tr")).to_have_count(3)
+    expect(shown.locator("tbody tr")).to_have_count(4)
     columns = [heading.lower() for heading in shown.locator("thead th").all_inner_texts()]
     rows = [dict(zip(columns, row, strict=True)) for row in cells(shown)]
     states = {row.pop("step"): {state: int(count) for state, count in row.items() if count != "0"} for row in rows}
-    assert states == {"prepare.index": {"cached": 1}, "align": {"cached": 3}, "merge": {"failed": 1}}
+    assert states == {
+        "prepare.index": {"cached": 1},
+        "align": {"cached": 3},
+        "draw": {"cached": 1},
+        "merge": {"failed": 1},
+    }
     keep(shown, runs, "ui-steps")
 
 
 def test_outputs_are_shown_with_their_files(runs: Runs, shown: Page) -> None:
     runs.site.show(shown, runs.artifact(runs.succeeded, "outputs"))
-    expect(shown.locator("tbody tr")).to_have_count(5)
-    names = [next(cell for cell in row if cell.endswith(".txt")) for row in cells(shown)]
+    expect(shown.locator("tbody tr")).to_have_count(6)
+    names = [next(cell for cell in row if cell.endswith((".txt", ".png"))) for row in cells(shown)]
     assert [name.rpartition("/")[2] for name in names] == [
         "counts-A1.txt",
         "counts-A2.txt",
         "counts-A3.txt",
         "index.txt",
+        "map.png",
         "report.txt",
     ]
+    image = shown.locator("img[src^='data:image/png']")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [240, 120]
+    shown.set_viewport_size({"width": 1400, "height": 900})
     keep(shown, runs, "ui-outputs")
 
 
@@ -223,7 +268,8 @@ def test_the_progress_of_a_run_that_lasts_is_shown(runs: Runs, shown: Page) -> N
     expect(progress).to_be_visible()
     found = re.search(r"Progress: (\d+)", progress.inner_text())
     assert found
-    assert 0 < int(found[1]) <= 100
+    assert int(found[1]) == 71  # of seven calls one failed, and the step after it is to come
+    keep(shown, runs, "ui-progress")
 
 
 def test_the_list_of_flows_has_what_people_ran_and_one_flow_for_subworkflows(runs: Runs, shown: Page) -> None:

@@ -4,7 +4,7 @@ import re
 import shlex
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,13 @@ def describe(job: ContainerJob, workspace: Path | None) -> list[str]:
 
 
 def explain(
-    outcome: JobOutcome, job: ContainerJob, *, tail_lines: int, workspace: Path, limits: RunLimits = _NO_LIMITS
+    outcome: JobOutcome,
+    job: ContainerJob,
+    *,
+    tail_lines: int,
+    workspace: Path,
+    taken: Sequence[str] = (),
+    limits: RunLimits = _NO_LIMITS,
 ) -> tuple[str, str | None]:
     """Describe what a failed call was, how it ended, what it said last and where its files are; and what may help.
 
@@ -53,6 +59,7 @@ def explain(
         job: What was run.
         tail_lines: How many of the last lines of its stderr, or of its stdout where that is empty, are shown.
         workspace: Where its files are.
+        taken: Lines that say what it took.
         limits: What the run's settings limited.
 
     Returns:
@@ -61,7 +68,7 @@ def explain(
     tail = last_lines(job.stderr, tail_lines)
     lines = [
         f"{job.name} failed: {_ending(outcome, job)}",
-        *(f"  {line}" for line in describe(job, workspace)),
+        *(f"  {line}" for line in (*taken, *describe(job, workspace))),
     ]
     if outcome.message:
         lines.append(f"  engine:    {one_line(shortened(outcome.message.strip(), LONGEST_LINE))}")

@@ -31,6 +31,7 @@ from cwl_prefect.environment import search_path
 from cwl_prefect.errors import BackendError, CwlPrefectError, ImageError
 from cwl_prefect.flows.cache.call_cache import CallPlace, Lookup, Ran
 from cwl_prefect.flows.execution.adopt import adopted
+from cwl_prefect.flows.execution.evaluated import told_inputs
 from cwl_prefect.flows.execution.run import Run
 from cwl_prefect.flows.execution.tool_log import followed
 from cwl_prefect.model.job import BoundCall, ContainerJob, EntryKind, JobOutcome, Reason, Resources
@@ -324,8 +325,9 @@ class Attempt:
             together=not ready.backend.capabilities.schedules,
         )
         job = self.shown(job)
-        lines = self.run.settings.log_tail_lines
-        message, hint = explain(outcome, job, tail_lines=lines, workspace=ready.space.root, limits=limits)
+        lines, root = self.run.settings.log_tail_lines, ready.space.root
+        taken = told_inputs(self.call.tool, self.call.values, self.run.secret)
+        message, hint = explain(outcome, job, taken=taken, tail_lines=lines, workspace=root, limits=limits)
         message = text_without(message, self.run.secret)
         if outcome.reason is Reason.NO_IMAGE:
             raise ImageError(message, hint=hint)

@@ -2,15 +2,13 @@
 
 import time
 from dataclasses import replace
-from itertools import islice
 
 from cwl_prefect.cwl.values.errors import put_place
-from cwl_prefect.cwl.values.type_errors import shown
 from cwl_prefect.engine.outputs.diagnose import describe
-from cwl_prefect.engine.records.secrets import object_without
 from cwl_prefect.engine.staging import workspace as workspaces
 from cwl_prefect.errors import BackendError, CwlPrefectError, ImageError, ResourceError
 from cwl_prefect.flows.execution.attempt import Attempt, Cached, Call, Executed, Prepared, Ready, Refused
+from cwl_prefect.flows.execution.evaluated import told_inputs
 from cwl_prefect.flows.execution.gates import Stop
 from cwl_prefect.flows.execution.run import Run
 from cwl_prefect.model.events import StepEvent, StepEventKind
@@ -19,8 +17,6 @@ from cwl_prefect.model.plan import Places, ProcessClass, places_in
 from cwl_prefect.model.usage import Tried
 from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Keep
-
-MOST_INPUTS = 20  # of a call, that its task run tells
 
 
 class CallWork:
@@ -163,12 +159,7 @@ class CallWork:
         return "\n".join(lines) or None
 
     def _inputs(self) -> list[str]:
-        """Return in a line what the call takes, without secrets and shortened."""
-        call = self._call
-        values = object_without(dict(islice(call.values.items(), MOST_INPUTS)), call.tool, self._run.secret)
-        told = ", ".join(f"{name} {shown(value)}" for name, value in values.items())
-        more = len(call.values) - len(values)
-        return [f"inputs:    {told}{f', and {more} more' if more > 0 else ''}"] if told else []
+        return told_inputs(self._call.tool, self._call.values, self._run.secret)
 
     def _tell(
         self,

@@ -1,13 +1,18 @@
-"""Inputs of steps: their own expressions, evaluated off the event loop, and what their tools declare."""
+"""Inputs of steps: their own expressions, evaluated off the event loop, what their tools declare, and what is told."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from cwl_prefect.cwl.binding.evaluate import holds, step_values
 from cwl_prefect.cwl.values.errors import call_errors
+from cwl_prefect.cwl.values.type_errors import shown
+from cwl_prefect.engine.records.secrets import object_without
 from cwl_prefect.engine.workflow.links import merge
 from cwl_prefect.flows.execution.run import Run
 from cwl_prefect.model.plan import Link, Loop, StepPlan, ToolPlan
 from cwl_prefect.model.values import CwlObject, CwlValue
+
+MOST_TOLD = 20  # inputs of a call
 
 
 async def evaluated(run: Run, step: StepPlan, values: CwlObject, *, name: str) -> CwlObject:
@@ -71,3 +76,11 @@ async def _step_values(
 
 def _or_default(default: CwlValue, current: CwlValue) -> CwlValue:
     return current if default is None else default
+
+
+def told_inputs(tool: ToolPlan, values: CwlObject, secret: Sequence[str]) -> list[str]:
+    """Return in a line what a call takes, shortened and without secrets; no line where that is nothing."""
+    first = object_without(dict(islice(values.items(), MOST_TOLD)), tool, secret)
+    told = ", ".join(f"{name} {shown(value)}" for name, value in first.items())
+    more = len(values) - len(first)
+    return [f"inputs:    {told}{f', and {more} more' if more > 0 else ''}"] if told else []

@@ -26,6 +26,8 @@ class IncompleteError(StepError):
         self.outputs = outputs
 
 
+MOST_TOLD = 20  # failures after the first
+
 _STATE_NAMES = {OnError.FINISH: "Unfinished", OnError.CONTINUE: "Partial"}
 _WORDS = {
     OnError.FINISH: "what ran was let to its end, nothing more was started and nothing was published",
@@ -43,6 +45,14 @@ def failed_state(report: RunReport, on_error: OnError) -> State[object] | None:
         return None
     message = f"{error.message.splitlines()[0]} ({_WORDS[on_error]})"
     return Failed(name=_STATE_NAMES[on_error], message=message, data=error)
+
+
+def told_failures(errors: Sequence[CwlPrefectError]) -> str:
+    """Return what failed: all of the first failure, and of some others the first line of each."""
+    lines = [str(errors[0]), *(error.message.splitlines()[0] for error in errors[1 : MOST_TOLD + 1])]
+    if len(errors) > len(lines):
+        lines.append(f"… and {len(errors) - len(lines)} more failures")
+    return "\n".join(lines)
 
 
 def first_failure(errors: Sequence[BaseException]) -> BaseException:

@@ -9,6 +9,7 @@ from importlib import import_module
 from cwl_prefect._lib.cancellation import shielded
 from cwl_prefect.environment import in_notebook, wanted_telemetry
 from cwl_prefect.errors import UsageError
+from cwl_prefect.flows.execution.failures import told_failures
 from cwl_prefect.flows.execution.run import Run, Stopped
 from cwl_prefect.model.events import Observer, ObserverGiven, RunEnded, RunEvent, RunObserver, RunState
 from cwl_prefect.settings import Settings
@@ -60,7 +61,7 @@ async def observed(run: Run) -> AsyncIterator[None]:
     try:
         yield
         if failures:
-            state, message = RunState.FAILED, str(failures[0])
+            state, message = RunState.FAILED, told_failures(failures)
     except asyncio.CancelledError:
         state = RunState.CANCELLED
         if run.progress.stopped is Stopped.TIMED_OUT:

@@ -84,7 +84,7 @@ async def _attempt(label: str, work: Work) -> object:
         return Cancelled(message=f"{label} was stopped")  # Prefect would say that it crashed
     if isinstance(result, StepResult | GroupWork) and result.cached:
         return Completed(name="Cached", message=f"{label}: {result.note}", data=result)
-    if isinstance(result, StepResult) and result.note is not None:
+    if isinstance(result, StepResult | GroupWork) and result.note is not None:
         return Completed(message=result.note, data=result)
     return result
 
@@ -168,8 +168,6 @@ class GroupWork(Generic[T]):
         ended: Told once for each call: when it ends for the first time, or will not begin.
     """
 
-    note = "identical calls ran before"  # where all were cached
-
     def __init__(self, calls: Sequence[Callable[[], Awaitable[T]]], *, stop: bool, ended: Callable[[], None]) -> None:
         self._calls = calls
         self._stop = stop
@@ -183,6 +181,12 @@ class GroupWork(Generic[T]):
     def cached(self) -> bool:
         """Whether all its calls were cached."""
         return bool(self._cached) and all(self._cached)
+
+    @property
+    def note(self) -> str:
+        """What became of its calls, for its task run."""
+        cached = sum(self._cached)
+        return f"{len(self.results)} calls{f', {cached} of them cached' if cached else ''}"
 
     @property
     def ends(self) -> "list[T | CwlPrefectError]":

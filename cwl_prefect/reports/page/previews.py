@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -21,6 +22,7 @@ LONGEST_TEXT = 4096  # bytes
 MOST_ROWS, MOST_COLUMNS = 10, 12
 
 _IMAGES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -37,8 +39,26 @@ def previews(record: Record) -> dict[str, JsonValue]:
         if len(found) == MOST_FILES:
             break
         with suppress(OSError, ValueError, csv.Error):  # gone, or nothing that is shown
-            if path.resolve(strict=True).is_relative_to(Path(outdir).resolve()):
-                found[location] = _preview(path)
+            found[location] = _preview(_within(Path(outdir), path))
+    return found
+
+
+def images(outputs: JsonValue, outdir: Path) -> list[tuple[str, str]]:
+    """Return the paths and data of the first images among outputs, as many as fit into the size of the largest.
+
+    Only regular files within the directory for results are read, and none is taken that does not begin as a raster
+    image does, whatever its name.
+    """
+    found: list[tuple[str, str]] = []
+    left = LARGEST_IMAGE
+    named = (path for _, path in _files(outputs) if path.suffix.lower() in _SUFFIXES)
+    for path in islice(named, MOST_FILES):
+        with suppress(OSError):
+            content = _beginning(_within(outdir, path))
+            data = _image(content) if len(content) <= left else None
+            if data is not None:
+                left -= len(content)
+                found.append((str(path), data))
     return found
 
 
@@ -48,6 +68,17 @@ def _files(outputs: JsonValue) -> Iterator[tuple[str, Path]]:
         path = path_of(location) if isinstance(location, str) and file.get("class") == "File" else None
         if path is not None:
             yield str(location), path
+
+
+def _within(outdir: Path, path: Path) -> Path:
+    """Return the path of a file of the directory for results.
+
+    Raises:
+        OSError: It is gone, or lies elsewhere.
+    """
+    if not path.resolve(strict=True).is_relative_to(outdir.resolve()):
+        raise OSError
+    return path
 
 
 def _preview(path: Path) -> JsonValue:

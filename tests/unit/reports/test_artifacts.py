@@ -9,6 +9,7 @@ import pytest
 from cwl_prefect.model.events import RunEnded, RunStarted, RunState, StepEvent, StepEventKind
 from cwl_prefect.reports import artifacts as module
 from cwl_prefect.reports.artifacts import MOST_ROWS, Artifacts
+from tests.plans import step, workflow
 
 
 class Client:
@@ -42,9 +43,9 @@ def event(kind, call=None, count=None, step="align"):
     return StepEvent(kind=kind, step=step, call=call, count=count)
 
 
-async def play(*events, outputs=None, message=None, state=RunState.SUCCEEDED, outdir=None):
+async def play(*events, outputs=None, message=None, state=RunState.SUCCEEDED, **started):
     observer = Artifacts()
-    observer(RunStarted(flow_run_id=str(uuid4()), name="calm-cat", url=None, outdir=outdir))
+    observer(RunStarted(flow_run_id=str(uuid4()), name="calm-cat", url=None, **started))
     for one in events:
         observer(one)
     observer(RunEnded(state=state, message=message, outputs=outputs or {}))
@@ -130,6 +131,42 @@ async def test_they_are_updated_in_place_and_only_where_something_changed(client
     await observer.aclose()
     assert client.made["workflow-progress"].data == 100.0
     assert sorted(client.made) == [f"workflow-{name}" for name in ("outputs", "progress", "steps", "summary")]
+
+
+@pytest.mark.parametrize(
+    ("calls", "ends", "expected"),
+    [
+        pytest.param(3, [StepEventKind.CACHED, StepEventKind.SKIPPED, StepEventKind.FAILED], 50.0, id="step-to-come"),
+        pytest.param(9999, [StepEventKind.CACHED] * 9998 + [StepEventKind.FAILED], 99.9, id="nearly-all"),
+        pytest.param(1, [StepEventKind.FAILED], 0.0, id="nothing"),
+    ],
+)
+async def test_the_progress_of_a_run_that_failed_is_how_far_it_came(client, monkeypatch, calls, ends, expected):
+    monkeypatch.setattr(module, "_PAUSE_S", 0.001)
+    observer = Artifacts()
+    plan = workflow(step("align"), step("merge"), name="workflow")
+    observer(RunStarted(flow_run_id=str(uuid4()), name="n", url=None, plan=plan))
+    observer(event(StepEventKind.PLANNED, count=calls))
+    while "workflow-progress" not in client.made:
+        await asyncio.sleep(0.001)
+    for number, kind in enumerate(ends):
+        observer(event(kind, f"align[{number}]"))
+    observer(RunEnded(state=RunState.FAILED, message="align failed", outputs={}))
+    await observer.aclose()
+    assert client.made["workflow-progress"].data == expected
+
+
+@pytest.mark.parametrize("secret", [False, True])
+async def test_images_are_shown_unless_the_run_has_secrets(client, tmp_path, secret):
+    path = tmp_path / "map [1].png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    hints = ({"class": "http://commonwl.org/cwltool#Secrets", "secrets": ["key"]},) if secret else ()
+    plan = workflow(name="workflow", hints=hints)
+    outputs = {"map": {"class": "File", "location": path.as_uri(), "basename": path.name}}
+    await play(outputs=outputs, outdir=tmp_path, plan=plan, inputs={"key": "hunter2"} if secret else {})
+    last = client.made["workflow-outputs"].data.splitlines()[-1]
+    assert (last == "![](data:image/png;base64,iVBORw0KGgo=)") is not secret
+    assert ("map \\[1\\].png:" in client.made["workflow-outputs"].data) is not secret
 
 
 async def test_what_comes_from_a_run_is_no_markup_and_is_bounded(client):

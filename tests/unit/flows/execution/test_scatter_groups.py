@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from prefect.states import Completed
@@ -8,6 +9,7 @@ from cwl_prefect.errors import ServerError, StepError, TemporaryStepError
 from cwl_prefect.flows.execution.gates import Gate, NotStartedError
 from cwl_prefect.flows.execution.run import Progress
 from cwl_prefect.flows.execution.scatter_groups import WideScatter, run_groups
+from cwl_prefect.flows.execution.task_runs import GroupWork, _attempt, tell_group
 from cwl_prefect.model.events import StepEventKind
 from cwl_prefect.settings import OnError, Settings
 from tests.unit.flows.driving import PlainTasks, drive, graph
@@ -204,6 +206,23 @@ class TestGates:
         assert [str(end) for end in found] == ["not started", "result 1", "broken"]
 
 
+@pytest.mark.parametrize(
+    ("cached", "name", "message"),
+    [
+        ([False, False], "Completed", "2 calls"),
+        ([True, False], "Completed", "2 calls, 1 of them cached"),
+        ([True, True], "Cached", "align[0-1]: 2 calls, 2 of them cached"),
+    ],
+)
+async def test_the_task_run_of_a_group_says_what_became_of_its_calls(cached, name, message):
+    async def call(*, cached: bool) -> None:
+        tell_group(cached=cached)
+
+    calls = [partial(call, cached=each) for each in cached]
+    state = await _attempt.fn("align[0-1]", GroupWork(calls, stop=True, ended=lambda: None))
+    assert (state.name, state.message) == (name, message)
+
+
 class TestTries:
     @pytest.mark.parametrize("on_error", OnError)
     async def test_only_what_failed_is_tried_again(self, on_error):
@@ -258,6 +277,7 @@ class TestScatters:
         with pytest.raises(StepError) as found:
             await run(xs=["a", "b", "fail"])
         assert found.value.step == "each[2]"
+        assert '\n  inputs:    x "fail"\n' in found.value.message
 
     async def test_a_try_repeats_only_the_failed_call(self, tmp_path):
         run = drive(tmp_path, SCATTER, group_threshold=1, group_size=10, tries=2, temporary=1)

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from cwl_prefect.reports.page.previews import LARGEST_IMAGE, LONGEST_TEXT, MOST_FILES, previews
+from cwl_prefect.reports.page.previews import LARGEST_IMAGE, LONGEST_TEXT, MOST_FILES, images, previews
 from cwl_prefect.reports.record import read_record
 from tests.unit.reports.traces import ENDED, STARTED, write
 
@@ -70,3 +70,38 @@ def test_a_few_files_are_enough(tmp_path):
     for path in paths:
         path.write_text("hi")
     assert len(shown(tmp_path, tmp_path, *paths)) == MOST_FILES
+
+
+def found_images(outdir, *paths):
+    return [path for path, _ in images([{"class": "File", "location": path.as_uri()} for path in paths], outdir)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "taken"),
+    [
+        pytest.param("a.png", PNG, True, id="png"),
+        pytest.param("a.JPG", b"\xff\xd8\xff\xe0", True, id="jpeg"),
+        pytest.param("a.gif", b"GIF89a", True, id="gif"),
+        pytest.param("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", False, id="svg"),
+        pytest.param("a.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", False, id="svg-by-another-name"),
+        pytest.param("a.gif", b"<html>", False, id="html-by-another-name"),
+        pytest.param("a.txt", PNG, False, id="named-otherwise"),
+        pytest.param("a.png", PNG + b"0" * LARGEST_IMAGE, False, id="large"),
+    ],
+)
+def test_images_are_those_that_are_named_so_and_begin_so(tmp_path, name, content, taken):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert found_images(tmp_path, path) == ([str(path)] if taken else [])
+
+
+def test_images_are_together_no_larger_than_one_may_be_and_lie_in_the_directory_for_results(tmp_path):
+    outdir, half = tmp_path / "out", PNG + b"0" * (LARGEST_IMAGE // 2)
+    outdir.mkdir()
+    paths = [outdir / f"{number}.png" for number in range(3)]
+    for path, content in zip(paths, (half, half, PNG), strict=True):
+        path.write_bytes(content)
+    (tmp_path / "other.png").write_bytes(PNG)
+    (outdir / "link.png").symlink_to(tmp_path / "other.png")
+    others = (outdir / "link.png", tmp_path / "other.png", outdir / "gone.png")
+    assert found_images(outdir, *others, *paths) == [str(paths[0]), str(paths[2])]

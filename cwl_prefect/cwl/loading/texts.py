@@ -23,7 +23,9 @@ from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import NamedFile
 
 LARGEST_TEXT = 16 * 1024 * 1024  # bytes of one file of a document; YAML of this size takes minutes to read
-_IMPORTS = ("$import", "$mixin")
+_MIXIN = "$mixin"
+_IMPORTS = ("$import", _MIXIN)
+_MAY_IMPORT = re.compile(r"\$(?:import|mixin)|\\[xuU\r\n]")  # YAML may write any part of a field's name as an escape
 _MAY_BE_TAG = re.compile(r"(?m)(?:^|[\s,\[{])!\S")
 _TAGS = frozenset({"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null", "map", "seq"))})
 _PROCESS = re.compile(r"""^\s*\{?\s*["']?cwlVersion["']?\s*:""", re.MULTILINE)
@@ -79,7 +81,7 @@ def check_imports(text: str, url: str, fetched: Callable[[str], str]) -> None:
     Raises:
         DocumentError: One does; the text names the place.
     """
-    if any(field in text for field in _IMPORTS):
+    if _MAY_IMPORT.search(text):
         imports = _Imports(fetched)
         imports.visit(imports.root(urllib.parse.urldefrag(url).url), url, frozenset())
 
@@ -135,7 +137,8 @@ class _Imports:
                 self.visit(part, url, above)
                 continue
             place, fragment = urllib.parse.urldefrag(urllib.parse.urljoin(url, str(part.value)))
-            target = _named(self.root(place), fragment)
+            # schema-salad mixes in a file as a whole, whatever part of it is named.
+            target = self.root(place) if key == _MIXIN else _named(self.root(place), fragment)
             if id(target) in above:
                 mark = part.start_mark
                 raise DocumentError(

@@ -45,6 +45,21 @@ class TestImports:
         )
         assert "#main imports itself" in refusal(path)
 
+    def test_a_step_that_mixes_in_the_document_that_it_is_in(self, write):
+        path = write(
+            "cwlVersion: v1.2\n$graph:\n"
+            "- {id: tool, class: CommandLineTool, baseCommand: tool, inputs: [], outputs: []}\n"
+            "- {id: main, class: Workflow, inputs: [], outputs: [], steps: {a: {in: [], out: [], $mixin: '#tool'}}}\n"
+        )
+        assert "main.cwl:4:93: #tool imports itself" in refusal(path)
+
+    @pytest.mark.parametrize(
+        "key", [r'"\u0024import"', r'"\x24import"', r'"\U00000024import"', '? "$imp\\\n  ort"\n  '], ids=repr
+    )
+    def test_a_field_that_is_written_with_escapes(self, write, key):
+        path = write(f"{TOOL}inputs: []\nhints:\n  {key}: main.cwl\n")
+        assert "main.cwl imports itself" in refusal(path)
+
     def test_one_file_may_be_imported_twice(self, write):
         write("{name: t, type: record, fields: [{name: a, type: int}]}", "type.yml")
         path = write(

@@ -203,9 +203,10 @@ class _Port:
             if file["class"] != "File" or "path" not in file:
                 return file
             beside: list[Any] = list(file.get("secondaryFiles") or ())  # type: ignore[arg-type]  # a list by its type
-            primary = {**file, "secondaryFiles": beside}
+            primary = {**file, "basename": files.basename_of(file), "secondaryFiles": beside}
+            has = {files.basename_of(one) for one in beside}
             asked = wanted(patterns, primary, self.how.scope, required=False)
-            added = (self._beside(file, one) for one in asked)
+            added = (self._beside(file, one) for one in asked if one.name not in has)
             return {**primary, "secondaryFiles": [*beside, *(one for one in added if one is not None)]}
 
         return files.map_files(found, extended)
@@ -214,12 +215,10 @@ class _Port:
         if asked.given is not None and ("location" in asked.given or "contents" in asked.given):
             return asked.given
         named = (asked.given or {}).get("path", asked.name)
-        path = os.path.join(os.path.dirname(str(primary["path"])), str(named))  # noqa: PTH118, PTH120 - texts
-        here = self.how.places.path_here(path)
-        if os.path.isdir(here):  # noqa: PTH112 - a text
-            return {**(asked.given or {}), "class": "Directory", "path": path}
-        if os.path.lexists(here):
-            return {**(asked.given or {}), "class": "File", "path": path}
+        kind = self.how.places.class_beside(str(primary["path"]), str(named))
+        if kind is not None:
+            path = os.path.join(os.path.dirname(str(primary["path"])), str(named))  # noqa: PTH118, PTH120 - texts
+            return {**(asked.given or {}), "class": kind, "path": path}
         if asked.required:
             raise OutputError(
                 f"Missing required secondary file {asked.name} of {primary['basename']}.",

@@ -59,6 +59,27 @@ class OutputPlaces:
                 return self.directory.root + below.removeprefix(root)
         raise OutputError(f"{path} is outside the output directory.", hint=_ONLY_OWN)
 
+    def class_beside(self, primary: str, name: str) -> str | None:
+        """Return the class of what lies beside a file, in the output directory or as an input; None for nothing.
+
+        Raises:
+            OutputError: The file is the tool's own, and the name leads out of the output directory.
+        """
+        path = os.path.join(os.path.dirname(primary), name)  # noqa: PTH118, PTH120 - texts
+        passed_on = self._passed_on(path)
+        if passed_on is not None:
+            origin, below = passed_on
+            if not below or files.is_literal(origin):
+                return None if below else str(origin["class"])
+            here = files.local_path(str(origin["location"]), directory=True) + below
+        elif self._passed_on(primary) is None:
+            here = self.path_here(path)
+        else:
+            return None
+        if os.path.isdir(here):  # noqa: PTH112 - a path as the tool gave it
+            return "Directory"
+        return "File" if os.path.lexists(here) else None
+
     def _file(self, found: CwlObject) -> CwlObject:
         placed = self._placed(found)
         if isinstance(beside := found.get("secondaryFiles"), list):

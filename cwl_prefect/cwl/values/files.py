@@ -63,6 +63,11 @@ def settled(found: CwlObject) -> CwlObject:
     return changed
 
 
+def basename_of(found: CwlObject) -> str:
+    """Return the name of a File or Directory as it is said, or as the last part of where it lies says it."""
+    return str(found.get("basename") or _last_part(str(found.get("location") or found.get("path") or "_:")))
+
+
 def named(found: CwlObject, basename: str) -> CwlObject:
     """Return a File or Directory under another name."""
     parts = _name_parts(basename) if found["class"] == "File" else {}

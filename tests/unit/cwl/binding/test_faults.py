@@ -69,6 +69,76 @@ class TestLiteralsAsOutputs:
         assert (found["location"], found["size"]) == (location, 1)
 
 
+class TestSecondaryFilesOfOutputs:
+    @staticmethod
+    def names(found: dict[str, Any]) -> list[str]:
+        return [beside["basename"] for beside in found["secondaryFiles"]]
+
+    @pytest.fixture
+    def inputs(self, tmp_path: Path) -> dict[str, Any]:
+        """A file with one beside it, and a directory with the like."""
+        (tmp_path / "d").mkdir()
+        for name in ("a.fa", "a.fa.idx", "d/i.fa", "d/i.fa.idx"):
+            (tmp_path / name).write_text(name)
+        beside = [{"class": "File", "location": (tmp_path / "a.fa.idx").as_uri()}]
+        return {
+            "f": {"class": "File", "location": (tmp_path / "a.fa").as_uri(), "secondaryFiles": beside},
+            "d": {"class": "Directory", "location": (tmp_path / "d").as_uri()},
+        }
+
+    @pytest.mark.parametrize("containers", [False, True], ids=["process", "container"])
+    @pytest.mark.parametrize(
+        ("given", "names"),
+        [
+            ("$(inputs.f)", ["a.fa.idx"]),
+            ("$({class: 'File', path: inputs.f.path})", ["a.fa.idx"]),
+            ("$({class: 'File', path: inputs.d.path + '/i.fa'})", ["i.fa.idx"]),
+        ],
+        ids=["whole", "by-its-path", "of-a-directory"],
+    )
+    def test_an_input_that_is_passed_on_has_those_that_lie_beside_it_once(
+        self, bind: Bind, place: Place, inputs: dict[str, Any], containers: bool, given: str, names: list[str]
+    ) -> None:
+        port = f'{{type: File, secondaryFiles: [.idx, .no?], outputBinding: {{outputEval: "{given}"}}}}'
+        more = "hints: {DockerRequirement: {dockerPull: x}}\n"
+        text = tool("{f: File, d: Directory}", f"{{o: {port}}}", more)
+        found = bind(text, inputs, where=replace(place, containers=containers)).collect(place.outdir, 0)["o"]
+        assert self.names(found) == names
+
+    def test_one_that_must_be_beside_an_input_and_is_not_is_named(
+        self, bind: Bind, place: Place, inputs: dict[str, Any]
+    ) -> None:
+        port = (
+            "{type: File, secondaryFiles: [{pattern: .no, required: true}], outputBinding: {outputEval: $(inputs.f)}}"
+        )
+        bound = bind(tool("{f: File, d: Directory}", f"{{o: {port}}}"), inputs)
+        with pytest.raises(OutputError, match=r"Missing required secondary file a\.fa\.no of a\.fa"):
+            bound.collect(place.outdir, 0)
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            "$({class: 'File', path: 'x.fa'})",
+            "$({class: 'File', path: 'x.fa', secondaryFiles: [{class: 'File', path: 'x.fa.idx'}]})",
+            "$({class: 'File', path: 'x.fa', secondaryFiles: [{class: 'File', location: 'x.fa.idx'}]})",
+        ],
+        ids=["by-its-pattern", "given-by-its-path", "given-by-its-location"],
+    )
+    def test_what_an_expression_makes_has_each_once(self, bind: Bind, place: Place, given: str) -> None:
+        (place.outdir / "x.fa").write_text("x")
+        (place.outdir / "x.fa.idx").write_text("x")
+        port = f'{{type: File, secondaryFiles: [.idx], outputBinding: {{outputEval: "{given}"}}}}'
+        assert self.names(bind(tool("{}", f"{{o: {port}}}")).collect(place.outdir, 0)["o"]) == ["x.fa.idx"]
+
+    @pytest.mark.parametrize("required", [False, True], ids=["optional", "required"])
+    def test_none_lies_outside_of_the_output_directory(self, bind: Bind, place: Place, required: bool) -> None:
+        (place.outdir / "x.fa").write_text("x")
+        asked = f"{{pattern: \"$('../../etc/passwd')\", required: {str(required).lower()}}}"
+        bound = bind(tool("{}", f"{{o: {{type: File, secondaryFiles: [{asked}], outputBinding: {{glob: x.fa}}}}}}"))
+        with pytest.raises(OutputError, match="outside the output directory"):
+            bound.collect(place.outdir, 0)
+
+
 class TestStagedTwice:
     def test_one_file_has_two_names(self, bind: Bind, place: Place, tmp_path: Path) -> None:
         (tmp_path / "a").write_text("x")

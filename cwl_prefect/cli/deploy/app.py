@@ -1,8 +1,14 @@
 """The commands ``deploy`` and ``serve``."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from cwl_prefect.cli.deploy import options
+from cwl_prefect.cli.deploy.options import DeployOptions
+from cwl_prefect.cli.signature import taking
+
+_OF_POOLS = ("pool", "image", "job_variable", "collision_strategy", "queue", "priority", "move", "reset")
 
 
 def add_deploy(app: typer.Typer) -> None:
@@ -11,28 +17,18 @@ def add_deploy(app: typer.Typer) -> None:
     app.command()(serve)
 
 
-def deploy(  # noqa: PLR0917 - one parameter for each option, which the context holds
+@taking(DeployOptions)
+def deploy(
     ctx: typer.Context,
-    document: options.Document = None,  # noqa: ARG001
-    pool: options.Pool = None,  # noqa: ARG001
-    name: options.Name = None,  # noqa: ARG001
-    image: options.Image = None,  # noqa: ARG001
-    cron: options.Cron = None,  # noqa: ARG001
-    interval: options.Interval = None,  # noqa: ARG001
-    timezone: options.TimeZone = None,  # noqa: ARG001
-    param: options.Param = None,  # noqa: ARG001
-    inputs_file: options.InputsFile = None,  # noqa: ARG001
-    job_variable: options.JobVariable = None,  # noqa: ARG001
-    concurrency_limit: options.ConcurrencyLimit = None,  # noqa: ARG001
-    collision_strategy: options.CollisionStrategy = None,  # noqa: ARG001
-    tag: options.Tag = None,  # noqa: ARG001
-    queue: options.Queue = None,  # noqa: ARG001
-    priority: options.Priority = None,  # noqa: ARG001
-    move: options.Move = False,  # noqa: ARG001
-    reset: options.Reset = False,  # noqa: ARG001
-    from_file: options.FromFile = None,
-    dry_run: options.DryRun = False,
-    prune: options.Prune = False,
+    *,
+    from_file: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Make all deployments that a YAML file declares.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --from: only say what would change.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="With --from: remove what the file declared earlier, and does not now.")
+    ] = False,
+    **_given: object,
 ) -> None:
     """Deploy a workflow: the Prefect UI gets a form for its inputs, and workers of the pool run it.
 
@@ -40,26 +36,26 @@ def deploy(  # noqa: PLR0917 - one parameter for each option, which the context 
     """
     from cwl_prefect.cli.deploy import commands as deploying
 
-    given = options.DeployOptions.of(ctx.params)
+    given = DeployOptions.of(ctx.params)
     if from_file is not None:
         deploying.deploy_file(from_file, given, dry_run=dry_run, prune=prune)
     else:
         deploying.deploy_document(given, dry_run=dry_run, prune=prune)
 
 
-def serve(  # noqa: PLR0917 - one parameter for each option, which the context holds
+@taking(DeployOptions, but=("document", "name", *_OF_POOLS))
+def serve(
     ctx: typer.Context,
-    document: options.ServedDocument,  # noqa: ARG001
-    name: options.ServedName = "served",  # noqa: ARG001
-    cron: options.Cron = None,  # noqa: ARG001
-    interval: options.Interval = None,  # noqa: ARG001
-    timezone: options.TimeZone = None,  # noqa: ARG001
-    param: options.Param = None,  # noqa: ARG001
-    inputs_file: options.InputsFile = None,  # noqa: ARG001
-    concurrency_limit: options.ConcurrencyLimit = None,  # noqa: ARG001
-    tag: options.Tag = None,  # noqa: ARG001
+    document: Annotated[  # noqa: ARG001 - the context holds it, and the name
+        str, typer.Argument(metavar="DOCUMENT", help="A CWL document: a path or URL, with #id for a part of it.")
+    ],
+    *,
+    name: Annotated[  # noqa: ARG001
+        str, typer.Option("--name", "-n", help="Name beside other deployments of this workflow.")
+    ] = "served",
+    **_given: object,
 ) -> None:
     """Serve a workflow from this process, without a work pool, until Ctrl-C: for development."""
     from cwl_prefect.cli.deploy import commands as deploying
 
-    deploying.serve_document(options.DeployOptions.of(ctx.params))
+    deploying.serve_document(DeployOptions.of(ctx.params))

@@ -90,7 +90,8 @@ def read_options(options: DeployOptions) -> DeploymentRequest:
         UsageError: An option is wrong.
     """
     name = options.name or DEFAULT_NAME
-    check_naming(name, options.tag)
+    tags = tuple(options.tag or ())
+    check_naming(name, tags)
     if options.document is None:
         raise UsageError("There is no document to deploy.", hint="name one, or a file of deployments with --from.")
     plan = api.load_plan(options.document, settings=settings_with({}))
@@ -99,15 +100,15 @@ def read_options(options: DeployOptions) -> DeploymentRequest:
         pool=options.pool,
         name=name,
         image=options.image,
-        crons=tuple(options.cron),
-        intervals=tuple(map(schedule_interval, options.interval)),
+        crons=tuple(options.cron or ()),
+        intervals=tuple(map(schedule_interval, options.interval or ())),
         timezone=options.timezone,
-        parameters=input_values(plan, options.param),
+        parameters=input_values(plan, options.param or ()),
         inputs_file=None if options.inputs_file is None else located(options.inputs_file, Path.cwd()),
-        job_variables=job_variables(options.job_variable),
+        job_variables=job_variables(options.job_variable or ()),
         concurrency_limit=options.concurrency_limit,
         collision_strategy=options.collision_strategy,
-        tags=tuple(options.tag),
+        tags=tags,
         queue=options.queue,
         priority=options.priority,
         move=options.move,

@@ -1,6 +1,7 @@
 """Options of the command ``run``, and how they become settings."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -53,193 +54,223 @@ class LogFormatChoice(StrEnum):
     JSON = "json"
 
 
-Arguments = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="DOCUMENT [JOB_ORDER] [--INPUT VALUE]...", help="What to run, and with which inputs."),
-]
-Outdir = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DIR|URL",
-        help="Where results go; CWL_PREFECT_OUTDIR, or the current directory, by default.",
-        rich_help_panel=FILES,
-    ),
-]
-Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite", help="Replace objects at the URL that results go to.", rich_help_panel=FILES),
-]
-StorageBlock = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Block of Prefect with the credentials of a store, as s3-bucket/data.",
-        rich_help_panel=FILES,
-    ),
-]
-StageIn = Annotated[
-    Staging | None,
-    typer.Option(
-        help="What a Directory at the URL of a document is: the catalog that it leads to.", rich_help_panel=FILES
-    ),
-]
-Assets = Annotated[
-    str | None,
-    typer.Option(
-        metavar="KEY,...", help="Assets of STAC items that are fetched; all by default.", rich_help_panel=FILES
-    ),
-]
-StageOut = Annotated[
-    Staging | None,
-    typer.Option(help="Deliver results with a catalog.json as a catalog with a collection.", rich_help_panel=FILES),
-]
-DirectoryStageIn = Annotated[
-    Path | None,
-    typer.Option(metavar="TOOL.cwl", help="Tool that makes a Directory of a URL.", rich_help_panel=FILES),
-]
-DirectoryStageOut = Annotated[
-    Path | None,
-    typer.Option(metavar="TOOL.cwl", help="Tool that takes a Directory of the results away.", rich_help_panel=FILES),
-]
-Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Report of the run, as HTML.", rich_help_panel=FILES)]
-Timeline = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Timeline of its calls, as HTML.", rich_help_panel=FILES)
-]
-Trace = Annotated[Path | None, typer.Option(metavar="FILE", help="What each call used, as TSV.", rich_help_panel=FILES)]
-Dag = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="Graph with the states of its calls: .svg, .html or .dot.", rich_help_panel=FILES
-    ),
-]
-Provenance = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR|F.zip",
-        help="Provenance Run Crate (RO-Crate): what ran, every call, and its data.",
-        rich_help_panel=FILES,
-    ),
-]
-Prices = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="YAML with prices, by which reports say what was paid.", rich_help_panel=FILES),
-]
-Workdir = Annotated[Path | None, typer.Option(help="Where workspaces are made.", rich_help_panel=FILES)]
-KeepWhen = Annotated[
-    Keep | None, typer.Option("--keep", help="When workspaces are kept afterwards.", rich_help_panel=FILES)
-]
-Backend = Annotated[BackendName | None, typer.Option(help="Where steps run.")]
-StepsPool = Annotated[
-    str | None, typer.Option(metavar="POOL", help="Work pool whose job template the steps' containers use.")
-]
 StepOverrides = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="YAML or JSON by pattern of step names: resources, image, env and others."),
-]
-NoContainer = Annotated[
-    bool, typer.Option("--no-container", help="Run every step as a process of this machine, as --backend local.")
-]
-AllowPath = Annotated[
-    list[Path] | None,
-    typer.Option(metavar="DIR", help="Let the document name files there too; repeatable.", rich_help_panel=TRUST),
-]
-Untrusted = Annotated[
-    bool,
-    typer.Option(
-        "--untrusted",
-        help="Refuse what the document names outside of its own tree; containers only.",
-        rich_help_panel=TRUST,
-    ),
 ]
 RequireContainers = Annotated[
     bool,
     typer.Option("--require-containers", help="Run no tool as a process of this machine.", rich_help_panel=TRUST),
 ]
-TrsRoot = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Registry that #workflow/… is of; Dockstore by default.", rich_help_panel=TRUST),
-]
 DefaultImage = Annotated[
     str | None,
     typer.Option(metavar="IMAGE", help="Image for a tool that names none.", rich_help_panel=TRUST),
 ]
-MaxCores = Annotated[float | None, typer.Option(help="Cores that steps may use together.", rich_help_panel=LIMITS)]
-MaxRam = Annotated[
-    str | None,
-    typer.Option(help="Memory that steps may use together: MiB, or with a unit as 4G.", rich_help_panel=LIMITS),
-]
-Parallel = Annotated[int | None, typer.Option(help="Tool calls in hand at once.", rich_help_panel=LIMITS)]
-Timeout = Annotated[float | None, typer.Option(help="Seconds that the whole run may take.", rich_help_panel=LIMITS)]
-StepTimeout = Annotated[
-    float | None, typer.Option(help="Seconds that a tool without a ToolTimeLimit may take.", rich_help_panel=LIMITS)
-]
-OnErrorOption = Annotated[
-    OnError | None,
-    typer.Option("--on-error", help="What a failed step does to the others.", rich_help_panel=FAILURES),
-]
-Retries = Annotated[
-    int | None,
-    typer.Option(help="Further tries of a call that fails with a temporaryFailCode.", rich_help_panel=FAILURES),
-]
-Callbacks = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="What to call when something happens, as YAML.", rich_help_panel=FAILURES),
-]
-Name = Annotated[
-    str | None,
-    typer.Option(help="Name of the flow run; of a batch, what the names of its runs begin with.", rich_help_panel=RUN),
-]
-Tag = Annotated[list[str] | None, typer.Option(help="Tag of the flow run; repeatable.", rich_help_panel=RUN)]
-Batch = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="FILE...",
-        help="A run for each of these job orders, or each row of a CSV, TSV or JSONL table.",
-        rich_help_panel=MANY,
-    ),
-]
-BatchParallel = Annotated[int | None, typer.Option(help="Runs of the batch at once.", rich_help_panel=MANY)]
-Watch = Annotated[
-    bool,
-    typer.Option("--watch", help="Run again when a document or input is saved, until Ctrl-C.", rich_help_panel=MANY),
-]
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Only say what would run, what is cached, and what each step asks for."),
-]
-Target = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME", help="Run only what this output or step needs; repeatable.", rich_help_panel=PART),
-]
-SingleStep = Annotated[
-    str | None,
-    typer.Option(metavar="STEP", help="Run only this step, as prepare.align, on its own inputs.", rich_help_panel=PART),
-]
-NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Run every call, and keep nothing for later runs.", rich_help_panel=CACHE)
-]
-Refresh = Annotated[
-    list[str] | None,
-    typer.Option(metavar="STEP", help="Run this step although it is cached; repeatable.", rich_help_panel=CACHE),
-]
-Cache = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Where outputs of calls are kept: a directory or URL.", rich_help_panel=CACHE),
-]
-CacheMode = Annotated[
-    Mode | None,
-    typer.Option(help="What tells whether an input file is still the same.", rich_help_panel=CACHE),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Say more: every call with its command, image and files, and logs.")
-]
 LogFormat = Annotated[
     LogFormatChoice, typer.Option(help="What standard error is written as: text, or a JSON object a line.")
 ]
-ShowHelp = Annotated[
-    bool, typer.Option("--help", "-h", help="Show this, and the inputs of DOCUMENT where it is given.")
-]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What can be given to ``run``, in the order of its help; what is given is found in the context."""
+
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DOCUMENT [JOB_ORDER] [--INPUT VALUE]...", help="What to run, and with which inputs."),
+    ] = None
+    target: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Run only what this output or step needs; repeatable.", rich_help_panel=PART),
+    ] = None
+    single_step: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEP", help="Run only this step, as prepare.align, on its own inputs.", rich_help_panel=PART
+        ),
+    ] = None
+    outdir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="Where results go; CWL_PREFECT_OUTDIR, or the current directory, by default.",
+            rich_help_panel=FILES,
+        ),
+    ] = None
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace objects at the URL that results go to.", rich_help_panel=FILES),
+    ] = False
+    storage_block: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Block of Prefect with the credentials of a store, as s3-bucket/data.",
+            rich_help_panel=FILES,
+        ),
+    ] = None
+    stage_in: Annotated[
+        Staging | None,
+        typer.Option(
+            help="What a Directory at the URL of a document is: the catalog that it leads to.", rich_help_panel=FILES
+        ),
+    ] = None
+    assets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY,...", help="Assets of STAC items that are fetched; all by default.", rich_help_panel=FILES
+        ),
+    ] = None
+    stage_out: Annotated[
+        Staging | None,
+        typer.Option(help="Deliver results with a catalog.json as a catalog with a collection.", rich_help_panel=FILES),
+    ] = None
+    directory_stage_in: Annotated[
+        Path | None,
+        typer.Option(metavar="TOOL.cwl", help="Tool that makes a Directory of a URL.", rich_help_panel=FILES),
+    ] = None
+    directory_stage_out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TOOL.cwl", help="Tool that takes a Directory of the results away.", rich_help_panel=FILES
+        ),
+    ] = None
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Report of the run, as HTML.", rich_help_panel=FILES)
+    ] = None
+    timeline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Timeline of its calls, as HTML.", rich_help_panel=FILES)
+    ] = None
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What each call used, as TSV.", rich_help_panel=FILES)
+    ] = None
+    dag: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Graph with the states of its calls: .svg, .html or .dot.", rich_help_panel=FILES
+        ),
+    ] = None
+    provenance: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR|F.zip",
+            help="Provenance Run Crate (RO-Crate): what ran, every call, and its data.",
+            rich_help_panel=FILES,
+        ),
+    ] = None
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="YAML with prices, by which reports say what was paid.", rich_help_panel=FILES
+        ),
+    ] = None
+    workdir: Annotated[Path | None, typer.Option(help="Where workspaces are made.", rich_help_panel=FILES)] = None
+    keep: Annotated[
+        Keep | None, typer.Option("--keep", help="When workspaces are kept afterwards.", rich_help_panel=FILES)
+    ] = None
+    backend: Annotated[BackendName | None, typer.Option(help="Where steps run.")] = None
+    steps_pool: Annotated[
+        str | None, typer.Option(metavar="POOL", help="Work pool whose job template the steps' containers use.")
+    ] = None
+    step_overrides: StepOverrides = None
+    no_container: Annotated[
+        bool, typer.Option("--no-container", help="Run every step as a process of this machine, as --backend local.")
+    ] = False
+    allow_path: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Let the document name files there too; repeatable.", rich_help_panel=TRUST),
+    ] = None
+    untrusted: Annotated[
+        bool,
+        typer.Option(
+            "--untrusted",
+            help="Refuse what the document names outside of its own tree; containers only.",
+            rich_help_panel=TRUST,
+        ),
+    ] = False
+    require_containers: RequireContainers = False
+    trs_root: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Registry that #workflow/… is of; Dockstore by default.", rich_help_panel=TRUST
+        ),
+    ] = None
+    default_image: DefaultImage = None
+    max_cores: Annotated[
+        float | None, typer.Option(help="Cores that steps may use together.", rich_help_panel=LIMITS)
+    ] = None
+    max_ram: Annotated[
+        str | None,
+        typer.Option(help="Memory that steps may use together: MiB, or with a unit as 4G.", rich_help_panel=LIMITS),
+    ] = None
+    parallel: Annotated[int | None, typer.Option(help="Tool calls in hand at once.", rich_help_panel=LIMITS)] = None
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds that the whole run may take.", rich_help_panel=LIMITS)
+    ] = None
+    step_timeout: Annotated[
+        float | None, typer.Option(help="Seconds that a tool without a ToolTimeLimit may take.", rich_help_panel=LIMITS)
+    ] = None
+    on_error: Annotated[
+        OnError | None,
+        typer.Option("--on-error", help="What a failed step does to the others.", rich_help_panel=FAILURES),
+    ] = None
+    retries: Annotated[
+        int | None,
+        typer.Option(help="Further tries of a call that fails with a temporaryFailCode.", rich_help_panel=FAILURES),
+    ] = None
+    callbacks: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What to call when something happens, as YAML.", rich_help_panel=FAILURES),
+    ] = None
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the flow run; of a batch, what the names of its runs begin with.", rich_help_panel=RUN
+        ),
+    ] = None
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of the flow run; repeatable.", rich_help_panel=RUN)] = None
+    batch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE...",
+            help="A run for each of these job orders, or each row of a CSV, TSV or JSONL table.",
+            rich_help_panel=MANY,
+        ),
+    ] = None
+    batch_parallel: Annotated[int | None, typer.Option(help="Runs of the batch at once.", rich_help_panel=MANY)] = None
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Run every call, and keep nothing for later runs.", rich_help_panel=CACHE)
+    ] = False
+    refresh: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STEP", help="Run this step although it is cached; repeatable.", rich_help_panel=CACHE),
+    ] = None
+    cache: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where outputs of calls are kept: a directory or URL.", rich_help_panel=CACHE),
+    ] = None
+    cache_mode: Annotated[
+        Mode | None,
+        typer.Option(help="What tells whether an input file is still the same.", rich_help_panel=CACHE),
+    ] = None
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Run again when a document or input is saved, until Ctrl-C.", rich_help_panel=MANY
+        ),
+    ] = False
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what would run, what is cached, and what each step asks for."),
+    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more: every call with its command, image and files, and logs.")
+    ] = False
+    log_format: LogFormat = LogFormatChoice.TEXT
+    show_help: Annotated[
+        bool, typer.Option("--help", "-h", help="Show this, and the inputs of DOCUMENT where it is given.")
+    ] = False
 
 
 def settings_of(options: Mapping[str, object]) -> dict[str, object]:

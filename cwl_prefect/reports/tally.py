@@ -145,20 +145,10 @@ class Tally:
                 known = self.planned.get(event.step, 0)
                 self.planned[event.step] = max(known, event.count or 0)  # a loop plans again with every iteration
                 counts.planned += self.planned[event.step] - known
-            case StepEventKind.STARTED:
-                counts.started += 1
             case StepEventKind.RETRYING:
                 counts.retried += 1
-            case StepEventKind.SUCCEEDED:
-                counts.succeeded += 1
-            case StepEventKind.CACHED:
-                counts.cached += 1
-            case StepEventKind.SKIPPED:
-                counts.skipped += 1
-            case StepEventKind.FAILED:
-                counts.failed += 1
-            case StepEventKind.CANCELLED:
-                counts.cancelled += 1
+            case kind:  # each of the others has a count of its name
+                setattr(counts, kind.value, getattr(counts, kind.value) + 1)
         if event.kind in ENDINGS:
             counts.ended += 1
             counts.ended_at = self.clock()

@@ -61,21 +61,16 @@ class Item:
 class Ended:
     """How one run ended."""
 
-    item: Item
-    status: str
-    outputs: CwlObject
-    run_id: str | None = None
-    url: str | None = None
+    done: Done
     errors: tuple[CwlPrefectError, ...] = ()
-    before: bool = False  # it was complete already
 
     def as_object(self) -> dict[str, JsonValue]:
         """Return what the standard output tells of it."""
         return {
-            "status": self.status,
-            "run_id": self.run_id,
-            "url": self.url,
-            "outputs": self.outputs,
+            "status": self.done.status,
+            "run_id": self.done.run_id,
+            "url": self.done.url,
+            "outputs": self.done.outputs,
             "errors": [str(error) for error in self.errors],
         }
 
@@ -96,14 +91,14 @@ def run_batch(batch: Batch, results: TextIO) -> int:
     """Run what is not complete yet, print how each run ended as JSON, and give the exit code."""
     record = Record(_place_of_record(batch))
     before = record.completed()
-    done = [_done_before(item, before[item.key]) for item in batch.items if item.key in before]
+    done = [Ended(done=replace(before[item.key], name=item.name)) for item in batch.items if item.key in before]
     waiting = _with_begun([item for item in batch.items if item.key not in before], batch)
     begun = sum(item.begun is not None for item in waiting)
     tell = _teller(len(batch.items), len(done), begun, quiet=batch.quiet)
     ended = run_interruptibly(lambda: _run_all(waiting, batch, record, tell)) if waiting else []
-    by_name = {each.item.name: each for each in [*done, *ended]}
+    by_name = {each.done.name: each for each in [*done, *ended]}
     ordered = [by_name[item.name] for item in batch.items]
-    write_results({each.item.name: each.as_object() for each in ordered}, results)
+    write_results({each.done.name: each.as_object() for each in ordered}, results)
     return _summary(ordered, batch)
 
 
@@ -229,7 +224,7 @@ async def _run_all(items: Sequence[Item], batch: Batch, record: Record, tell: Ca
         async with places:
             ended = await _run_one(item, batch)
         try:
-            record.add(_done(ended))
+            record.add(ended.done)
         except PublishError as error:  # no reason to stop the others
             ended = replace(ended, errors=(*ended.errors, error))
         tell(ended)
@@ -243,19 +238,23 @@ async def _run_all(items: Sequence[Item], batch: Batch, record: Record, tell: Ca
 
 async def _run_one(item: Item, batch: Batch) -> Ended:
     try:
-        result = await _begin(item, batch) if item.begun is None else await _go_on(item.begun, batch)
+        if item.begun is None:
+            result = await _begin(item, batch)
+        else:
+            result = await api.resume(item.begun, settings=batch.settings)
     except CwlPrefectError as error:
-        return Ended(item=item, status="failed", outputs={}, errors=(error,))
+        return Ended(done=Done(key=item.key, name=item.name, status="failed"), errors=(error,))
     if result.errors and is_signalled():
         raise asyncio.CancelledError  # it did not fail: the whole batch is being stopped
-    return Ended(
-        item=item,
+    done = Done(
+        key=item.key,
+        name=item.name,
         status=result.status.value,
         outputs=result.outputs,
         run_id=result.flow_run_id,
         url=result.url,
-        errors=result.errors,
     )
+    return Ended(done=done, errors=result.errors)
 
 
 async def _begin(item: Item, batch: Batch) -> api.RunResult:
@@ -267,25 +266,6 @@ async def _begin(item: Item, batch: Batch) -> api.RunResult:
         name=None if batch.name is None else f"{batch.name}-{item.name}",
         tags=batch.tags,
     )
-
-
-async def _go_on(run_id: str, batch: Batch) -> api.RunResult:
-    return await api.resume(run_id, settings=batch.settings)
-
-
-def _done(ended: Ended) -> Done:
-    return Done(
-        key=ended.item.key,
-        name=ended.item.name,
-        status=ended.status,
-        run_id=ended.run_id,
-        url=ended.url,
-        outputs=ended.outputs,
-    )
-
-
-def _done_before(item: Item, done: Done) -> Ended:
-    return Ended(item=item, status=done.status, outputs=done.outputs, run_id=done.run_id, url=done.url, before=True)
 
 
 def _teller(count: int, before: int, begun: int, *, quiet: bool) -> Callable[[Ended], None]:
@@ -301,13 +281,13 @@ def _teller(count: int, before: int, begun: int, *, quiet: bool) -> Callable[[En
         number += 1
         why = f": {ended.errors[0].message.splitlines()[0]}" if ended.errors else ""
         if not quiet or ended.errors:
-            _say(f"[{monotonic() - began:7.1f} s] {number} of {count}: {ended.item.name} {ended.status}{why}")
+            _say(f"[{monotonic() - began:7.1f} s] {number} of {count}: {ended.done.name} {ended.done.status}{why}")
 
     return tell
 
 
 def _summary(ended: Sequence[Ended], batch: Batch) -> int:
-    counts = Counter(each.status for each in ended)
+    counts = Counter(each.done.status for each in ended)
     if not batch.quiet:
         told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         again = "" if counts["completed"] == len(ended) else "; the same command runs what is not complete"

@@ -5,15 +5,17 @@ import os
 import pwd
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter
 
 from cwl_prefect._lib.own_files import make_private
+from cwl_prefect.engine.records.lines import read_lines
 
 AUDIT_FILE = "audit.jsonl"
 """Name of the file, in the directory of all runs and in that of each run."""
@@ -93,15 +95,8 @@ def append(directory: Path, entry: AuditEntry) -> None:
 
 def entries(directory: Path) -> Iterator[AuditEntry]:
     """Read the trail in a directory, oldest first; a line that was cut short by a crash is left out."""
-    try:
-        lines = (directory / AUDIT_FILE).read_text("utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return
-    for line in lines:
-        try:
-            yield _adapter().validate_json(line)
-        except ValidationError:
-            continue
+    with suppress(FileNotFoundError):
+        yield from read_lines(directory / AUDIT_FILE, _adapter())
 
 
 def last_act(directory: Path) -> Act | None:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter
 
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.engine.outputs.placement import path_here
+from cwl_prefect.engine.records.lines import read_lines
 from cwl_prefect.errors import InputError, PublishError, UsageError
 from cwl_prefect.model.values import CwlObject, file_objects
 
@@ -261,12 +262,8 @@ class Record:
             PublishError: The directory for results is none, or cannot be read.
         """
         found: dict[str, Done] = {}
-        adapter = TypeAdapter(Done)
         with self._checked("read"), contextlib.suppress(FileNotFoundError):
-            for line in self._path.read_text("utf-8", errors="replace").split("\n"):
-                with contextlib.suppress(ValidationError):
-                    done = adapter.validate_json(line)
-                    found[done.key] = done
+            found = {done.key: done for done in read_lines(self._path, TypeAdapter(Done))}
         return {key: done for key, done in found.items() if done.status == "completed" and _is_there(done.outputs)}
 
     def add(self, done: Done) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from cwl_prefect._lib.own_files import make_private, open_private
+from cwl_prefect.engine.records.lines import read_lines
 from cwl_prefect.model.cache import CallKey
 from cwl_prefect.model.values import CwlObject
 
@@ -91,15 +92,8 @@ def read_journal(run: Path) -> Iterator[LookedUp]:
 
     A line that was cut short by a crash is left out.
     """
-    try:
-        lines = (run / LOOK_UPS).read_text("utf-8", errors="replace").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        try:
-            yield _LINES.validate_json(line)
-        except ValidationError:
-            continue
+    with suppress(OSError):
+        yield from read_lines(run / LOOK_UPS, _LINES)
 
 
 _LINES = TypeAdapter(LookedUp)

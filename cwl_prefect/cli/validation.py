@@ -62,7 +62,7 @@ def _of_job_order(document: str, job_order: str, settings: Settings) -> list[Fin
         with lent_credentials(settings), places_in(job_order):
             values = api.read_job_order(job_order)
             plan = api.compile_document(document, job_order=values)
-            found += [_unknown_input(key, near, job_order) for key, near in unknown_inputs(plan, values).items()]
+            found += [_unknown_input(key, meant, job_order) for key, meant in unknown_inputs(plan, values).items()]
             prepared(plan, values, settings)
     except InputError as error:
         found += findings_of(error, "job-order")
@@ -73,8 +73,7 @@ def _of_job_order(document: str, job_order: str, settings: Settings) -> list[Fin
     return found
 
 
-def _unknown_input(key: str, near: str | None, job_order: str) -> Finding:
-    meant = "" if near is None else f" Did you mean {near!r}?"
+def _unknown_input(key: str, meant: str, job_order: str) -> Finding:
     text = f"{job_order_name(job_order)}: there is no input {key!r}; it is ignored.{meant}"
     return Finding(check="unknown-input", severity=Severity.WARNING, message=text)
 

@@ -226,8 +226,7 @@ def warn_of_unknown(plan: WorkflowPlan, job_order: Mapping[str, object]) -> None
     """Warn of keys of a job order that name no input, which CWL allows: they are ignored."""
     from cwl_prefect.cwl.binding.inputs import unknown_inputs
 
-    for key, near in unknown_inputs(plan, job_order).items():
-        meant = "" if near is None else f" Did you mean {near!r}?"
+    for key, meant in unknown_inputs(plan, job_order).items():
         _logger.warning("%s: there is no input %r; it is ignored.%s", plan.name, key, meant)
 
 

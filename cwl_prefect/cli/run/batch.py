@@ -183,8 +183,8 @@ def _flags(name: str, cell: str, port: InputPort | None) -> list[str]:
 
 
 def _refuse_unknown(plan: WorkflowPlan, order: CwlObject) -> None:
-    for key, near in unknown_inputs(plan, order).items():
-        raise InputError(f"there is no input {key!r}.{'' if near is None else f' Did you mean {near!r}?'}")
+    for key, meant in unknown_inputs(plan, order).items():
+        raise InputError(f"there is no input {key!r}.{meant}")
 
 
 def _refuse(problems: Sequence[str], count: int) -> None:

@@ -279,8 +279,7 @@ def job_order_name(source: str) -> str:
 
 def warn_of_unknown(plan: WorkflowPlan, job_order: CwlObject, source: str) -> None:
     """Warn of keys of a job order that name no input: they are ignored."""
-    for key, near in unknown_inputs(plan, job_order).items():
-        meant = "" if near is None else f" Did you mean {near!r}?"
+    for key, meant in unknown_inputs(plan, job_order).items():
         complain(f"Warning: {job_order_name(source)}: there is no input {key!r}; it is ignored.{meant}")
 
 

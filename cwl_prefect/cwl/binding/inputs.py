@@ -140,14 +140,14 @@ def place_of_input(text: str, name: str, document: str) -> Place | None:
     return Place(document=document, line=line + 1, column=column + 1)
 
 
-def unknown_inputs(plan: WorkflowPlan, job_order: Mapping[str, object]) -> dict[str, str | None]:
-    """Return the keys of a job order that name no input, each with the input whose name is nearest, if any is near.
+def unknown_inputs(plan: WorkflowPlan, job_order: Mapping[str, object]) -> dict[str, str]:
+    """Return the keys of a job order that name no input, each with what was meant where a name is near it.
 
     Such keys are allowed, and mostly misspelt names of optional inputs.
     """
     declared = [port.id for port in plan.inputs]
-    unknown = (key for key in job_order if key not in declared and key not in _CONTROL_KEYS)
-    return {key: near(key, declared) for key in unknown}
+    unknown = [key for key in job_order if key not in declared and key not in _CONTROL_KEYS]
+    return {key: "" if (meant := near(key, declared)) is None else f" Did you mean {meant!r}?" for key in unknown}
 
 
 def _ports(plan: WorkflowPlan) -> tuple[Parameter, ...]:

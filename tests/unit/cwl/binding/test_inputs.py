@@ -130,7 +130,7 @@ def file(path: Path, text: str = "text", **more) -> dict:
 def test_what_steers_the_run_is_no_unknown_input(compiled):
     plan = compiled("cwlVersion: v1.2\nclass: Workflow\ninputs: {message: string?}\noutputs: {}\nsteps: []\n")
     order = {"mesage": "hi", "other": 1, "cwl:requirements": [], "id": "me", "$namespaces": {}}
-    assert unknown_inputs(plan, order) == {"mesage": "message", "other": None}
+    assert unknown_inputs(plan, order) == {"mesage": " Did you mean 'message'?", "other": ""}
 
 
 class TestPreparing:

@@ -17,6 +17,7 @@ from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.run.command import Work, prepare, read_overrides
 from cwl_prefect.cli.terminal import tell
 from cwl_prefect.deployments.connection import Connection, connected
+from cwl_prefect.deployments.deployed_checks import read_deployment
 from cwl_prefect.engine.workflow.overrides import tool_steps
 from cwl_prefect.errors import UsageError
 from cwl_prefect.flows.execution.work_pool import StepsPool, read_steps_pool
@@ -70,14 +71,7 @@ async def _pool(request: ExplainRequest, connection: Connection) -> StepsPool:
     layers = [Layer(origin=Origin.RUN, variables=job_variables(request.job_variables))]
     name = request.pool
     if request.deployment is not None:
-        from prefect.exceptions import ObjectNotFound
-
-        try:
-            found = await connection.client.read_deployment_by_name(request.deployment)
-        except (ObjectNotFound, ValueError) as error:
-            raise UsageError(
-                f"There is no deployment {request.deployment}.", hint="see `prefect deployment ls`; write FLOW/NAME."
-            ) from error
+        found = await read_deployment(request.deployment, connection)
         layers.insert(0, Layer(origin=Origin.DEPLOYMENT, variables=dict(found.job_variables or {})))
         name = name or found.work_pool_name
     if name is None:

@@ -1,7 +1,6 @@
 """Runs jobs as containers of a Docker engine."""
 
 import asyncio
-import importlib
 import os
 import time
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from cwl_prefect.backends.docker.engine import DockerEngine
 from cwl_prefect.backends.docker.images import Images
 from cwl_prefect.backends.docker.measuring import Measuring
 from cwl_prefect.backends.docker.template import DockerDefaults, container_settings, docker_defaults
+from cwl_prefect.backends.job_template.configuration import import_worker
 from cwl_prefect.backends.job_template.job_variables import JobVariables, packaged_template
 from cwl_prefect.backends.naming import resource_name
 from cwl_prefect.backends.outcomes import timed_out
@@ -241,7 +241,7 @@ class DockerBackend:
 
     async def _prepare(self) -> _Ready:
         engine = await self._engine.get(None)
-        await asyncio.to_thread(_import_docker_worker)
+        await import_worker("Docker", else_hint=", or run with --no-container")
         info = await engine.info()
         # Root inside a rootless engine is the user outside; files of any other would not be the caller's.
         user = "0:0" if info.rootless else f"{os.geteuid()}:{os.getegid()}"
@@ -270,14 +270,3 @@ class DockerBackend:
     async def _remove(self, engine: DockerEngine, reference: str) -> None:
         async with self._turns:
             await engine.remove(reference)
-
-
-def _import_docker_worker() -> None:
-    """Import what takes a second, away from the event loop."""
-    try:
-        importlib.import_module("prefect_docker.worker")
-    except ImportError as exc:
-        raise BackendError(
-            f"Docker support is not installed: {exc}",
-            hint="pip install 'cwl-prefect[docker]', or run with --no-container",
-        ) from exc

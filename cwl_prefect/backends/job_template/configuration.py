@@ -1,5 +1,7 @@
 """From the job template of a work pool and the job variables of a step to what Prefect's own worker would use."""
 
+import asyncio
+import importlib
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from pydantic import ValidationError
@@ -15,6 +17,20 @@ Configuration = TypeVar("Configuration", bound="BaseJobConfiguration")
 
 STEP_IMAGE = "the step's own"
 """Stands for the image where none is given; without any value Prefect asks git for the default image's name."""
+
+
+async def import_worker(platform: str, *, else_hint: str = "") -> None:
+    """Import Prefect's worker for a platform, which takes seconds, away from the event loop.
+
+    Raises:
+        BackendError: Its package is not installed.
+    """
+    extra = platform.lower()
+    try:
+        await asyncio.to_thread(importlib.import_module, f"prefect_{extra}.worker")
+    except ImportError as exc:
+        hint = f"pip install 'cwl-prefect[{extra}]'{else_hint}"
+        raise BackendError(f"{platform} support is not installed: {exc}", hint=hint) from exc
 
 
 class NoApi:

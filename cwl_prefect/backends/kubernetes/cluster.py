@@ -1,12 +1,12 @@
 """A Kubernetes cluster that answers, and what holds for every Job that a run creates on it."""
 
 import asyncio
-import importlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cwl_prefect._lib.own_files import make_private
+from cwl_prefect.backends.job_template.configuration import import_worker
 from cwl_prefect.backends.job_template.job_variables import JobVariables
 from cwl_prefect.backends.kubernetes.api.client import KubernetesApi, RefusedError, connect
 from cwl_prefect.backends.kubernetes.images.images import StepImages, inspect_here, logins
@@ -27,7 +27,6 @@ from cwl_prefect.backends.kubernetes.storage import (
 )
 from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers, open_transfers
 from cwl_prefect.environment import own_flow_run, own_pod
-from cwl_prefect.errors import BackendError
 from cwl_prefect.settings import Settings
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ async def defaults_of_all(variables: JobVariables, *, client: "PrefectClient | N
     Raises:
         BackendError: Kubernetes support is not installed, or the template is not valid.
     """
-    await asyncio.to_thread(_import_kubernetes_worker)
+    await import_worker("Kubernetes")
     return await kubernetes_defaults(variables.for_step(""), client=client)
 
 
@@ -174,13 +173,3 @@ async def _pull_secrets(api: KubernetesApi, defaults: KubernetesDefaults) -> lis
     names = [text(secret, "name") for secret in parts(pod, "imagePullSecrets")]
     found = await asyncio.gather(*(api.secret(defaults.namespace, name) for name in names))
     return [secret for secret in found if secret is not None]
-
-
-def _import_kubernetes_worker() -> None:
-    """Import what takes seconds, away from the event loop."""
-    try:
-        importlib.import_module("prefect_kubernetes.worker")
-    except ImportError as exc:
-        raise BackendError(
-            f"Kubernetes support is not installed: {exc}", hint="pip install 'cwl-prefect[kubernetes]'"
-        ) from exc

@@ -1,10 +1,9 @@
 """The graph of a run with the states of its calls, as a file of its own."""
 
 import html
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cwl_prefect.engine.workflow.graph import Drawing, dot_of
+from cwl_prefect.engine.workflow.graph import dot_of
 from cwl_prefect.engine.workflow.svg import rendered
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.reports.page.graph import graph, whole_graph
@@ -17,7 +16,7 @@ def check_dag(path: Path) -> None:
     Raises:
         UsageError: It does not.
     """
-    if path.suffix not in _WRITERS:
+    if path.suffix not in (".svg", ".html", ".dot"):
         raise UsageError(f"--dag: {path} does not say how to write it.", hint="end its name in .svg, .html or .dot.")
 
 
@@ -27,32 +26,18 @@ def dag(record: Record, path: Path) -> str:
     Raises:
         InputError: The record has no graph.
     """
-    return _WRITERS[path.suffix](record)
-
-
-def _svg(record: Record) -> str:
-    return rendered(_demanded(record))
-
-
-def _dot(record: Record) -> str:
-    return dot_of(_demanded(record))
+    drawing = whole_graph(record)
+    if drawing is None:
+        raise InputError("the trace of the run has no graph.", hint="an earlier version of cwl-prefect wrote it.")
+    if path.suffix == ".html":
+        return _html(record)
+    return rendered(drawing) if path.suffix == ".svg" else dot_of(drawing)
 
 
 def _html(record: Record) -> str:
-    _demanded(record)
     title = html.escape(f"{record.started.get('workflow')}: {record.started.get('name')}, {record.state}")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>{title}</title></head>\n<body><h1>{title}</h1>\n{graph(record)}\n</body></html>\n"
     )
-
-
-_WRITERS: Mapping[str, Callable[[Record], str]] = {".svg": _svg, ".html": _html, ".dot": _dot}
-
-
-def _demanded(record: Record) -> Drawing:
-    found = whole_graph(record)
-    if found is None:
-        raise InputError("the trace of the run has no graph.", hint="an earlier version of cwl-prefect wrote it.")
-    return found

@@ -1,7 +1,7 @@
 """Drawings of a plan: Mermaid for Markdown, DOT for Graphviz."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cwl_prefect.engine.workflow.cwl_types import describe_type, parse_type
@@ -53,13 +53,7 @@ def draw(plan: WorkflowPlan) -> Drawing:
     """Lay out what a drawing of a plan shows; equal plans give equal drawings."""
     draughtsman = _Draughtsman()
     drawing, _ = draughtsman.workflow(plan, (plan.label or plan.name,))
-    return Drawing(
-        id=drawing.id,
-        lines=drawing.lines,
-        nodes=drawing.nodes,
-        inner=drawing.inner,
-        edges=tuple(dict.fromkeys(draughtsman.edges)),
-    )
+    return replace(drawing, edges=tuple(dict.fromkeys(draughtsman.edges)))
 
 
 def mermaid(plan: WorkflowPlan) -> str:
@@ -119,7 +113,7 @@ class _Draughtsman:
     def workflow(self, plan: WorkflowPlan, lines: tuple[str, ...]) -> tuple[Drawing, _Ends]:
         """Draw a workflow, and tell where its ports are."""
         own_id = self._next("workflow")
-        inputs = [self._input(port) for port in plan.inputs]
+        inputs = [self._port(port, NodeKind.INPUT) for port in plan.inputs]
         steps: list[Node] = []
         inner: list[Drawing] = []
         ends: dict[StepId | None, _Ends] = {
@@ -132,7 +126,7 @@ class _Draughtsman:
             else:
                 steps.append(Node(id=self._next("step"), kind=_KINDS[step.run.process_class], lines=_step_lines(step)))
                 ends[step.id] = _Ends(node=steps[-1].id)
-        outputs = [self._output(port) for port in plan.outputs]
+        outputs = [self._port(port, NodeKind.OUTPUT) for port in plan.outputs]
         for step in plan.steps:
             self._links_of_step(step, ends)
         for port, node in zip(plan.outputs, outputs, strict=True):
@@ -146,11 +140,8 @@ class _Draughtsman:
             ),
         )
 
-    def _input(self, port: InputPort) -> Node:
-        return Node(id=self._next("input"), kind=NodeKind.INPUT, lines=_port_lines(port))
-
-    def _output(self, port: OutputPort) -> Node:
-        return Node(id=self._next("output"), kind=NodeKind.OUTPUT, lines=_port_lines(port))
+    def _port(self, port: InputPort | OutputPort, kind: NodeKind) -> Node:
+        return Node(id=self._next(kind), kind=kind, lines=(port.id, describe_type(parse_type(port.type))))
 
     def _links_of_step(self, step: StepPlan, ends: Mapping[StepId | None, _Ends]) -> None:
         own = ends[step.id]
@@ -180,10 +171,6 @@ _KINDS = {
     ProcessClass.EXPRESSION_TOOL: NodeKind.EXPRESSION_TOOL,
     ProcessClass.OPERATION: NodeKind.OPERATION,
 }
-
-
-def _port_lines(port: InputPort | OutputPort) -> tuple[str, ...]:
-    return port.id, describe_type(parse_type(port.type))
 
 
 def _step_lines(step: StepPlan) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Callbacks written in a YAML file, for those who call no Python."""
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -91,11 +91,8 @@ class _Entry(BaseModel):
 
 
 def _function(reference: str) -> Callable[[Happening], object]:
-    module, _, name = reference.partition(":")
     try:
-        found: object = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
+        found: object = resolve_name(reference)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"the callback {reference} cannot be imported: {error}.") from error
     if not callable(found):

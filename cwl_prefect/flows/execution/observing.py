@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from importlib import import_module
+from pkgutil import resolve_name
 
 from cwl_prefect._lib.cancellation import shielded
 from cwl_prefect.environment import in_notebook, wanted_telemetry
@@ -51,7 +51,7 @@ def observers_of(settings: Settings, given: Iterable[ObserverGiven]) -> tuple[Ob
     }
     names = (*(name for name, wanted in own.items() if wanted), *settings.observers)
     named = [_named(name) for name in names]
-    return tuple(_Guarded(_made(one)) for one in (*given, *named))
+    return tuple(_Guarded(one() if isinstance(one, type) else one) for one in (*given, *named))
 
 
 @asynccontextmanager
@@ -108,18 +108,16 @@ async def _close(observers: Iterable[Observer]) -> None:
     await asyncio.gather(*(observer.aclose() for observer in observers if isinstance(observer, _Guarded)))
 
 
-def _made(given: ObserverGiven) -> Observer:
-    return given() if isinstance(given, type) else given
-
-
 def _named(name: str) -> ObserverGiven:
     """Import an observer by ``module:name``, or by the name of an entry point.
 
     Raises:
         UsageError: There is none.
     """
+    from importlib.metadata import entry_points  # it reads the metadata of every package
+
     try:
-        found = _imported(name) if ":" in name else _entry_point(name)
+        found: ObserverGiven = resolve_name(name) if ":" in name else entry_points(group=ENTRY_POINTS)[name].load()
     except Exception as error:
         raise UsageError(f"the observer {name} of the settings cannot be imported: {error}", hint=_HINT) from error
     if not callable(found):
@@ -128,16 +126,3 @@ def _named(name: str) -> ObserverGiven:
 
 
 _HINT = f"name it `module:name`, or by an entry point of the group {ENTRY_POINTS}."
-
-
-def _imported(name: str) -> ObserverGiven:
-    module, _, attribute = name.partition(":")
-    found: ObserverGiven = getattr(import_module(module), attribute)
-    return found
-
-
-def _entry_point(name: str) -> ObserverGiven:
-    from importlib.metadata import entry_points  # it reads the metadata of every package
-
-    found: ObserverGiven = entry_points(group=ENTRY_POINTS)[name].load()
-    return found

@@ -1,7 +1,6 @@
 """What is wrong between a workflow and its steps: inputs that get no value, and values that nobody reads."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from cwltool.process import shortname
 from cwltool.workflow import Workflow, WorkflowStep
@@ -12,8 +11,6 @@ from cwl_prefect.cwl.checking.references import read_inputs
 from cwl_prefect.cwl.javascript.uses import uses_of_step
 from cwl_prefect.cwl.loading.places import place_of
 from cwl_prefect.model.findings import Finding, Severity
-
-Entry = Mapping[str, Any]
 
 
 def findings_of_steps(workflow: Workflow) -> Iterator[Finding]:

@@ -48,11 +48,6 @@ class Dataflow:
         self._failed: set[StepId] = set()
 
     @property
-    def finished(self) -> bool:
-        """Whether every step is complete, failed, or downstream of one that failed."""
-        return len(self._outputs) + len(self._failed) == len(self._steps)
-
-    @property
     def failed(self) -> bool:
         """Whether any step failed."""
         return bool(self._failed)

@@ -104,7 +104,8 @@ async def call(
     except CwlPrefectError as error:
         failure = error
     except TimeoutError as error:
-        raise _too_long(request.settings) from error
+        message = f"the run took longer than {request.settings.run_timeout_s:g} s and was stopped."
+        raise TimeLimitError(message, hint="Allow more with --timeout.") from error
     except OSError as error:
         failure = StepError(f"This machine failed: {error}", hint="Check disks, permissions and limits.")
     except Exception as error:
@@ -140,13 +141,6 @@ def _named(flow: Flow[..., Any], name: str | None) -> Flow[..., Any]:
     if name is not None:
         flow.flow_run_name = lambda: name  # a text would be taken for a template
     return flow
-
-
-def _too_long(settings: Settings) -> TimeLimitError:
-    return TimeLimitError(
-        f"the run took longer than {settings.run_timeout_s:g} s and was stopped.",
-        hint="Allow more with --timeout.",
-    )
 
 
 def _api_error(error: Exception) -> ServerError:

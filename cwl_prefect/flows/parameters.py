@@ -351,7 +351,7 @@ def annotation_of(cwl_type: CwlType, *, name: str) -> TypeForm:
         case RecordType():
             return _record_annotation(cwl_type, cwl_type.name or name)
         case UnionType():
-            return _union([annotation_of(member, name=name) for member in cwl_type.members])
+            return functools.reduce(operator.or_, (annotation_of(member, name=name) for member in cwl_type.members))
 
 
 @functools.lru_cache(maxsize=256)  # what is named several times is one definition of the schema
@@ -362,10 +362,6 @@ def _record_annotation(record: RecordType, name: str) -> TypeForm:
         fields[field.name] = Annotated[annotation_of(field.type, name=f"{name}_{field.name}"), shown]
     required = {field.name for field in record.fields if field.required}
     return _object(name, fields, required=required, title=record.label, doc=record.doc)
-
-
-def _union(annotations: Sequence[TypeForm]) -> TypeForm:
-    return functools.reduce(operator.or_, annotations)
 
 
 def _allowed(name: str) -> bool:

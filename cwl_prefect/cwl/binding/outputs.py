@@ -136,7 +136,9 @@ class OutputPlaces:
             return False
         here = self.directory.root + place.removeprefix(self.outdir)
         origin = entry.source if entry is not None and entry.source else None
-        return origin is None or not os.path.islink(here) or not _same(here, origin)  # noqa: PTH114 - a text
+        if origin is None or not os.path.islink(here):  # noqa: PTH114 - a text
+            return True
+        return os.path.realpath(here) != os.path.realpath(origin)
 
     def _literal(self, found: CwlObject) -> CwlObject:
         listing = found.get("listing")
@@ -163,10 +165,6 @@ def _of_literal(origin: CwlObject) -> CwlObject:
 
 def _inside(origin: CwlObject, below: str) -> str:
     return file_uri(files.local_path(str(origin["location"]), directory=True) + below)
-
-
-def _same(one: str, other: str) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _size(file: CwlObject) -> CwlObject:

@@ -108,7 +108,7 @@ def cached_plan(document: str, directory: Path) -> WorkflowPlan:
     process, urls = load_recorded(document)
     with translated_errors(document):
         plan = compile_process(process, origin=document)
-    files = [_local_path(url) for url in urls]
+    files = [path_of(urllib.parse.urldefrag(url).url) for url in urls]
     if all(files):
         _write(entry, plan, [path for path in files if path is not None])
     return plan
@@ -167,7 +167,3 @@ def _write(entry: Path, plan: WorkflowPlan, files: Iterable[Path]) -> None:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _local_path(url: str) -> Path | None:
-    return path_of(urllib.parse.urldefrag(url).url)

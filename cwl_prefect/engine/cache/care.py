@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from cwl_prefect.engine.cache.entry import decode_entry
 from cwl_prefect.engine.cache.store import Kept, Store
@@ -89,7 +88,7 @@ def sweep(
     young = {kept.name for kept in store.objects() if now - kept.used_at < GRACE_S}
     used: set[str] = set()
     total, removed, freed = 0, 0, 0
-    for found in _by_use(store):
+    for found in sorted((_found(store, kept) for kept in store.entries()), key=lambda found: -found.kept.used_at):
         more = found.kept.size + sum(sizes.get(name, 0) for name in found.needed - used)
         old = unused_for_s is not None and now - found.kept.used_at > unused_for_s
         if found.readable and not old and (most_bytes is None or total + more <= most_bytes):
@@ -113,11 +112,6 @@ class _Found:
     kept: Kept
     readable: bool
     needed: frozenset[str]
-
-
-def _by_use(store: Store) -> list[_Found]:
-    """Return all entries, those that were used last first."""
-    return sorted(map(partial(_found, store), store.entries()), key=lambda found: -found.kept.used_at)
 
 
 def _found(store: Store, kept: Kept) -> _Found:

@@ -196,10 +196,6 @@ def _memory_limit(evidence: _Evidence) -> str:
     return f"ramMin of the tool's ResourceRequirement, which is {ram_mib} now"
 
 
-def _fewer_at_once(evidence: _Evidence) -> str:
-    return ", or run fewer calls at once by --max-ram" if evidence.limits.together else ""
-
-
 _MEMORY_WORDS = r"out of memory|cannot allocate memory|std::bad_alloc|\bMemoryError\b|java\.lang\.OutOfMemoryError"
 _IMAGE_WORDS = r"no such image|pull access denied|manifest (for .* )?(unknown|not found)|repository does not exist"
 _NETWORK_WORDS = (
@@ -250,7 +246,10 @@ _ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], .
     ),
     (
         _out_of_memory,
-        lambda evidence: f"raise {_memory_limit(evidence)}{_fewer_at_once(evidence)}",
+        lambda evidence: (
+            f"raise {_memory_limit(evidence)}"
+            + (", or run fewer calls at once by --max-ram" if evidence.limits.together else "")
+        ),
     ),
     (
         _stopped,

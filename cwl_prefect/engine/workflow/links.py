@@ -1,6 +1,6 @@
 """From the values at a link's sources to the one value of its port."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pydantic import JsonValue
 
@@ -59,15 +59,7 @@ def _combine(link: Link, values: Sequence[JsonValue]) -> JsonValue:
         case LinkMerge.NESTED | None:
             return list(values)
         case LinkMerge.FLATTENED:
-            return list(_flatten(values))
-
-
-def _flatten(values: Iterable[JsonValue]) -> Iterable[JsonValue]:
-    for value in values:
-        if isinstance(value, list):
-            yield from value
-        else:
-            yield value
+            return [item for value in values for item in (value if isinstance(value, list) else [value])]
 
 
 def _pick(link: Link, value: JsonValue) -> JsonValue:

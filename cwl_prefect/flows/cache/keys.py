@@ -76,7 +76,9 @@ class CallKeys:
         self._threads = threads
         self._identities: dict[tuple[str, bool], ToolIdentity] = {}
         self._runners: dict[tuple[str, str], dict[str, CwlValue]] = {}
-        self._commands: Once[str | None, str | None] = Once(self._command)
+        self._commands: Once[str | None, str | None] = Once(
+            lambda command: in_thread(threads, _command_checksum, command, checksums)
+        )
         self._reading: dict[Path, asyncio.Future[str]] = {}
 
     async def make(self, tool: ToolPlan, values: CwlObject, backend: Backend, *, step: str, name: str) -> Keyed:
@@ -145,9 +147,6 @@ class CallKeys:
                 command = await self._commands.get(identity.command)
                 self._runners[known] = {"process": named, "command": command, "name": identity.command}
         return self._runners[known]
-
-    async def _command(self, command: str | None) -> str | None:
-        return await in_thread(self._threads, _command_checksum, command, self._checksums)
 
 
 async def _identified(backend: Backend, image: DockerImage | None, step: str) -> str:

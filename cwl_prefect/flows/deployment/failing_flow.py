@@ -1,6 +1,5 @@
 """The flow of a deployment that cannot run: Prefect shows its error with the run, not only in the worker's output."""
 
-from collections.abc import Iterable
 from inspect import Parameter, Signature
 from typing import Never
 
@@ -17,10 +16,8 @@ def failing_flow(error: CwlPrefectError) -> Flow[..., object]:
     def _fail(**_: object) -> Never:
         raise error
 
-    _fail.__signature__ = _taking(flow_run.parameters or ())  # type: ignore[attr-defined]
+    names = flow_run.parameters or ()
+    given = [Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in names]
+    _fail.__signature__ = Signature(given)  # type: ignore[attr-defined]
     tell_errors_by_text()
     return Flow(_fail, name="workflow", validate_parameters=False)
-
-
-def _taking(names: Iterable[str]) -> Signature:
-    return Signature([Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in names])

@@ -23,7 +23,7 @@ async def reap_run(flow_run_id: str) -> int:
     removals = []
     if await engine_answers():
         removals.append(_attempt("containers", flow_run_id, _remove_containers(flow_run_id)))
-    if _may_have_jobs(flow_run_id):
+    if own_pod() is not None or marks.noted(Settings().home, flow_run_id) is not None:
         removals.append(_attempt("Jobs", flow_run_id, _remove_jobs(flow_run_id, Settings())))
     return sum(await asyncio.gather(*removals))
 
@@ -62,10 +62,6 @@ async def _named_cluster(mark: Mark, settings: Settings) -> ClusterConfig | None
     from cwl_prefect.flows.lifecycle.named_cluster import named_cluster
 
     return await named_cluster(mark.run_id, mark.pool, settings)
-
-
-def _may_have_jobs(flow_run_id: str) -> bool:
-    return own_pod() is not None or marks.noted(Settings().home, flow_run_id) is not None
 
 
 async def reap_abandoned(settings: Settings) -> int:

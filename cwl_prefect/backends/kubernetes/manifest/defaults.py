@@ -83,8 +83,9 @@ async def kubernetes_defaults(step: StepVariables, *, client: "PrefectClient | N
         raise BackendError(
             "the work pool's job template has no container", hint="give its job manifest one, which becomes the step's"
         )
+    declared = part(step.template, "variables", "properties")
     for variable, member in _POD_MEMBERS.items():
-        if variable in step.values and not _has_variable(step.template, variable):
+        if variable in step.values and variable not in declared:
             pod[member] = step.values[variable]
     spell_labels(manifest, merged.labels, merged.annotations)
     spell_labels(part(manifest, "spec", "template"), {}, {})
@@ -129,10 +130,6 @@ def _keep_the_flow_run_s_image(pod: KubernetesObject) -> None:
                 "{{ image }}, and none is given",
                 hint="give the pool or the deployment the job variable image, or write an image into the template",
             )
-
-
-def _has_variable(template: Mapping[str, JsonValue], name: str) -> bool:
-    return name in part(template, "variables", "properties")
 
 
 def without_volumes(template: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

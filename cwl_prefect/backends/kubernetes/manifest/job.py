@@ -209,7 +209,7 @@ def _resources(platform: KubernetesObject, step: StepPod, options: KubernetesOpt
         "cpu": _cpu(max(asked.cores, _LEAST_CORES)),
         "memory": f"{math.ceil(asked.ram_mib)}Mi",
     }
-    disk_mib = step.disk_mib + (asked.tmpdir_mib if _has_node_tmp(job, options) else 0.0)
+    disk_mib = step.disk_mib + (asked.tmpdir_mib if options.node_tmp and _tmpdir(job) is not None else 0.0)
     if disk_mib:
         amounts["ephemeral-storage"] = f"{math.ceil(disk_mib)}Mi"
     devices: dict[str, JsonValue] = {options.gpu_resource: str(asked.gpus)} if asked.gpus else {}
@@ -227,10 +227,6 @@ def _cpu(cores: float) -> str:
 
 def _stated(platform: KubernetesObject, kind: str) -> KubernetesObject:
     return {name: value for name, value in part(platform, kind).items() if value is not None}
-
-
-def _has_node_tmp(job: ContainerJob, options: KubernetesOptions) -> bool:
-    return options.node_tmp and _tmpdir(job) is not None
 
 
 def _tmpdir(job: ContainerJob) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from cwl_prefect._lib.key_locks import KeyLocks
 from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect._lib.threads import in_thread
 from cwl_prefect.backends.base import Backend
@@ -19,7 +20,6 @@ from cwl_prefect.engine.cache.checksums import LARGE, Checksums
 from cwl_prefect.engine.cache.entry import Captured, capture, decode_entry, encode_entry, restore
 from cwl_prefect.engine.cache.fingerprint import NotReusableError, canonical, local_path
 from cwl_prefect.engine.cache.key import for_people
-from cwl_prefect.engine.cache.key_locks import KeyLocks
 from cwl_prefect.engine.cache.places import lock_file, open_store
 from cwl_prefect.engine.cache.store import DamagedError, Store
 from cwl_prefect.engine.records.journal import LOOK_UPS, Journal

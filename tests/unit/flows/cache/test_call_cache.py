@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from cwl_prefect._lib.key_locks import KeyLocks
 from cwl_prefect.backends.base import Capabilities, JobHandle, UnidentifiedError
 from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.backends.local.backend import LocalBackend
 from cwl_prefect.cwl.javascript import engine
 from cwl_prefect.engine.cache.checksums import LARGE
-from cwl_prefect.engine.cache.key_locks import KeyLocks
 from cwl_prefect.engine.records.journal import LOOK_UPS
 from cwl_prefect.errors import CwlPrefectError, StepError, UsageError
 from cwl_prefect.flows.cache import call_cache as cached

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cwl_prefect.engine.cache.key_locks import KeyLocks
+from cwl_prefect._lib.key_locks import KeyLocks
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from cwl_prefect.engine.cache.key_locks import KeyLocks
+from cwl_prefect._lib.key_locks import KeyLocks
 locks = KeyLocks(Path(sys.argv[1]))
 print(locks.take("key"), flush=True)
 time.sleep(60)

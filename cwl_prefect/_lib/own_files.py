@@ -118,10 +118,9 @@ def _make(directory: Path, rights: int) -> None:
     try:
         directory.mkdir(rights)
     except FileNotFoundError:
-        if directory.parent.is_dir():  # as in /proc
-            raise
-        _make(directory.parent, _PRIVATE)
-        _make(directory, rights)
+        if not directory.parent.is_dir():
+            _make(directory.parent, _PRIVATE)
+        directory.mkdir(rights, exist_ok=True)  # it fails in /proc, and not where somebody made it meanwhile
     except OSError:
         if not directory.is_dir():
             raise

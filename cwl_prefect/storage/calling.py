@@ -25,6 +25,8 @@ async def called(filesystem: "AbstractFileSystem", method: str, *arguments: obje
     if not filesystem.async_impl:
         return await asyncio.to_thread(getattr(filesystem, method), *arguments, **options)
     work = cast("Coroutine[object, object, object]", getattr(filesystem, f"_{method}")(*arguments, **options))
+    if asyncio.get_running_loop() is filesystem.loop:
+        return await work
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, filesystem.loop))
 
 

@@ -5,27 +5,29 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
+import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import BoundedSemaphore, Event
 from typing import TypeVar
 
-from cwl_prefect._lib.atomic_write import write_whole
-from cwl_prefect._lib.file_lock import POLL_INTERVAL_S, try_lock
+from cwl_prefect._lib.file_lock import POLL_INTERVAL_S, KeyLocks
+from cwl_prefect._lib.hashing import digits
 from cwl_prefect._lib.locations import is_web, shown_url
-from cwl_prefect._lib.own_files import make_private, read_own
+from cwl_prefect._lib.own_files import make_private
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.errors import StorageError
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage import leases
 from cwl_prefect.storage.calling import patiently
-from cwl_prefect.storage.objects import RemoteObject, kind, listed, look
+from cwl_prefect.storage.objects import RemoteObject, begins, begun, kind, listed, look
 from cwl_prefect.storage.outer import outer_only
 from cwl_prefect.storage.stac.documents import MAX_DOCUMENT, too_large
 from cwl_prefect.storage.stac.stage_in import Choice, staged
@@ -34,10 +36,11 @@ from cwl_prefect.storage.transfer import BLOCK, StoppedError, transfer
 PARALLEL = 8
 """Files that are fetched at a time."""
 
-ABOUT, LOCK, LEASES, PART = "about.json", "lock", "leases", ".part"
+LOCKS, LEASES, PART = "locks", "leases", ".part"
 _LARGE = 64 * 2**20  # bytes from which a line tells that a file is being fetched
 _TRANSFERS = BoundedSemaphore(PARALLEL)  # of all runs in this process
 _READ_ONLY = 0o400
+_NAME = re.compile(r"(?P<held>[0-9a-f]{32}-[0-9a-f]{32})-(?P<size>\d+)-(?P<mtime_ns>\d+)-(?P<sha1>[0-9a-f]{40})")
 
 _logger = logging.getLogger(__name__)
 
@@ -87,7 +90,7 @@ class Downloads:
             StorageError: It cannot be read, or not be stored.
             StoppedError: Nobody waits for it.
         """
-        return patiently(lambda: self._file(look(url), stop), stop)
+        return patiently(lambda: self._asked(url, stop), stop)
 
     def stages(self, location: str) -> bool:
         """Check whether a Directory at a location is the catalog of a document of this machine."""
@@ -152,22 +155,41 @@ class Downloads:
     def _all(self, objects: Mapping[str, RemoteObject], stop: Event) -> dict[str, Download]:
         return in_parallel(lambda name: patiently(lambda: self._file(objects[name], stop), stop), objects, stop)
 
+    def _asked(self, url: str, stop: Event) -> Download:
+        """Return the file at a URL: of what was never fetched, its store is asked what it is by reading it."""
+        place = self._place(url)
+        if begins(url) and not any(_files(place)):
+            with locked(place, stop), _TRANSFERS:
+                if not any(_files(place)):
+                    return self._kept(begun(url, BLOCK), stop, nullcontext())
+        return self._file(look(url), stop)
+
     def _file(self, remote: RemoteObject, stop: Event) -> Download:
+        with locked(self._place(remote.name), stop):
+            return self._kept(remote, stop, _TRANSFERS)
+
+    def _kept(self, remote: RemoteObject, stop: Event, turn: AbstractContextManager[object]) -> Download:
+        """Return a file whose place is locked, fetched within a turn where it is not known."""
         version = remote.version or os.urandom(16).hex()  # of what nothing is known to be the same
-        place = self.directory / _digest(remote.name)
-        self._hold(place / version)
-        with _locked(place, stop):
-            found = _known(place, version)
-            if found is None:
-                found = self._fetched(remote, place / version, stop)
+        target = _beside(self._place(remote.name), version)
+        self._hold(target)
+        found = _known(target) or self._fetched(remote, target, stop, turn)
         _use(found.path)
         return found
 
-    def _fetched(self, remote: RemoteObject, target: Path, stop: Event) -> Download:
+    def _place(self, url: str) -> Path:
+        """Return what the paths of all versions of a URL begin with: many URLs share a directory."""
+        name = _digest(url)
+        return self.directory / name[:2] / name
+
+    def _fetched(
+        self, remote: RemoteObject, target: Path, stop: Event, turn: AbstractContextManager[object]
+    ) -> Download:
         part = target.with_name(f"{target.name}{PART}")
+        make_private(part.parent)
         if remote.size is not None and remote.size >= _LARGE:
             _logger.info("Fetching %s: %.0f MiB.", shown_url(remote.url), remote.size / 2**20)
-        with _TRANSFERS:
+        with turn:
             checksum = transfer(remote, part, stop, least_free_mib=self.least_free_mib)
         if (remote.size is None or remote.size > BLOCK) and look(remote.name).version != remote.version:
             part.unlink()
@@ -177,11 +199,9 @@ class Downloads:
                 passing=True,
             )
         part.chmod(_READ_ONLY)
-        part.replace(target)
-        status = target.stat()
-        about = {"version": target.name, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "checksum": checksum}
-        write_whole(target.with_name(ABOUT), json.dumps(about).encode())
-        return Download(target, checksum)
+        status = part.stat()
+        kept = _beside(target, f"{status.st_size}-{status.st_mtime_ns}-{digits(checksum)}")
+        return Download(part.replace(kept), checksum)
 
     def _linked(
         self,
@@ -194,10 +214,11 @@ class Downloads:
         copied: Collection[Path] = (),
     ) -> Path:
         """Return a directory of links to files, of copies of others, and of some texts, made whole or not at all."""
-        place = self.directory / _digest(f"{url.rstrip('/')}/")
-        target, part = place / version, place / f"{version}{PART}"
+        place = self._place(f"{url.rstrip('/')}/")
+        target = _beside(place, version)
+        part = target.with_name(f"{target.name}{PART}")
         self._hold(target)
-        with _locked(place, stop):
+        with locked(place, stop):
             if not target.is_dir():
                 shutil.rmtree(part, ignore_errors=True)
                 try:
@@ -210,7 +231,7 @@ class Downloads:
                         (part / name).chmod(_READ_ONLY)
                 except OSError as error:
                     raise StorageError(
-                        f"{shown_url(url)} cannot be stored in {place}: {error.strerror}.",
+                        f"{shown_url(url)} cannot be stored in {place.parent}: {error.strerror}.",
                         hint="An object may not have the name of a directory beside it.",
                     ) from error
                 part.replace(target)
@@ -218,7 +239,7 @@ class Downloads:
         return target
 
     def _hold(self, path: Path) -> None:
-        leases.hold(self.directory / LEASES, f"{path.parent.name}/{path.name}")
+        leases.hold(self.directory / LEASES, path.name)
 
 
 _installed: list[Downloads] = []
@@ -266,13 +287,26 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], stop: Eve
             raise
 
 
-def _known(place: Path, version: str) -> Download | None:
+def _beside(path: Path, more: str) -> Path:
+    return path.with_name(f"{path.name}-{more}")
+
+
+def _files(place: Path) -> Iterator[tuple[Path, re.Match[str]]]:
+    """Yield the files that were fetched and whose names begin so, each with what its name tells of it."""
+    with contextlib.suppress(OSError):
+        yield from (
+            (path, told) for path in place.parent.glob(f"{place.name}-*") if (told := _NAME.fullmatch(path.name))
+        )
+
+
+def _known(target: Path) -> Download | None:
     """Return a file that is there, of this version and as it was written; None where it is not."""
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        about = json.loads(read_own(place / ABOUT))
-        status = (place / version).stat()
-        if (about["version"], about["size"], about["mtime_ns"]) == (version, status.st_size, status.st_mtime_ns):
-            return Download(place / version, str(about["checksum"]))
+    for path, told in _files(target):
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+            if own and (int(told["size"]), int(told["mtime_ns"])) == (status.st_size, status.st_mtime_ns):
+                return Download(path, f"sha1${told['sha1']}")
     return None
 
 
@@ -312,12 +346,17 @@ def _digest(text: str) -> str:
 
 
 @contextmanager
-def _locked(place: Path, stop: Event) -> Iterator[None]:
-    """Hold the place of one URL among all threads and processes of this machine."""
-    while (held := try_lock(place / LOCK)) is None:
-        if stop.wait(POLL_INTERVAL_S):
-            raise StoppedError
+def locked(place: Path, stop: Event) -> Iterator[None]:
+    """Hold the place of one URL among all threads and processes of this machine.
+
+    Raises:
+        StoppedError: Nobody waits for it.
+    """
+    locks = KeyLocks(place.parent.parent / LOCKS)
     try:
+        while not locks.take(place.name):
+            if stop.wait(POLL_INTERVAL_S):
+                raise StoppedError
         yield
     finally:
-        held.release()
+        locks.close()

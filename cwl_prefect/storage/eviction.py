@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cwl_prefect._lib.file_lock import try_lock
+from cwl_prefect._lib.file_lock import KeyLocks
 from cwl_prefect.storage import leases
-from cwl_prefect.storage.downloads import ABOUT, LEASES, LOCK, PART
+from cwl_prefect.storage.downloads import LEASES, LOCKS, PART
 
 GRACE_S = 3600.0
 """Seconds after its last use for which a download stays: what a killed driver left running may use it."""
@@ -65,7 +65,7 @@ def evict(
 
 def _all(directory: Path) -> Iterator[_Kept]:
     for path in directory.glob("*/*"):
-        if path.parent.name == LEASES or path.name in (ABOUT, LOCK) or path.name.startswith("."):
+        if path.parent.name == LEASES:
             continue
         with suppress(OSError):  # somebody else makes room too
             yield _Kept(path=path, size=_size(path), used_at=path.stat().st_atime)
@@ -81,11 +81,10 @@ def _size(path: Path) -> int:
 
 def _removed(path: Path, directory: Path) -> bool:
     """Remove a download, unless somebody is about to use it."""
-    held = try_lock(path.parent / LOCK)
-    if held is None:
-        return False
+    locks = KeyLocks(directory / LOCKS)
     try:
-        if _name(path) in leases.held(directory / LEASES):  # named before it was looked for
+        # Whoever fetches names it before it is looked for.
+        if not locks.take(path.name.partition("-")[0]) or _name(path) in leases.held(directory / LEASES):
             return False
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -93,8 +92,9 @@ def _removed(path: Path, directory: Path) -> bool:
             path.unlink(missing_ok=True)
         return not path.exists()
     finally:
-        held.release()
+        locks.close()
 
 
 def _name(path: Path) -> str:
-    return f"{path.parent.name}/{path.name.removesuffix(PART)}"
+    """Return what whoever uses a download, or a part of one, calls it."""
+    return "-".join(path.name.removesuffix(PART).split("-")[:2])

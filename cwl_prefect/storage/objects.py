@@ -1,22 +1,31 @@
 """What a server says of what lies at a URL: its size, and what tells whether it is still the same."""
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from cwl_prefect._lib.locations import is_web, scheme_of, shown_url
 from cwl_prefect.errors import StorageError
+from cwl_prefect.storage.calling import called
 from cwl_prefect.storage.failures import storage_errors
 from cwl_prefect.storage.filesystems import filesystem
 from cwl_prefect.storage.services.names import Target, resolved
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from fsspec import AbstractFileSystem
 
 _TAGS = ("ETag", "etag", "VersionId", "generation")
 _TIMES = ("LastModified", "Last-Modified", "last_modified", "mtime", "modify", "updated")
+
+
+class _Body(Protocol):
+    async def read(self) -> bytes:
+        """Return all bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +41,7 @@ class RemoteObject:
         name: The location that stands for the URL.
         digest: Algorithm and checksum that it has to have, where a service tells them.
         condition: What a server of HTTP takes as ``If-Range`` (RFC 9110, §13.1.5); None where it is not to be resumed.
+        beginning: What came of it with the answer to the question what it is.
     """
 
     url: str
@@ -42,6 +52,7 @@ class RemoteObject:
     condition: str | None
     name: str
     digest: tuple[str, str] | None = None
+    beginning: bytes = b""
 
 
 def look(url: str) -> RemoteObject:
@@ -60,6 +71,46 @@ def look(url: str) -> RemoteObject:
             f"{shown_url(url)} cannot be read: there is a directory.", hint="Give it with `class: Directory`."
         )
     return _as_told(described(target.url, files, path, about), url, target)
+
+
+def begins(url: str) -> bool:
+    """Check whether the store of a URL tells what an object is with its beginning, by one request."""
+    return scheme_of(url) == "s3"
+
+
+def begun(url: str, most: int) -> RemoteObject:
+    """Ask what lies at a URL of a store that tells it with so many bytes of the object.
+
+    Raises:
+        UsageError: The package of its file system is not installed.
+        StorageError: There is no file, or the server refuses.
+    """
+    from fsspec.asyn import sync
+
+    files, path = filesystem(url, stage="STAGEIN")
+    bucket, key, _ = files.split_path(path)
+
+    async def beginning() -> tuple[Mapping[str, object], bytes]:
+        """Read in the loop of the file system."""
+        wanted = {"Bucket": bucket, "Key": key, "Range": f"bytes=0-{most - 1}"}
+        answer = cast("Mapping[str, object]", await called(files, "call_s3", "get_object", **wanted))
+        async with cast("AbstractAsyncContextManager[_Body]", answer["Body"]) as body:
+            return answer, await body.read() if "ContentRange" in answer else b""  # else it sends the whole
+
+    try:
+        with storage_errors("read", url):
+            answer, content = sync(files.loop, beginning)
+    except StorageError as error:
+        if error.missing or _nothing_of(error.__cause__):
+            return look(url)  # a directory is told in words, and what is empty has no beginning
+        raise
+    size = int(str(answer.get("ContentRange") or answer["ContentLength"]).rpartition("/")[2])
+    return replace(described(url, files, path, {**answer, "size": size}), beginning=content)
+
+
+def _nothing_of(error: BaseException | None) -> bool:
+    """Check whether a store said that there are no bytes where some were asked for."""
+    return isinstance(error, OSError) and error.errno == errno.EINVAL
 
 
 def _as_told(found: RemoteObject, name: str, target: Target) -> RemoteObject:

@@ -91,6 +91,8 @@ def transfer(remote: RemoteObject, path: Path, stop: Event, *, least_free_mib: f
         if remote.size is not None and part.size > remote.size:
             part.restart()
         _demand_room(remote, part, path, least_free_mib)
+        if part.size < len(remote.beginning):
+            part.write(remote.beginning[part.size :])
         if remote.size is None or part.size < remote.size:
             _copy(remote, part)
     except OSError as error:
@@ -154,8 +156,7 @@ def _by_range(remote: RemoteObject) -> Callable[[int], bytes]:
     def read(offset: int) -> bytes:
         """Return the block that begins somewhere."""
         end = offset + BLOCK if remote.size is None else min(offset + BLOCK, remote.size)
-        limits = {} if offset == 0 and end == remote.size else {"start": offset, "end": end}
-        return bytes(remote.files.cat_file(remote.path, **limits))
+        return bytes(remote.files.cat_file(remote.path, start=offset, end=end))
 
     return read
 

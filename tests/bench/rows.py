@@ -225,6 +225,16 @@ def bind_1000(bench: Bench) -> Iterator[Check]:
     yield Check(row="bind", what="… 20,000 items bound", figure=items, bar=2.0, unit="s", ours=times.items)
 
 
+def inputs_1000(bench: Bench) -> Iterator[Check]:
+    """1,000 inputs of 10 KiB from an object store, fetched in this process."""
+    from tests.bench import inputs
+
+    times = inputs.measure(bench.documents / "inputs", repeat=PAIRS * bench.repeat)
+    figure = median(ours / bulk for ours, bulk in zip(times.ours, times.bulk, strict=True))
+    what, unit = "1,000 inputs of 10 KiB from an object store", "times fsspec's bulk get"
+    yield Check(row="inputs-1000", what=what, figure=figure, bar=1.5, unit=unit, ours=times.ours, reference=times.bulk)
+
+
 def report_10000(bench: Bench) -> Iterator[Check]:
     """The report of a run with 10,000 calls, made and opened in Chromium."""
     from tests.bench import reports
@@ -300,6 +310,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Check]]] = {
     "scatter-10000": scatter_10000,
     "history-10000": history_10000,
     "bind": bind_1000,
+    "inputs-1000": inputs_1000,
     "report-10000": report_10000,
     "recording-1000": recording_1000,
     "docker-50": docker_50,

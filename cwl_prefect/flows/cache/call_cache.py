@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from cwl_prefect._lib.key_locks import KeyLocks
+from cwl_prefect._lib.file_lock import KeyLocks
 from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect._lib.threads import in_thread
 from cwl_prefect.backends.base import Backend

@@ -143,3 +143,17 @@ def test_where_no_directory_can_be_made_is_told(file: Path):
         for place in (Path("/proc/nowhere/below"), file / "below"):
             with pytest.raises(OSError, match=r"nowhere|file"):
                 make(place)
+
+
+def test_what_is_above_may_be_made_by_somebody_else_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    make = Path.mkdir
+
+    def late(path: Path, *arguments: int, **options: bool):
+        if not path.parent.exists():
+            path.parent.mkdir()
+            raise FileNotFoundError
+        make(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", late)
+    make_private(tmp_path / "home" / "journals")
+    assert (tmp_path / "home" / "journals").is_dir()

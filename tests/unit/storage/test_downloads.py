@@ -8,8 +8,10 @@ from hashlib import sha1
 from threading import Event
 
 import pytest
+from s3fs import S3FileSystem
 
 from cwl_prefect.errors import StorageError
+from cwl_prefect.storage import downloads as storage_downloads
 from cwl_prefect.storage import transfer
 from cwl_prefect.storage.downloads import Downloads, in_parallel
 from cwl_prefect.storage.transfer import StoppedError
@@ -22,6 +24,20 @@ CONTENT = bytes(range(256)) * 4000
 @pytest.fixture
 def downloads(tmp_path):
     return Downloads(directory=tmp_path / "downloads")
+
+
+@pytest.fixture
+def asked(object_store, monkeypatch):
+    """Note what the store is asked for: names of requests."""
+    names = []
+    call = S3FileSystem._call_s3
+
+    async def noted(self, method, *arguments, **options):
+        names.append(method)
+        return await call(self, method, *arguments, **options)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", noted)
+    return names
 
 
 def checksum(content):
@@ -39,18 +55,52 @@ class TestFile:
         assert first.checksum == checksum(CONTENT)
         assert web.reads("a") == [None]
 
-    def test_an_object_of_a_store_is_read_once(self, object_store, downloads):
+    def test_an_object_of_a_store_is_read_by_one_request_and_then_asked_for_only(self, object_store, asked, downloads):
         url = object_store.put("a", CONTENT)
         first = downloads.file(url, Event())
 
-        assert first.path.read_bytes() == CONTENT
+        assert (first.path.read_bytes(), first.checksum) == (CONTENT, checksum(CONTENT))
+        assert asked == ["get_object"]
         assert downloads.file(url, Event()) == first
+        assert asked == ["get_object", "head_object"]
 
-    def test_a_large_object_of_a_store_comes_in_blocks(self, object_store, downloads, monkeypatch):
-        monkeypatch.setattr(transfer, "BLOCK", 100_000)
+    def test_an_object_that_changed_is_read_again(self, object_store, downloads):
+        old = downloads.file(object_store.put("a", b"old"), Event())
+        new = downloads.file(object_store.put("a", b"new"), Event())
+
+        assert (old.path.read_bytes(), new.path.read_bytes()) == (b"old", b"new")
+
+    def test_a_large_object_of_a_store_comes_in_blocks(self, object_store, asked, downloads, monkeypatch):
+        for module in (transfer, storage_downloads):
+            monkeypatch.setattr(module, "BLOCK", 400_000)
         found = downloads.file(object_store.put("a", CONTENT), Event())
 
         assert (found.path.read_bytes(), found.checksum) == (CONTENT, checksum(CONTENT))
+        assert asked == ["get_object"] * 3 + ["head_object"]  # whether it is still the same
+
+    def test_an_object_that_changes_while_it_is_read_is_read_anew(self, object_store, downloads, monkeypatch):
+        for module in (transfer, storage_downloads):
+            monkeypatch.setattr(module, "BLOCK", 400_000)
+        url = object_store.put("a", CONTENT)
+        begin = storage_downloads.begun
+
+        def then_changed(*arguments):
+            found = begin(*arguments)
+            object_store.put("a", CONTENT[::-1])
+            return found
+
+        monkeypatch.setattr(storage_downloads, "begun", then_changed)
+
+        assert downloads.file(url, Event()).path.read_bytes() == CONTENT[::-1]
+
+    def test_of_an_object_of_which_a_part_is_here_the_rest_is_stored(self, object_store, downloads, monkeypatch):
+        url = object_store.put("a", CONTENT)
+        found = downloads.file(url, Event()).path
+        part = found.with_name(f"{'-'.join(found.name.split('-')[:2])}.part")
+        part.write_bytes(CONTENT[:100])
+        found.unlink()
+
+        assert downloads.file(url, Event()).path.read_bytes() == CONTENT
 
     def test_what_changed_is_read_again_beside_what_it_was(self, web, downloads):
         url = web.put("a", b"old")
@@ -75,14 +125,16 @@ class TestFile:
         found.path.write_bytes(b"changed")
         os.utime(found.path, (1, 1))
 
-        assert downloads.file(url, Event()).path.read_bytes() == b"content"
+        again = downloads.file(url, Event())
+        assert (again.path.read_bytes(), again.checksum) == (b"content", checksum(b"content"))
 
     def test_it_is_for_the_user_alone_and_not_to_be_written(self, web, downloads):
         found = downloads.file(web.put("a", b"content"), Event())
 
         assert stat.S_IMODE(found.path.stat().st_mode) == 0o400
         assert stat.S_IMODE(found.path.parent.stat().st_mode) == 0o700
-        assert stat.S_IMODE((found.path.parent / "about.json").stat().st_mode) == 0o600
+        assert stat.S_IMODE((downloads.directory / "locks").stat().st_mode) == 0o600
+        assert list(found.path.parent.iterdir()) == [found.path]
 
     def test_its_use_is_noted_and_its_time_of_change_stays(self, web, downloads):
         url = web.put("a", b"content")
@@ -227,6 +279,15 @@ class TestSingleFlight:
         assert len(paths) == 1
         assert web.reads("a") == [None]
 
+    def test_threads_that_ask_a_store_at_once_read_once(self, object_store, asked, downloads):
+        url = object_store.put("a", CONTENT)
+        with ThreadPoolExecutor(6) as threads:
+            paths = {found.path for found in threads.map(lambda _: downloads.file(url, Event()), range(6))}
+
+        assert len(paths) == 1
+        assert asked.count("get_object") == 1
+        assert asked.count("head_object") == 5  # each shows that it may read it
+
     def test_another_process_reads_nothing_that_is_being_read(self, web, downloads):
         web.held.clear()
         url = web.put("a", CONTENT)
@@ -256,6 +317,13 @@ class TestTree:
 
         assert {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()} == {"a", "b/c"}
         assert (tree / "b/c").read_bytes() == b"dir/b/c"
+
+    def test_each_file_of_it_is_asked_for_once(self, object_store, asked, downloads):
+        for key in ("dir/a", "dir/b", "dir/c"):
+            object_store.put(key, key.encode())
+        downloads.tree(object_store.url("dir"), Event())
+
+        assert [name for name in asked if name != "list_objects_v2"] == ["get_object"] * 3
 
     def test_what_did_not_change_is_not_read_again(self, object_store, downloads):
         object_store.put("dir/a", b"a")

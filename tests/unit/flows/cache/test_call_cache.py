@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cwl_prefect._lib.key_locks import KeyLocks
+from cwl_prefect._lib.file_lock import KeyLocks
 from cwl_prefect.backends.base import Capabilities, JobHandle, UnidentifiedError
 from cwl_prefect.backends.fake import FakeBackend
 from cwl_prefect.backends.local.backend import LocalBackend

@@ -94,7 +94,8 @@ class CwlPrefectError(Exception):
         """Put a place before the text; one that is there already goes behind it."""
         known, text = self.faults[0].place, self.message
         if known is not None:
-            text = f"{text.removeprefix(f'{known}: ').removesuffix('.')} (declared at {known})."
+            first, newline, more = text.removeprefix(f"{known}: ").partition("\n")
+            text = f"{first.removesuffix('.')} (declared at {known}).{newline}{more}"
         self.message = f"{place}: {text}"
         self.args = (self.message,)
         self.faults = (Fault(text=text, place=place),)

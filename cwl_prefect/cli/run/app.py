@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from cwl_prefect._lib.suggestions import near
 from cwl_prefect.cli.run import options
 from cwl_prefect.cli.signature import taking
 
@@ -22,7 +23,14 @@ def add_run(app: typer.Typer) -> None:
 @taking(options.Given)
 def run(ctx: typer.Context, **_given: object) -> None:
     """Run a CWL document; the output object is printed as JSON."""
-    _show_help(ctx) if ctx.params["show_help"] else _run(ctx.params)
+    try:
+        _show_help(ctx) if ctx.params["show_help"] else _run(ctx.params)
+    except options.UnknownFlagError as error:
+        known = [name for parameter in ctx.command.params for name in parameter.opts]
+        meant = near(error.flag, known)
+        if meant is not None and "did you mean" not in str(error.hint):
+            error.hint = f"did you mean {meant}?"
+        raise
 
 
 def _run(given: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from cwl_prefect.cli.quantities import mebibytes
 from cwl_prefect.cli.run.batch import Batch, prepare_items, run_batch
 from cwl_prefect.cli.run.ending import Ending
 from cwl_prefect.cli.run.input_flags import parse_input_arguments
+from cwl_prefect.cli.run.options import UnknownFlagError
 from cwl_prefect.cli.run.progress import shown_progress
 from cwl_prefect.cli.terminal import complain, results_only, write_results
 from cwl_prefect.configuration import read_given
@@ -375,8 +376,9 @@ def _document_and_rest(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
             "No document to run.", hint="give a path or URL, as in `cwl-prefect run workflow.cwl inputs.yml`."
         )
     if arguments[0].startswith("-"):
-        raise UsageError(
+        raise UnknownFlagError(
             f"No such option: {arguments[0]}.",
+            flag=arguments[0],
             hint="inputs of the workflow go after the document; `cwl-prefect run --help` shows the options.",
         )
     return arguments[0], arguments[1:]

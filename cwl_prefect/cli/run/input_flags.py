@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from cwl_prefect._lib.locations import is_remote
 from cwl_prefect._lib.suggestions import near
 from cwl_prefect.cli.quantities import json_or_text
+from cwl_prefect.cli.run.options import UnknownFlagError
 from cwl_prefect.engine.workflow.cwl_types import (
     NULL,
     ArrayType,
@@ -157,10 +158,10 @@ def _flag_named(name: str, known: Mapping[str, InputPort]) -> tuple[str, bool]:
     raise _unknown(f"--{name}", known)
 
 
-def _unknown(flag: str, known: Iterable[str]) -> UsageError:
+def _unknown(flag: str, known: Iterable[str]) -> UnknownFlagError:
     meant = near(flag.lstrip("-"), known)
     hint = HELP if meant is None else f"did you mean --{meant}?"
-    return UsageError(f"The workflow has no input for {flag}.", hint=hint)
+    return UnknownFlagError(f"The workflow has no input for {flag}.", flag=flag, hint=hint)
 
 
 def _value_of_texts(alternatives: Sequence[CwlType], texts: Sequence[str]) -> JsonValue:

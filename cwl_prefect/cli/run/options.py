@@ -10,6 +10,20 @@ import typer
 
 from cwl_prefect.choices import BackendName, Keep, OnError, Staging
 from cwl_prefect.choices import CacheMode as Mode
+from cwl_prefect.errors import UsageError
+
+
+class UnknownFlagError(UsageError):
+    """What stands on a command line is no flag.
+
+    Attributes:
+        flag: It, with its dashes.
+    """
+
+    def __init__(self, message: str, *, flag: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.flag = flag
+
 
 FILES = "Files"
 PART = "A part of the workflow"

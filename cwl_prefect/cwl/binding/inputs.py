@@ -17,7 +17,7 @@ from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.cwl.access.host_files import EVERYTHING, HostFiles
 from cwl_prefect.cwl.javascript.expressions import script_of
 from cwl_prefect.cwl.loading.aliases import repeated_too_often
-from cwl_prefect.cwl.loading.messages import short_path
+from cwl_prefect.cwl.loading.messages import A_TABULATOR, INDENT, short_path
 from cwl_prefect.cwl.loading.plain import plain
 from cwl_prefect.cwl.values.complete import Completion, completed
 from cwl_prefect.cwl.values.errors import call_errors, part_errors
@@ -305,4 +305,6 @@ def _parsed(text: str, source: str) -> Any:
 def _yaml_error(error: MarkedYAMLError, source: str) -> InputError:
     mark = error.problem_mark
     place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
+    if "'\\t'" in str(error.problem):
+        return InputError(f"{source}{place}: not YAML: {A_TABULATOR}.", hint=INDENT)
     return InputError(f"{source}{place}: not YAML: {error.problem}.", hint="Check quotes, colons and indentation.")

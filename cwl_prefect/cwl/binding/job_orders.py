@@ -1,9 +1,11 @@
 """Job orders where they lie: files of this machine, URLs and the standard input."""
 
 import os
+import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -11,10 +13,11 @@ from cwl_prefect._lib.locations import is_remote, joined, shown_url
 from cwl_prefect._lib.uris import directory_uri, path_of
 from cwl_prefect.cwl.binding.inputs import parse_job_order, place_of_input, resolve_files
 from cwl_prefect.cwl.values.type_errors import shown
-from cwl_prefect.errors import InputError
+from cwl_prefect.errors import Fault, InputError
 from cwl_prefect.model.values import REFERENCE, CwlObject, as_object
 from cwl_prefect.storage.downloads import installed
 
+_OF_INPUT = re.compile(r"  input ([^:]+): ")
 LARGEST_JOB_ORDER = 64 * 1024 * 1024  # bytes; as JSON this takes seconds to read
 
 
@@ -102,10 +105,20 @@ def places_in(source: str | Path | None, besides: Collection[str] = ()) -> Itera
         name = next((part.removeprefix("input ") for part in error.parts if part.startswith("input ")), None)
         path = None if source is None else _path(source)
         if name is not None and path is not None and path.is_file() and name not in besides:
-            place = place_of_input(read_text(path)[0], name, str(source))
+            text, called = read_text(path)[0], str(source)
+            place = place_of_input(text, name, called)
             if place is not None:
                 error.put(place)
+            first, *others = error.faults[0].text.split("\n")
+            error.faults = (replace(error.faults[0], text=first), *(_fault(line, text, called) for line in others))
+            error.message = "\n".join(map(str, error.faults))
         raise
+
+
+def _fault(line: str, text: str, called: str) -> Fault:
+    """Return what a further line of an error says, with the place of the input that it is of."""
+    found = _OF_INPUT.match(line)
+    return Fault(text=line.strip(), place=None if found is None else place_of_input(text, found[1], called))
 
 
 def is_elsewhere(source: str | Path) -> bool:

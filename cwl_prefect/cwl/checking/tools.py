@@ -18,6 +18,12 @@ from cwl_prefect.model.values import unusable
 Entry = Mapping[str, Any]
 
 _OF_OTHERS = re.compile(r"https?://")  # a name of another runner's namespace
+# As Docker reads it: a registry, names, a tag, a digest.
+_IMAGE = re.compile(
+    r"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?"
+    r"(?:@[A-Za-z0-9+._-]+:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+)
 _REMOVE_HINT = "Remove it; or give it its namespace, as in `arv:Name`, if it is for another runner."
 
 
@@ -105,6 +111,10 @@ def _images(requirements: Any) -> Iterator[Finding]:
             if isinstance(name := entry.get(field), str) and not name.strip():
                 text = f"{field} is empty, expected the name of an image."
                 yield _error("image", text, "Write one, as in `dockerPull: debian:stable-slim`.", (entry, field))
+            elif isinstance(name, str) and _IMAGE.fullmatch(name) is None:
+                text = f"{field}: {name!r} is no name of an image."
+                fix = "Write it as REGISTRY/NAME:TAG, in small letters, without spaces and without https://."
+                yield _error("image", text, fix, (entry, field))
 
 
 def _hints(hints: Any) -> Iterator[Finding]:

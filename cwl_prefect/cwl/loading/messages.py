@@ -7,6 +7,7 @@ from pathlib import Path
 _FILE_URL = re.compile(r"file://(/[^\s'\"#]*)")
 _QUOTED_PLACE = re.compile(r"^(?P<path>\S*%[0-9A-Fa-f]{2}\S*?)(?=:\d+:\d+:)", re.MULTILINE)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+A_TABULATOR, INDENT = "a tabulator where there should be spaces", "Indent by spaces."  # of YAML
 LONGEST_MESSAGE = 4000  # characters; a validation error can quote a whole document
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from cwl_prefect._lib.suggestions import did_you_mean, near
-from cwl_prefect.cwl.loading.messages import document_message, short_path
+from cwl_prefect.cwl.loading.messages import A_TABULATOR, INDENT, document_message, short_path
 from cwl_prefect.cwl.loading.suggestions import CLASSES, REQUIREMENTS, near_type, sources_in, step_inputs_in
 from cwl_prefect.errors import Fault, Place
 from cwl_prefect.model.names import short_name
@@ -177,7 +177,7 @@ def _twice(found: _Match, fault: Fault) -> Fault:
 
 
 def _tabulator(_: _Match, fault: Fault) -> Fault:
-    return replace(fault, text="not YAML: a tabulator where there should be spaces", fix="Indent by spaces.")
+    return replace(fault, text=f"not YAML: {A_TABULATOR}", fix=INDENT)
 
 
 def _wrong_kind(found: _Match, fault: Fault) -> Fault:

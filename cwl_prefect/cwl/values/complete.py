@@ -83,7 +83,8 @@ def _filled(port: Parameter, given: Any) -> Any:
 def _check_types(ports: Sequence[Parameter], values: Mapping[str, Any]) -> None:
     faults = list(_faults(ports, values))
     if faults:
-        error = InputError(f"{'; '.join(faults)}.", hint="`cwl-prefect inputs DOCUMENT` shows what is expected.")
+        text = "\n  ".join(f"{each}." for each in faults)
+        error = InputError(text, hint="`cwl-prefect inputs DOCUMENT` shows what is expected.")
         error.parts = (faults[0].partition(":")[0],)
         raise error
 

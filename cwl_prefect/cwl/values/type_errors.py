@@ -55,10 +55,8 @@ def _reasons(declared: CwlType, value: Any) -> Iterator[str]:
             alike = [option for option in options if _is_alike(option, value)]
             if len(alike) == 1:
                 yield from _reasons(alike[0], value)
-        case Array(items=items) if isinstance(value, list):
-            for number, item in enumerate(value):
-                if fit(items, item) == NO_FIT:
-                    yield from (f"item {number + 1}: {reason}" for reason in _reasons(items, item))
+        case Array(items=items):
+            yield from _reasons_of_array(items, value)
         case Record(fields=fields) if isinstance(value, dict):
             yield from _reasons_of_record(fields, value)
         case Plain(name="int") if isinstance(value, int) and not isinstance(value, bool):
@@ -68,6 +66,18 @@ def _reasons(declared: CwlType, value: Any) -> Iterator[str]:
         case Plain(name="File" | "Directory" as name) if isinstance(value, str):
             yield f"expected {name}, found {shown(value)}: write {{class: {name}, path: {_shortened(value)}}}"
     yield f"expected {written(declared)}, found {shown(value)}"
+
+
+def _reasons_of_array(items: CwlType, value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            if fit(items, item) == NO_FIT:
+                yield from (f"item {number + 1}: {reason}" for reason in _reasons(items, item))
+    elif isinstance(value, str) and isinstance(items, Plain) and items.name in {"File", "Directory"}:
+        kind = items.name
+        yield f"expected {kind}[], found {shown(value)}: write [{{class: {kind}, path: {_shortened(value)}}}]"
+    elif value is not None and fit(items, value) != NO_FIT:
+        yield f"expected {written(Array(items=items))}, found {shown(value)}: write a list, also of one"
 
 
 def _reasons_of_record(fields: tuple[Parameter, ...], value: Mapping[str, Any]) -> Iterator[str]:

@@ -278,13 +278,20 @@ _ADVICE: tuple[tuple[Callable[[_Evidence], bool], Callable[[_Evidence], str]], .
         ),
     ),
     (
+        lambda evidence: evidence.outcome.reason is Reason.NOT_FOUND and " " in evidence.program,
+        lambda evidence: (
+            f"{evidence.program!r} is the name of one program, spaces and all: "
+            f"write a list, as in `baseCommand: [{', '.join(evidence.program.split())}]`"
+        ),
+    ),
+    (
         lambda evidence: (
             evidence.outcome.reason is Reason.NOT_FOUND
             or evidence.outcome.exit_code == 127
             or evidence.says(_NOT_FOUND_WORDS)
         ),
         lambda evidence: (
-            f"make sure that {evidence.program} and all that it calls is installed in {evidence.place}, "
+            f"make sure that {evidence.program}, and all that it calls, is installed in {evidence.place}, "
             "and that baseCommand is spelled right"
         ),
     ),

@@ -82,9 +82,39 @@ def publish(
                 _deliver(placement.deliveries, placed, tuple(root.resolve() for root in move_from), staging)
                 undo.pop_all()
     except OSError as error:
-        msg = f"the outputs cannot be written to {destination}: {error}"
-        raise PublishError(msg, hint=_HINTS.get(error.errno or 0)) from error
+        raise _refused(destination, error) from error
     return placed
+
+
+def demand_writable(destination: Path) -> None:
+    """Check that outputs could be written to a directory, or that it could be made, as far as that is known now.
+
+    Raises:
+        PublishError: They could not.
+    """
+    try:
+        wanted = Path(os.path.realpath(destination))
+        place = next(each for each in (wanted, *wanted.parents) if each.exists())
+        code = _refusing(place)
+    except OSError as error:
+        raise _refused(destination, error) from error
+    if code is not None:
+        raise _refused(destination, OSError(code, os.strerror(code), str(place)))
+
+
+def _refusing(place: Path) -> int | None:
+    """Return the number of the error that it would be to make something in a directory that exists."""
+    if not place.is_dir():
+        return errno.ENOTDIR
+    if os.access(place, os.W_OK | os.X_OK):
+        return None
+    return errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
+
+
+def _refused(destination: Path, error: OSError) -> PublishError:
+    where = "" if error.filename in {None, str(destination)} else f" ({error.filename})"
+    msg = f"the outputs cannot be written to {destination}: {error.strerror or error}{where}."
+    return PublishError(msg, hint=_HINTS.get(error.errno or 0))
 
 
 def _placed(

@@ -1,5 +1,6 @@
 """Where the results of a run go, and what is left there of a driver that was killed while it delivered them."""
 
+import asyncio
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from cwl_prefect._lib.destinations import Destination, below, destination_of, without_login
 from cwl_prefect.backends.template_checks import CONTAINERS, OUTDIR, remedy
-from cwl_prefect.engine.outputs.publish import remove_abandoned
+from cwl_prefect.engine.outputs.publish import demand_writable, remove_abandoned
 from cwl_prefect.engine.records.manifest import RunManifest
 from cwl_prefect.environment import own_flow_run
 from cwl_prefect.errors import UsageError
@@ -131,16 +132,17 @@ async def lasting_destination(run_id: str, plan: WorkflowPlan, request: "RunRequ
 
     Raises:
         UsageError: It would not stay, or nobody knows what its name means.
-        PublishError: It is a URL that cannot be written to, or holds the results of another run.
+        PublishError: It cannot be written to, or holds the results of another run.
     """
     outdir = destination(await named_run(run_id, plan, request), request.outdir, request.settings)
     if isinstance(outdir, Path):
         await demand_lasting(outdir)
+        await asyncio.to_thread(demand_writable, outdir)
         return outdir
-    from cwl_prefect.engine.outputs.upload import demand_writable
+    from cwl_prefect.engine.outputs.upload import demand_writable as demand_place
     from cwl_prefect.storage.uploads import Place
 
-    await demand_writable(Place(outdir), run_id, again=again, overwrite=request.settings.overwrite)
+    await demand_place(Place(outdir), run_id, again=again, overwrite=request.settings.overwrite)
     return outdir
 
 

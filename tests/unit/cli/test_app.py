@@ -229,6 +229,8 @@ def test_requirements_in_the_job_order_reach_the_compiler(fake):
         pytest.param([], 2, "No document", id="no-document"),
         pytest.param(["--unknown"], 2, "No such option: --unknown", id="unknown-option"),
         pytest.param(["greet.cwl", "--mesage", "x"], 2, "did you mean --message", id="misspelt-input"),
+        pytest.param(["--outdr", "x", "greet.cwl"], 2, "did you mean --outdir", id="misspelt-option"),
+        pytest.param(["greet.cwl", "--retry", "2"], 2, "did you mean --retries", id="misspelt-option-behind"),
         pytest.param(["--max-ram", "lots", "greet.cwl"], 2, "is no size", id="bad-memory"),
         pytest.param(["--max-cores", "-1", "greet.cwl"], 2, "--max-cores", id="bad-cores"),
         pytest.param(["--backend", "cloud", "greet.cwl"], 2, "--backend", id="bad-backend"),

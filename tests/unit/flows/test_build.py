@@ -26,7 +26,7 @@ from cwl_prefect.flows.build import build_flow, build_requested_flow, prepared, 
 from cwl_prefect.flows.execution.backends import Backends
 from cwl_prefect.flows.execution.driver import Driver
 from cwl_prefect.flows.execution.run import RunReport, RunRequest
-from cwl_prefect.flows.lifecycle import audit
+from cwl_prefect.flows.lifecycle import audit, results
 from cwl_prefect.model.events import RunStarted
 from cwl_prefect.settings import Keep, OnError, Settings
 from tests.unit.flows.driving import PlainTasks, Player
@@ -247,11 +247,19 @@ class TestRuns:
         assert (tmp_path / "results" / "other.txt").exists()
         assert "greet" in caplog.text
 
-    async def test_results_that_cannot_be_written_are_an_error(self, plan, settings, tmp_path):
+    async def test_results_that_cannot_be_written_are_an_error(self, plan, settings, tmp_path, monkeypatch):
+        monkeypatch.setattr(results, "demand_writable", lambda _: None)  # as where it could be before
         (tmp_path / "file").touch()
         with flow_run():
             report = await run_plan(plan, request(settings, outdir=tmp_path / "file" / "results"))
         assert [type(error) for error in report.errors] == [PublishError]
+
+    async def test_nothing_begins_where_results_cannot_be_written(self, plan, settings, tmp_path):
+        (tmp_path / "file").touch()
+        player = Player()
+        with flow_run(), pytest.raises(PublishError, match="Not a directory"):
+            await run_plan(plan, request(settings, player, outdir=tmp_path / "file" / "results"))
+        assert player.commands == []
 
 
 def workspaces(settings: Settings, run: FlowRun) -> list[Path]:

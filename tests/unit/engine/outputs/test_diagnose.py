@@ -116,7 +116,7 @@ def test_the_engines_own_words_are_shown_on_one_line(job):
         pytest.param(ended(exit_code=1), "touch: /x: Read-only file system", "runtime.outdir", id="read-only"),
         pytest.param(ended(exit_code=1), "curl: Could not resolve host: x", "networkAccess: true", id="network"),
         pytest.param(ended(exit_code=1), "wget: bad address 'x'", "networkAccess: true", id="busybox-network"),
-        pytest.param(ended(exit_code=127), "sh: foo: not found", "bwa and all that it calls", id="not-found"),
+        pytest.param(ended(exit_code=127), "sh: foo: not found", "bwa, and all that it calls", id="not-found"),
         pytest.param(ended(Reason.NOT_FOUND), "", "the image biotools/bwa:1", id="no-command"),
         pytest.param(ended(exit_code=1), "x.sh: line 2: foo: command not found\nend", "installed", id="inner-command"),
         pytest.param(ended(exit_code=126), "", "chmod +x", id="not-executable"),

@@ -2,6 +2,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from cwl_prefect._lib.uris import file_uri
 from cwl_prefect.engine.outputs import publish as publishing
 from cwl_prefect.engine.outputs.placement import Placement, path_here
-from cwl_prefect.engine.outputs.publish import MANIFEST, publish
+from cwl_prefect.engine.outputs.publish import MANIFEST, demand_writable, publish
 from cwl_prefect.engine.staging.copying import copy
 from cwl_prefect.errors import PublishError
 
@@ -351,9 +352,21 @@ def test_refuses_pipes(run, out):
 @pytest.mark.parametrize("below", ["file", "file/below"])
 def test_a_destination_that_is_a_file_is_refused(run, tmp_path, below):
     written(tmp_path / "file")
-    with pytest.raises(PublishError, match="cannot be written to") as raised:
+    with pytest.raises(PublishError, match=r"cannot be written to .*: Not a directory") as raised:
         publish({}, tmp_path / below, move_from=())
     assert "--outdir" in raised.value.hint
+    with pytest.raises(PublishError, match=r"cannot be written to .*: Not a directory"):
+        demand_writable(tmp_path / below)
+
+
+def test_whether_a_destination_can_be_written_is_known_before(run, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(tmp_path / "to" / "be" / "made")
+    demand_writable(tmp_path / "link")
+    assert not (tmp_path / "to").exists()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PublishError, match=re.escape(f"Permission denied ({tmp_path})")) as raised:
+        demand_writable(tmp_path / "new")
+    assert "permissions" in raised.value.hint
 
 
 def failing_after(count: int, number: int, method):

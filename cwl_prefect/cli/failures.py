@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import re
+import sys
 import tempfile
 import traceback
 from collections.abc import Mapping
@@ -58,6 +59,8 @@ def report_failure(error: BaseException) -> int:
         case CwlPrefectError():
             complain(f"Error: {error}")
             return error.exit_code
+        case ValueError() if (wrong := _prefects_settings_error(error)) is not None:
+            return report_failure(wrong)
         case BrokenPipeError():
             silence_standard_output()
             return BROKEN_PIPE
@@ -68,6 +71,28 @@ def report_failure(error: BaseException) -> int:
             return report_failure(CwlPrefectError(f"This machine failed: {said}.", hint=_FREE))
         case _:
             return _report_bug(error)
+
+
+def _prefects_settings_error(error: ValueError) -> UsageError | None:
+    """Return what is wrong with settings of Prefect, where that is what an error says: Prefect cannot be imported then.
+
+    Values are not shown, as they may be secret.
+    """
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return None
+    models = (module for name, module in sys.modules.items() if name.startswith("prefect.settings.models"))
+    model = next((found for module in models if (found := getattr(module, error.title, None)) is not None), None)
+    if model is None:
+        return None
+    prefix = str(model.model_config.get("env_prefix"))
+    found = (("_".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")) for each in error.errors())
+    texts = (f"{prefix}{name.upper()}: {text}" if name else f"settings of Prefect: {text}" for name, text in found)
+    return UsageError(
+        f"{'; '.join(texts)}.",
+        hint="correct it where Prefect reads it: the environment, .env, prefect.toml, pyproject.toml, or its profile.",
+    )
 
 
 def _is_of_machine(error: Exception) -> bool:

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import JsonValue
 
 from cwl_prefect import __version__, api
+from cwl_prefect._lib.locations import is_url
 from cwl_prefect.cli.exit_codes import SUCCESS
 from cwl_prefect.cli.failures import lent_credentials, settings_with
 from cwl_prefect.cli.run.command import job_order_name
@@ -134,6 +135,6 @@ def _result(found: Finding) -> JsonValue:
 
 def _uri(document: str) -> str:
     """Return a document as a URI: an absolute path with its scheme, a relative one as it is."""
-    if urlsplit(document).scheme:
+    if is_url(document):
         return document
     return Path(document).as_uri() if Path(document).is_absolute() else quote(document)

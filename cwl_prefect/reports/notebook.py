@@ -7,11 +7,11 @@ from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from cwl_prefect._lib.locations import shown_url
+from cwl_prefect._lib.locations import WEB_SCHEMES, scheme_of, shown_url
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.errors import CwlPrefectError
 from cwl_prefect.model.events import RunEnded, RunEvent, RunObserver
@@ -135,7 +135,7 @@ def _path(path: Path) -> str:
 
 
 def _link(text: str, url: str | None) -> str:
-    if url is None or urlsplit(url).scheme not in ("http", "https"):
+    if url is None or scheme_of(url) not in WEB_SCHEMES:
         return escape(text)
     return f'<a href="{escape(url)}" target="_blank" rel="noopener">{escape(text)}</a>'
 

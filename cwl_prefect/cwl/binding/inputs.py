@@ -176,7 +176,8 @@ def _resolved_file(value: dict[str, CwlValue], base: str, namespaces: Mapping[st
         changed.pop("path", None)
     if location is None and isinstance(path, str):
         is_url = is_remote(path) or path.startswith("file:")
-        changed["location"] = path if is_url else joined(base, urllib.parse.quote(path, errors="surrogateescape"))
+        named = path if is_url else urllib.parse.quote(path, errors="surrogateescape")
+        changed["location"] = joined(base, named)
     elif isinstance(location, str) and not location.startswith("_:"):
         changed["location"] = joined(base, location)
     here = path_of(str(changed.get("location") or "_:"))
@@ -256,7 +257,7 @@ def _check_there(found: CwlObject) -> None:
     location = found.get("location")
     if not isinstance(location, str):
         return
-    scheme = urllib.parse.urlsplit(location).scheme
+    scheme = location.partition(":")[0]
     if scheme == "_" or is_remote(location):
         return
     if scheme != "file":

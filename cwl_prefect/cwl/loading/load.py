@@ -25,6 +25,7 @@ from schema_salad.exceptions import SchemaSaladException
 from schema_salad.fetcher import DefaultFetcher
 from schema_salad.sourceline import add_lc_filename
 
+from cwl_prefect._lib.locations import WEB_SCHEMES, scheme_of
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.host_files import EVERYTHING
 from cwl_prefect.cwl.access.open_texts import may_fetch, open_text
@@ -265,7 +266,7 @@ def document_uri(document: str) -> str:
     Raises:
         DocumentError: There is no such file.
     """
-    if urllib.parse.urlsplit(document).scheme in ("http", "https", "file"):
+    if scheme_of(document) in (*WEB_SCHEMES, "file"):
         _check_file_url(document)
         return document
     whole = Path(document)
@@ -295,8 +296,10 @@ def translated_errors(document: str) -> Iterator[None]:
         raise DocumentError(f"{document}: this is not a text in UTF-8.", hint=IS_DOCUMENT) from error
     except UnicodeEncodeError as error:
         raise DocumentError(f"{document}: it holds half of a character, which no text may.") from error
-    except (SchemaSaladException, WorkflowException, YAMLError, ValueError) as error:
+    except (SchemaSaladException, WorkflowException, YAMLError) as error:
         raise _invalid(document, error) from error
+    except ValueError as error:
+        raise DocumentError(f"{document}: an address or another value in it means nothing: {error}.") from error
     except RecursionError as error:
         raise DocumentError(
             f"{document}: {TOO_DEEP}, or without end.",

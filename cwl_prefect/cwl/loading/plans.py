@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import JsonValue, ValidationError
 
 from cwl_prefect._lib.atomic_write import write_whole
+from cwl_prefect._lib.locations import is_url
 from cwl_prefect._lib.own_files import make_private, read_own
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.host_files import is_untrusted
@@ -125,7 +126,7 @@ def documents_of(document: str, directory: Path) -> tuple[Path, ...]:
 
 def _key(document: str) -> str:
     path, separator, fragment = document.partition("#")
-    place = os.path.abspath(path) if not urllib.parse.urlsplit(document).scheme else path  # noqa: PTH100 - keeps links
+    place = os.path.abspath(path) if not is_url(document) else path  # noqa: PTH100 - keeps links
     parts = [place, separator, fragment, str(PLAN_FORMAT), *(f"{name}={version(name)}" for name in _COMPILERS)]
     return hashlib.sha256("\0".join([*parts, _own_sources()]).encode()).hexdigest()
 

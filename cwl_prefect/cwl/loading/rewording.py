@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cwl_prefect._lib.locations import is_web
 from cwl_prefect._lib.suggestions import did_you_mean, near
 from cwl_prefect.cwl.loading.messages import A_TABULATOR, INDENT, document_message, short_path
 from cwl_prefect.cwl.loading.suggestions import CLASSES, REQUIREMENTS, near_type, sources_in, step_inputs_in
@@ -114,7 +115,7 @@ def _unknown_field(found: _Match, fault: Fault) -> Fault:
 
 def _undefined(found: _Match, fault: Fault) -> Fault:
     field, target = found.groups()
-    if field == "run" and urllib.parse.urlsplit(target).scheme in ("http", "https"):
+    if field == "run" and is_web(target):
         return replace(fault, text=f"run: {target}: {NOT_FETCHED}")
     if field == "run":
         path = short_path(urllib.parse.unquote(target.removeprefix("file://")))

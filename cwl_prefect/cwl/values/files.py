@@ -49,6 +49,8 @@ def settled(found: CwlObject) -> CwlObject:
             raise StepError(f"path: expected string, found {location}.", hint=f"Put it in quotes: path: '{location}'.")
         _demand_literal(changed)
         location = f"_:{uuid.uuid4()}"
+    elif location.startswith("_:"):
+        _demand_literal(changed)
     elif is_directory and location.endswith("/") and len(location) > 1:
         location = location.rstrip("/")
     elif location.endswith("/"):

@@ -440,6 +440,15 @@ class TestCollecting:
             bound.collect(place.outdir, 0)
         assert raised.value.step == "align[3]"
 
+    @pytest.mark.parametrize(
+        "found", [{"class": "File"}, {"class": "Directory", "basename": "d"}], ids=["file", "directory"]
+    )
+    def test_a_literal_of_an_output_object_holds_something(self, bind, place, found):
+        bound = bind("inputs: {}\noutputs: {o: Any}\nbaseCommand: tool\n")
+        (place.outdir / "cwl.output.json").write_text(json.dumps({"o": found | {"location": "_:x"}}))
+        with pytest.raises(StepError, match=f"a {found['class']} needs a path or location"):
+            bound.collect(place.outdir, 0)
+
     def test_what_is_listed_of_an_input_can_be_passed_on_though_it_is_a_link(self, bind, place, tmp_path):
         (tmp_path / "d").mkdir()
         file(tmp_path / "elsewhere")

@@ -1,4 +1,5 @@
 import io
+import json
 import sys
 
 import pytest
@@ -60,6 +61,13 @@ def test_nesting_has_a_limit(tmp_path, text):
 def test_half_a_character_is_refused(tmp_path):
     (tmp_path / "order").write_text(r'{"a": {"b": "\ud800"}}')
     with pytest.raises(InputError, match="holds half of a character"):
+        load_job_order(tmp_path / "order")
+
+
+@pytest.mark.parametrize("field", ["location", "path"])
+def test_what_is_no_address_is_refused(tmp_path, field):
+    (tmp_path / "order").write_text(json.dumps({"a": {"class": "File", field: "http://["}}))
+    with pytest.raises(InputError, match=r"http://\[: this is no address"):
         load_job_order(tmp_path / "order")
 
 

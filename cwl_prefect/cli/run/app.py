@@ -64,9 +64,12 @@ def _run(given: Mapping[str, Any]) -> None:
 
 
 def _show_help(ctx: typer.Context) -> None:
-    typer.echo(ctx.get_help())
-    if arguments := ctx.params["arguments"]:
-        from cwl_prefect.cli.run import command as running
+    """Show the inputs of the document, or the options where there is none."""
+    arguments = ctx.params["arguments"]
+    if not arguments or arguments[0].startswith("-"):
+        typer.echo(ctx.get_help())
+        return
+    from cwl_prefect.cli.run import command as running
 
-        part = running.Part(single_step=ctx.params["single_step"])
-        running.show_inputs(arguments, part, options.settings_of(ctx.params))
+    part = running.Part(single_step=ctx.params["single_step"])
+    running.show_inputs(arguments[0], part, options.settings_of(ctx.params))

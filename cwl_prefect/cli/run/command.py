@@ -358,13 +358,10 @@ def read_overrides(path: Path) -> dict[str, JsonValue]:
     return content
 
 
-def show_inputs(arguments: Sequence[str], part: Part, overrides: Mapping[str, object]) -> None:
-    """Print the flags for the inputs of the document among the arguments, if there is one."""
+def show_inputs(document: str, part: Part, overrides: Mapping[str, object]) -> None:
+    """Print the flags for the inputs of a document."""
     from cwl_prefect.cli.run.input_help import print_input_help
 
-    if not arguments or arguments[0].startswith("-"):
-        return
-    document = arguments[0]
     tool = api.document_of(document) if _may_be_job_order(document) else None
     settings = chosen_settings(overrides)
     print_input_help(part.taking(api.load_plan(tool or document, settings=settings)), tool or document)

@@ -1,4 +1,4 @@
-"""The part of ``run DOCUMENT --help`` that comes from the document: inputs, types, documentation and defaults."""
+"""What ``run DOCUMENT --help`` prints: inputs, types, documentation and defaults."""
 
 import json
 
@@ -18,7 +18,7 @@ def print_input_help(plan: WorkflowPlan, document: str) -> None:
 
     console = Console()
     about = plan.doc or plan.label
-    console.print(Text(printable(f"\nInputs of {document}"), style="bold"))
+    console.print(Text(printable(f"Inputs of {document}"), style="bold"))
     if about:
         console.print(Text(printable(about.strip())))
     table = Table(box=None, pad_edge=True, show_header=False)
@@ -29,6 +29,7 @@ def print_input_help(plan: WorkflowPlan, document: str) -> None:
         flag, kind, said = map(printable, (_flag(port), describe_type(parse_type(port.type)), _about(port)))
         table.add_row(Text(flag, style="cyan"), Text(kind), Text(said))
     console.print(table if plan.inputs else Text("  none"))
+    console.print("Options of the run, such as --outdir: cwl-prefect run --help", highlight=False)
 
 
 def _flag(port: InputPort) -> str:

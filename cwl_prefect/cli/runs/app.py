@@ -23,7 +23,7 @@ class ReportFormat(StrEnum):
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run: its name, its flow run id, or the beginning of the id.")
 ]
-RecordedRun = Annotated[
+RunOrLast = Annotated[
     str, typer.Argument(metavar="RUN", help="A run: its name, its flow run id, the beginning of the id, or last.")
 ]
 Name = Annotated[str | None, typer.Option("--name", metavar="PATTERN", help="Runs so named; * and ? stand for any.")]
@@ -63,7 +63,7 @@ def list_runs(  # noqa: PLR0917 - one parameter for each option
 
 
 @app.command()
-def show(run: RunName, prices: Prices = None, json: Json = False) -> None:
+def show(run: RunOrLast, prices: Prices = None, json: Json = False) -> None:
     """Show what is known of a run."""
     from cwl_prefect.cli.runs import listing
 
@@ -71,7 +71,7 @@ def show(run: RunName, prices: Prices = None, json: Json = False) -> None:
 
 
 @app.command()
-def outputs(run: RunName) -> None:
+def outputs(run: RunOrLast) -> None:
     """Print the output object of a run, wherever it ran."""
     from cwl_prefect.cli.runs import listing
 
@@ -80,7 +80,7 @@ def outputs(run: RunName) -> None:
 
 @app.command()
 def report(
-    run: RecordedRun,
+    run: RunOrLast,
     output: Output = None,
     format: Annotated[
         ReportFormat | None, typer.Option(help="By the suffix of FILE where it is not given, else tsv.")
@@ -95,7 +95,7 @@ def report(
 
 @app.command()
 def advise(
-    run: RecordedRun,
+    run: RunOrLast,
     output: Output = None,
     margin: Annotated[
         float, typer.Option(min=0, metavar="PERCENT", help="How much more than was used a step is to ask for.")
@@ -109,7 +109,7 @@ def advise(
 
 @app.command()
 def crate(
-    run: RecordedRun,
+    run: RunOrLast,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -132,7 +132,7 @@ CallName = Annotated[
 
 
 @app.command()
-def command(run: RecordedRun, call: CallName) -> None:
+def command(run: RunOrLast, call: CallName) -> None:
     """Print the command of a call as a script: its words, environment and directory, and what was staged for it."""
     from cwl_prefect.cli.runs import by_hand
 
@@ -141,7 +141,7 @@ def command(run: RecordedRun, call: CallName) -> None:
 
 @app.command()
 def rerun(
-    run: RecordedRun,
+    run: RunOrLast,
     call: CallName,
     shell: Annotated[bool, typer.Option("--shell", help="Open a shell in its place instead.")] = False,
     workdir: Annotated[
@@ -156,7 +156,7 @@ def rerun(
 
 
 @app.command()
-def logs(run: RunName) -> None:
+def logs(run: RunOrLast) -> None:
     """Print what a run and its steps logged."""
     from cwl_prefect.cli.runs import commands as runs
 

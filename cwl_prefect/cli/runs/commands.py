@@ -35,7 +35,7 @@ def logs(run: str) -> None:
 
     async def read(client: PrefectClient, settings: Settings) -> list[str]:
         """Ask the API for the lines of the run's log."""
-        return await control.log_lines(client, await listing.find(asking(posting(client)), run, settings))
+        return await control.log_lines(client, await listing.find_or_last(asking(posting(client)), run, settings))
 
     for line in with_api(read):
         tell(line)

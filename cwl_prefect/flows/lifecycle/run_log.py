@@ -14,7 +14,7 @@ from cwl_prefect.errors import CwlPrefectError
 _TASK_RUNS = "prefect.task_runs"
 _RUN_LOGGERS = ("prefect.flow_runs", _TASK_RUNS)
 _FINISHED = re.compile(
-    r"Finished in state (?P<name>[^(]+)\((?P<message>'.*'|\".*\")(?:, type=[A-Z]+)?\)", flags=re.DOTALL
+    r"Finished in state (?P<name>[^(]+)\((?P<message>'.*'|\".*\")?(?:(?:, )?type=[A-Z]+)?\)", flags=re.DOTALL
 )
 _PACKAGE = logging.getLogger("cwl_prefect")
 
@@ -86,8 +86,8 @@ def _of_state(text: str, *, whole: bool) -> str:
     found = _FINISHED.fullmatch(text)
     if found is None:
         return text
-    message = str(ast.literal_eval(found["message"]))
-    return f"Finished in state {found['name']}: {message if whole else _first_line(message)}"
+    message = str(ast.literal_eval(found["message"] or "''"))
+    return f"Finished in state {found['name']}: {message if whole else _first_line(message)}".removesuffix(": ")
 
 
 def _first_line(text: str) -> str:

@@ -168,9 +168,22 @@ def test_the_log_of_a_task_run_says_what_its_call_took_and_ran(written, caplog):
     assert set(caplog.messages) == {"Finished in state Completed: inputs:    word \"it's\"\ncommand:   echo it's"}
 
 
-def test_what_is_no_state_with_a_message_stays(written):
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (Completed(), "Completed"),
+        (Completed(name="Skipped"), "Skipped"),
+        (Completed(message="done", name="Cached"), "Cached: done"),
+    ],
+    ids=["no-message", "another-name", "both"],
+)
+def test_a_state_is_told_by_its_name_and_message(written, state, told):
     tell_errors_by_text()
-    fail(None, "Finished in state Failed()")
+    fail(None, f"Finished in state {state}")
+    assert f"Finished in state {told}\n" in written()
+
+
+def test_what_is_no_state_stays(written):
+    tell_errors_by_text()
     fail(None, "it is %d%% done", 3)
-    assert "Finished in state Failed()" in written()
     assert "it is 3% done" in written()

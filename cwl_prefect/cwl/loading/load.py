@@ -5,7 +5,6 @@ import re
 import urllib.parse
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -22,25 +21,19 @@ from rdflib import Graph
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException
-from schema_salad.fetcher import DefaultFetcher
 from schema_salad.sourceline import add_lc_filename
 
 from cwl_prefect._lib.locations import WEB_SCHEMES, scheme_of
 from cwl_prefect._lib.uris import path_of
-from cwl_prefect.cwl.access.host_files import EVERYTHING
-from cwl_prefect.cwl.access.open_texts import may_fetch, open_text
-from cwl_prefect.cwl.access.protected import Private
-from cwl_prefect.cwl.loading.aliases import repeated_too_often
-from cwl_prefect.cwl.loading.faults import described, document_error, faults_of, place_in
+from cwl_prefect.cwl.access.open_texts import open_text
+from cwl_prefect.cwl.loading.faults import described, document_error, faults_of
 from cwl_prefect.cwl.loading.messages import document_message
 from cwl_prefect.cwl.loading.overrides import overrides_of
 from cwl_prefect.cwl.loading.places import check_names, check_unique, share_places
 from cwl_prefect.cwl.loading.steps import faults_of_steps
-from cwl_prefect.cwl.loading.texts import Reading, check_file, check_imports, check_size, check_tags
-from cwl_prefect.errors import CwlPrefectError, DocumentError, Fault, InputError, UnsupportedError
+from cwl_prefect.cwl.loading.texts import Reading, RecordingFetcher
+from cwl_prefect.errors import CwlPrefectError, DocumentError, UnsupportedError
 from cwl_prefect.model.values import TOO_DEEP, unusable
-from cwl_prefect.settings import Settings
-from cwl_prefect.storage.services.registries import asked_at
 
 EXTENSION_SCHEMAS = {
     "v1.0": "extensions.yml",
@@ -53,70 +46,7 @@ _UNKNOWN_REQUIREMENT = re.compile(
     r"checking field 'requirements'.*Field 'class' contains undefined reference", re.DOTALL
 )
 _OF_STEPS = re.compile(r"Workflow contains|Must specify scatterMethod|Step is missing|does not correspond to")
-_REMOTE = ("http:", "https:")
 IS_DOCUMENT = "A CWL document has the fields cwlVersion and class, or cwlVersion and $graph."
-
-
-class NotFetchedError(DocumentError):
-    """A document refers to another machine, and nothing may be fetched now."""
-
-
-class RecordingFetcher(DefaultFetcher):
-    """Remembers which files and URLs a document was made of; reads nothing that would not end, or that no run reads."""
-
-    def __init__(self, reading: Reading, document: str, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.reading = reading
-        self._document = document
-
-    def fetch_text(self, url: str, content_types: list[str] | None = None) -> str:
-        """Fetch a text and remember its URL, unless it belongs to the language itself."""
-        own = url.startswith("https://w3id.org/cwl/")
-        if not own:
-            self.reading.urls.add(url.partition("#")[0])
-        text = self._bounded(url, content_types)
-        if not own:
-            self.reading.note(url, text)
-        if repeated_too_often(text):
-            place = document_message(url)
-            raise DocumentError(f"{place}: its YAML aliases stand for too many values.", hint="Write the values out.")
-        check_tags(text, url)
-        check_imports(text, url, self._bounded)
-        return text
-
-    def check_exists(self, url: str) -> bool:
-        """Check whether there is something at a URL; what may not be fetched is taken to be there."""
-        is_remote = url.startswith(_REMOTE)
-        return open_text(url) is not None or (is_remote and not may_fetch()) or super().check_exists(asked_at(url))
-
-    def _bounded(self, url: str, content_types: list[str] | None = None) -> str:
-        if (text := open_text(url)) is not None:
-            check_size(url, len(text))
-            return text
-        if url.startswith(_REMOTE) and not may_fetch() and not isinstance(self.cache.get(url), str):
-            raise self._not_fetched(url)
-        check_file(url, named=url == self._document)
-        self._demand_readable(url)
-        text = super().fetch_text(asked_at(url), content_types)
-        check_size(url, len(text))
-        return text
-
-    def _not_fetched(self, url: str) -> NotFetchedError:
-        places = (place_in(document, re.escape(url)) for document in self.reading.texts)
-        fault = Fault(
-            place=next(filter(None, places), None),
-            text=f"{url} is not fetched while a document is edited, so that the rest is not checked.",
-            fix="Check it by `cwl-prefect validate`.",
-        )
-        return NotFetchedError(str(fault), hint=fault.fix, faults=(fault,))
-
-    def _demand_readable(self, url: str) -> None:
-        if url == self._document:
-            return  # a person named it
-        try:
-            replace(EVERYTHING, private=Private.of(Settings())).demand_location(url)
-        except InputError as error:
-            raise DocumentError(f"{document_message(self.reading.place(url))}: {error.message}") from error
 
 
 def load_recorded(document: str) -> tuple[Process, frozenset[str]]:

@@ -6,7 +6,7 @@ import re
 import stat
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cwltool.process import Process
@@ -15,12 +15,20 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from schema_salad.exceptions import SchemaSaladException
+from schema_salad.fetcher import DefaultFetcher
 from schema_salad.sourceline import SourceLine
 
 from cwl_prefect._lib.uris import path_of
+from cwl_prefect.cwl.access.host_files import EVERYTHING
+from cwl_prefect.cwl.access.open_texts import may_fetch, open_text
+from cwl_prefect.cwl.access.protected import Private
+from cwl_prefect.cwl.loading.aliases import repeated_too_often
+from cwl_prefect.cwl.loading.faults import place_in
 from cwl_prefect.cwl.loading.messages import document_message, short_path
-from cwl_prefect.errors import DocumentError
+from cwl_prefect.errors import DocumentError, Fault, InputError
 from cwl_prefect.model.plan import NamedFile
+from cwl_prefect.settings import Settings
+from cwl_prefect.storage.services.registries import asked_at
 
 LARGEST_TEXT = 16 * 1024 * 1024  # bytes of one file of a document; YAML of this size takes minutes to read
 _MIXIN = "$mixin"
@@ -29,6 +37,7 @@ _MAY_IMPORT = re.compile(r"\$(?:import|mixin)|\\[xuU\r\n]")  # YAML may write an
 _MAY_BE_TAG = re.compile(r"(?m)(?:^|[\s,\[{])!\S")
 _TAGS = frozenset({"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null", "map", "seq"))})
 _PROCESS = re.compile(r"""^\s*\{?\s*["']?cwlVersion["']?\s*:""", re.MULTILINE)
+_REMOTE = ("http:", "https:")
 _IMAGES = ("dockerLoad", "dockerImport")
 
 
@@ -248,3 +257,65 @@ def _place(node: Any, key: str) -> str:
 
 def _shown(url: str) -> str:
     return str(path_of(url) or url)
+
+
+class NotFetchedError(DocumentError):
+    """A document refers to another machine, and nothing may be fetched now."""
+
+
+class RecordingFetcher(DefaultFetcher):
+    """Remembers which files and URLs a document was made of; reads nothing that would not end, or that no run reads."""
+
+    def __init__(self, reading: Reading, document: str, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.reading = reading
+        self._document = document
+
+    def fetch_text(self, url: str, content_types: list[str] | None = None) -> str:
+        """Fetch a text and remember its URL, unless it belongs to the language itself."""
+        own = url.startswith("https://w3id.org/cwl/")
+        if not own:
+            self.reading.urls.add(url.partition("#")[0])
+        text = self._bounded(url, content_types)
+        if not own:
+            self.reading.note(url, text)
+        if repeated_too_often(text):
+            place = document_message(url)
+            raise DocumentError(f"{place}: its YAML aliases stand for too many values.", hint="Write the values out.")
+        check_tags(text, url)
+        check_imports(text, url, self._bounded)
+        return text
+
+    def check_exists(self, url: str) -> bool:
+        """Check whether there is something at a URL; what may not be fetched is taken to be there."""
+        is_remote = url.startswith(_REMOTE)
+        return open_text(url) is not None or (is_remote and not may_fetch()) or super().check_exists(asked_at(url))
+
+    def _bounded(self, url: str, content_types: list[str] | None = None) -> str:
+        if (text := open_text(url)) is not None:
+            check_size(url, len(text))
+            return text
+        if url.startswith(_REMOTE) and not may_fetch() and not isinstance(self.cache.get(url), str):
+            raise self._not_fetched(url)
+        check_file(url, named=url == self._document)
+        self._demand_readable(url)
+        text = super().fetch_text(asked_at(url), content_types)
+        check_size(url, len(text))
+        return text
+
+    def _not_fetched(self, url: str) -> NotFetchedError:
+        places = (place_in(document, re.escape(url)) for document in self.reading.texts)
+        fault = Fault(
+            place=next(filter(None, places), None),
+            text=f"{url} is not fetched while a document is edited, so that the rest is not checked.",
+            fix="Check it by `cwl-prefect validate`.",
+        )
+        return NotFetchedError(str(fault), hint=fault.fix, faults=(fault,))
+
+    def _demand_readable(self, url: str) -> None:
+        if url == self._document:
+            return  # a person named it
+        try:
+            replace(EVERYTHING, private=Private.of(Settings())).demand_location(url)
+        except InputError as error:
+            raise DocumentError(f"{document_message(self.reading.place(url))}: {error.message}") from error

@@ -138,7 +138,7 @@ def load_plan(
         with in_editor({path: document.to_cwl()}):
             plan = replace(compile_document(path, job_order=job_order), as_written=False)
     else:
-        plan = loaded_plan(located(str(document), chosen.trs_root), job_order, kept)
+        plan = loaded_plan(located(str(document), chosen.trs_root), job_order, kept, untrusted=chosen.untrusted)
     tools = (chosen.directory_stage_in, chosen.directory_stage_out)
     return with_stages(plan, *(None if tool is None else loaded_plan(str(tool), None, kept) for tool in tools))
 

@@ -120,7 +120,8 @@ class Settings(BaseSettings):
     )
     allow_url: tuple[str, ...] = Field(
         default=(),
-        description="URLs below which STAC catalogs may name data, beside the web and their own bucket, as JSON.",
+        description="URLs below which STAC catalogs may name data, beside the web and their own bucket, and whose "
+        "hosts documents that nobody trusts may name although they are in the network of this machine, as JSON.",
     )
     max_stage_in_mib: float = Field(
         default=102_400.0, gt=0, description="Most MiB that the assets of one STAC catalog may have together."

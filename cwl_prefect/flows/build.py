@@ -224,14 +224,11 @@ def prepared(plan: WorkflowPlan, order: Mapping[str, Any], settings: Settings) -
             host_files.demand_location(part.location)
     downloads.install(downloads.downloads_of(settings))
     engine.install(timeout_s=settings.javascript_timeout_s, memory_mib=settings.javascript_memory_mib)
-    return prepare_inputs(
-        plan,
-        order,
-        ontology=plan.ontology,
-        outermost=True,
-        name=plan.name,
-        host_files=host_files.with_named(dict(order)),
-    )
+    host_files = host_files.with_named(dict(order))
+    with host_files.reaching():
+        return prepare_inputs(
+            plan, order, ontology=plan.ontology, outermost=True, name=plan.name, host_files=host_files
+        )
 
 
 async def run_plan(plan: WorkflowPlan, request: RunRequest) -> RunReport:

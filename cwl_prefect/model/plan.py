@@ -174,7 +174,7 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedFile:
-    """A file or directory of this machine that a document names itself."""
+    """A file or directory of this machine, or of the web, that a document names itself."""
 
     location: str
     place: str  # where it does, for people

@@ -201,7 +201,7 @@ def as_written_now(plan: WorkflowPlan, found: RunManifest, settings: Settings) -
         _logger.warning("%s is gone: the run %s goes on as it began.", document, found.name)
         return plan, found
     try:
-        now = read_plan(document) or cached_plan(document, settings.plans)
+        now = read_plan(document) or cached_plan(document, settings.plans, untrusted=settings.untrusted)
         if now.digest == plan.digest:
             return plan, found
         defaults = {port.id: port.default for port in plan.inputs}

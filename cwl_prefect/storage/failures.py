@@ -45,8 +45,8 @@ class _Problem:
 _PROBLEMS = (
     _Problem(
         marks=frozenset({"InnerAddressError"}),
-        why="it leads into the network of this machine, and nobody but a catalog names it",
-        hint="Let catalogs name it by CWL_PREFECT_ALLOW_URL, or choose other assets by --assets.",
+        why="it leads into the network of this machine, and only what nobody trusts names it",
+        hint="Name it in the job order, or let documents and catalogs name it by CWL_PREFECT_ALLOW_URL.",
     ),
     _Problem(
         marks=frozenset({"RequestTimeTooSkewed"}),

@@ -4,23 +4,29 @@ import logging
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from cwl_prefect._lib.locations import is_remote, is_web, shown_url
+from cwl_prefect._lib.locations import host_of, is_inner, is_remote, is_web, shown_url
 from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.cwl.access import protected
 from cwl_prefect.errors import InputError
 from cwl_prefect.model.plan import NamedFile, WorkflowPlan
 from cwl_prefect.model.values import CwlObject, CwlValue, file_objects
 from cwl_prefect.settings import Settings
+from cwl_prefect.storage.outer import hosts_of, outer_only
 
 _logger = logging.getLogger(__name__)
 
 _OWN_RIGHTS = "it would be read with your credentials, and nobody but the document names it"
+_INNER = "it leads into the network of this machine, and nobody but the document names it"
 _OUTSIDE = "it lies outside of the document's own tree"
-_NAME_IT = "Name the file in the job order, or let documents read its directory by --allow-path."
+_HINTS = {
+    _OUTSIDE: "Name the file in the job order, or let documents read its directory by --allow-path.",
+    _INNER: "Name it in the job order, or let documents name it by CWL_PREFECT_ALLOW_URL.",
+}
 
 
 class Verdict(StrEnum):
@@ -49,6 +55,7 @@ class HostFiles:
 
     Attributes:
         named: Paths that a person named.
+        urls: URLs whose hosts a document may name, wherever they are.
         roots: Directories that a document may read: its own tree, and what the settings allow.
         made: Directories in which steps of the run leave their files.
         fetched: Paths of what the run fetched from URLs that it may read.
@@ -59,6 +66,7 @@ class HostFiles:
     """
 
     named: frozenset[str] = frozenset()
+    urls: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
     fetched: set[str] = field(default_factory=set)
@@ -73,6 +81,7 @@ class HostFiles:
         """Return what a document may read that nobody gave anything."""
         allowed = (os.path.realpath(path) for path in settings.allow_path)
         return cls(
+            urls=settings.allow_url,
             roots=(*trees_of(plan.origin), *allowed),
             private=protected.Private.of(settings),
             untrusted=settings.untrusted or is_untrusted(plan),
@@ -118,7 +127,7 @@ class HostFiles:
             shown = shown_url(location) if is_remote(location) else str(path_of(location) or location)
             raise InputError(
                 f"{kind} {shown}{f' (named in {place})' if place else ''}: {judged.why}.",
-                hint=_NAME_IT if judged.why == _OUTSIDE else None,
+                hint=_HINTS.get(judged.why),
             )
         if judged is not _MADE:  # which a later step may have replaced by a link
             self._passed.add(location)
@@ -139,10 +148,22 @@ class HostFiles:
         path = path_of(location)
         if path is not None:
             return self._judged_path(os.path.normpath(path), os.path.realpath(path))
-        if self.untrusted and is_remote(location) and not is_web(location) and location not in self.named:
-            return Judgement(Verdict.REFUSED, _OWN_RIGHTS)
+        if self.untrusted and is_remote(location) and location not in self.named:
+            if not is_web(location):
+                return Judgement(Verdict.REFUSED, _OWN_RIGHTS)
+            if is_inner(host_of(location).lower()) and hosts_of([location]).isdisjoint(hosts_of(self._elsewhere())):
+                return Judgement(Verdict.REFUSED, _INNER)
         foreign = location.startswith("file:")  # whatever else is elsewhere is fetched, or is an error
         return Judgement(Verdict.REFUSED, "it is on another machine") if foreign else _ALLOWED
+
+    def reaching(self) -> AbstractContextManager[None]:
+        """Let what is fetched meanwhile come from where the run may read, wherever names and redirections lead."""
+        return outer_only(self._elsewhere()) if self.untrusted else nullcontext()
+
+    def _elsewhere(self) -> Iterator[str]:
+        """Yield the URLs whose hosts may be anywhere; what a run takes from its document's defaults is not named."""
+        yield from self.urls
+        yield from (url for url in self.named if url not in self.places)
 
     def _judged_path(self, lexical: str, real: str) -> Judgement:
         if _is_below(real, self.made) or not self.fetched.isdisjoint((real, *_above(real))):

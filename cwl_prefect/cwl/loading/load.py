@@ -49,9 +49,9 @@ _OF_STEPS = re.compile(r"Workflow contains|Must specify scatterMethod|Step is mi
 IS_DOCUMENT = "A CWL document has the fields cwlVersion and class, or cwlVersion and $graph."
 
 
-def load_recorded(document: str) -> tuple[Process, frozenset[str]]:
+def load_recorded(document: str, *, untrusted: bool = False) -> tuple[Process, frozenset[str]]:
     """Load a document like :func:`load_process`, and tell which URLs were read for it."""
-    reading = Reading()
+    reading = Reading(untrusted=untrusted)
     return load_process(document, reading=reading), frozenset(reading.urls)
 
 

@@ -56,13 +56,20 @@ def read_plan(document: str | Path) -> WorkflowPlan | None:
     return found if is_untrusted(found) else replace(found, origin=str(path.absolute()))
 
 
-def loaded_plan(document: str, job_order: Mapping[str, JsonValue] | None, directory: Path | None) -> WorkflowPlan:
+def loaded_plan(
+    document: str,
+    job_order: Mapping[str, JsonValue] | None,
+    directory: Path | None,
+    *,
+    untrusted: bool = False,
+) -> WorkflowPlan:
     """Return the plan of a document, or the plan that it is, compiled where no kept one holds.
 
     Args:
         document: Path or URL.
         job_order: A job order whose requirements apply; with any, nothing is cached.
         directory: Where plans are kept; None: nowhere.
+        untrusted: Whether what the document refers to may not be in the network of this machine.
 
     Raises:
         DocumentError: It cannot be read or is not valid CWL.
@@ -72,11 +79,11 @@ def loaded_plan(document: str, job_order: Mapping[str, JsonValue] | None, direct
         return plan
     overridden = job_order is not None and not OVERRIDES.isdisjoint(job_order)
     if overridden or directory is None:
-        return compiled_plan(document, job_order)
-    return cached_plan(document, directory)
+        return compiled_plan(document, job_order, untrusted=untrusted)
+    return cached_plan(document, directory, untrusted=untrusted)
 
 
-def compiled_plan(document: str, job_order: Mapping[str, JsonValue] | None) -> WorkflowPlan:
+def compiled_plan(document: str, job_order: Mapping[str, JsonValue] | None, *, untrusted: bool = False) -> WorkflowPlan:
     """Compile a document.
 
     Raises:
@@ -84,14 +91,15 @@ def compiled_plan(document: str, job_order: Mapping[str, JsonValue] | None) -> W
     """
     from cwl_prefect.cwl.loading.compile import compile_process
     from cwl_prefect.cwl.loading.load import load_process, translated_errors
+    from cwl_prefect.cwl.loading.texts import Reading
 
-    process = load_process(document, defaults=job_order)
+    process = load_process(document, defaults=job_order, reading=Reading(untrusted=untrusted))
     with translated_errors(document):
         plan = compile_process(process, origin=document)
     return plan if not job_order else replace(plan, as_written=False)
 
 
-def cached_plan(document: str, directory: Path) -> WorkflowPlan:
+def cached_plan(document: str, directory: Path, *, untrusted: bool = False) -> WorkflowPlan:
     """Return the plan of a document from the cache, or compile it and keep it there.
 
     A damaged or outdated entry is compiled anew; a cache that cannot be written is done without.
@@ -106,7 +114,7 @@ def cached_plan(document: str, directory: Path) -> WorkflowPlan:
     from cwl_prefect.cwl.loading.compile import compile_process
     from cwl_prefect.cwl.loading.load import load_recorded, translated_errors
 
-    process, urls = load_recorded(document)
+    process, urls = load_recorded(document, untrusted=untrusted)
     with translated_errors(document):
         plan = compile_process(process, origin=document)
     files = [path_of(urllib.parse.urldefrag(url).url) for url in urls]

@@ -1,4 +1,4 @@
-"""What may be read as a text of a document, what was, and which files of the machine it names itself."""
+"""What may be read as a text of a document, what was, and which files of the machine and the web it names itself."""
 
 import contextlib
 import os
@@ -18,6 +18,7 @@ from schema_salad.exceptions import SchemaSaladException
 from schema_salad.fetcher import DefaultFetcher
 from schema_salad.sourceline import SourceLine
 
+from cwl_prefect._lib.locations import is_web, shown_url
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.host_files import EVERYTHING
 from cwl_prefect.cwl.access.open_texts import may_fetch, open_text
@@ -28,6 +29,7 @@ from cwl_prefect.cwl.loading.messages import document_message, short_path
 from cwl_prefect.errors import DocumentError, Fault, InputError
 from cwl_prefect.model.plan import NamedFile
 from cwl_prefect.settings import Settings
+from cwl_prefect.storage.outer import hosts_of, keep_outer
 from cwl_prefect.storage.services.registries import asked_at
 
 LARGEST_TEXT = 16 * 1024 * 1024  # bytes of one file of a document; YAML of this size takes minutes to read
@@ -37,6 +39,7 @@ _MAY_IMPORT = re.compile(r"\$(?:import|mixin)|\\[xuU\r\n]")  # YAML may write an
 _MAY_BE_TAG = re.compile(r"(?m)(?:^|[\s,\[{])!\S")
 _TAGS = frozenset({"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null", "map", "seq"))})
 _PROCESS = re.compile(r"""^\s*\{?\s*["']?cwlVersion["']?\s*:""", re.MULTILINE)
+_WEB_ADDRESS = re.compile(r"(?i)https?://[^\s'\"<>]+")
 _REMOTE = ("http:", "https:")
 _IMAGES = ("dockerLoad", "dockerImport")
 
@@ -179,17 +182,23 @@ class Reading:
     """What was read for a document.
 
     Attributes:
+        untrusted: Whether no document is trusted, not even those of this machine.
         urls: Every file and URL.
         texts: Those that are CWL documents, by URL.
         parts: URLs of the others: what ``$include``, ``$import`` and ``$schemas`` name.
+        hosts: Hosts of all web addresses that stand in files of this machine.
     """
 
+    untrusted: bool = False
     urls: set[str] = field(default_factory=set)
     texts: dict[str, str] = field(default_factory=dict)
     parts: dict[str, None] = field(default_factory=dict)
+    hosts: set[str] = field(default_factory=set)
 
     def note(self, url: str, text: str) -> None:
         """Note what was read."""
+        if path_of(url) is not None:
+            self.hosts |= hosts_of(_WEB_ADDRESS.findall(text))
         if _PROCESS.search(text):
             self.texts[url] = text
         else:
@@ -204,7 +213,7 @@ class Reading:
     def place(self, url: str) -> str:
         """Return where a document names a file that it includes, as far as that can be told."""
         name = re.escape(urllib.parse.unquote(url).rpartition("/")[2])
-        wanted = re.compile(rf"\$(?:include|import|schemas)\b.*{name}|^\s*-\s.*{name}\s*$")
+        wanted = re.compile(rf"(?:\$(?:include|import|schemas)|\brun)\b.*{name}|^\s*-\s.*{name}\s*$")
         for document, text in self.texts.items():
             for number, line in enumerate(text.splitlines(), 1):
                 if wanted.search(line):
@@ -244,7 +253,7 @@ def _of_mapping(node: Mapping[str, Any]) -> Iterator[NamedFile]:
     for key in keys:
         location = node.get(key)
         path = path_of(location) if isinstance(location, str) else None
-        if path is not None and path.is_absolute():
+        if (path is not None and path.is_absolute()) or (isinstance(location, str) and is_web(location)):
             yield NamedFile(location=str(location), place=_place(node, key))
 
 
@@ -252,7 +261,7 @@ def _place(node: Any, key: str) -> str:
     """Return the place of an entry as ``/directory/workflow.cwl:3:5``."""
     told = document_message(str(SourceLine(node, key, str).makeError("named")))
     place = told.removesuffix("named").rstrip(": ")
-    return os.path.abspath(place) if place else ""  # noqa: PTH100 - a text
+    return os.path.abspath(place) if place and not is_web(place) else place  # noqa: PTH100 - a text
 
 
 def _shown(url: str) -> str:
@@ -270,6 +279,7 @@ class RecordingFetcher(DefaultFetcher):
         super().__init__(*arguments, **options)
         self.reading = reading
         self._document = document
+        self._kept = False  # whether the last request was kept from an inner address
 
     def fetch_text(self, url: str, content_types: list[str] | None = None) -> str:
         """Fetch a text and remember its URL, unless it belongs to the language itself."""
@@ -289,7 +299,10 @@ class RecordingFetcher(DefaultFetcher):
     def check_exists(self, url: str) -> bool:
         """Check whether there is something at a URL; what may not be fetched is taken to be there."""
         is_remote = url.startswith(_REMOTE)
-        return open_text(url) is not None or (is_remote and not may_fetch()) or super().check_exists(asked_at(url))
+        if open_text(url) is not None or (is_remote and not may_fetch()):
+            return True
+        self._keep_outer(url)
+        return super().check_exists(asked_at(url)) or self._kept
 
     def _bounded(self, url: str, content_types: list[str] | None = None) -> str:
         if (text := open_text(url)) is not None:
@@ -299,9 +312,36 @@ class RecordingFetcher(DefaultFetcher):
             raise self._not_fetched(url)
         check_file(url, named=url == self._document)
         self._demand_readable(url)
-        text = super().fetch_text(asked_at(url), content_types)
+        self._keep_outer(url)
+        try:
+            text = super().fetch_text(asked_at(url), content_types)
+        except SchemaSaladException as error:
+            if self._kept:
+                raise self._inner(url) from error
+            raise
         check_size(url, len(text))
         return text
+
+    def _keep_outer(self, url: str) -> None:
+        """Let no request lead into the network of this machine from now on but to hosts that may be asked."""
+        self._kept = False
+        if url.startswith(_REMOTE) and self.session is not None:
+            keep_outer(self.session, self._may_reach)
+
+    def _may_reach(self, host: str) -> bool:
+        """Check whether a person named a host, or a document of this machine that is trusted does."""
+        known = Settings()
+        named = host in hosts_of((self._document, *known.allow_url))
+        may = named or (host in self.reading.hosts and not (self.reading.untrusted or known.untrusted))
+        self._kept = self._kept or not may
+        return may
+
+    def _inner(self, url: str) -> DocumentError:
+        place = document_message(self.reading.place(url))
+        return DocumentError(
+            f"{place}: {shown_url(url)} leads into the network of this machine, and only what nobody trusts names it.",
+            hint="Keep the document on this machine, or let documents name it by CWL_PREFECT_ALLOW_URL.",
+        )
 
     def _not_fetched(self, url: str) -> NotFetchedError:
         places = (place_in(document, re.escape(url)) for document in self.reading.texts)

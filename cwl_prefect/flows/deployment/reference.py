@@ -138,7 +138,8 @@ def referred_order(plan: WorkflowPlan, settings: Settings) -> CwlObject:
         known = known.with_named(as_object(named))
     known.demand_location(place)
     install(downloads_of(settings))
-    found, _ = referred(flow_run.parameters, base)
+    with known.reaching():
+        found, _ = referred(flow_run.parameters, base)
     demand_inputs_alone(plan, found)
     return found
 

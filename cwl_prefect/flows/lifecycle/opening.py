@@ -119,7 +119,7 @@ async def _opened(
     backends = request.backends or Backends(settings, pool=steps, variables=variables)
     cache, cluster = open_cache(plan, settings, run_id), ResourcePool.of_cluster(settings)
     places = Turns(settings.max_calls)
-    with _pool_of_machine(settings) as pool:
+    with _pool_of_machine(settings) as pool, host_files.reaching():
         async with (
             _closing(cache, backends, threads, run_id, again=again),
             shared_limits(plan, run_id) as limits,

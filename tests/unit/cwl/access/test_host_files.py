@@ -133,6 +133,20 @@ class TestUrls:
     def test_the_web_is_read_for_all_documents(self, tmp_path: Path, url: str):
         assert policy(tmp_path / "wf.cwl", untrusted=True).judged(url).verdict is Verdict.ALLOWED
 
+    @pytest.mark.parametrize("host", ["169.254.169.254", "127.0.0.1:80", "LOCALHOST", "[::1]", "10.1", "0x7f.1"])
+    def test_an_inner_address_is_read_for_trusted_documents(self, tmp_path: Path, host: str):
+        url = f"http://{host}/latest"
+        assert policy(tmp_path / "wf.cwl").judged(url).verdict is Verdict.ALLOWED
+        with pytest.raises(InputError, match=r"it leads into the network(?s:.*)job order(?s:.*)CWL_PREFECT_ALLOW_URL"):
+            policy(tmp_path / "wf.cwl", untrusted=True).demand_location(url)
+
+    def test_it_is_read_where_a_person_names_its_host_or_a_setting_does(self, tmp_path: Path):
+        url = "http://10.0.0.1/b"
+        known = policy(tmp_path / "wf.cwl", untrusted=True)
+        named = known.with_named([{"class": "File", "location": "http://10.0.0.1/a"}])
+        allowed = policy(tmp_path / "wf.cwl", untrusted=True, allow_url=["http://10.0.0.1/"])
+        assert [each.judged(url).verdict for each in (named, allowed)] == [Verdict.ALLOWED] * 2
+
     def test_of_what_was_fetched_a_run_reads_its_own_alone(self, tmp_path: Path):
         known = policy(tmp_path / "wf.cwl", untrusted=True)
         place = tmp_path / "own" / "downloads"

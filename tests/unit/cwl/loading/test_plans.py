@@ -54,9 +54,9 @@ def loads(monkeypatch) -> list[str]:
     found: list[str] = []
     real = load.load_recorded
 
-    def recorded(document: str):
+    def recorded(document: str, **options: bool):
         found.append(document)
-        return real(document)
+        return real(document, **options)
 
     monkeypatch.setattr(load, "load_recorded", recorded)
     return found

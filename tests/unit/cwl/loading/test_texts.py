@@ -1,15 +1,17 @@
 """Parts of documents that would never end, or take hours, are refused before anything is made of them."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
 from cwl_prefect.cwl.loading import texts
-from cwl_prefect.cwl.loading.load import load_process
+from cwl_prefect.cwl.loading.load import load_process, load_recorded
 from cwl_prefect.cwl.loading.texts import check_tags
 from cwl_prefect.errors import DocumentError
+from tests.web_server import running_web_server
 
 TOOL = "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: tool\noutputs: []\n"
 
@@ -95,6 +97,88 @@ class TestFiles:
         monkeypatch.setattr(texts, "LARGEST_TEXT", 1024 * 1024)
         path = write(f"{TOOL}inputs: []\ndoc: {'x' * 1024 * 1024}\n")
         assert "main.cwl: it is larger than a document may be, 1 MiB" in refusal(path)
+
+
+INNER = r"leads into the network of this machine(?s:.*)CWL_PREFECT_ALLOW_URL"
+WORKFLOW = "cwlVersion: v1.2\nclass: Workflow\ninputs: []\noutputs: []\nsteps: {s: {in: [], out: [], run: RUN}}\n"
+
+
+class TestInnerAddresses:
+    """A document of one host, and another host in the network of this machine."""
+
+    @pytest.fixture
+    def outer(self):
+        with running_web_server("127.0.0.2") as server:
+            yield server
+
+    @pytest.fixture
+    def inner(self, web):
+        """A server that the world does not reach, with a tool and a requirement."""
+        web.put("tool.cwl", f"{TOOL}inputs: []\n".encode())
+        web.put("part", b"class: InlineJavascriptRequirement")
+        return web
+
+    @pytest.fixture(params=["$import", "$include", "run"])
+    def text(self, request, inner):
+        """A document that refers to the inner server."""
+        return {
+            "$import": f"{TOOL}inputs: []\nrequirements:\n- $import: {inner.address}/part\n",
+            "$include": f"{TOOL}inputs: []\nrequirements:\n- class: InlineJavascriptRequirement\n  expressionLib:\n"
+            f"  - $include: {inner.address}/part\n",
+            "run": WORKFLOW.replace("RUN", f"'{inner.address}/tool.cwl'"),
+        }[request.param]
+
+    def test_a_document_of_the_web_names_none(self, outer, inner, text):
+        with pytest.raises(DocumentError, match=rf"^{outer.address}/main.cwl:\d+: {inner.address}/\S+ {INNER}"):
+            load_process(outer.put("main.cwl", text.encode()))
+        assert inner.asked == []
+
+    def test_a_document_that_is_not_trusted_names_none(self, write, inner, text):
+        with pytest.raises(DocumentError, match=rf"main.cwl:\d+: {inner.address}/\S+ {INNER}"):
+            load_recorded(str(write(text)), untrusted=True)
+        assert inner.asked == []
+
+    def test_a_setting_trusts_no_document_too(self, write, inner, text, monkeypatch):
+        monkeypatch.setenv("CWL_PREFECT_UNTRUSTED", "1")
+        with pytest.raises(DocumentError, match=INNER):
+            load_process(str(write(text)))
+        assert inner.asked == []
+
+    def test_a_document_of_this_machine_names_any(self, write, inner, text):
+        load_process(str(write(text)))
+        assert inner.reads("part") or inner.reads("tool.cwl")
+
+    def test_what_a_document_of_this_machine_runs_from_the_web_names_none(self, write, outer, inner, text):
+        path = write(WORKFLOW.replace("RUN", outer.put("main.cwl", text.encode())))
+        with pytest.raises(DocumentError, match=INNER):
+            load_process(str(path))
+        assert inner.asked == []
+
+    def test_redirections_lead_to_none(self, outer, inner):
+        outer.redirections["tool.cwl"] = f"{inner.address}/tool.cwl"
+        with pytest.raises(DocumentError, match=INNER):
+            load_process(outer.put("main.cwl", WORKFLOW.replace("RUN", "tool.cwl").encode()))
+        assert inner.asked == []
+
+    def test_names_lead_to_none(self, outer, inner, monkeypatch):
+        asked = socket.getaddrinfo
+
+        def answer(host, *arguments, **options):
+            return asked("127.0.0.1" if host == "data.example" else host, *arguments, **options)
+
+        monkeypatch.setattr(socket, "getaddrinfo", answer)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,127.0.0.2,data.example")
+        url = inner.address.replace("127.0.0.1", "data.example")
+        document = WORKFLOW.replace("RUN", f"'{url}/tool.cwl'").encode()
+        with pytest.raises(DocumentError, match=INNER):
+            load_process(outer.put("main.cwl", document))
+        assert inner.asked == []
+        monkeypatch.setenv("CWL_PREFECT_ALLOW_URL", f'["{url}/"]')
+        assert load_process(outer.put("main.cwl", document)).steps
+
+    def test_its_own_host_is_read_wherever_it_is(self, outer):
+        outer.put("tools/tool.cwl", f"{TOOL}inputs: []\n".encode())
+        assert load_process(outer.put("main.cwl", WORKFLOW.replace("RUN", "tools/tool.cwl").encode())).steps
 
 
 def test_nesting_has_a_limit(write):

@@ -96,7 +96,8 @@ def _check_current_directory() -> None:
 
 @contextlib.contextmanager
 def _process(leave: Callable[[object], None]) -> Iterator[None]:
-    """Hold for the whole process: SIGTERM and a closed terminal are Ctrl-C, and the end is quick."""
+    """Hold for the whole process: SIGTERM and a closed terminal are Ctrl-C, nothing is reported, the end is quick."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect would send how it is used, until it knows its server's setting
     gc.set_threshold(OBJECTS_OF_START)
     gc.callbacks.append(_after_start)
     for number in (signal.SIGTERM, *_closed_terminal()):

@@ -31,6 +31,14 @@ def test_looking_around_imports_nothing_heavy(arguments):
     assert process.stderr.strip() == "[]"
 
 
+@pytest.mark.parametrize(("given", "kept"), [({}, "1"), ({"DO_NOT_TRACK": "0"}, "0")], ids=["unsaid", "said"])
+def test_prefect_reports_nothing_unless_the_user_says_so(given, kept, monkeypatch):
+    monkeypatch.delenv("DO_NOT_TRACK", raising=False)
+    script = f"import os, sys; sys.argv = ['cwl-prefect', '--version']\n{RUN}print(os.environ['DO_NOT_TRACK'])"
+
+    assert ran(script, **given).stdout.split()[-1] == kept
+
+
 @pytest.mark.parametrize("arguments", [["workspace", "gc"], ["workspace", "ls"]], ids=" ".join)
 def test_collecting_what_is_left_needs_no_prefect(arguments, tmp_path):
     script = (

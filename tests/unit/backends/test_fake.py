@@ -82,6 +82,8 @@ PLAYS = {
 
 
 class TestContract(AdoptionContract):
+    time_limit_s = 0.1
+
     @pytest.fixture
     async def backend(self) -> AsyncIterator[FakeBackend]:
         backend = FakeBackend(lambda job: PLAYS[job.command](job))

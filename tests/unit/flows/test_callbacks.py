@@ -19,7 +19,8 @@ from cwl_prefect.flows.execution.run import Progress, Stopped
 from cwl_prefect.flows.lifecycle.opening import open_run
 from cwl_prefect.model.callbacks import Callback, Command, Happening, Level, Moment, Notification, Webhook, matches
 from cwl_prefect.model.events import RunStarted, StepEnded
-from tests.unit.flows.driving import SCATTER_AND_WHEN, PlainTasks, drive
+from tests.unit.flows.driving import SCATTER_AND_WHEN, Drive, drive
+from tests.waiting import eventually
 
 ABOUT = Happening(moment=Moment.FAILURE, level=Level.CALL, workflow="main", run_id="r1", step="each", call="each[1]")
 
@@ -37,12 +38,24 @@ class Seen:
 async def play(directory: Path, *callbacks: Callback, tries: int = 1, temporary: int = 0, settings=(), **inputs):
     """Run the workflow with callbacks, as a flow run does."""
     run = drive(directory, SCATTER_AND_WHEN, tries=tries, temporary=temporary, **dict(settings))
-    called, tasks = Callbacks(callbacks), PlainTasks(tries=tries)
+    return await played(run, callbacks, inputs)
+
+
+async def slowly_playing(directory: Path, callback: Callback) -> asyncio.Task:
+    """Return the run of the workflow, of which a call has begun that never ends."""
+    run = drive(directory, SCATTER_AND_WHEN)
+    playing = asyncio.create_task(played(run, [callback], {"xs": ["slow"]}))
+    await eventually(lambda: run.player.running)
+    return playing
+
+
+async def played(run: Drive, callbacks, inputs):
+    called = Callbacks(callbacks)
     request = replace(run.request, observers=called.observers)
     async with open_run(run.plan, request, "run", run.progress) as opened, observed(opened):
         here = replace(opened, pool=run.pool)
         here.tell(RunStarted(flow_run_id="run", name="fond-hare", url=None, plan=run.plan))
-        outputs, _ = await Driver(here, tasks).workflow(run.plan, {"go": True, **inputs}, Scope())
+        outputs, _ = await Driver(here, run.tasks).workflow(run.plan, {"go": True, **inputs}, Scope())
         here.progress.outputs = outputs
     return outputs, called.failed
 
@@ -107,8 +120,7 @@ class TestMoments:
 
     async def test_a_cancelled_workflow(self, tmp_path):
         seen = Seen()
-        running = asyncio.create_task(play(tmp_path, Callback(action=seen), xs=["slow"]))
-        await asyncio.sleep(0.5)
+        running = await slowly_playing(tmp_path, Callback(action=seen))
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -188,11 +200,10 @@ class TestIsolation:
         done: list[str] = []
 
         async def slowly(happening: Happening) -> None:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.2)
             done.append(happening.moment)
 
-        running = asyncio.create_task(play(tmp_path, Callback(action=slowly), xs=["slow"]))
-        await asyncio.sleep(0.5)
+        running = await slowly_playing(tmp_path, Callback(action=slowly))
         running.cancel()
         await asyncio.sleep(0.1)
         running.cancel()

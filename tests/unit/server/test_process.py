@@ -161,6 +161,7 @@ async def application(scope, receive, send):
 
 
 def test_a_second_server_does_not_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "lock", lambda path, **_: lock(path, timeout_s=0.1))
     held = try_lock(ServerFiles(tmp_path).record)
     assert held is not None
     options = ServerOptions(directory=str(tmp_path), host="h", port=1, descriptor=0, idle_s=0, prefect_version="3")

@@ -10,6 +10,7 @@ import pytest
 
 from cwl_prefect.backends.base import Backend, execute, finish
 from cwl_prefect.backends.docker import adoption, containers
+from cwl_prefect.backends.docker import engine as docker_engine
 from cwl_prefect.backends.docker.backend import DockerBackend
 from cwl_prefect.backends.job_template.job_variables import JobVariables, Layer, Origin, packaged_template
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
@@ -94,6 +95,8 @@ def engine(engine: StubEngine) -> StubEngine:
 
 
 class TestContract(AdoptionContract):
+    time_limit_s = 0.1
+
     @pytest.fixture
     def backend(self, docker: DockerBackend, engine: StubEngine) -> DockerBackend:
         self.engine = engine
@@ -329,8 +332,9 @@ class TestContainers(DockerCase):
         assert engine.asked("DELETE") == 3
 
     async def test_a_container_that_cannot_be_removed_is_an_error(
-        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
+        self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(docker_engine, "_REMOVE_TRIES", 2)
         handle = await docker.start(make_job(commands.SILENT))
         engine.refuse("DELETE", 500, "device is busy")
         with pytest.raises(BackendError, match="device is busy"):
@@ -405,9 +409,9 @@ class TestContainers(DockerCase):
         self, docker: DockerBackend, engine: StubEngine, make_job: JobMaker
     ) -> None:
         engine.refuse("/kill$", 409, "is not running")
-        job = make_job(commands.SLEEP, timeout_s=0.3)
+        job = make_job(commands.SLEEP, timeout_s=0.1)
         handle = await docker.start(job)
-        asyncio.get_running_loop().call_later(0.5, engine.containers[handle.reference].killed.set)
+        asyncio.get_running_loop().call_later(0.2, engine.containers[handle.reference].killed.set)
         assert (await docker.wait(handle)).reason is Reason.TIMED_OUT
         await docker.delete(handle)
 

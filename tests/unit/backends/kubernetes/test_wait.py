@@ -271,10 +271,10 @@ async def test_a_pod_that_its_node_cannot_prepare_is_given_up_after_a_while(
     monkeypatch.setattr(kubernetes_wait, "_LOOK_AGAIN_S", 0.02)
     api, followed = Api(events), Followed()
     followed.see(ON_NODE, deleted=False)
-    options = KubernetesOptions(start_timeout_s=0.1)
+    options = KubernetesOptions(start_timeout_s=0.05)
     wait = PodWait(JOB, api, "lab", options=options, watch=PodWatch(api, "lab", "a=b"), followed=followed)
     ended = asyncio.create_task(wait.outcome())
-    await asyncio.wait([ended], timeout=5 if given_up else 0.4)
+    await asyncio.wait([ended], timeout=5 if given_up else 0.2)
     assert ended.done() is given_up
     assert bool(api.asked_about) is (UNMOUNTED in events)  # a server looks through all events for those of one pod
     ended.cancel()

@@ -36,6 +36,8 @@ async def local() -> AsyncIterator[LocalBackend]:
 
 
 class TestContract(BackendContract):
+    time_limit_s = 0.1
+
     @pytest.fixture
     def backend(self, local: LocalBackend) -> LocalBackend:
         return local

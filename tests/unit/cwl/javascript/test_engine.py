@@ -35,7 +35,7 @@ def engine():
 
 @pytest.fixture(scope="module")
 def hasty():
-    engine = QuickJSEngine(timeout_s=0.3, memory_mib=64)
+    engine = QuickJSEngine(timeout_s=0.2, memory_mib=64)
     yield engine
     engine.close()
 
@@ -158,7 +158,7 @@ class TestHostility:
         ],
     )
     def test_what_does_not_end_is_ended(self, hasty, scan):
-        with pytest.raises(JavascriptError, match=r"did not end within 0\.3 s") as caught:
+        with pytest.raises(JavascriptError, match=r"did not end within 0\.2 s") as caught:
             hasty.eval(scan)
         assert "CWL_PREFECT_JAVASCRIPT_TIMEOUT_S" in caught.value.hint
         assert hasty.eval("(1)") == 1

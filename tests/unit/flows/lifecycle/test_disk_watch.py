@@ -8,6 +8,7 @@ import pytest
 
 from cwl_prefect.flows.lifecycle import disk_watch
 from cwl_prefect.flows.lifecycle.disk_watch import watched
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ async def test_want_of_room_is_told_once_each_time(tmp_path, caplog, disk, monke
     monkeypatch.setattr(disk_watch, "INTERVAL_S", 0.001)
     with caplog.at_level(logging.WARNING):
         async with watched(tmp_path, 50):
-            await asyncio.sleep(0.3)
+            await eventually(lambda: len(caplog.records) >= warnings)
+            await asyncio.sleep(0.05)
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         "the disk is nearly full"
     ] * warnings

@@ -218,7 +218,7 @@ async def test_only_what_is_wanted_is_sent(collector: Collector, tmp_path, monke
 
 async def test_a_collector_that_does_not_answer_neither_fails_nor_holds_a_run(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module, "CLOSING_S", 0.2)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.4")
     others = threading.enumerate()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")

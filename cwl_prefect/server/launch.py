@@ -119,11 +119,10 @@ def server_environment(files: ServerFiles, port: int, auth: str | None) -> dict[
 
 
 def _listen_again(files: ServerFiles) -> socket.socket:
-    """Listen where a server was that was killed, since runs still look for it there, or else on a free port."""
-    last = last_state(files)
-    if last is not None:
-        with contextlib.suppress(ServerError):
-            return _listen(last.port)
+    """Listen where the last server did, since people and runs look for it there, or else on a free port."""
+    with contextlib.suppress(OSError, ValueError, ServerError):
+        port = int(files.port.read_text())
+        return _listen(port if 0 < port < 1 << 16 else None)
     return _listen(None)
 
 

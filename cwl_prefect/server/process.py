@@ -165,6 +165,7 @@ def main() -> int:
         idle_s=options.idle_s,
         auth=environment().get(SERVER_AUTH),
     )
+    files.port.write_text(str(state.port))
     held.write(state.encode())
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(options, files, after_kill=after_kill))

@@ -38,6 +38,11 @@ class ServerFiles:
         return self.directory / "lease.lock"
 
     @property
+    def port(self) -> Path:
+        """Holds the port of the last server, however it ended, where the next one is to be found too."""
+        return self.directory / "port"
+
+    @property
     def prefect_home(self) -> Path:
         """Prefect's own directory, kept apart from the user's."""
         return self.directory / "prefect"

@@ -202,6 +202,20 @@ async def test_nobody_else_may_read_whatever_the_umask(settings, stand_in, umask
     assert open_to_others == []
 
 
+async def test_a_server_is_found_where_the_last_one_was_stopped(settings, stand_in):
+    first = await local_server.start(settings)
+    await local_server.stop(settings)
+    assert (await local_server.start(settings)).url == first.url
+
+
+@pytest.mark.parametrize("told", ["", "x", "-1", "99999999"])
+async def test_a_server_starts_whatever_the_port_of_the_last_one_is_said_to_be(settings, stand_in, told):
+    port = local_server.server_files(settings).port
+    port.parent.mkdir(parents=True)
+    port.write_text(told)
+    assert (await local_server.start(settings)).started
+
+
 async def test_a_server_takes_another_port_where_that_of_a_killed_one_is_taken(settings, stand_in):
     first = await local_server.start(settings)
     files = local_server.server_files(settings)

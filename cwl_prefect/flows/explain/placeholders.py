@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from cwl_prefect.cwl.values.secondary_files import beside
 from cwl_prefect.engine.workflow.cwl_types import parse_type
 from cwl_prefect.engine.workflow.job_order_template import EXAMPLES, example
 from cwl_prefect.model.plan import InputPort, ToolPlan
@@ -29,9 +30,9 @@ def _placeholder(tool: ToolPlan, port: InputPort, name: str, directory: Path) ->
     file = _file(directory, basename, "File")
     if port.format:
         file["format"] = port.format[0]
-    beside = [_file(directory, _beside(basename, pattern), "File") for pattern in _patterns(tool, port)]
-    if beside:
-        file["secondaryFiles"] = [*beside]
+    others = [_file(directory, beside(basename, pattern), "File") for pattern in _patterns(tool, port)]
+    if others:
+        file["secondaryFiles"] = [*others]
     folder = _file(directory, f"{basename}-directory", "Directory")
     known: CwlObject = {"string": text, "Any": text, "File": file, "Directory": folder}
     return example(parse_type(port.type), {**EXAMPLES, **known})
@@ -55,10 +56,3 @@ def _patterns(tool: ToolPlan, port: InputPort) -> list[str]:
     patterns = listed if isinstance(listed, list) else [listed]
     texts = [str(each.get("pattern")) if isinstance(each, dict) else str(each) for each in patterns]
     return [text.rstrip("?") for text in texts if "$" not in text]
-
-
-def _beside(basename: str, pattern: str) -> str:
-    """Return the name of a secondary file (CWL CommandLineTool, §SecondaryFileSchema)."""
-    while pattern.startswith("^"):
-        basename, pattern = basename.rpartition(".")[0] or basename, pattern[1:]
-    return basename + pattern

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Self
 
 from cwl_prefect._lib.own_files import make_private, rights_within
 
@@ -31,6 +32,14 @@ class FileLock:
     def release(self) -> None:
         """Let the others have it."""
         os.close(self.descriptor)
+
+    def __enter__(self) -> Self:
+        """Return this."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the others have it."""
+        self.release()
 
     def write(self, text: str) -> None:
         """Replace what the locked file says, for people and other processes to read."""

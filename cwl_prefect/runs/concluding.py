@@ -33,14 +33,12 @@ def _concluded(run: KeptRun, settings: Settings) -> bool:
         held = try_lock(run.directory / DRIVER_LOCK)
         if held is None:
             return False
-        try:
+        with held:
             found = manifest.read(run.directory)
             if found is None or Keep(str(found.settings.get("keep", settings.keep))) is not Keep.ALWAYS:
                 remove_run(run.directory.parent, run.directory.name)
             else:
                 manifest.write(run.directory, found.ended_as(Outcome.COMPLETED))
-        finally:
-            held.release()
     except OSError as error:
         _logger.warning("%s is of a run that is complete, and cannot be removed: %s", run.directory, error.strerror)
     return not run.directory.exists()

@@ -18,7 +18,7 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
-from cwl_prefect._lib.file_lock import FileLock, lock, try_lock
+from cwl_prefect._lib.file_lock import FileLock, is_locked, lock
 from cwl_prefect.environment import environment
 from cwl_prefect.errors import ServerError
 from cwl_prefect.server.client import OUR_AGENT, LocalApi, health
@@ -120,11 +120,8 @@ async def lease(settings: Settings) -> AsyncIterator[ApiEndpoint]:
         yield await ensure_api(settings)
         return
     files = server_files(settings)
-    held = await _lock(files, files.lease, settings.server_start_timeout_s, shared=True)
-    try:
+    with await _lock(files, files.lease, settings.server_start_timeout_s, shared=True):
         yield await start(settings)
-    finally:
-        held.release()
 
 
 async def start(settings: Settings) -> ApiEndpoint:
@@ -158,7 +155,7 @@ async def stop(settings: Settings, *, force: bool = False) -> bool:
     files = server_files(settings)
     if not files.server_lives():
         return False
-    if not force and _in_use(files):
+    if not force and is_locked(files.lease):
         raise ServerError("A run is using the local server.", hint="wait for it, or stop the server with --force.")
     await _end(files)
     return True
@@ -172,7 +169,7 @@ async def status(settings: Settings) -> ServerStatus:
     return ServerStatus(
         running=files.server_lives(),
         healthy=state is not None and elsewhere is None and await LocalApi(url=state.api_url).is_healthy(),
-        in_use=_in_use(files),
+        in_use=is_locked(files.lease),
         state=state,
         log=files.log,
         database=files.database,
@@ -278,19 +275,9 @@ def _whereabouts(files: ServerFiles, state: ServerState) -> str:
     return f"The local server of {files.directory.parent} runs on {Machine.own().describe(state.machine)}"
 
 
-def _in_use(files: ServerFiles) -> bool:
-    if not files.lease.exists():
-        return False
-    unused = try_lock(files.lease)
-    if unused is None:
-        return True
-    unused.release()
-    return False
-
-
 def _is_current(files: ServerFiles, state: ServerState) -> bool:
     """Another Prefect's server is used while others use it, and replaced by ours otherwise."""
-    return state.prefect_version == version("prefect") or _in_use(files)
+    return state.prefect_version == version("prefect") or is_locked(files.lease)
 
 
 def _endpoint(state: ServerState, *, started: bool) -> ApiEndpoint:

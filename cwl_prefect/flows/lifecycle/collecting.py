@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from cwl_prefect._lib.file_lock import try_lock
+from cwl_prefect._lib.file_lock import FileLock, try_lock
 from cwl_prefect._lib.locations import scheme_of, shown_url
 from cwl_prefect.engine.records import audit, manifest, retention
 from cwl_prefect.engine.records.audit import Act, AuditEntry
@@ -133,19 +133,22 @@ def _mark(runs: Path, run: KeptRun, expires: datetime) -> bool:
     return True
 
 
-def _remove(runs: Path, run: KeptRun, settings: Settings) -> bool:
+def _held(run: KeptRun) -> FileLock | None:
+    """Keep drivers from a run; None where one has it, or is resuming it at this moment."""
     try:
-        held = try_lock(run.directory / DRIVER_LOCK)
+        return try_lock(run.directory / DRIVER_LOCK)
     except OSError:
-        held = None
+        return None
+
+
+def _remove(runs: Path, run: KeptRun, settings: Settings) -> bool:
+    held = _held(run)
     if held is None:
-        return False  # it is being resumed at this moment
-    try:
+        return False
+    with held:
         if run.manifest is not None:
             remove_undelivered(run.manifest, settings)
         remove_run(runs, run.directory.name)
-    finally:
-        held.release()
     _record(runs, Act.WORKSPACE_REMOVED, run.run_id)
     return not run.directory.exists()
 
@@ -156,16 +159,11 @@ def _end_uploads(run: KeptRun, *, dry_run: bool) -> int:
     left = sum(1 for _ in journal.left())
     if not left or dry_run:
         return 0 if is_driven(run.directory) else left
-    try:
-        held = try_lock(run.directory / DRIVER_LOCK)
-    except OSError:
-        held = None
+    held = _held(run)
     if held is None:
         return 0  # they go on
-    try:
+    with held:
         return journal.end_left()
-    finally:
-        held.release()
 
 
 def _end_uploads_of_pods(settings: Settings, *, dry_run: bool) -> int:

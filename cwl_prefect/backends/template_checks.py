@@ -10,10 +10,11 @@ from cwl_prefect.backends.job_template.job_variables import (
     JobVariables,
     check_job_variables,
     placeholders,
+    template_default,
     template_environment,
 )
 from cwl_prefect.backends.job_template.tool_environment import looks_secret
-from cwl_prefect.backends.kubernetes.objects import parts, text
+from cwl_prefect.backends.kubernetes.objects import part, parts, text
 from cwl_prefect.errors import UsageError
 from cwl_prefect.model.findings import Finding
 
@@ -82,7 +83,7 @@ def _mounted(pool_type: str, template: Mapping[str, JsonValue], given: Mapping[s
     """Return where the container of a flow run has volumes that stay and can be written."""
     from prefect.utilities.templating import apply_values
 
-    defaults = {name: _default(_properties(template) or {}, name) for name in _properties(template) or {}}
+    defaults = {name: template_default(template, name) for name in _properties(template) or {}}
     values = {name: value for name, value in {**defaults, **given}.items() if value is not None}
     filled = apply_values(template.get("job_configuration"), values)
     if not isinstance(filled, dict):
@@ -238,14 +239,12 @@ def _within(path: str, directory: str) -> bool:
 
 
 def _properties(template: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None:
-    schema = template.get("variables")
-    properties = schema.get("properties") if isinstance(schema, dict) else None
+    properties = part(template, "variables").get("properties")
     return properties if isinstance(properties, dict) else None
 
 
 def _default(properties: Mapping[str, JsonValue], name: str) -> JsonValue:
-    attributes = properties.get(name)
-    return attributes.get("default") if isinstance(attributes, dict) else None
+    return part(properties, name).get("default")
 
 
 def _containers(configuration: dict[str, JsonValue]) -> list[dict[str, JsonValue]]:
@@ -253,10 +252,7 @@ def _containers(configuration: dict[str, JsonValue]) -> list[dict[str, JsonValue
 
 
 def _pod(configuration: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    place: JsonValue = dict(configuration)
-    for key in ("job_manifest", "spec", "template", "spec"):
-        place = place.get(key) if isinstance(place, dict) else None
-    return place if isinstance(place, dict) else {}
+    return part(configuration, "job_manifest", "spec", "template", "spec")
 
 
 def _listed(names: list[str]) -> str:

@@ -37,11 +37,22 @@ class Credentials:
     @property
     def store_variables(self) -> dict[str, str]:
         """What they say of a store of S3's kind that is no secret, as variables of the provider's own tools."""
+        return self._variables({"AWS_ENDPOINT_URL_S3": "endpoint_url", "AWS_REGION": "region_name"})
+
+    @property
+    def secret_variables(self) -> dict[str, str]:
+        """What they say of a store of S3's kind that is secret, in the same way; none where a part is missing."""
+        names = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token"}
+        found = self._variables(names)
+        return found if {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= found.keys() else {}
+
+    def _variables(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Return variables with the values of options, which may be the client's, and be called as variables are."""
         client = self.options.get("client_kwargs")
         inner = client if isinstance(client, Mapping) else {}
         found = {
-            "AWS_ENDPOINT_URL_S3": self.options.get("endpoint_url") or inner.get("endpoint_url"),
-            "AWS_REGION": inner.get("region_name"),
+            variable: self.options.get(option) or inner.get(option) or inner.get(variable.lower())
+            for variable, option in names.items()
         }
         return {name: str(value) for name, value in found.items() if value} if family(self.url) == "s3" else {}
 

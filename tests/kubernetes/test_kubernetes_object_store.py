@@ -11,8 +11,12 @@ import pytest
 from cwl_prefect.backends.base import execute, finish
 from cwl_prefect.backends.kubernetes.api.client import KubernetesApi
 from cwl_prefect.backends.kubernetes.backend import KubernetesBackend
+from cwl_prefect.backends.kubernetes.jobs import reap
+from cwl_prefect.backends.kubernetes.objects import KubernetesObject, part, parts
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.model.job import ContainerJob, Mount
 from cwl_prefect.settings import Settings
+from cwl_prefect.storage.credentials import Credentials, lending
 from tests.contract.backend_contract import BackendCase, JobMaker
 from tests.kubernetes.cluster import HELPER_IMAGE, VARIABLES
 from tests.object_store import ObjectStore, fresh_store, running_store
@@ -115,3 +119,67 @@ class TestObjectStore(BackendCase):
         assert await following.adopt(job) is None
         await following.close()
         assert object_store.keys("ws/calls") == []
+
+
+class TestStorageBlock(BackendCase):
+    """Pods of a run that a storage block lends its credentials."""
+
+    RUN = "a-run-with-a-block"
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path, object_store: ObjectStore) -> Settings:
+        return Settings(
+            home=tmp_path / "home",
+            workdir=tmp_path,
+            workspaces=object_store.url("ws"),
+            kubernetes_helper_image=HELPER_IMAGE,
+        )
+
+    @pytest.fixture(autouse=True)
+    def block(self, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Let nothing but a block know the store and its credentials."""
+        for name in object_store.environment:
+            if name.startswith("AWS_") and "CONFIG" not in name and "SHARED" not in name:
+                monkeypatch.delenv(name)
+        options = {
+            "key": "block-key",
+            "secret": "block-sesame",
+            "endpoint_url": object_store.endpoint,
+            "client_kwargs": {"region_name": "us-east-1"},
+        }
+        with lending(Credentials(name="lab", url="s3://data", options=options)):
+            yield
+
+    @pytest.fixture
+    def job(self, make_job: JobMaker) -> ContainerJob:
+        job = make_job(("sh", "-c", "env | grep -c AWS"))
+        return replace(job, labels={**job.labels, "flow-run-id": self.RUN})
+
+    async def secrets(self, api: KubernetesApi) -> list[KubernetesObject]:
+        found = await api.request("GET", SECRETS, query={"labelSelector": f"{FLOW_RUN_LABEL}={self.RUN}"})
+        return parts(found, "items")
+
+    async def test_only_what_carries_files_gets_them_and_nothing_stays(
+        self, settings: Settings, api: KubernetesApi, job: ContainerJob, workspace: Path
+    ) -> None:
+        backend = KubernetesBackend(settings, VARIABLES)
+        handle = await backend.start(job)
+        (secret,) = await self.secrets(api)
+        assert set(part(secret, "data")) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+        made = await api.job("default", handle.reference)
+        assert made is not None
+        assert "sesame" not in str(made)
+        assert "block-key" not in str(made)
+
+        assert (await finish(backend, handle)).exit_code == 1
+        assert (workspace / "logs" / "stdout").read_text() == "0\n"
+        await backend.close()
+        assert await self.secrets(api) == []
+
+    async def test_a_reaper_removes_what_a_killed_driver_left(
+        self, backend: KubernetesBackend, api: KubernetesApi, job: ContainerJob
+    ) -> None:
+        await backend.start(job)
+        assert len(await self.secrets(api)) == 1
+        assert await reap({FLOW_RUN_LABEL: self.RUN}, ["default"]) == 1
+        assert await self.secrets(api) == []

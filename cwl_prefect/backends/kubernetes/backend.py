@@ -30,6 +30,7 @@ from cwl_prefect.backends.kubernetes.outcomes import doubtful
 from cwl_prefect.backends.kubernetes.patience import Patience, exceeded_quota, with_quota
 from cwl_prefect.backends.kubernetes.storage import make_outputs
 from cwl_prefect.backends.kubernetes.transfers.arrival import received
+from cwl_prefect.backends.kubernetes.transfers.secret import give, take_back
 from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers
 from cwl_prefect.backends.kubernetes.wait import PodWait
 from cwl_prefect.backends.kubernetes.watch import Followed, PodWatch
@@ -38,6 +39,7 @@ from cwl_prefect.backends.outcomes import unstarted
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import PASSING_REASONS, ContainerJob, DockerImage, JobOutcome, Mount, Reason
 from cwl_prefect.settings import Settings
+from cwl_prefect.storage.credentials import lent_for
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -89,6 +91,8 @@ class KubernetesBackend:
         self._noted: list[str] = []
         self._cluster: Once[None, Cluster] = Once(lambda _: open_cluster(settings, self._variables, client=client))
         self._merged: Once[tuple[str, ...], KubernetesDefaults] = Once(self._merge)
+        self._lent: Once[str, str | None] = Once(self._lend)
+        self._lent_to: set[str] = set()
         self._watches: dict[str, PodWatch] = {}
         self._running: dict[str, _Running] = {}
 
@@ -234,6 +238,9 @@ class KubernetesBackend:
         if cluster is not None:
             handles = [JobHandle(job=item.job, reference=name) for name, item in self._running.items()]
             problems = await asyncio.gather(*map(self.delete, handles), return_exceptions=True)
+            await asyncio.gather(*map(self._lent.get, self._lent_to), return_exceptions=True)
+            taken = (take_back(cluster.api, cluster.defaults.namespace, run) for run in self._lent_to)
+            problems += await asyncio.gather(*taken, return_exceptions=True)
             await asyncio.gather(*(watch.close() for watch in self._watches.values()), cluster.registries.close())
             await cluster.imports.remove()
             await cluster.api.close()
@@ -311,13 +318,27 @@ class KubernetesBackend:
             annotations={DRIVER_ANNOTATION: self._driver, RUNS_ANNOTATION: what_runs(image, entry_point)},
         )
         if cluster.transfers is not None:
-            step = await self._sent(cluster.transfers, step, name, shown(step, cluster.options)[0])
+            step = await self._sent(cluster, cluster.transfers, step, shown(step, cluster.options)[0])
         return step_manifest(step, defaults, cluster.options, storage=cluster.storage, launcher=cluster.launcher)
 
-    async def _sent(self, transfers: Transfers, step: StepPod, name: str, mounts: Sequence[Mount]) -> StepPod:
+    async def _sent(self, cluster: Cluster, transfers: Transfers, step: StepPod, mounts: Sequence[Mount]) -> StepPod:
         """Upload what a call is to find, and return its pod with what brings it there and takes away what it leaves."""
+        name, run, secret = job_name(step.job.job_id), job_labels(step.job, {}).get(FLOW_RUN_LABEL), None
+        if run is not None and transfers.containers.secret is None:
+            self._watch_for(cluster, step.job)  # which notes that something of the run is in the cluster
+            secret = await self._lent.get(run)
         size_mib = await transfers.send(name, mounts)
-        return transfers.placed(step, name, inputs_mib=size_mib)
+        return transfers.placed(step, name, inputs_mib=size_mib, secret=secret)
+
+    async def _lend(self, run: str) -> str | None:
+        """Write what a storage block lends a run into its Secret, and return that; None where there is nothing."""
+        cluster = await self.cluster()
+        credentials = None if cluster.transfers is None else lent_for(cluster.transfers.containers.url)
+        variables = {} if credentials is None else credentials.secret_variables
+        if not variables:
+            return None
+        self._lent_to.add(run)
+        return await give(cluster.api, cluster.defaults.namespace, run, variables, cluster.owner)
 
     async def _image(self, cluster: Cluster, job: ContainerJob, wanted: DockerImage) -> tuple[str, tuple[str, ...]]:
         """Return the name of the image that a pod runs for a job, and the words before the job's command."""

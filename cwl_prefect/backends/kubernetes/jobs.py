@@ -24,8 +24,9 @@ from cwl_prefect.backends.kubernetes.objects import (
     text,
 )
 from cwl_prefect.backends.kubernetes.sidecars import has_sidecars
+from cwl_prefect.backends.kubernetes.transfers.secret import take_back
 from cwl_prefect.backends.kubernetes.watch import JOB_NAME_LABEL
-from cwl_prefect.backends.naming import LABEL_PREFIX, job_labels
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL, LABEL_PREFIX, job_labels
 from cwl_prefect.model.job import ContainerJob
 
 logger = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ async def pods_of(api: KubernetesApi, namespace: str, name: str) -> list[Kuberne
 
 
 async def reap(labels: Mapping[str, str], namespaces: Iterable[str], *, named: ClusterConfig | None = None) -> int:
-    """Remove every Job with all these labels, whoever started it, and tell how many there were.
+    """Remove every Job with all these labels, whoever started it, and tell how many there were; their run's Secret too.
 
     Args:
         labels: At least one label, as ``{FLOW_RUN_LABEL: flow_run_id}``; an empty mapping removes nothing.
@@ -148,6 +149,9 @@ async def reap(labels: Mapping[str, str], namespaces: Iterable[str], *, named: C
             found = [job for namespace in namespaces for job in await api.jobs(namespace, selector(labels))]
         places = [(text(job, "metadata", "namespace"), text(job, "metadata", "name")) for job in found]
         await asyncio.gather(*(remove(api, namespace, name) for namespace, name in places))
+        if (run := labels.get(FLOW_RUN_LABEL)) is not None:
+            used = {*namespaces, *(text(job, "metadata", "namespace") for job in found)}
+            await asyncio.gather(*(take_back(api, namespace, run) for namespace in used))
     finally:
         await api.close()
     return len(found)

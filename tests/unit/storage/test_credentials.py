@@ -41,6 +41,20 @@ def test_they_are_for_a_store_or_for_one_host(own, url, fit):
     assert credentials(own).fit(url) is fit
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"key": "k", "secret": "s", "token": "t"},
+        {"client_kwargs": {"aws_access_key_id": "k", "aws_secret_access_key": "s", "aws_session_token": "t"}},
+    ],
+)
+def test_what_is_secret_of_a_store_of_s3_s_kind_is_told_as_variables(options):
+    found = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}
+    assert credentials(**options).secret_variables == found
+    assert credentials("gs://bucket", **options).secret_variables == {}
+    assert credentials(key="k", token="t").secret_variables == {}
+
+
 def test_a_store_is_read_with_them(object_store, monkeypatch):
     url = object_store.put("a", b"hello")
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

@@ -35,6 +35,7 @@ PAUSES = wait_random_exponential(multiplier=0.5, max=5.0)
 _MOMENTARY = frozenset({408, 429, 500, 502, 503, 504})
 _UNTOLD = ("FailedScheduling", "BackOff", "Unhealthy", "MissingClusterDNS")
 _UNAUTHORIZED = 401
+_CONFLICT = 409
 _GONE = 410
 _VERSION = re.compile(r"(\d+)\.(\d+)")  # some providers' minor version is as "29+"
 _KILL_GRACE_S = 1
@@ -193,6 +194,20 @@ class KubernetesApi:
             return await self._found("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
         except RefusedError:
             return None
+
+    async def put_secret(self, namespace: str, manifest: Mapping[str, JsonValue]) -> None:
+        """Create a secret, in place of one of its name that may be there."""
+        place = f"/api/v1/namespaces/{namespace}/secrets"
+        try:
+            await self.request("POST", place, body=dict(manifest))
+        except RefusedError as error:
+            if error.status != _CONFLICT:
+                raise
+            await self.request("PUT", f"{place}/{text(manifest, 'metadata', 'name')}", body=dict(manifest))
+
+    async def delete_secret(self, namespace: str, name: str) -> None:
+        """Delete a secret, if there is one."""
+        await self._found("DELETE", f"/api/v1/namespaces/{namespace}/secrets/{name}")
 
     async def pods(self, namespace: str, selector: str) -> tuple[list[KubernetesObject], str]:
         """Return the pods that have certain labels, and the version of the list, from which a watch may go on."""

@@ -57,7 +57,7 @@ class Transfers:
     _uploading: dict[str, asyncio.Lock] = field(default_factory=dict)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL))
 
-    def placed(self, step: StepPod, call: str, *, inputs_mib: float = 0.0) -> StepPod:
+    def placed(self, step: StepPod, call: str, *, inputs_mib: float = 0.0, secret: str | None = None) -> StepPod:
         """Return a pod with what brings its files there and takes away what the step leaves.
 
         Neither asks for a part of the node, so that a call which asks for all of one has room there.
@@ -66,11 +66,13 @@ class Transfers:
             step: The pod.
             call: Name of its Job.
             inputs_mib: What was sent for it.
+            secret: Secret whose variables are the credentials; None: the one that settings name, if any.
         """
+        containers = self.containers if secret is None else replace(self.containers, secret=secret)
         return replace(
             step,
-            init_containers=[*step.init_containers, self.containers.fetching(f"calls/{call}")],
-            beside=[self.containers.storing(f"calls/{call}")],
+            init_containers=[*step.init_containers, containers.fetching(f"calls/{call}")],
+            beside=[containers.storing(f"calls/{call}")],
             disk_mib=inputs_mib + step.job.resources.outdir_mib,
         )
 

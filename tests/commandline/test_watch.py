@@ -91,6 +91,20 @@ def test_what_is_saved_is_run_again_until_ctrl_c(command: CommandLine, watched: 
     ]
 
 
+def test_the_job_order_that_another_refers_to_is_watched_and_can_be_mended(
+    command: CommandLine, watched: Watched
+) -> None:
+    command.write("given.yml", "text: {class: File, path: other.txt}\n")
+    command.write("order.yml", "$ref: given.yml\n")
+    watched.says("ONE", "OTHER")
+    command.write("given.yml", "text: {class: File, path: no.txt}\n")
+    until(lambda: "no.txt" in watched.told, 60)
+    command.write("given.yml", "text: {class: File, path: said.txt}\n")
+    watched.says("ONE", "OTHER", "ONE")
+    watched.started.signal(signal.SIGINT)
+    assert watched.started.ended().code == 130
+
+
 def test_what_is_wrong_is_told_and_can_be_mended(command: CommandLine, watched: Watched) -> None:
     command.write("loud.cwl", LOUD.replace("CommandLineTool", "CommandLineTol"))
     until(lambda: "did you mean 'CommandLineTool'" in watched.told, 60)

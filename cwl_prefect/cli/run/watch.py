@@ -13,6 +13,7 @@ from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cli.failures import report_failure, settings_with
 from cwl_prefect.cli.run.command import RunRequest, run_document
 from cwl_prefect.cli.terminal import complain
+from cwl_prefect.cwl.binding.job_orders import reference_in
 from cwl_prefect.cwl.loading.plans import documents_of
 from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, UsageError
 from cwl_prefect.model.values import file_objects
@@ -65,7 +66,7 @@ def _demand_repeatable(request: RunRequest) -> None:
 
 
 def read_by(arguments: Sequence[str]) -> frozenset[Path]:
-    """Return the files of this machine that a run reads: documents, job order, and the files that are its inputs."""
+    """Return the files of this machine that a run reads: documents, job orders, and the files that are its inputs."""
     return frozenset(path for named in _named(arguments) for path in _files(named))
 
 
@@ -114,6 +115,9 @@ def _named(arguments: Sequence[str]) -> Iterator[Path]:
 
 def _named_by(job_order: Path, plans: Path) -> Iterator[Path]:
     try:
+        reference = reference_in(job_order)
+        if reference is not None and (path := path_of(reference)) is not None:
+            yield path  # also where it is wrong, to be mended
         document = api.document_of(str(job_order))
         found = [path_of(str(value.get("location"))) for value in file_objects(api.read_job_order(job_order))]
     except CwlPrefectError:

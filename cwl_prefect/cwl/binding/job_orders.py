@@ -86,6 +86,16 @@ def reference_of(order: Mapping[str, object], base: str) -> str | None:
     return str(as_object(resolve_files({"class": "File", "path": str(place)}, base, {}))["location"])
 
 
+def reference_in(source: str | Path) -> str | None:
+    """Return the location that a job order in a file refers to, made absolute; None where it refers to none.
+
+    Raises:
+        InputError: It cannot be read, is not a mapping, or what it refers to is no path or URL.
+    """
+    text, base = read_text(source)
+    return reference_of(parse_job_order(text, source=shown_name(source)), base)
+
+
 def shown_name(source: str | Path) -> str:
     """Return how people are told of a job order: a URL without what may be secret in it."""
     return shown_url(str(source)) if is_remote(str(source)) else str(source)

@@ -6,9 +6,9 @@ from pathlib import Path
 from cwl_prefect._lib.suggestions import near
 from cwl_prefect.engine.workflow.overrides import tool_steps
 from cwl_prefect.errors import DocumentError, InputError
+from cwl_prefect.flows.explain.recorded import PastCall
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.plan import ToolPlan, WorkflowPlan, decode_plan
-from cwl_prefect.model.values import CwlObject
 from cwl_prefect.reports.crate.history import Call, read_history
 from cwl_prefect.reports.record import CallTry
 from cwl_prefect.reports.trace import PLAN
@@ -20,11 +20,8 @@ SHOWN = 5
 class RecordedCall:
     """A call that was recorded: the last of its tries."""
 
-    run_id: str
-    plan: WorkflowPlan
-    tool: ToolPlan
+    past: PastCall
     tried: CallTry
-    inputs: CwlObject
     secret: bool  # whether something of it may have been left out
 
 
@@ -51,14 +48,16 @@ def recorded_call(directory: Path, name: str) -> RecordedCall:
             f"the inputs of {found.tried.call} were not recorded.",
             hint="they are too large, or the call had none when it ended; `explain-job` shows what a step would be.",
         )
-    return RecordedCall(
+    past = PastCall(
         run_id=directory.name,
         plan=plan,
         tool=tool,
-        tried=found.tried,
+        name=found.tried.call,
         inputs=found.inputs,
-        secret=bool(history.record.started.get("secret")),
+        contained=found.tried.image is not None,
+        image=found.tried.image,
     )
+    return RecordedCall(past=past, tried=found.tried, secret=bool(history.record.started.get("secret")))
 
 
 def _named(calls: list[Call], name: str) -> Call:

@@ -16,7 +16,7 @@ from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.log_output import configure_logging
 from cwl_prefect.cli.terminal import complain, tell
 from cwl_prefect.errors import BackendError, UsageError
-from cwl_prefect.flows.explain.recorded import PastCall, StagedCall, script_of, stage_again
+from cwl_prefect.flows.explain.recorded import StagedCall, script_of, stage_again
 from cwl_prefect.reports.calls import RecordedCall, recorded_call
 from cwl_prefect.reports.files import find_directory
 
@@ -35,7 +35,7 @@ def show_command(run: str, call: str) -> None:
     configure_logging(quiet=True, verbose=False)
     settings = settings_with({})
     found = recorded_call(find_directory(run, settings.reports), call)
-    tell(asyncio.run(script_of(_past(found), settings)), end="")
+    tell(asyncio.run(script_of(found.past, settings)), end="")
 
 
 def run_again(run: str, call: str, *, shell: bool, workdir: Path | None) -> int:
@@ -58,22 +58,10 @@ def run_again(run: str, call: str, *, shell: bool, workdir: Path | None) -> int:
     if found.secret:
         complain("Warning: secret values of the run were not recorded; (secret) stands in their place.")
     with _place(workdir) as directory:
-        staged = asyncio.run(stage_again(_past(found), settings, directory))
+        staged = asyncio.run(stage_again(found.past, settings, directory))
         if shell:
             complain(f"A shell in place of {found.tried.call}; its command is run by: sh $TMPDIR/{staged.script.name}")
         return _attached(found, staged, shell=shell)
-
-
-def _past(found: RecordedCall) -> PastCall:
-    return PastCall(
-        run_id=found.run_id,
-        plan=found.plan,
-        tool=found.tool,
-        name=found.tried.call,
-        inputs=found.inputs,
-        contained=found.tried.image is not None,
-        image=found.tried.image,
-    )
 
 
 def _attached(found: RecordedCall, staged: StagedCall, *, shell: bool) -> int:

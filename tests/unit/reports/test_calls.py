@@ -29,8 +29,8 @@ def directory(tmp_path: Path) -> Path:
 
 def test_the_last_try_of_a_call_is_found_with_what_it_was_given(directory: Path) -> None:
     found = recorded_call(directory, "align[0]")
-    assert (found.run_id, found.tool.digest, found.secret) == ("run-1", "a", True)
-    assert (found.inputs, found.tried.state) == ({"x": "again"}, "succeeded")
+    assert (found.past.run_id, found.past.tool.digest, found.secret) == ("run-1", "a", True)
+    assert (found.past.inputs, found.tried.state) == ({"x": "again"}, "succeeded")
 
 
 def test_a_step_that_was_called_once_names_its_call(directory: Path) -> None:

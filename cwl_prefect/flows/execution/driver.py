@@ -46,6 +46,23 @@ class Scope:
     gates: tuple[Gate, ...] = ()  # nothing begins here once one of them is closed
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepAtWork:
+    """A step that is being run.
+
+    Attributes:
+        step: The step.
+        name: Its name, with its path.
+        scope: Where it stands.
+        states: Those of its task runs, as they end.
+    """
+
+    step: StepPlan
+    name: str
+    scope: Scope
+    states: list[State[object]]
+
+
 class Driver:
     """Drives the plan of one flow run.
 
@@ -130,35 +147,33 @@ class Driver:
         name = f"{scope.path}{step.id}"
         with call_errors(name, places=self._run.places_of(name)):
             values = flow.step_inputs(step)
-        states: list[State[object]] = []
+        work = StepAtWork(step=step, name=name, scope=scope, states=[])
         if step.scatter is not None:
-            outputs = await self._scattered(step, values, name, scope, states)
+            outputs = await self._scattered(work, step.scatter, values)
         elif step.loop is not None:
-            outputs = await self._loop(step, step.loop, values, name, scope, states)
+            outputs = await self._loop(work, step.loop, values)
         else:
             self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=1))
-            outputs = _or_null(step, await self._element(step, values, name, (), scope, states))
-        return {port: outputs.get(port) for port in step.outputs}, tuple(states)
+            outputs = _or_null(step, await self._element(work, values, ()))
+        return {port: outputs.get(port) for port in step.outputs}, tuple(work.states)
 
-    async def _scattered(
-        self, step: StepPlan, values: CwlObject, name: str, scope: Scope, states: list[State[object]]
-    ) -> CwlObject:
-        assert step.scatter is not None  # noqa: S101
+    async def _scattered(self, work: StepAtWork, scatter: Scatter, values: CwlObject) -> CwlObject:
+        name, recorded = work.name, work.scope.recorded
         try:
-            expansion = expand(step.scatter, values)
+            expansion = expand(scatter, values)
         except InputError as error:
-            if not await self._is_off(step, step.scatter, values, name):
+            if not await self._is_off(work.step, scatter, values, name):
                 named = error.naming(name)
                 named.parts = ("scatter",)
                 put_place(named, self._run.places_of(name))
                 raise named from error
             self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=1))
-            await self._skipped(name, (), scope, states)
-            return _or_null(step, None)
+            await self._skipped(work, ())
+            return _or_null(work.step, None)
         count = len(expansion.elements)
         self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=count))
-        grouped = scope.recorded and count > self._run.settings.group_threshold
-        return await self._elements(step, expansion, name, scope, states, grouped=grouped)
+        grouped = recorded and count > self._run.settings.group_threshold
+        return await self._elements(work, expansion, grouped=grouped)
 
     async def _is_off(self, step: StepPlan, scatter: Scatter, values: CwlObject, name: str) -> bool:
         """Check whether the ``when`` of a step is false without the arrays that it is scattered over."""
@@ -170,30 +185,23 @@ class Driver:
         except CwlPrefectError:
             return False  # the array is what is missing
 
-    async def _elements(
-        self,
-        step: StepPlan,
-        expansion: Expansion,
-        name: str,
-        scope: Scope,
-        states: list[State[object]],
-        *,
-        grouped: bool,
-    ) -> CwlObject:
+    async def _elements(self, work: StepAtWork, expansion: Expansion, *, grouped: bool) -> CwlObject:
+        name, scope = work.name, work.scope
         breaker = Breaker(name, most=self._run.settings.circuit_breaker, count=len(expansion.elements))
         inner = replace(scope, nested=False, recorded=scope.recorded and not grouped, gates=(*scope.gates, breaker))
+        within = replace(work, scope=inner)
         calls = [
             lambda element=element: self._watched(
-                self._element(step, as_object(element.values), name, element.index, inner, states), breaker
+                self._element(within, as_object(element.values), element.index), breaker
             )
             for element in expansion.elements
         ]
         if grouped:
             wide = WideScatter(step=name, calls=calls, gates=(self._gate, *inner.gates))
-            ends = await run_groups(self._tasks, self._run, wide, scope.after, states)
+            ends = await run_groups(self._tasks, self._run, wide, scope.after, work.states)
         else:
             ends = await self._all(calls)
-        outputs = gather(expansion, [remains(end) for end in ends], step.outputs)
+        outputs = gather(expansion, [remains(end) for end in ends], work.step.outputs)
         failures = in_order(end for end in ends if isinstance(end, CwlPrefectError))
         keep_failures(self._run.progress, [*failures, *breaker.errors], recorded=scope.recorded)
         if failures:
@@ -226,64 +234,48 @@ class Driver:
             ends.append(end)
         return ends
 
-    async def _loop(
-        self, step: StepPlan, loop: Loop, values: CwlObject, name: str, scope: Scope, states: list[State[object]]
-    ) -> CwlObject:
+    async def _loop(self, work: StepAtWork, loop: Loop, values: CwlObject) -> CwlObject:
+        step, name = work.step, work.name
         current = await evaluated(self._run, step, values, name=name)
         collected: list[CwlObject] = []
-        inner = replace(scope, nested=False)
+        within = replace(work, scope=replace(work.scope, nested=False))
         while await condition_holds(self._run, loop.when, step, current, name=name):
             index = (len(collected),)
-            self._check(scope, call_name(name, index))
+            self._check(work.scope, call_name(name, index))
             self._run.tell(StepEvent(kind=StepEventKind.PLANNED, step=name, count=len(collected) + 1))
-            collected.append(await self._process(step, current, name, index, inner, states))
+            collected.append(await self._process(within, current, index))
             current = await next_inputs(self._run, step, loop, current, collected[-1], name=name)
         if loop.output is LoopOutput.ALL_ITERATIONS:
             return {port: [outputs.get(port) for outputs in collected] for port in step.outputs}
         return collected[-1] if collected else _or_null(step, None)
 
-    async def _element(
-        self,
-        step: StepPlan,
-        values: CwlObject,
-        name: str,
-        index: tuple[int, ...],
-        scope: Scope,
-        states: list[State[object]],
-    ) -> Outputs:
+    async def _element(self, work: StepAtWork, values: CwlObject, index: tuple[int, ...]) -> Outputs:
+        step = work.step
         try:
-            called = call_name(name, index)
+            called = call_name(work.name, index)
             own = await evaluated(self._run, step, values, name=called)
             if step.when is not None and not await condition_holds(self._run, step.when, step, own, name=called):
-                await self._skipped(name, index, scope, states)
+                await self._skipped(work, index)
                 return None
-            return await self._process(step, own, name, index, scope, states)
+            return await self._process(work, own, index)
         except CwlPrefectError as error:
             self._halt(error)
             raise
 
-    def _process(
-        self,
-        step: StepPlan,
-        values: CwlObject,
-        name: str,
-        index: tuple[int, ...],
-        scope: Scope,
-        states: list[State[object]],
-    ) -> Awaitable[CwlObject]:
-        if isinstance(step.run, ToolPlan):
-            if step.stage:
-                values = {**values, **stage_variables(port.id for port in step.run.inputs)}
-            call = Call(tool=step.run, values=as_object(only_declared(step.run, values)), step=name, index=index)
-            return self._call(call, scope, states)
-        return self._subworkflow(step.run, values, call_name(name, index), replace(scope, path=name), states)
+    def _process(self, work: StepAtWork, values: CwlObject, index: tuple[int, ...]) -> Awaitable[CwlObject]:
+        run = work.step.run
+        if isinstance(run, ToolPlan):
+            if work.step.stage:
+                values = {**values, **stage_variables(port.id for port in run.inputs)}
+            return self._call(
+                work, Call(tool=run, values=as_object(only_declared(run, values)), step=work.name, index=index)
+            )
+        return self._subworkflow(work, run, values, call_name(work.name, index))
 
-    async def _subworkflow(
-        self, plan: WorkflowPlan, values: CwlObject, called: str, scope: Scope, states: list[State[object]]
-    ) -> CwlObject:
-        """Run a subworkflow, and tell its beginning and end; the path of the scope is that of its step."""
-        inner = replace(scope, path=f"{called}.")
-        told = StepEvent(kind=StepEventKind.STARTED, step=scope.path, call=called, subworkflow=True, inputs=values)
+    async def _subworkflow(self, work: StepAtWork, plan: WorkflowPlan, values: CwlObject, called: str) -> CwlObject:
+        """Run a subworkflow, and tell its beginning and end."""
+        scope, inner = work.scope, replace(work.scope, path=f"{called}.")
+        told = StepEvent(kind=StepEventKind.STARTED, step=work.name, call=called, subworkflow=True, inputs=values)
         self._run.tell(told)
         try:
             if scope.nested and scope.recorded:
@@ -296,10 +288,11 @@ class Driver:
             self._run.tell(replace(told, kind=StepEventKind.FAILED, message=str(error)))
             raise
         self._run.tell(replace(told, kind=StepEventKind.SUCCEEDED, outputs=outputs))
-        states.extend(giving)
+        work.states.extend(giving)
         return outputs
 
-    async def _call(self, call: Call, scope: Scope, states: list[State[object]]) -> CwlObject:
+    async def _call(self, at: StepAtWork, call: Call) -> CwlObject:
+        scope = at.scope
         work = CallWork(self._run, call, stop=self._stopped if self._stop else None, noted=scope.recorded)
         async with self._run.places.turn(self._run.priorities.rank(call.step, call.tool)):
             try:
@@ -313,15 +306,15 @@ class Driver:
                 result, state = await self._tasks.run(call.step, call.name, work, scope.after)
             finally:
                 await work.release()
-        states.append(state)
+        at.states.append(state)
         assert isinstance(result, StepResult)  # noqa: S101
         return result.outputs
 
-    async def _skipped(self, name: str, index: tuple[int, ...], scope: Scope, states: list[State[object]]) -> None:
-        called = call_name(name, index)
-        self._run.tell_call(StepEventKind.SKIPPED, name, called)
-        if scope.recorded:
-            states.append(await self._tasks.skip(name, called, scope.after))
+    async def _skipped(self, work: StepAtWork, index: tuple[int, ...]) -> None:
+        called = call_name(work.name, index)
+        self._run.tell_call(StepEventKind.SKIPPED, work.name, called)
+        if work.scope.recorded:
+            work.states.append(await self._tasks.skip(work.name, called, work.scope.after))
 
     def _halt(self, error: CwlPrefectError) -> None:
         """With on_error=finish, let nothing begin after a failure that is final."""

@@ -18,7 +18,7 @@ from cwl_prefect.cwl.loading.compile import plan_of
 from cwl_prefect.cwl.loading.documents import canonical_process
 from cwl_prefect.cwl.loading.load import load_processes, translated_errors
 from cwl_prefect.cwl.loading.places import place_of
-from cwl_prefect.cwl.loading.texts import NotFetchedError
+from cwl_prefect.cwl.loading.reading import NotFetchedError
 from cwl_prefect.cwl.loading.undeclared import undeclared_features
 from cwl_prefect.cwl.values.types import ANY, CwlType, Parameter, parameters
 from cwl_prefect.errors import DocumentError, UnsupportedError

@@ -17,9 +17,9 @@ from schema_salad.utils import aslist
 
 from cwl_prefect.cwl.loading.documents import as_written, bare_inputs, canonical_process, short_type
 from cwl_prefect.cwl.loading.places import places_of, places_of_step, wrong_at
-from cwl_prefect.cwl.loading.plain import plain
-from cwl_prefect.cwl.loading.texts import named_files
+from cwl_prefect.cwl.loading.reading import named_files
 from cwl_prefect.cwl.loading.undeclared import undeclared_features
+from cwl_prefect.cwl.values.plain import plain
 from cwl_prefect.errors import DocumentError
 from cwl_prefect.model.plan import (
     InputPort,

@@ -10,7 +10,7 @@ from typing import Any
 from cwltool.process import shortname
 from cwltool.update import ORIGINAL_CWLVERSION
 
-from cwl_prefect.cwl.loading.plain import plain
+from cwl_prefect.cwl.values.plain import plain
 
 _IDENTIFIERS = frozenset({"id", "name", "type", "items", "symbols"})
 _TOOL_LEVEL = frozenset(

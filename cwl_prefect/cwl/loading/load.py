@@ -30,8 +30,8 @@ from cwl_prefect.cwl.loading.faults import described, document_error, faults_of
 from cwl_prefect.cwl.loading.messages import document_message
 from cwl_prefect.cwl.loading.overrides import overrides_of
 from cwl_prefect.cwl.loading.places import check_names, check_unique, share_places
+from cwl_prefect.cwl.loading.reading import Reading, RecordingFetcher
 from cwl_prefect.cwl.loading.steps import faults_of_steps
-from cwl_prefect.cwl.loading.texts import Reading, RecordingFetcher
 from cwl_prefect.errors import CwlPrefectError, DocumentError, UnsupportedError
 from cwl_prefect.model.values import TOO_DEEP, unusable
 
@@ -110,6 +110,7 @@ def _resolved(document: str, defaults: Mapping[str, Any], reading: Reading) -> t
     location = document_uri(document)
     context, root, uri = _fetched(document, location, _loading_context(reading, urllib.parse.urldefrag(location).url))
     context, uri = resolve_and_validate_document(context, root, uri)
+    reading.tell_failures()
     process = f"{uri}#main" if "$graph" in root and "#" not in uri else uri
     context.overrides_list = overrides_of(defaults, process)
     return context, uri

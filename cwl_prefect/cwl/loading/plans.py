@@ -91,7 +91,7 @@ def compiled_plan(document: str, job_order: Mapping[str, JsonValue] | None, *, u
     """
     from cwl_prefect.cwl.loading.compile import compile_process
     from cwl_prefect.cwl.loading.load import load_process, translated_errors
-    from cwl_prefect.cwl.loading.texts import Reading
+    from cwl_prefect.cwl.loading.reading import Reading
 
     process = load_process(document, defaults=job_order, reading=Reading(untrusted=untrusted))
     with translated_errors(document):

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from cwl_prefect.cwl.loading.documents import bare_inputs, canonical_process, short_type
-from cwl_prefect.cwl.loading.plain import plain
+from cwl_prefect.cwl.values.plain import plain
 from cwl_prefect.model.plan import requirement
 
 TOOL = {

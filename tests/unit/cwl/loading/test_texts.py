@@ -73,6 +73,73 @@ class TestImports:
         assert port["type"].endswith("type.yml#t")
 
 
+def rdf_xml(text: str, *, entities: str = "", literal: bool = False) -> str:
+    """Return an ontology with one description that has one property."""
+    kind = ' rdf:parseType="Literal"' if literal else ""
+    return (
+        f'<?xml version="1.0"?>\n<!DOCTYPE r:RDF [{entities}]>\n'
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:x="http://x/">'
+        f'<rdf:Description rdf:about="http://x/1"><x:p{kind}>{text}</x:p></rdf:Description></rdf:RDF>'
+    )
+
+
+ENTITIES = f"<!ENTITY a '{'a' * 60}'>" + "".join(
+    f"<!ENTITY {name} '{f'&{of};' * 20}'>" for of, name in zip("abcde", "bcdef", strict=True)
+)
+
+
+class TestOntologies:
+    @pytest.fixture
+    def loaded(self, write, caplog):
+        """Load a tool whose ontology has this text, and give what was told of it."""
+
+        def loaded(text: str, name: str) -> str:
+            write(text, name)
+            load_process(str(write(f"{TOOL}$namespaces: {{x: 'http://x/'}}\n$schemas: [{name}]\ninputs: []\n")))
+            return caplog.text
+
+        return loaded
+
+    @pytest.mark.parametrize(
+        "text",
+        [rdf_xml("&f;", entities=ENTITIES), rdf_xml("a\n" * 200_000), rdf_xml("<a/>" * 200_000, literal=True)],
+        ids=["entities", "lines", "elements"],
+    )
+    def test_what_would_be_copied_over_and_over_is_left_out(self, loaded, text):
+        told = loaded(text, "x.owl")
+        assert "main.cwl:6: $schemas: " in told
+        assert "x.owl: a text in it is too long, or its entities stand for too much" in told
+
+    def test_one_with_entities_and_many_descriptions_is_read(self, loaded):
+        own = rdf_xml("&a;", entities="<!ENTITY a 'b'>")
+        begins, ends = own.index("<rdf:Description"), own.index("</rdf:RDF>")
+        assert loaded(own[:begins] + own[begins:ends] * 2_000 + own[ends:], "x.owl") == ""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '{"@context": "http://127.0.0.1:9/c"}',
+            '{"@context": [{"a": "http://x/"}, "c.jsonld"]}',
+            '[{"a": {"\\u0040context": "http://127.0.0.1:9/c"}}]',
+            '{"@context": {"@import": "http://127.0.0.1:9/c"}}',
+            '{"@context": "http://127.0.0.1:9/c", "@context": {}}',
+        ],
+        ids=["whole", "one-of-several", "within-by-an-escape", "by-import", "given-twice"],
+    )
+    def test_no_context_is_fetched(self, loaded, text):
+        assert "x.jsonld: it names a context of JSON-LD that lies elsewhere" in loaded(text, "x.jsonld")
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning:rdflib")
+    def test_a_context_of_its_own_is_taken(self, loaded):
+        assert loaded('{"@context": {"a": "http://x/a"}, "@id": "http://x/1", "a": 1}', "x.jsonld") == ""
+
+    def test_one_that_is_not_there_is_told(self, write, caplog):
+        load_process(str(write(f"{TOOL}$schemas: [none.owl]\ninputs: []\n")))
+        assert "main.cwl:5: $schemas: " in caplog.text
+        assert "none.owl is left out" in caplog.text
+        assert "No such file" in caplog.text
+
+
 class TestFiles:
     @pytest.mark.parametrize("field", ["$include", "$import"])
     @pytest.mark.parametrize("named", ["/dev/zero", "pipe"])

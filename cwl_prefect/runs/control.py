@@ -1,4 +1,4 @@
-"""What can be done to runs: end them, let a worker go on with them, forget them, read what they logged.
+"""What can be done to runs: end them, let a worker go on with them, forget them.
 
 Everything goes through the API, so that it works from any machine; only what lies on a disk needs the machine that it
 lies on.
@@ -11,9 +11,7 @@ from uuid import UUID
 
 from prefect import State
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import LogFilter
 from prefect.client.schemas.objects import StateType
-from prefect.client.schemas.sorting import LogSort
 from prefect.states import Scheduled
 
 from cwl_prefect.engine.records import manifest
@@ -28,7 +26,7 @@ from cwl_prefect.flows.lifecycle.recording import note_end
 from cwl_prefect.flows.lifecycle.results import remove_undelivered
 from cwl_prefect.flows.lifecycle.stopping import FOREVER, INTERRUPTED, INTERRUPTING
 from cwl_prefect.runs.known_run import KILLED
-from cwl_prefect.runs.listing import ENDED, PAGE, Line, has_ended, is_killed
+from cwl_prefect.runs.listing import ENDED, Line, has_ended, is_killed
 from cwl_prefect.server.client import posting
 from cwl_prefect.server.closing import close_left_open, nested_flow_runs
 from cwl_prefect.server.local_server import configured_api
@@ -169,15 +167,3 @@ async def forget(client: PrefectClient, line: Line, settings: Settings) -> None:
     for nested in await nested_flow_runs(posting(client), str(line.flow_run.id), datetime.now(UTC)):
         await client.delete_flow_run(UUID(nested["id"]))
     await client.delete_flow_run(line.flow_run.id)
-
-
-async def log_lines(client: PrefectClient, line: Line) -> list[str]:
-    """Return what a run and its calls logged, oldest first."""
-    wanted = LogFilter.model_validate({"flow_run_id": {"any_": [line.flow_run.id]}})
-    found: list[str] = []
-    for offset in range(0, 1_000_000, PAGE):
-        page = await client.read_logs(log_filter=wanted, sort=LogSort.TIMESTAMP_ASC, limit=PAGE, offset=offset)
-        found += [f"{one.timestamp:%Y-%m-%d %H:%M:%S} {one.message}" for one in page]
-        if len(page) < PAGE:
-            break
-    return found

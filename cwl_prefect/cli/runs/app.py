@@ -1,6 +1,7 @@
 """The commands ``cwl-prefect runs`` and their arguments; what does the work is imported when it is needed."""
 
 from enum import StrEnum
+from logging import getLevelNamesMapping
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,20 @@ class ReportFormat(StrEnum):
     TSV = "tsv"
     CSV = "csv"
     JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """Which lines of a log are shown."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def number(self) -> int:
+        """The level as logging knows it."""
+        return getLevelNamesMapping()[self.name]
 
 
 RunName = Annotated[
@@ -156,11 +171,23 @@ def rerun(
 
 
 @app.command()
-def logs(run: RunOrLast) -> None:
-    """Print what a run and its steps logged."""
-    from cwl_prefect.cli.runs import commands as runs
+def logs(
+    run: RunOrLast,
+    step: Annotated[str | None, typer.Option(help="Of this step or call alone, as align or align[3].")] = None,
+    level: Annotated[LogLevel, typer.Option(help="Lines of this level and above.")] = LogLevel.DEBUG,
+    since: Annotated[str | None, typer.Option(metavar="AGE", help="Lines at most so old: 90s, 30m, 12h, 7d.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+) -> None:
+    """Print what a run and its steps logged, wherever it runs."""
+    from datetime import UTC, datetime
 
-    runs.logs(run)
+    from cwl_prefect.cli.quantities import duration
+    from cwl_prefect.cli.runs import commands as runs
+    from cwl_prefect.runs.listing import AGES_AGO
+    from cwl_prefect.runs.logs import Wanted
+
+    begin = None if since is None else datetime.now(UTC) - min(duration(since, "--since"), AGES_AGO)
+    runs.logs(run, Wanted(step=step, level=level.number, since=begin), follow=follow)
 
 
 @app.command()

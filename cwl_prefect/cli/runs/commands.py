@@ -20,25 +20,28 @@ from cwl_prefect.cli.terminal import results_only, tell
 from cwl_prefect.runs import control, listing
 from cwl_prefect.runs import resume as resuming
 from cwl_prefect.runs.listing import Filter
+from cwl_prefect.runs.logs import Wanted
+from cwl_prefect.runs.logs import lines as lines_of
 from cwl_prefect.runs.records import asking
 from cwl_prefect.server.client import posting
 from cwl_prefect.server.local_server import open_address
 from cwl_prefect.settings import Settings
 
 
-def logs(run: str) -> None:
-    """Print what a run logged.
+def logs(run: str, wanted: Wanted, *, follow: bool) -> None:
+    """Print what a run logged, and what it logs until it ends where it is to be followed.
 
     Raises:
         InputError: There is no such run.
     """
 
-    async def read(client: PrefectClient, settings: Settings) -> list[str]:
-        """Ask the API for the lines of the run's log."""
-        return await control.log_lines(client, await listing.find_or_last(asking(posting(client)), run, settings))
+    async def read(client: PrefectClient, settings: Settings) -> None:
+        """Print the lines of the run's log as the API has them."""
+        line = await listing.find_or_last(asking(posting(client)), run, settings)
+        async for text in lines_of(client, line.flow_run.id, wanted, follow=follow):
+            tell(text)
 
-    for line in with_api(read):
-        tell(line)
+    with_api(read)
 
 
 def resume(run: str, *, quiet: bool, verbose: bool, lines: JsonLines | None = None, same: bool = False) -> int:

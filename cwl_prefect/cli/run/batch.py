@@ -133,7 +133,8 @@ def prepare_items(
         try:
             order = {**read(), **common}
             plan = load(order)
-            _refuse_unknown(plan, order)
+            for key, meant in unknown_inputs(plan, order).items():
+                raise InputError(f"there is no input {key!r}.{meant}")
             ready = prepared(plan, order, settings)
         except CwlPrefectError as error:
             problems.append(f"  {place}: {error.message}")
@@ -180,11 +181,6 @@ def _flags(name: str, cell: str, port: InputPort | None) -> list[str]:
     declared = json.dumps(port.type) if port is not None else ""
     words = [word.strip() for word in cell.split(";")] if '"array"' in declared else [cell]
     return [f"--{name}={word}" for word in words]
-
-
-def _refuse_unknown(plan: WorkflowPlan, order: CwlObject) -> None:
-    for key, meant in unknown_inputs(plan, order).items():
-        raise InputError(f"there is no input {key!r}.{meant}")
 
 
 def _refuse(problems: Sequence[str], count: int) -> None:

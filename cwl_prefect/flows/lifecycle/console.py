@@ -1,9 +1,9 @@
 """Let a run outlive whoever reads its log lines."""
 
 import logging
+from functools import partial
 
 from prefect.logging.handlers import PrefectConsoleHandler
-from rich.console import Console
 
 
 def outlive_readers() -> None:
@@ -16,11 +16,5 @@ def outlive_readers() -> None:
     for logger in known:
         for handler in logger.handlers if isinstance(logger, logging.Logger) else ():
             if isinstance(handler, PrefectConsoleHandler):
-                _silence_when_broken(handler.console)
-
-
-def _silence_when_broken(console: Console) -> None:
-    def _fall_silent() -> None:
-        console.quiet = True
-
-    console.on_broken_pipe = _fall_silent  # type: ignore[method-assign]
+                fall_silent = partial(setattr, handler.console, "quiet", True)  # noqa: FBT003 - a value
+                handler.console.on_broken_pipe = fall_silent  # type: ignore[method-assign]

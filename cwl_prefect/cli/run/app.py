@@ -1,8 +1,5 @@
 """The command ``run``."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import typer
 
 from cwl_prefect._lib.suggestions import near
@@ -23,8 +20,9 @@ def add_run(app: typer.Typer) -> None:
 @taking(options.Given)
 def run(ctx: typer.Context, **_given: object) -> None:
     """Run a CWL document; the output object is printed as JSON."""
+    given = options.Given(**ctx.params)
     try:
-        _show_help(ctx) if ctx.params["show_help"] else _run(ctx.params)
+        _show_help(ctx, given) if given.show_help else _run(given)
     except options.UnknownFlagError as error:
         known = [name for parameter in ctx.command.params for name in parameter.opts]
         meant = near(error.flag, known)
@@ -33,43 +31,43 @@ def run(ctx: typer.Context, **_given: object) -> None:
         raise
 
 
-def _run(given: Mapping[str, Any]) -> None:
+def _run(given: options.Given) -> None:
     """Run what the options say, and leave with the status of that."""
     from cwl_prefect.cli.json_lines import JsonLines
     from cwl_prefect.cli.run import command as running
 
-    overrides, steps = options.settings_of(given), given["step_overrides"]
+    overrides, steps = options.settings_of(given), given.step_overrides
     overrides["step_overrides"] = None if steps is None else running.read_overrides(steps)
     request = running.RunRequest(
-        arguments=tuple(given["arguments"] or ()),
+        arguments=tuple(given.arguments or ()),
         overrides=overrides,
-        outdir=given["outdir"],
-        batch=tuple(given["batch"] or ()),
-        reports={name: given[name] for name in ("report", "timeline", "trace", "dag", "provenance")},
-        prices=given["prices"],
-        name=given["name"],
-        tags=tuple(given["tag"] or ()),
-        dry_run=given["dry_run"],
-        targets=tuple(given["target"] or ()),
-        single_step=given["single_step"],
-        quiet=given["quiet"],
-        verbose=given["verbose"],
-        lines=JsonLines() if given["log_format"] is options.LogFormatChoice.JSON else None,
+        outdir=given.outdir,
+        batch=tuple(given.batch or ()),
+        reports={name: getattr(given, name) for name in ("report", "timeline", "trace", "dag", "provenance")},
+        prices=given.prices,
+        name=given.name,
+        tags=tuple(given.tag or ()),
+        dry_run=given.dry_run,
+        targets=tuple(given.target or ()),
+        single_step=given.single_step,
+        quiet=given.quiet,
+        verbose=given.verbose,
+        lines=JsonLines() if given.log_format is options.LogFormatChoice.JSON else None,
     )
-    if given["watch"]:
+    if given.watch:
         from cwl_prefect.cli.run.watch import run_again_and_again
 
         raise typer.Exit(run_again_and_again(request))
     raise typer.Exit(running.run_document(request))
 
 
-def _show_help(ctx: typer.Context) -> None:
+def _show_help(ctx: typer.Context, given: options.Given) -> None:
     """Show the inputs of the document, or the options where there is none."""
-    arguments = ctx.params["arguments"]
+    arguments = given.arguments
     if not arguments or arguments[0].startswith("-"):
         typer.echo(ctx.get_help())
         return
     from cwl_prefect.cli.run import command as running
 
-    part = running.Part(single_step=ctx.params["single_step"])
-    running.show_inputs(arguments[0], part, options.settings_of(ctx.params))
+    part = running.Part(single_step=given.single_step)
+    running.show_inputs(arguments[0], part, options.settings_of(given))

@@ -287,18 +287,14 @@ class Given:
     ] = False
 
 
-def settings_of(options: Mapping[str, object]) -> dict[str, object]:
+def settings_of(given: Given) -> dict[str, object]:
     """Return the settings that the options ask for, by name; None stands for what was not given."""
-    chosen = {setting: options[option] for option, setting in SETTINGS.items()}
-    if options["no_container"]:
+    chosen = {setting: getattr(given, option) for option, setting in SETTINGS.items()}
+    if given.no_container:
         chosen["backend"] = BackendName.LOCAL
-    if options["no_cache"]:
+    if given.no_cache:
         chosen["cache"] = False
-    chosen |= {name: True for name in ("untrusted", "require_containers", "overwrite") if options[name]}
-    assets = options["assets"]
-    chosen["assets"] = tuple(filter(None, assets.split(","))) if isinstance(assets, str) else None
-    allowed = options["allow_path"]
-    chosen["allow_path"] = tuple(allowed) if isinstance(allowed, list | tuple) and allowed else None
-    refresh = options["refresh"]
-    chosen["refresh"] = tuple(refresh) if isinstance(refresh, list | tuple) and refresh else None
+    chosen |= {name: True for name in ("untrusted", "require_containers", "overwrite") if getattr(given, name)}
+    chosen["assets"] = None if given.assets is None else tuple(filter(None, given.assets.split(",")))
+    chosen |= {name: tuple(getattr(given, name) or ()) or None for name in ("allow_path", "refresh")}
     return chosen

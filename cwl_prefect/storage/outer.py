@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.request import getproxies
 
 from cwl_prefect._lib.locations import host_of, is_inner, is_web
 
@@ -76,6 +75,8 @@ def outer_only(urls: Iterable[str]) -> Iterator[None]:
 
     Within another such time, a host has to be one of both.
     """
+    from urllib.request import getproxies
+
     before = _CLIENT.get()
     hosts = hosts_of(urls) | {host_of(url).lower() for url in getproxies().values()} - {""}
     token = _CLIENT.set(OuterClient(tuple(sorted(hosts if before is None else hosts & set(before.hosts)))))

@@ -117,6 +117,18 @@ async def test_a_document_of_this_machine_that_is_not_trusted_neither(web: Web, 
     assert web.inner.asked == []
 
 
+async def test_what_a_document_of_this_machine_runs_from_the_web_neither(web: Web, tmp_path: Path) -> None:
+    tool = web.outer.put("tool.cwl", BY_DEFAULT.replace("URL", web.urls["number"]).encode())
+    step = f"{{read: {{run: '{tool}', in: [], out: [text]}}}}"
+    (tmp_path / "main.cwl").write_text(
+        "cwlVersion: v1.2\nclass: Workflow\ninputs: []\n"
+        f"outputs: {{text: {{type: string, outputSource: read/text}}}}\nsteps: {step}\n"
+    )
+    with pytest.raises(CwlPrefectError, match=rf"named in {tool}:9:28\): it {REFUSED}"):
+        await run(str(tmp_path / "main.cwl"), tmp_path / "home", {})
+    assert web.inner.asked == []
+
+
 async def test_the_place_is_told(web: Web, tmp_path: Path) -> None:
     document = web.outer.put("main.cwl", BY_DEFAULT.replace("URL", "http://169.254.169.254/latest/meta-data").encode())
     told = rf"^{document}:6:3: main: input file: File http://169\S+ \(named in {document}:9:28\): it {REFUSED}"

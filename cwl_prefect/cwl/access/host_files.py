@@ -148,10 +148,10 @@ class HostFiles:
         path = path_of(location)
         if path is not None:
             return self._judged_path(os.path.normpath(path), os.path.realpath(path))
-        if self.untrusted and is_remote(location) and location not in self.named:
-            if not is_web(location):
+        if is_remote(location) and location not in self.named:
+            if self.untrusted and not is_web(location):
                 return Judgement(Verdict.REFUSED, _OWN_RIGHTS)
-            if is_inner(host_of(location).lower()) and hosts_of([location]).isdisjoint(hosts_of(self._elsewhere())):
+            if self._leads_inward(location):
                 return Judgement(Verdict.REFUSED, _INNER)
         foreign = location.startswith("file:")  # whatever else is elsewhere is fetched, or is an error
         return Judgement(Verdict.REFUSED, "it is on another machine") if foreign else _ALLOWED
@@ -159,6 +159,12 @@ class HostFiles:
     def reaching(self) -> AbstractContextManager[None]:
         """Let what is fetched meanwhile come from where the run may read, wherever names and redirections lead."""
         return outer_only(self._elsewhere()) if self.untrusted else nullcontext()
+
+    def _leads_inward(self, location: str) -> bool:
+        """Check whether only a document that nobody trusts names a host, which is in the network of this machine."""
+        if not (self.untrusted or is_web(self.places.get(location, ""))) or not is_inner(host_of(location).lower()):
+            return False
+        return hosts_of([location]).isdisjoint(hosts_of(self._elsewhere()))
 
     def _elsewhere(self) -> Iterator[str]:
         """Yield the URLs whose hosts may be anywhere; what a run takes from its document's defaults is not named."""

@@ -17,10 +17,10 @@ from cwl_prefect._lib.uris import file_uri, path_of
 from cwl_prefect.cwl.access.host_files import EVERYTHING, HostFiles
 from cwl_prefect.cwl.javascript.expressions import script_of
 from cwl_prefect.cwl.loading.aliases import repeated_too_often
-from cwl_prefect.cwl.loading.messages import A_TABULATOR, INDENT, short_path
 from cwl_prefect.cwl.values.complete import Completion, completed
 from cwl_prefect.cwl.values.errors import call_errors, part_errors
 from cwl_prefect.cwl.values.formats import Ontology
+from cwl_prefect.cwl.values.messages import A_TABULATOR, INDENT, short_path
 from cwl_prefect.cwl.values.plain import plain
 from cwl_prefect.cwl.values.type_errors import shown, written
 from cwl_prefect.cwl.values.types import Parameter, parameters

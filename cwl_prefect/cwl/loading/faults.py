@@ -10,8 +10,8 @@ from schema_salad.exceptions import SchemaSaladException
 
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.open_texts import text_of
-from cwl_prefect.cwl.loading.messages import document_message, readable_path, short_path
 from cwl_prefect.cwl.loading.rewording import NOT_FETCHED, of_link, read_place, reworded
+from cwl_prefect.cwl.values.messages import document_message, readable_path, short_path
 from cwl_prefect.errors import DocumentError, Fault, Place
 
 MOST_FAULTS = 10

@@ -27,11 +27,11 @@ from cwl_prefect._lib.locations import WEB_SCHEMES, scheme_of
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.open_texts import open_text
 from cwl_prefect.cwl.loading.faults import described, document_error, faults_of
-from cwl_prefect.cwl.loading.messages import document_message
 from cwl_prefect.cwl.loading.overrides import overrides_of
 from cwl_prefect.cwl.loading.places import check_names, check_unique, share_places
 from cwl_prefect.cwl.loading.reading import Reading, RecordingFetcher
 from cwl_prefect.cwl.loading.steps import faults_of_steps
+from cwl_prefect.cwl.values.messages import document_message
 from cwl_prefect.errors import CwlPrefectError, DocumentError, UnsupportedError
 from cwl_prefect.model.values import TOO_DEEP, unusable
 

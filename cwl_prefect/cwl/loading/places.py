@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedSeq, LineCol
 from schema_salad.sourceline import SourceLine
 
 from cwl_prefect.cwl.javascript.uses import Use, uses_of_requirements, uses_of_step, uses_of_tool
-from cwl_prefect.cwl.loading.messages import document_message, readable_path
+from cwl_prefect.cwl.values.messages import document_message, readable_path
 from cwl_prefect.errors import DocumentError, Fault, Place
 from cwl_prefect.model.plan import Places
 

@@ -22,8 +22,8 @@ from cwl_prefect.cwl.access.open_texts import may_fetch, open_text
 from cwl_prefect.cwl.access.protected import Private
 from cwl_prefect.cwl.loading.aliases import repeated_too_often
 from cwl_prefect.cwl.loading.faults import place_in
-from cwl_prefect.cwl.loading.messages import document_message, short_path
 from cwl_prefect.cwl.loading.texts import IS_PROCESS, check_file, check_imports, check_ontology, check_size, check_tags
+from cwl_prefect.cwl.values.messages import document_message, short_path
 from cwl_prefect.errors import DocumentError, Fault, InputError
 from cwl_prefect.model.plan import NamedFile
 from cwl_prefect.settings import Settings

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 from cwl_prefect._lib.locations import is_web
 from cwl_prefect._lib.suggestions import did_you_mean, near
-from cwl_prefect.cwl.loading.messages import A_TABULATOR, INDENT, document_message, short_path
 from cwl_prefect.cwl.loading.suggestions import CLASSES, REQUIREMENTS, near_type, sources_in, step_inputs_in
+from cwl_prefect.cwl.values.messages import A_TABULATOR, INDENT, document_message, short_path
 from cwl_prefect.errors import Fault, Place
 from cwl_prefect.model.names import short_name
 

@@ -15,7 +15,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from schema_salad.exceptions import SchemaSaladException
 
 from cwl_prefect._lib.uris import path_of
-from cwl_prefect.cwl.loading.messages import document_message, short_path
+from cwl_prefect.cwl.values.messages import document_message, short_path
 from cwl_prefect.errors import DocumentError
 
 LARGEST_TEXT = 16 * 1024 * 1024  # bytes of one file of a document; YAML of this size takes minutes to read

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from cwl_prefect.cwl.javascript.engine import JavascriptError
-from cwl_prefect.cwl.loading.messages import short_path
+from cwl_prefect.cwl.values.messages import short_path
 from cwl_prefect.errors import CwlPrefectError, ExpressionError, Fault, InputError, Place, StepError
 from cwl_prefect.model.values import TOO_DEEP
 

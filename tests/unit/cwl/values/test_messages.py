@@ -1,6 +1,6 @@
 import pytest
 
-from cwl_prefect.cwl.loading.messages import LONGEST_MESSAGE, document_message
+from cwl_prefect.cwl.values.messages import LONGEST_MESSAGE, document_message
 
 
 class TestDocuments:

@@ -118,7 +118,9 @@ async def find(ask: Ask, run: str, settings: Settings) -> Line:
     Raises:
         InputError: There is none, or more than one.
     """
-    found = await _with_id(ask, run) or await ask(_question({"name": {"any_": [run]}, "tags": {"all_": [MARK]}}))
+    is_text = not any("\ud800" <= character <= "\udfff" for character in run)  # bytes of a terminal may be none
+    named: Mapping[str, object] = {"name": {"any_": [run] if is_text else []}, "tags": {"all_": [MARK]}}
+    found = await _with_id(ask, run) or await ask(_question(named))
     found = found or [one for one in await ask(_question(_outermost(Filter()))) if begins_id(run, str(one.id))]
     if not found:
         raise InputError(f"Prefect knows no run {run}.", hint="`cwl-prefect runs ls` lists them.")

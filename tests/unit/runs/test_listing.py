@@ -35,6 +35,7 @@ class Api:
         self.asked = []
 
     async def __call__(self, question):
+        json.dumps(question, ensure_ascii=False).encode()  # as Prefect's client sends it
         self.asked.append(question)
         wanted = question["flow_runs"]
         ids, names = (wanted.get(key, {}).get("any_") for key in ("id", "name"))
@@ -163,7 +164,7 @@ async def test_a_run_is_found_by_id_name_and_beginning_of_the_id(settings):
     api = Api(one, other)
     for text in (str(one.id), str(one.id).upper(), "one", str(one.id)[:8]):
         assert (await listing.find(api, text, settings)).flow_run == one
-    for text in ("nobody", str(uuid4()), str(one.id)[:3]):
+    for text in ("nobody", str(uuid4()), str(one.id)[:3], "\udcff"):
         with pytest.raises(InputError, match="knows no run"):
             await listing.find(api, text, settings)
 

@@ -1,5 +1,6 @@
 """Parts of documents that would never end, or take hours, are refused before anything is made of them."""
 
+import contextlib
 import os
 import socket
 import sys
@@ -219,6 +220,11 @@ class TestInnerAddresses:
         path = write(WORKFLOW.replace("RUN", outer.put("main.cwl", text.encode())))
         with pytest.raises(DocumentError, match=INNER):
             load_process(str(path))
+        assert inner.asked == []
+
+    def test_an_ontology_is_read_from_none(self, outer, inner):
+        with contextlib.suppress(DocumentError):
+            load_process(outer.put("main.cwl", f"{TOOL}inputs: []\n$schemas: ['{inner.address}/part']\n".encode()))
         assert inner.asked == []
 
     def test_redirections_lead_to_none(self, outer, inner):

@@ -24,10 +24,10 @@ def run(ctx: typer.Context, **_given: object) -> None:
     try:
         _show_help(ctx, given) if given.show_help else _run(given)
     except options.UnknownFlagError as error:
-        known = [name for parameter in ctx.command.params for name in parameter.opts]
-        meant = near(error.flag, known)
+        known = [name.lstrip("-") for parameter in ctx.command.params for name in parameter.opts]
+        meant = near(error.flag.lstrip("-"), known)
         if meant is not None and "did you mean" not in str(error.hint):
-            error.hint = f"did you mean {meant}?"
+            error.hint = f"did you mean --{meant}?"
         raise
 
 

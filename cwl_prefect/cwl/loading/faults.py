@@ -100,7 +100,11 @@ def _unplaced(error: SchemaSaladException, document: str) -> Iterator[Fault]:
     """Find the place of a file that cannot be had; other messages hold their places as text."""
     source = _MEMORY_ADDRESS.match(error.message)
     if source is None:
-        yield from _of_text(str(error), document)
+        fetching = _FETCHING.match(error.leaves()[0].message)
+        if fetching is not None and fetching["url"] == urllib.parse.urldefrag(document).url:
+            yield Fault(text=NOT_FETCHED)
+        else:
+            yield from _of_text(str(error), document)
         return
     for leaf in error.leaves():
         fetching = _FETCHING.match(leaf.message)

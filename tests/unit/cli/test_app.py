@@ -227,6 +227,7 @@ def test_requirements_in_the_job_order_reach_the_compiler(fake):
     ("arguments", "code", "told"),
     [
         pytest.param([], 2, "No document", id="no-document"),
+        pytest.param(["--singularity", "greet.cwl"], 2, "shows the options", id="option-of-others"),
         pytest.param(["--unknown"], 2, "No such option: --unknown", id="unknown-option"),
         pytest.param(["greet.cwl", "--mesage", "x"], 2, "did you mean --message", id="misspelt-input"),
         pytest.param(["--outdr", "x", "greet.cwl"], 2, "did you mean --outdir", id="misspelt-option"),

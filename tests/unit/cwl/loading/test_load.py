@@ -456,6 +456,14 @@ class TestBadDocuments:
         assert line.startswith(place)
         assert line.endswith("http://127.0.0.1:9/a.cwl: it cannot be fetched; check the address and the network")
 
+    @pytest.mark.parametrize("part", ["", "#main"])
+    def test_a_document_that_cannot_be_fetched_is_told_in_a_line(self, part):
+        with pytest.raises(DocumentError) as caught:
+            load_process(f"http://127.0.0.1:9/a.cwl{part}")
+        assert str(caught.value) == (
+            f"http://127.0.0.1:9/a.cwl{part}: it cannot be fetched; check the address and the network"
+        )
+
     def test_a_document_elsewhere_that_is_not_yaml_is_named_by_its_path(self, write, tmp_path, monkeypatch):
         (tmp_path / "here").mkdir()
         monkeypatch.chdir(tmp_path / "here")

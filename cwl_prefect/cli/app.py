@@ -14,6 +14,7 @@ from cwl_prefect.cli.deploy.app import add_deploy
 from cwl_prefect.cli.loaded_on_use import group_of
 from cwl_prefect.cli.run.app import add_run
 from cwl_prefect.cli.run.options import DefaultImage, RequireContainers, StepOverrides
+from cwl_prefect.errors import UsageError
 
 
 class ReportingGroup(TyperGroup):
@@ -23,12 +24,25 @@ class ReportingGroup(TyperGroup):
         """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
-        except (typer.TyperException, typer.Exit, typer.Abort):
+        except (typer.Exit, typer.Abort):
             raise
         except (Exception, KeyboardInterrupt) as exc:
             from cwl_prefect.cli.failures import report_failure
 
-            raise typer.Exit(report_failure(exc)) from exc
+            if isinstance(exc, typer.TyperException) and not exc.format_message():
+                raise  # the help was shown
+            raise typer.Exit(report_failure(_as_ours(exc))) from exc
+
+
+def _as_ours(error: BaseException) -> BaseException:
+    """Return what typer says of a command line as an error of ours, without the words of pydantic."""
+    if not isinstance(error, typer.TyperException):
+        return error
+    text = error.format_message().replace("Value error, ", "").replace("Input should be", "it should be")
+    text = text.partition(", unable to parse")[0]
+    context = getattr(error, "ctx", None)
+    command = "cwl-prefect" if context is None else context.command_path
+    return UsageError(f"{text}{'' if text[-1] in '.?' else '.'}", hint=f"`{command} -h` shows what can be given.")
 
 
 class GraphFormat(StrEnum):

@@ -234,7 +234,8 @@ def test_requirements_in_the_job_order_reach_the_compiler(fake):
         pytest.param(["greet.cwl", "--retry", "2"], 2, "did you mean --retries", id="misspelt-option-behind"),
         pytest.param(["--max-ram", "lots", "greet.cwl"], 2, "is no size", id="bad-memory"),
         pytest.param(["--max-cores", "-1", "greet.cwl"], 2, "--max-cores", id="bad-cores"),
-        pytest.param(["--backend", "cloud", "greet.cwl"], 2, "--backend", id="bad-backend"),
+        pytest.param(["--backend", "cloud", "greet.cwl"], 2, "'--backend': 'cloud' is not one of", id="bad-backend"),
+        pytest.param(["--parallel", "greet.cwl"], 2, "'--parallel': it should be a valid integer.\n", id="no-number"),
     ],
 )
 def test_wrong_command_lines_are_told(fake, arguments, code, told):

@@ -100,7 +100,8 @@ class LiveTable:
             table.add_row(f"… {len(steps) - len(shown)} more steps", style="dim")
         if len(steps) > 1:
             table.add_row(*self._row(self.tally.calls()), style="bold")
-        return Group(Text(self._title(), style="italic", no_wrap=True, overflow="ignore"), table)
+        title = Text(self._title(), style="italic", no_wrap=True, overflow="ignore")
+        return Group(title, table) if steps else Group(title)
 
     def _title(self) -> str:
         run = self.tally.run

@@ -201,6 +201,10 @@ def drawn(tally):
     return stream.getvalue()
 
 
+def test_before_any_step_is_known_there_is_no_table():
+    assert drawn(Tally()) == "0:00 waiting for the Prefect API\n"
+
+
 @pytest.mark.parametrize(
     ("terminal", "options", "told"),
     [

@@ -16,10 +16,11 @@ from pydantic import JsonValue
 
 from cwl_prefect._lib.cancellation import cancel_and_wait
 from cwl_prefect.engine.records.secrets import secret_texts, without
-from cwl_prefect.model.events import RunEnded, RunEvent, RunObserver, RunStarted
+from cwl_prefect.model.events import RunEnded, RunEvent, RunObserver, RunStarted, RunState
 from cwl_prefect.model.values import file_objects
 from cwl_prefect.reports.page.previews import images
 from cwl_prefect.reports.tally import Tally
+from cwl_prefect.settings import Keep
 
 MOST_ROWS = 500
 """Most rows of a table; the report has all."""
@@ -160,6 +161,8 @@ class Artifacts(RunObserver):
         if run.outdir is not None and ended.outputs:
             lines += ["", f"The results are in {_escaped(run.outdir)}"]
             lines += ["", f"`cwl-prefect runs outputs {run.flow_run_id}`"]
+        if ended.state is RunState.FAILED and run.settings is not None and run.settings.keep is not Keep.NEVER:
+            lines += ["", f"`cwl-prefect runs resume {run.flow_run_id}` goes on with it."]
         if run.settings is not None and run.settings.record:
             lines += ["", f"The report: {_escaped(str(run.settings.reports / run.flow_run_id / 'report.html'))}"]
             lines += ["", f"`cwl-prefect runs report {run.flow_run_id} -o report.html`"]

@@ -9,6 +9,7 @@ import pytest
 from cwl_prefect.model.events import RunEnded, RunStarted, RunState, StepEvent, StepEventKind
 from cwl_prefect.reports import artifacts as module
 from cwl_prefect.reports.artifacts import MOST_ROWS, Artifacts
+from cwl_prefect.settings import Keep, Settings
 from tests.plans import step, workflow
 
 
@@ -82,6 +83,20 @@ async def test_the_progress_of_a_run_that_ends_before_anybody_looks_is_not_shown
 async def test_the_summary_says_where_the_results_are(client):
     await play(outputs={"n": 3}, outdir=Path("/data"))
     assert "The results are in /data" in client.made["workflow-summary"].data
+
+
+@pytest.mark.parametrize(
+    ("state", "keep", "told"),
+    [
+        (RunState.FAILED, Keep.ON_FAILURE, True),
+        (RunState.FAILED, Keep.NEVER, False),
+        (RunState.SUCCEEDED, Keep.ALWAYS, False),
+    ],
+    ids=["failed", "nothing-kept", "succeeded"],
+)
+async def test_the_summary_says_how_to_go_on_with_what_failed(client, tmp_path, state, keep, told):
+    await play(state=state, settings=Settings(home=tmp_path, keep=keep))
+    assert ("`cwl-prefect runs resume " in client.made["workflow-summary"].data) is told
 
 
 async def test_each_says_what_it_is(client):

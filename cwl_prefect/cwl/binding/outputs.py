@@ -72,10 +72,13 @@ class OutputPlaces:
             if not below or files.is_literal(origin):
                 return None if below else str(origin["class"])
             here = files.local_path(str(origin["location"]), directory=True) + below
-        elif self._passed_on(primary) is None:
-            here = self.path_here(path)
         else:
-            return None
+            try:
+                here = self.path_here(path)
+            except OutputError:
+                if self._passed_on(primary) is None:
+                    raise
+                return None
         if os.path.isdir(here):  # noqa: PTH112 - a path as the tool gave it
             return "Directory"
         return "File" if os.path.lexists(here) else None

@@ -105,6 +105,24 @@ class TestSecondaryFilesOfOutputs:
         found = bind(text, inputs, where=replace(place, containers=containers)).collect(place.outdir, 0)["o"]
         assert self.names(found) == names
 
+    @pytest.mark.parametrize("containers", [False, True], ids=["process", "container"])
+    def test_an_input_in_the_output_directory_has_what_the_tool_wrote_beside_it(
+        self, bind: Bind, place: Place, inputs: dict[str, Any], tmp_path: Path, containers: bool
+    ) -> None:
+        (tmp_path / "g.fa").write_text("g")
+        given = {**inputs, "f": {"class": "File", "location": (tmp_path / "g.fa").as_uri()}}
+        more = "hints: {DockerRequirement: {dockerPull: x}}\n"
+        text = tool(
+            "{f: File, d: Directory}", "{o: {type: File, secondaryFiles: .idx, outputBinding: {glob: g.fa}}}", more
+        )
+        text = text.replace("{Inline", "{InitialWorkDirRequirement: {listing: [$(inputs.f)]}, Inline")
+        bound = bind(text, given, where=replace(place, containers=containers))
+        place.outdir.mkdir(exist_ok=True)
+        (place.outdir / "g.fa").symlink_to(tmp_path / "g.fa")
+        (place.outdir / "g.fa.idx").write_text("made")
+        (beside,) = bound.collect(place.outdir, 0)["o"]["secondaryFiles"]
+        assert beside["location"] == (place.outdir / "g.fa.idx").as_uri()
+
     def test_one_that_must_be_beside_an_input_and_is_not_is_named(
         self, bind: Bind, place: Place, inputs: dict[str, Any]
     ) -> None:

@@ -88,7 +88,8 @@ class CwlPrefectError(Exception):
         self.faults = tuple(faults) or (Fault(text=message),)
 
     def __str__(self) -> str:
-        return self.message if self.hint is None else f"{self.message}\nTo fix: {self.hint}"
+        text = self.message if self.hint is None else f"{self.message}\nTo fix: {self.hint}"
+        return text.encode(errors="backslashreplace").decode()  # names of files may be no text, which Prefect refuses
 
     def put(self, place: Place) -> None:
         """Put a place before the text; one that is there already goes behind it."""

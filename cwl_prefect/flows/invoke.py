@@ -29,6 +29,7 @@ from cwl_prefect.flows.tagging import tagged
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observers
 from cwl_prefect.model.plan import WorkflowPlan
+from cwl_prefect.model.values import in_utf8
 from cwl_prefect.settings import Settings
 
 API_MODULES = ("prefect.", "httpx", "httpcore")  # where exceptions of Prefect's API and client come from
@@ -92,7 +93,7 @@ async def call(
     shown = {names[port]: value for port, value in open_inputs.items() if port in names}
     large = len(json.dumps(shown)) > LARGEST_PARAMETERS
     flow = build_requested_flow(plan, request, shown=not large)
-    parameters: dict[str, Any] = {"inputs": "given by the caller; too large to be shown"} if large else shown
+    parameters: dict[str, Any] = {"inputs": "given by the caller; too large to be shown"} if large else in_utf8(shown)
     run_id: str | None = None if flow_run is None else str(flow_run.id)
     try:
         with tagged(request.tags):

@@ -5,9 +5,11 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeVar, cast
 
 from pydantic import JsonValue
+
+T = TypeVar("T")
 
 CwlValue: TypeAlias = JsonValue
 """Any CWL value: JSON, in which a mapping whose ``class`` is File or Directory stands for a file system object."""
@@ -42,6 +44,19 @@ _HALF_CHARACTER = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _MOST_QUOTED = 60  # characters
 _TEXTS = ("location", "path", "basename", "contents", "format", "checksum")
 _INNER = ("secondaryFiles", "listing")
+
+
+def is_text(found: str) -> bool:
+    """Check whether a text can be written in UTF-8: one of the command line or a file's name may hold other bytes."""
+    return found.isascii() or not any("\ud800" <= character <= "\udfff" for character in found)
+
+
+def in_utf8(value: T) -> T:
+    """Return a value of JSON that can be written in UTF-8: with a question mark for each byte that is no text."""
+    if "\\ud" not in json.dumps(value):
+        return value
+    whole: T = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return whole
 
 
 def unusable(value: object, *, files: bool = True, numbers: bool = True) -> str | None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cwl_prefect._lib.atomic_write import write_whole
+from cwl_prefect._lib.destinations import names_url
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.model.names import begins_id
 from cwl_prefect.reports.record import Record, read_record
@@ -83,6 +84,7 @@ def write(path: Path, text: str) -> None:
     Raises:
         UsageError: It cannot be written.
     """
+    check_targets([path])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode(), mode=0o666)
@@ -94,9 +96,11 @@ def check_targets(targets: Sequence[Path]) -> None:
     """Refuse, before anything runs, files that could not be written at the end.
 
     Raises:
-        UsageError: One is a directory, or lies where none can be made.
+        UsageError: One is a directory or a URL, or lies where none can be made.
     """
     for path in targets:
+        if names_url(path):
+            raise UsageError(f"{path} cannot be written: it is a URL.", hint=_NAME_A_FILE)
         there = next(parent for parent in path.absolute().parents if parent.exists())
         if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             raise UsageError(f"{path} cannot be written.", hint=_NAME_A_FILE)

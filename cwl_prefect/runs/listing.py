@@ -20,7 +20,7 @@ from cwl_prefect.flows.driver_lock import is_driven
 from cwl_prefect.flows.lifecycle.workdirs import Workdirs
 from cwl_prefect.flows.prefect_names import MARK, without_mark
 from cwl_prefect.model.names import begins_id
-from cwl_prefect.model.values import CwlObject
+from cwl_prefect.model.values import CwlObject, is_text
 from cwl_prefect.runs.known_run import KILLED, KnownRun, several
 from cwl_prefect.runs.records import Ask, RunRecord, flow_names, results_told
 from cwl_prefect.server.client import Post
@@ -118,8 +118,7 @@ async def find(ask: Ask, run: str, settings: Settings) -> Line:
     Raises:
         InputError: There is none, or more than one.
     """
-    is_text = not any("\ud800" <= character <= "\udfff" for character in run)  # bytes of a terminal may be none
-    named: Mapping[str, object] = {"name": {"any_": [run] if is_text else []}, "tags": {"all_": [MARK]}}
+    named: Mapping[str, object] = {"name": {"any_": [run] if is_text(run) else []}, "tags": {"all_": [MARK]}}
     found = await _with_id(ask, run) or await ask(_question(named))
     found = found or [one for one in await ask(_question(_outermost(Filter()))) if begins_id(run, str(one.id))]
     if not found:

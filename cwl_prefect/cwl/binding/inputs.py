@@ -301,6 +301,9 @@ def _parsed(text: str, source: str) -> Any:
         raise _yaml_error(error, source) from error
     except (YAMLError, ValueError) as error:
         raise InputError(f"{source}: not YAML: {error}") from error
+    except TypeError as error:  # of a name that cannot be looked up
+        text = f"{source}: a list or a mapping is where a name is expected."
+        raise InputError(text, hint="Check colons, commas and brackets.") from error
 
 
 def _yaml_error(error: MarkedYAMLError, source: str) -> InputError:

@@ -33,7 +33,7 @@ from cwl_prefect.cwl.loading.reading import Reading, RecordingFetcher
 from cwl_prefect.cwl.loading.steps import faults_of_steps
 from cwl_prefect.cwl.values.messages import document_message
 from cwl_prefect.errors import CwlPrefectError, DocumentError, UnsupportedError
-from cwl_prefect.model.values import TOO_DEEP, unusable
+from cwl_prefect.model.values import TOO_DEEP, is_text, unusable
 
 EXTENSION_SCHEMAS = {
     "v1.0": "extensions.yml",
@@ -200,6 +200,8 @@ def document_uri(document: str) -> str:
     if scheme_of(document) in (*WEB_SCHEMES, "file"):
         _check_file_url(document)
         return document
+    if not is_text(document):
+        raise DocumentError(f"{document}: its name is not UTF-8.", hint="Rename the file.")
     whole = Path(document)
     if whole.exists() or open_text(whole) is not None:
         return _existing_file(whole, document).absolute().as_uri()

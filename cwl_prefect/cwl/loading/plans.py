@@ -136,7 +136,7 @@ def _key(document: str) -> str:
     path, separator, fragment = document.partition("#")
     place = os.path.abspath(path) if not is_url(document) else path  # noqa: PTH100 - keeps links
     parts = [place, separator, fragment, str(PLAN_FORMAT), *(f"{name}={version(name)}" for name in _COMPILERS)]
-    return hashlib.sha256("\0".join([*parts, _own_sources()]).encode()).hexdigest()
+    return hashlib.sha256("\0".join([*parts, _own_sources()]).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @cache

@@ -11,7 +11,7 @@ from cwl_prefect.errors import ServerError
 from cwl_prefect.flows.execution.failures import result_of
 from cwl_prefect.flows.execution.task_runs import edges_from
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.model.values import CwlObject
+from cwl_prefect.model.values import CwlObject, in_utf8
 from cwl_prefect.server.failures import api_failures
 
 FLOW = "subworkflow"  # of all subworkflows: Prefect's list of flows has those that people know
@@ -86,5 +86,5 @@ def count_unscattered(plan: WorkflowPlan) -> int:
 
 def _shown(values: CwlObject) -> dict[str, object]:
     if len(json.dumps(values)) <= LARGEST_SHOWN:
-        return dict(values)
+        return in_utf8(dict(values))
     return dict.fromkeys(values, "(too large to be shown)")

@@ -18,6 +18,7 @@ from cwl_prefect.flows.endings import note_ending
 from cwl_prefect.flows.execution.failures import result_of
 from cwl_prefect.flows.execution.gates import NotStartedError
 from cwl_prefect.model.job import StepResult
+from cwl_prefect.model.values import in_utf8
 from cwl_prefect.settings import Settings
 
 T = TypeVar("T")
@@ -83,9 +84,9 @@ async def _attempt(label: str, work: Work) -> object:
     except asyncio.CancelledError:
         return Cancelled(message=f"{label} was stopped")  # Prefect would say that it crashed
     if isinstance(result, StepResult | GroupWork) and result.cached:
-        return Completed(name="Cached", message=f"{label}: {result.note}", data=result)
+        return Completed(name="Cached", message=in_utf8(f"{label}: {result.note}"), data=result)
     if isinstance(result, StepResult | GroupWork) and result.note is not None:
-        return Completed(message=result.note, data=result)
+        return Completed(message=in_utf8(result.note), data=result)
     return result
 
 

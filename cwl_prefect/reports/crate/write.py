@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from cwl_prefect._lib.destinations import names_url
 from cwl_prefect.engine.cache.checksums import Checksums
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.model.plan import WorkflowPlan, decode_plan
@@ -48,11 +49,13 @@ class Crate:
 
 
 def check_target(target: Path) -> None:
-    """Refuse a place where something is.
+    """Refuse a place where something is, and a URL.
 
     Raises:
-        UsageError: It is taken.
+        UsageError: It is taken, or none of this machine.
     """
+    if names_url(target):
+        raise UsageError(f"{target} cannot be written: it is a URL.", hint="name a directory or a .zip.")
     if target.is_symlink() or target.exists():
         raise UsageError(f"{target} exists already.", hint="name a directory or a .zip that does not exist.")
 

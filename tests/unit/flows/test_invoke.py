@@ -116,6 +116,12 @@ class TestCalling:
         assert sorted(parameters.values()) == ["d", "hi"]
         assert all(name.isidentifier() for name in parameters)
 
+    async def test_bytes_that_are_no_text_are_not_shown_but_used(self, plan, prefect, tmp_path):
+        await call(plan, {"x": "a\udce9"}, tmp_path)
+        ((_, parameters),) = prefect.calls
+        assert "a?" in parameters.values()
+        assert prefect.request.job_order["x"] == "a\udce9"
+
     async def test_a_large_job_order_is_not(self, plan, prefect, tmp_path):
         await call(plan, {"x": "y" * LARGEST_PARAMETERS}, tmp_path)
         ((kind, parameters),) = prefect.calls

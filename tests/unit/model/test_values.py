@@ -1,3 +1,4 @@
+import json
 from collections import OrderedDict
 from types import MappingProxyType
 
@@ -9,6 +10,7 @@ from cwl_prefect.model.values import (
     MOST_NESTED,
     as_object,
     file_objects,
+    in_utf8,
     is_file_object,
     is_nothing_but_files,
     map_file_objects,
@@ -79,6 +81,20 @@ def test_every_file_is_changed_once(value):
 
     map_file_objects(value, change)
     assert count == len(list(file_objects(value)))
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ({"a": ["é😀", 1.5, None]}, {"a": ["é😀", 1.5, None]}),
+        ({"\udcff": ["a\udce9.txt"]}, {"?": ["a?.txt"]}),
+        ("a\udce9 é", "a? é"),
+    ],
+    ids=["text", "bytes-within", "bytes"],
+)
+def test_bytes_that_are_no_text_are_question_marks_in_utf_8(value, written):
+    assert in_utf8(value) == written
+    json.dumps(in_utf8(value), ensure_ascii=False).encode()
 
 
 def test_a_dict_is_an_object_as_it_is():

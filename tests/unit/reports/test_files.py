@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from cwl_prefect.errors import InputError, UsageError
@@ -41,6 +43,14 @@ def test_a_file_that_cannot_be_written_is_a_usage_error_before_and_after_the_run
         check_targets([wrong])
     with pytest.raises(UsageError, match="cannot be written"):
         write(wrong, "text")
+
+
+def test_a_url_is_no_file_before_and_after_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for given in (check_targets, lambda paths: write(paths[0], "text")):
+        with pytest.raises(UsageError, match="it is a URL"):
+            given([Path("s3://bucket/report.html")])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_directories_of_a_file_are_made_when_it_is_written(tmp_path):

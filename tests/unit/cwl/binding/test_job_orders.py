@@ -64,6 +64,13 @@ def test_half_a_character_is_refused(tmp_path):
         load_job_order(tmp_path / "order")
 
 
+@pytest.mark.parametrize("text", ["{a: 1, {b: [1]}: 2}", "? [a, {b: 1}]\n: 2\n"], ids=["mapping", "list"])
+def test_a_name_that_is_none_is_told(tmp_path, text):
+    (tmp_path / "order").write_text(text)
+    with pytest.raises(InputError, match="order: a list or a mapping is where a name is expected"):
+        load_job_order(tmp_path / "order")
+
+
 @pytest.mark.parametrize("field", ["location", "path"])
 def test_what_is_no_address_is_refused(tmp_path, field):
     (tmp_path / "order").write_text(json.dumps({"a": {"class": "File", field: "http://["}}))

@@ -15,6 +15,7 @@ from cwl_prefect.cwl.loading.load import (
     quiet_libraries,
     use_extensions,
 )
+from cwl_prefect.cwl.loading.plans import loaded_plan
 from cwl_prefect.errors import DocumentError, UnsupportedError
 from cwl_prefect.model.plan import ToolPlan
 
@@ -148,6 +149,13 @@ class TestPlaces:
 
     def test_an_http_url_is_left_as_it_is(self):
         assert document_uri("https://example.com/a.cwl#main") == "https://example.com/a.cwl#main"
+
+    @pytest.mark.parametrize("directory", [None, "plans"], ids=["compiled", "kept"])
+    def test_a_name_that_is_not_utf_8_is_told(self, tmp_path, directory):
+        path = tmp_path / "a\udce9.cwl"
+        path.write_text(ECHO)
+        with pytest.raises(DocumentError, match=r"\.cwl: its name is not UTF-8"):
+            loaded_plan(str(path), None, directory and tmp_path / directory)
 
     def test_a_link_keeps_its_own_name(self, write, tmp_path):
         (tmp_path / "link.cwl").symlink_to(write(ECHO))

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
@@ -35,6 +36,11 @@ def test_a_crate_is_an_archive_where_its_name_says_so(tmp_path, recorded, settin
     with ZipFile(tmp_path / "crate.zip") as archive:
         assert sorted(archive.namelist()) == ["packed.cwl", "ro-crate-metadata.json"]
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_url_is_no_place_for_a_crate(recorded, settings):
+    with pytest.raises(UsageError, match="it is a URL"):
+        write_crate(recorded, Path("s3://bucket/crate.zip"), settings)
 
 
 def test_what_is_there_is_not_written_over(tmp_path, recorded, settings):

@@ -74,6 +74,6 @@ class DeployOptions:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "DeployOptions":
-        """Return what the options of a command say, by their names; None stands for what was not given."""
+        """Return what the options of a command say, by their names; None, or no value, is what was not given."""
         names = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in given.items() if name in names and value is not None})
+        return cls(**{name: value for name, value in given.items() if name in names and value not in (None, ())})

@@ -110,7 +110,7 @@ class ObjectStore:
 
 @contextmanager
 def running_store(address: str = "127.0.0.1") -> Iterator[ObjectStore]:
-    """Run a store in a thread of this process, at one of the addresses of this machine."""
+    """Run an empty store in a thread of this process, at one of the addresses of this machine."""
     import botocore.session
     from moto.server import ThreadedMotoServer
 
@@ -121,7 +121,9 @@ def running_store(address: str = "127.0.0.1") -> Iterator[ObjectStore]:
         patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
         try:
             host, port = server.get_host_and_port()
-            yield ObjectStore(endpoint=f"http://{host}:{port}", bucket=BUCKET)
+            found = ObjectStore(endpoint=f"http://{host}:{port}", bucket=BUCKET)
+            found.clear()  # all stores of a process share what is in them
+            yield found
         finally:
             server.stop()
 

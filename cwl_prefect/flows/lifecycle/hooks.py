@@ -1,11 +1,14 @@
 """What must happen when a flow run ends in a way that no `finally` sees."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from prefect import Flow, State
 from prefect.client.schemas.objects import FlowRun
 
+from cwl_prefect.engine.records import manifest
 from cwl_prefect.engine.records.audit import Act
+from cwl_prefect.engine.records.manifest import Outcome
 from cwl_prefect.environment import own_flow_run, own_pod
 from cwl_prefect.flows.cleanup import attempted
 from cwl_prefect.flows.driver_lock import is_driven
@@ -33,12 +36,19 @@ def reaper(settings: Settings) -> Callable[[Flow[..., object], FlowRun, State[ob
             return
         if state.is_crashed():
             record(directory.parent, Act.CRASHED, run_id)
+        if state.is_crashed() or _is_killed(directory):
             await attempted(f"task runs of the run {run_id} may seem to go on", close_what_is_left(run_id))
         removed = await reap_run(run_id)
         if removed:
             record(directory.parent, Act.REAPED, run_id, removed=removed)
 
     return reap
+
+
+def _is_killed(directory: Path) -> bool:
+    """Check whether the driver of a run, which has none any more, did not live to note how it ended."""
+    found = manifest.read(directory)
+    return found is not None and found.outcome is Outcome.RUNNING
 
 
 def ends_of_pod() -> list[Callable[[Flow[..., object], FlowRun, State[object]], Awaitable[None]]]:

@@ -10,10 +10,13 @@ from cwl_prefect.backends.docker import backend as docker
 from cwl_prefect.backends.kubernetes import jobs, marks
 from cwl_prefect.backends.kubernetes.marks import Mark
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
+from cwl_prefect.engine.records import manifest
 from cwl_prefect.engine.records.audit import Act
+from cwl_prefect.engine.records.manifest import Outcome, RunManifest
 from cwl_prefect.flows import cleanup
 from cwl_prefect.flows.lifecycle import hooks, reaping
 from cwl_prefect.flows.lifecycle.hooks import end_pod, ends_of_pod, reaper
+from cwl_prefect.flows.lifecycle.workdirs import Workdirs
 from cwl_prefect.settings import Settings
 from tests.engines import answer
 
@@ -67,13 +70,31 @@ def acts(monkeypatch) -> list[tuple]:
     return found
 
 
-async def test_a_crash_and_what_it_left_are_recorded_and_its_task_runs_closed(engine, flow_run, acts, monkeypatch):
-    closed: list[str] = []
+@pytest.fixture
+def closed(monkeypatch) -> list[str]:
+    """The runs whose task runs are closed."""
+    found: list[str] = []
 
     async def close(run_id: str) -> None:
-        closed.append(run_id)
+        found.append(run_id)
 
     monkeypatch.setattr(hooks, "close_what_is_left", close)
+    return found
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "ended"])
+async def test_task_runs_of_a_cancelled_run_are_closed_where_its_driver_was_killed(engine, flow_run, closed, killed):
+    run_id = str(flow_run.id)
+    directory = Workdirs.of(Settings()).directory_of(run_id)
+    directory.mkdir(parents=True)
+    found = RunManifest(run_id=run_id, name="a", workflow="w", plan="p", job_order={})
+    manifest.write(directory, found if killed else found.ended_as(Outcome.CANCELLED))
+    engine(Reaper())
+    await end(flow_run)
+    assert closed == ([run_id] if killed else [])
+
+
+async def test_a_crash_and_what_it_left_are_recorded_and_its_task_runs_closed(engine, flow_run, acts, closed):
     engine(Reaper(2))
     await end(flow_run, Crashed())
     run_id = str(flow_run.id)

@@ -13,6 +13,11 @@ def file_uri(path: Path | str) -> str:
     return "file://" + quote(str(path), safe="/", errors="surrogateescape")
 
 
+def spellings(path: str) -> frozenset[str]:
+    """Return how a path may be written in a text: as it is, and as in a URI."""
+    return frozenset((path, file_uri(path).removeprefix("file://")))
+
+
 def directory_uri(directory: Path) -> str:
     """Return the ``file://`` URI of an absolute directory with a final slash, from which relative ones start."""
     return f"{file_uri(directory).rstrip('/')}/"

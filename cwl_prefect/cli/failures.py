@@ -15,6 +15,7 @@ from cwl_prefect._lib.destinations import without_login
 from cwl_prefect._lib.own_files import make_private
 from cwl_prefect.cli.exit_codes import BROKEN_PIPE, INTERNAL_ERROR
 from cwl_prefect.cli.terminal import complain, silence_standard_output
+from cwl_prefect.engine.outputs.tail import shortened
 from cwl_prefect.environment import environment
 from cwl_prefect.errors import CwlPrefectError, InterruptedRunError, UsageError
 from cwl_prefect.server.configured_api import demand_harmless_settings
@@ -25,6 +26,8 @@ _OPTIONS = {"max_ram_mib": "--max-ram", "max_calls": "--parallel", "run_timeout_
 _EXHAUSTED = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO)
 )
+_WRONG_NAME = frozenset((errno.ENAMETOOLONG, errno.ELOOP))
+_MOST_SHOWN = 80  # characters of a name
 _FREE = "Check free space, memory, and the limits that `ulimit -a` shows."
 
 
@@ -55,22 +58,32 @@ def settings_with(overrides: Mapping[str, object]) -> Settings:
 
 def report_failure(error: BaseException) -> int:
     """Print an error for the user, and return the exit code for it."""
+    if isinstance(error, BrokenPipeError):
+        silence_standard_output()
+        return BROKEN_PIPE
+    told = _told(error)
+    if told is None:
+        return _report_bug(error)
+    complain(f"Error: {told}")
+    return told.exit_code
+
+
+def _told(error: BaseException) -> CwlPrefectError | None:
+    """Return what an error says to whoever gave a command; None for what only a fault of this package raises."""
     match error:
         case CwlPrefectError():
-            complain(f"Error: {error}")
-            return error.exit_code
-        case ValueError() if (wrong := _prefects_settings_error(error)) is not None:
-            return report_failure(wrong)
-        case BrokenPipeError():
-            silence_standard_output()
-            return BROKEN_PIPE
+            return error
+        case ValueError():
+            return _prefects_settings_error(error)
         case KeyboardInterrupt():
-            return report_failure(InterruptedRunError("Stopped."))
+            return InterruptedRunError("Stopped.")
+        case OSError() if error.errno in _WRONG_NAME:
+            name = shortened(str(error.filename), _MOST_SHOWN)
+            return UsageError(f"{name}: {error.strerror}.", hint="Give another name.")
         case OSError() | MemoryError() | RuntimeError() if _is_of_machine(error):
-            said = str(error) or "there is no memory left"
-            return report_failure(CwlPrefectError(f"This machine failed: {said}.", hint=_FREE))
+            return CwlPrefectError(f"This machine failed: {str(error) or 'there is no memory left'}.", hint=_FREE)
         case _:
-            return _report_bug(error)
+            return None
 
 
 def _prefects_settings_error(error: ValueError) -> UsageError | None:

@@ -101,7 +101,7 @@ def check_targets(targets: Sequence[Path]) -> None:
     for path in targets:
         if names_url(path):
             raise UsageError(f"{path} cannot be written: it is a URL.", hint=_NAME_A_FILE)
-        there = next(parent for parent in path.absolute().parents if parent.exists())
+        there = next((parent for parent in path.absolute().parents if parent.exists()), path)
         if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             raise UsageError(f"{path} cannot be written.", hint=_NAME_A_FILE)
 

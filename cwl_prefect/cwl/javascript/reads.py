@@ -4,11 +4,11 @@ It is recorded while they are evaluated (``docs/reference/cache-key.md``, §What
 """
 
 import json
-import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cwl_prefect._lib.uris import spellings
 from cwl_prefect.cwl.javascript import engine
 from cwl_prefect.cwl.javascript.engine import JavascriptError, JavascriptRead
 from cwl_prefect.cwl.javascript.references import Path
@@ -93,7 +93,7 @@ class Recorder:
     def moved(self, text: str, elsewhere: "Elsewhere") -> str:
         """Return a JSON text with other paths for the directories of this run."""
         for number, directory in enumerate(sorted(set(self.directories), key=len, reverse=True)):
-            for written in {directory, urllib.parse.quote(directory)}:
+            for written in spellings(directory):
                 text = text.replace(json.dumps(written)[1:-1], elsewhere(directory, number))
         return text
 

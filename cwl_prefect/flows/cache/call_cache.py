@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import time
-import urllib.parse
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from cwl_prefect._lib.file_lock import KeyLocks
 from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect._lib.threads import in_thread
+from cwl_prefect._lib.uris import spellings
 from cwl_prefect.backends.base import Backend
 from cwl_prefect.cwl.binding.reuse import updates_in_place
 from cwl_prefect.engine.cache.checksums import LARGE, Checksums
@@ -376,7 +376,7 @@ def _check_same_elsewhere(recorded: Recorded, outputs: CwlObject) -> None:
         raise NotReusableError(recorded.obstacle)
     text = canonical(outputs)
     for directory in recorded.directories:
-        if any(canonical(written)[1:-1] in text for written in {directory, urllib.parse.quote(directory)}):
+        if any(canonical(written)[1:-1] in text for written in spellings(directory)):
             raise NotReusableError(f"an output holds the path {directory}, which is another in each run")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from schema_salad.ref_resolver import uri_file_path
 
-from cwl_prefect._lib.uris import file_uri, is_elsewhere, path_of
+from cwl_prefect._lib.uris import file_uri, is_elsewhere, path_of, spellings
 from cwl_prefect.engine.cache.fingerprint import local_path
 from cwl_prefect.engine.outputs.placement import path_here
 
@@ -67,3 +67,8 @@ def test_a_location_names_a_path_only_on_this_machine(location: str, path: str |
 )
 def test_what_is_neither_a_path_nor_a_literal_is_elsewhere(location: str, elsewhere: bool) -> None:
     assert is_elsewhere(location) == elsewhere
+
+
+def test_a_path_of_any_bytes_is_spelled_as_it_is_and_as_in_a_uri():
+    assert spellings("/a b/\udce9") == {"/a b/\udce9", "/a%20b/%E9"}
+    assert spellings("/a") == {"/a"}

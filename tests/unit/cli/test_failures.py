@@ -35,3 +35,12 @@ def test_any_other_model_that_does_not_fit_is_a_fault_of_this_package(capsys):
         Own(number="x")
     assert report_failure(caught.value) == INTERNAL_ERROR
     assert "This is a bug" in capsys.readouterr().err
+
+
+def test_a_name_that_no_file_can_have_is_told_shortened(tmp_path, capsys):
+    with pytest.raises(OSError, match="too long") as caught:
+        (tmp_path / ("a" * 5_000)).touch()
+    assert report_failure(caught.value) == UsageError.exit_code
+    said = capsys.readouterr().err
+    assert "File name too long." in said
+    assert len(said) < 200

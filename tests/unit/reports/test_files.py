@@ -35,7 +35,14 @@ def test_the_report_lies_beside_the_trace(tmp_path):
     assert (tmp_path / REPORT).read_text().startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize("name", [pytest.param("file/report.html", id="in-a-file"), pytest.param(".", id="directory")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("file/report.html", id="in-a-file"),
+        pytest.param(".", id="directory"),
+        pytest.param("/", id="root"),
+    ],
+)
 def test_a_file_that_cannot_be_written_is_a_usage_error_before_and_after_the_run(tmp_path, name):
     (tmp_path / "file").touch()
     wrong = tmp_path / name

@@ -38,6 +38,23 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o600, durable: bool 
         raise
 
 
+def write_where_named(path: Path, content: bytes) -> None:
+    """Write where a person wants it: a file whole, and into what is none, as ``/dev/null`` or a pipe, as it stays.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if is_device(path):
+        path.write_bytes(content)
+    else:
+        write_whole(path, content, mode=0o666)
+
+
+def is_device(path: Path) -> bool:
+    """Check whether a path leads to what is there, and is neither a file nor a directory."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def _created(part: Path, mode: int) -> tuple[int, bool]:
     """Open a new file, and tell whether it has no name yet."""
     kind = getattr(os, "O_TMPFILE", None)

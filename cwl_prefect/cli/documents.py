@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cwl_prefect import api
-from cwl_prefect._lib.atomic_write import write_whole
+from cwl_prefect._lib.atomic_write import write_where_named
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.terminal import tell
 from cwl_prefect.errors import PublishError
@@ -92,10 +92,7 @@ def write_text(text: str, output: Path | None) -> None:
         tell(ended, end="")
         return
     try:
-        if output.exists() and not output.is_file():  # as /dev/null
-            output.write_text(ended, encoding="utf-8")
-        else:
-            write_whole(output, ended.encode(), mode=0o666)
+        write_where_named(output, ended.encode())
     except OSError as exc:
         raise PublishError(f"{output}: {exc.strerror}.", hint="give another file with --output.") from exc
 

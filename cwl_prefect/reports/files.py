@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from cwl_prefect._lib.atomic_write import write_whole
+from cwl_prefect._lib.atomic_write import is_device, write_where_named, write_whole
 from cwl_prefect._lib.destinations import names_url
 from cwl_prefect.errors import InputError, UsageError
 from cwl_prefect.model.names import begins_id
@@ -87,7 +87,7 @@ def write(path: Path, text: str) -> None:
     check_targets([path])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode(), mode=0o666)
+        write_where_named(path, text.encode())
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.", hint=_NAME_A_FILE) from error
 
@@ -101,6 +101,8 @@ def check_targets(targets: Sequence[Path]) -> None:
     for path in targets:
         if names_url(path):
             raise UsageError(f"{path} cannot be written: it is a URL.", hint=_NAME_A_FILE)
+        if is_device(path) and os.access(path, os.W_OK):
+            continue
         there = next((parent for parent in path.absolute().parents if parent.exists()), path)
         if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             raise UsageError(f"{path} cannot be written.", hint=_NAME_A_FILE)

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,21 @@ def test_directories_of_a_file_are_made_when_it_is_written(tmp_path):
     assert not path.parent.exists()
     write(path, "text")
     assert path.read_text() == "text"
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["named", "linked-to"])
+def test_what_is_no_file_is_written_to_and_stays(tmp_path, linked):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = tmp_path / "link" if linked else pipe
+    if linked:
+        path.symlink_to(pipe)
+    check_targets([path])
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # so that whoever writes need not wait
+    try:
+        write(path, "text")
+        assert os.read(reader, 100) == b"text"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert path.is_symlink() == linked

@@ -209,7 +209,8 @@ def test_a_task_run_says_what_its_call_took_and_ran(runs: Runs, shown: Page) -> 
 def test_a_failed_task_run_says_what_its_call_took(runs: Runs, shown: Page) -> None:
     runs.site.show(shown, runs.task_run(runs.failed, "merge"))
     line = shown.get_by_text("Finished in state Failed")
-    expect(line).to_contain_text("inputs:    counts an array of 3 items, seconds 12")
+    expect(line).to_be_visible()
+    assert "inputs:    counts an array of 3 items, seconds 12" in line.inner_text()
 
 
 def test_steps_are_shown_with_their_states(runs: Runs, shown: Page) -> None:

@@ -1,8 +1,11 @@
 """Runs of hostile documents: really driven, on real backends, only without Prefect."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
+
+from pydantic import JsonValue
 
 from cwl_prefect.api import load_plan
 from cwl_prefect.flows.build import prepared
@@ -10,8 +13,33 @@ from cwl_prefect.flows.execution.driver import Driver, Scope
 from cwl_prefect.flows.execution.run import RunRequest
 from cwl_prefect.flows.execution.work_pool import demanded
 from cwl_prefect.flows.lifecycle.opening import open_run
+from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Settings
 from tests.unit.flows.driving import PlainTasks
+
+LOAD = """\
+cwlVersion: v1.2
+class: ExpressionTool
+requirements: {InlineJavascriptRequirement: {}}
+inputs:
+  f:
+    type: File
+    loadContents: true
+    default: {class: File, location: "LOCATION"}
+outputs: {text: string}
+expression: "${return {text: inputs.f.contents};}"
+"""
+"""A document that gives the text at a location which it names itself."""
+
+
+async def driven(document: str | Path, order: Mapping[str, JsonValue], settings: Settings) -> CwlObject:
+    """Run a document to its outputs."""
+    plan = load_plan(document, settings=settings)
+    chosen = demanded(settings, plan)
+    ready = prepared(plan, order, chosen)
+    async with open_run(plan, RunRequest(job_order=ready, settings=chosen), "run") as run:
+        outputs, _ = await Driver(run, PlainTasks()).workflow(plan, ready, Scope())
+    return outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +68,8 @@ class Site:
         path.write_text(text)
         return path
 
-    async def run(self, document: str, order: dict[str, object] | None = None, **settings: object) -> dict[str, object]:
-        """Run a document to its outputs."""
+    async def run(self, document: str, order: CwlObject | None = None, **settings: object) -> CwlObject:
+        """Run a document of the tree to its outputs."""
         path = self.write(document)
         given = {"home": self.home / ".cache" / "cwl-prefect", "cache": False, "backend": "local"}
-        chosen = Settings.model_validate(given | self.settings | settings)
-        plan = load_plan(path, settings=chosen)
-        chosen = demanded(chosen, plan)
-        ready = prepared(plan, order or {}, chosen)
-        async with open_run(plan, RunRequest(job_order=ready, settings=chosen), "run") as run:
-            outputs, _ = await Driver(run, PlainTasks()).workflow(plan, ready, Scope())
-        return outputs
+        return await driven(path, order or {}, Settings.model_validate(given | self.settings | settings))

@@ -11,7 +11,7 @@ from cwl_prefect.errors import CwlPrefectError, InputError, StepError
 from cwl_prefect.flows.execution.work_pool import StepsPool
 from cwl_prefect.flows.lifecycle import opening
 from cwl_prefect.settings import Settings
-from tests.security.driven import Site
+from tests.security.driven import LOAD, Site
 
 SECRET = "the secret"
 DOCKER = pytest.param("docker", marks=pytest.mark.docker)
@@ -31,18 +31,6 @@ TAKE = """
 """
 READ = TAKE.replace("COMMAND", "cat").replace("CLASS", "File")
 LIST = TAKE.replace("COMMAND", "ls").replace("CLASS", "Directory")
-LOAD = """
-    cwlVersion: v1.2
-    class: ExpressionTool
-    requirements: {InlineJavascriptRequirement: {}}
-    inputs:
-      f:
-        type: File
-        loadContents: true
-        default: {class: File, location: "LOCATION"}
-    outputs: {text: string}
-    expression: "${return {text: inputs.f.contents};}"
-"""
 PLACE = """
     cwlVersion: v1.2
     class: CommandLineTool

@@ -7,31 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cwl_prefect.api import load_plan
 from cwl_prefect.errors import CwlPrefectError
-from cwl_prefect.flows.build import prepared
-from cwl_prefect.flows.execution.driver import Driver, Scope
-from cwl_prefect.flows.execution.run import RunRequest
-from cwl_prefect.flows.execution.work_pool import demanded
-from cwl_prefect.flows.lifecycle.opening import open_run
+from cwl_prefect.model.values import CwlObject
 from cwl_prefect.settings import Settings
-from tests.unit.flows.driving import PlainTasks
+from tests.security.driven import LOAD, driven
 from tests.web_server import WebServer, running_web_server
 
 REFUSED = "leads into the network of this machine"
-
-BY_DEFAULT = """
-cwlVersion: v1.2
-class: ExpressionTool
-requirements: {InlineJavascriptRequirement: {}}
-inputs:
-  file:
-    type: File
-    loadContents: true
-    default: {class: File, location: "URL"}
-outputs: {text: string}
-expression: "${return {text: inputs.file.contents};}"
-"""
 
 BY_EXPRESSION = """
 cwlVersion: v1.2
@@ -47,7 +29,7 @@ steps:
       class: ExpressionTool
       inputs: []
       outputs: {file: File}
-      expression: "${return {file: {class: 'File', location: 'URL'}};}"
+      expression: "${return {file: {class: 'File', location: 'LOCATION'}};}"
   read:
     in: {file: name/file}
     out: [text]
@@ -90,20 +72,15 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
         yield Web(outer, inner, {"number": number, "name": name, "redirection": f"{outer.address}/moved"})
 
 
-async def run(document: str, home: Path, order: dict[str, object], **settings: object) -> object:
+async def run(document: str, home: Path, order: CwlObject, **settings: object) -> object:
     chosen = Settings.model_validate({"home": home, "cache": False, "backend": "local", **settings})
-    plan = load_plan(document, settings=chosen)
-    chosen = demanded(chosen, plan)
-    ready = prepared(plan, order, chosen)
-    async with open_run(plan, RunRequest(job_order=ready, settings=chosen), "run") as opened:
-        outputs, _ = await Driver(opened, PlainTasks()).workflow(plan, ready, Scope())
-    return outputs["text"]
+    return (await driven(document, order, chosen))["text"]
 
 
 @pytest.mark.parametrize("way", ["number", "name", "redirection"])
-@pytest.mark.parametrize("text", [BY_DEFAULT, BY_EXPRESSION], ids=["by-default", "by-expression"])
+@pytest.mark.parametrize("text", [LOAD, BY_EXPRESSION], ids=["by-default", "by-expression"])
 async def test_a_document_of_the_web_reads_nothing_there(web: Web, tmp_path: Path, text: str, way: str) -> None:
-    document = web.outer.put("main.cwl", text.replace("URL", web.urls[way]).encode())
+    document = web.outer.put("main.cwl", text.replace("LOCATION", web.urls[way]).encode())
     with pytest.raises(CwlPrefectError, match=REFUSED):
         await run(document, tmp_path / "home", {})
     assert web.inner.asked == []
@@ -111,44 +88,44 @@ async def test_a_document_of_the_web_reads_nothing_there(web: Web, tmp_path: Pat
 
 @pytest.mark.parametrize("way", ["number", "name"])
 async def test_a_document_of_this_machine_that_is_not_trusted_neither(web: Web, tmp_path: Path, way: str) -> None:
-    (tmp_path / "main.cwl").write_text(BY_DEFAULT.replace("URL", web.urls[way]))
+    (tmp_path / "main.cwl").write_text(LOAD.replace("LOCATION", web.urls[way]))
     with pytest.raises(CwlPrefectError, match=REFUSED):
         await run(str(tmp_path / "main.cwl"), tmp_path / "home", {}, untrusted=True)
     assert web.inner.asked == []
 
 
 async def test_what_a_document_of_this_machine_runs_from_the_web_neither(web: Web, tmp_path: Path) -> None:
-    tool = web.outer.put("tool.cwl", BY_DEFAULT.replace("URL", web.urls["number"]).encode())
+    tool = web.outer.put("tool.cwl", LOAD.replace("LOCATION", web.urls["number"]).encode())
     step = f"{{read: {{run: '{tool}', in: [], out: [text]}}}}"
     (tmp_path / "main.cwl").write_text(
         "cwlVersion: v1.2\nclass: Workflow\ninputs: []\n"
         f"outputs: {{text: {{type: string, outputSource: read/text}}}}\nsteps: {step}\n"
     )
-    with pytest.raises(CwlPrefectError, match=rf"named in {tool}:9:28\): it {REFUSED}"):
+    with pytest.raises(CwlPrefectError, match=rf"named in {tool}:8:28\): it {REFUSED}"):
         await run(str(tmp_path / "main.cwl"), tmp_path / "home", {})
     assert web.inner.asked == []
 
 
 async def test_the_place_is_told(web: Web, tmp_path: Path) -> None:
-    document = web.outer.put("main.cwl", BY_DEFAULT.replace("URL", "http://169.254.169.254/latest/meta-data").encode())
-    told = rf"^{document}:6:3: main: input file: File http://169\S+ \(named in {document}:9:28\): it {REFUSED}"
+    document = web.outer.put("main.cwl", LOAD.replace("LOCATION", "http://169.254.169.254/latest/meta-data").encode())
+    told = rf"^{document}:5:3: main: input f: File http://169\S+ \(named in {document}:8:28\): it {REFUSED}"
     with pytest.raises(CwlPrefectError, match=told):
         await run(document, tmp_path / "home", {})
 
 
 @pytest.mark.parametrize("way", ["number", "name"])
 async def test_what_a_person_names_is_read(web: Web, tmp_path: Path, way: str) -> None:
-    document = web.outer.put("main.cwl", BY_DEFAULT.replace("URL", "http://10.255.255.1/nothing").encode())
-    order: dict[str, object] = {"file": {"class": "File", "location": web.urls[way]}}
+    document = web.outer.put("main.cwl", LOAD.replace("LOCATION", "http://10.255.255.1/nothing").encode())
+    order: CwlObject = {"f": {"class": "File", "location": web.urls[way]}}
     assert await run(document, tmp_path / "home", order) == "sesame"
 
 
 async def test_where_a_setting_allows_it_documents_read_there(web: Web, tmp_path: Path) -> None:
-    document = web.outer.put("main.cwl", BY_EXPRESSION.replace("URL", web.urls["redirection"]).encode())
+    document = web.outer.put("main.cwl", BY_EXPRESSION.replace("LOCATION", web.urls["redirection"]).encode())
     allowed = [f"{web.outer.address}/", f"{web.inner.address}/"]
     assert await run(document, tmp_path / "home", {}, allow_url=allowed) == "sesame"
 
 
 async def test_a_trusted_document_reads_what_it_names(web: Web, tmp_path: Path) -> None:
-    (tmp_path / "main.cwl").write_text(BY_DEFAULT.replace("URL", web.urls["name"]))
+    (tmp_path / "main.cwl").write_text(LOAD.replace("LOCATION", web.urls["name"]))
     assert await run(str(tmp_path / "main.cwl"), tmp_path / "home", {}) == "sesame"

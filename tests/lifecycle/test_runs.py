@@ -37,26 +37,19 @@ WORKFLOW = """
     """
 
 
-NESTED = f"""
+def within(step: str, workflow: str) -> str:
+    """Return a workflow whose only step is a workflow with the same inputs and outputs."""
+    return f"""
     cwlVersion: v1.2
     class: Workflow
     requirements: {{SubworkflowFeatureRequirement: {{}}}}
     inputs: {{n: "int[]", t: int}}
-    outputs: {{o: {{type: "File[]", outputSource: outer/o}}}}
+    outputs: {{o: {{type: "File[]", outputSource: {step}/o}}}}
     steps:
-      outer:
+      {step}:
         in: {{n: n, t: t}}
         out: [o]
-        run:
-          class: Workflow
-          requirements: {{SubworkflowFeatureRequirement: {{}}}}
-          inputs: {{n: "int[]", t: int}}
-          outputs: {{o: {{type: "File[]", outputSource: inner/o}}}}
-          steps:
-            inner:
-              in: {{n: n, t: t}}
-              out: [o]
-              run:{WORKFLOW.replace(chr(10), chr(10) + " " * 12)}
+        run:{workflow.replace(chr(10), chr(10) + " " * 6)}
     """
 
 
@@ -173,7 +166,7 @@ def open_in_prefect(command: CommandLine) -> list[str]:
 
 @pytest.mark.parametrize("way", ["resumed", "cancelled"])
 def test_nothing_of_a_killed_driver_seems_to_go_on_however_deep_it_was_nested(command: CommandLine, way: str) -> None:
-    run, run_id = start(command, command.write("nested.cwl", NESTED), 125)
+    run, run_id = start(command, command.write("nested.cwl", within("outer", within("inner", WORKFLOW))), 125)
     tools = sleeping(run)
     until(lambda: set(open_in_prefect(command)) >= {"outer", "outer.inner", "outer.inner.s[0]"}, 10)
     run.kill()

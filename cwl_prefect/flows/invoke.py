@@ -1,7 +1,6 @@
 """Call a plan's flow as a program does: find the API, check the inputs, run, and return what came of it."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -29,7 +28,7 @@ from cwl_prefect.flows.tagging import tagged
 from cwl_prefect.model.callbacks import Callback
 from cwl_prefect.model.events import Observers
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.model.values import in_utf8
+from cwl_prefect.model.values import shown_value
 from cwl_prefect.settings import Settings
 
 API_MODULES = ("prefect.", "httpx", "httpcore")  # where exceptions of Prefect's API and client come from
@@ -91,9 +90,9 @@ async def call(
     names = parameter_names(plan)
     open_inputs = object_without(dict(job_order), plan, secret_texts(plan, request.job_order))
     shown = {names[port]: value for port, value in open_inputs.items() if port in names}
-    large = len(json.dumps(shown)) > LARGEST_PARAMETERS
-    flow = build_requested_flow(plan, request, shown=not large)
-    parameters: dict[str, Any] = {"inputs": "given by the caller; too large to be shown"} if large else in_utf8(shown)
+    told = shown_value(shown, LARGEST_PARAMETERS)
+    flow = build_requested_flow(plan, request, shown=told is not None)
+    parameters: dict[str, Any] = {"inputs": "given by the caller; too large to be shown"} if told is None else told
     run_id: str | None = None if flow_run is None else str(flow_run.id)
     try:
         with tagged(request.tags):

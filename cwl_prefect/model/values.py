@@ -51,11 +51,19 @@ def is_text(found: str) -> bool:
     return found.isascii() or not any("\ud800" <= character <= "\udfff" for character in found)
 
 
-def in_utf8(value: T) -> T:
-    """Return a value of JSON that can be written in UTF-8: with a question mark for each byte that is no text."""
-    if "\\ud" not in json.dumps(value):
+def in_utf8(text: str) -> str:
+    """Return a text that can be written in UTF-8: with a question mark for each byte that is no text."""
+    return text.encode(errors="replace").decode()
+
+
+def shown_value(value: T, most: int) -> T | None:
+    """Return a value of JSON as an API takes it, whose texts are in UTF-8; None where it has more characters."""
+    text = json.dumps(value)
+    if len(text) > most:
+        return None
+    if "\\ud" not in text:
         return value
-    whole: T = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    whole: T = json.loads(in_utf8(json.dumps(value, ensure_ascii=False)))
     return whole
 
 

@@ -1,6 +1,5 @@
 """Subworkflows as flow runs of their own, where a person looks at them: unscattered and few."""
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
@@ -11,7 +10,7 @@ from cwl_prefect.errors import ServerError
 from cwl_prefect.flows.execution.failures import result_of
 from cwl_prefect.flows.execution.task_runs import edges_from
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.model.values import CwlObject, in_utf8
+from cwl_prefect.model.values import CwlObject, shown_value
 from cwl_prefect.server.failures import api_failures
 
 FLOW = "subworkflow"  # of all subworkflows: Prefect's list of flows has those that people know
@@ -85,6 +84,5 @@ def count_unscattered(plan: WorkflowPlan) -> int:
 
 
 def _shown(values: CwlObject) -> dict[str, object]:
-    if len(json.dumps(values)) <= LARGEST_SHOWN:
-        return in_utf8(dict(values))
-    return dict.fromkeys(values, "(too large to be shown)")
+    told = shown_value(values, LARGEST_SHOWN)
+    return dict.fromkeys(values, "(too large to be shown)") if told is None else dict(told)

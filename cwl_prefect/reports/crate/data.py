@@ -14,7 +14,7 @@ from cwl_prefect._lib.hashing import checksum_of, digits
 from cwl_prefect._lib.uris import is_elsewhere, path_of
 from cwl_prefect.engine.cache.checksums import Checksums
 from cwl_prefect.engine.records.secrets import HIDDEN
-from cwl_prefect.model.values import CwlObject, is_file_object, map_file_objects
+from cwl_prefect.model.values import CwlObject, in_utf8, is_file_object, map_file_objects
 from cwl_prefect.reports.crate.entities import Entities, quoted
 
 DATA = "data"
@@ -177,7 +177,7 @@ class Data:
         self._entities.add(identifier, "Dataset", name=target.name)
         self.sources[f"{target}/"] = b""
         for path in _files_of(source):
-            checksum, place = self._computed(path), target / _encodable(str(path.relative_to(source)))
+            checksum, place = self._computed(path), target / in_utf8(str(path.relative_to(source)))
             if checksum is not None:
                 self.sources[str(place)] = path
                 part = "/".join(map(quoted, place.parts))
@@ -234,13 +234,8 @@ def _name(file: CwlObject) -> str:
     location = str(file.get("location") or "")
     path = path_of(location)
     name = file.get("basename") or (path.name if path is not None else _public(location).rpartition("/")[2])
-    text = _encodable(str(name))
+    text = in_utf8(str(name))
     return text if text not in ("", ".", "..") and "/" not in text and "\0" not in text else str(file.get("class"))
-
-
-def _encodable(name: str) -> str:
-    """Return a name as UTF-8 can hold it."""
-    return name.encode(errors="replace").decode()
 
 
 def _public(location: str) -> str:

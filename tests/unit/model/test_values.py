@@ -10,10 +10,10 @@ from cwl_prefect.model.values import (
     MOST_NESTED,
     as_object,
     file_objects,
-    in_utf8,
     is_file_object,
     is_nothing_but_files,
     map_file_objects,
+    shown_value,
     unusable,
 )
 
@@ -93,8 +93,14 @@ def test_every_file_is_changed_once(value):
     ids=["text", "bytes-within", "bytes"],
 )
 def test_bytes_that_are_no_text_are_question_marks_in_utf_8(value, written):
-    assert in_utf8(value) == written
-    json.dumps(in_utf8(value), ensure_ascii=False).encode()
+    found = shown_value(value, 1000)
+    assert found == written
+    assert json.dumps(found, ensure_ascii=False).encode()
+
+
+def test_what_is_too_large_is_not_shown():
+    assert shown_value(["a" * 10], 14) == ["a" * 10]
+    assert shown_value(["a" * 10], 13) is None
 
 
 def test_a_dict_is_an_object_as_it_is():

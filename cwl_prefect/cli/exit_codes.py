@@ -35,6 +35,12 @@ def exit_codes() -> tuple[ExitCode, ...]:
     return tuple(sorted(codes, key=lambda each: each.code))
 
 
+def exit_code_of(name: str) -> int:
+    """Return the exit code of an error by the name of its class; that of any other error where there is no such one."""
+    found = (error.exit_code for error in _error_classes(CwlPrefectError) if error.__name__ == name)
+    return next(found, CwlPrefectError.exit_code)
+
+
 def markdown_table() -> str:
     """Write the exit codes as the table that the documentation shows."""
     rows = [f"| {each.code} | {each.name} | {each.meaning} |" for each in exit_codes()]

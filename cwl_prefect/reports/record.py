@@ -13,8 +13,7 @@ from cwl_prefect.errors import InputError
 from cwl_prefect.model.events import StepEvent
 from cwl_prefect.model.names import without_indices
 from cwl_prefect.model.usage import Execution, Tried, Usage
-from cwl_prefect.reports.json_text import loads
-from cwl_prefect.reports.trace import TRACE, TRACE_VERSION
+from cwl_prefect.reports.trace import TRACE, TRACE_VERSION, moment, read_lines
 
 FINAL = frozenset({"succeeded", "cached", "skipped", "failed", "cancelled"})
 RUNNING = "running"
@@ -132,8 +131,8 @@ def read_record(directory: Path) -> Record:
     tries = tuple(_tries(lines))
     return Record(
         started=started[0],
-        began_at=_moment(started[0]),
-        ended_at=_moment(last) if last else None,
+        began_at=moment(started[0]),
+        ended_at=moment(last) if last else None,
         state=str(last.get("state", RUNNING)),
         message=None if last.get("message") is None else str(last["message"]),
         outputs=last.get("outputs"),
@@ -144,22 +143,6 @@ def read_record(directory: Path) -> Record:
 
 _HINT = "runs are recorded where CWL_PREFECT_RECORD is not 0; `cwl-prefect runs ls` lists runs."
 _TRY = TypeAdapter(CallTry)
-
-
-def read_lines(directory: Path) -> Iterator[dict[str, JsonValue]]:
-    """Yield the lines of a trace that are whole.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with (directory / TRACE).open("rb") as stream:
-        for line in stream:
-            try:
-                found = loads(line)
-            except ValueError:
-                continue
-            if isinstance(found, dict):
-                yield found
 
 
 def try_in(line: Mapping[str, JsonValue]) -> CallTry | None:
@@ -211,13 +194,8 @@ def _unended(lines: list[dict[str, JsonValue]], tries: tuple[CallTry, ...], *, s
     began = {str(line.get("call")): line for line in lines if line.get("event") == "call_started"}
     for call, line in began.items():
         if call not in ended:
-            at = _moment(line)
+            at = moment(line)
             yield CallTry(step=str(line.get("step")), call=call, state=state, at=at, started_at=at)
-
-
-def _moment(line: Mapping[str, JsonValue]) -> float:
-    at = line.get("at")
-    return float(at) if isinstance(at, int | float) else 0.0
 
 
 def states_of(calls: Mapping[str, CallTry]) -> dict[str, int]:

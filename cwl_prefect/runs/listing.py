@@ -106,18 +106,15 @@ def _workflow(line: Line, names: Mapping[UUID, str]) -> str | None:
     return None if flow_id is None else names.get(flow_id)
 
 
-async def find_or_last(ask: Ask, run: str, settings: Settings) -> Line:
-    """Find a run as below, or the latest by the word ``last``: to look at, as on a server it may be anyone's."""
-    found = await lines(ask, settings, Filter(scheduled=False), limit=1) if run == "last" else []
-    return found[0] if found else await find(ask, run, settings)
-
-
 async def find(ask: Ask, run: str, settings: Settings) -> Line:
-    """Find a run by its name, its flow run id, or the beginning of the id.
+    """Find a run by its name, its flow run id, the beginning of the id, or the latest by the word ``last``.
 
     Raises:
         InputError: There is none, or more than one.
     """
+    latest = await lines(ask, settings, Filter(scheduled=False), limit=1) if run == "last" else []
+    if latest:
+        return latest[0]
     named: Mapping[str, object] = {"name": {"any_": [run] if is_text(run) else []}, "tags": {"all_": [MARK]}}
     found = await _with_id(ask, run) or await ask(_question(named))
     found = found or [one for one in await ask(_question(_outermost(Filter()))) if begins_id(run, str(one.id))]

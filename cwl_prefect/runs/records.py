@@ -1,7 +1,7 @@
 """Runs as the Prefect API tells of them, and how it is asked about them; nothing here needs Prefect."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
@@ -72,6 +72,24 @@ class ResultsRecord(BaseModel):
     who: str = ""
 
 
+class StepRecord(BaseModel):
+    """How far a step is, as a row of the table tells that a run keeps up to date in the Prefect UI."""
+
+    model_config = ConfigDict(frozen=True)
+
+    step: str
+    waiting: int = 0
+    running: int = 0
+    succeeded: int = 0
+    cached: int = 0
+    failed: int = 0
+    skipped: int = 0
+    cancelled: int = 0
+
+
+ARTIFACTS_PATH: Final = "/artifacts/filter"
+"""Where the API answers which artifacts there are."""
+
 Question = Mapping[str, object]
 """A filter, an order, a limit and an offset, as the API takes them."""
 
@@ -109,12 +127,40 @@ async def flow_names(post: Post, flow_ids: Iterable[UUID]) -> Mapping[UUID, str]
 
 async def results_told(post: Post, run_id: str) -> ResultsRecord | None:
     """Return what the API was told last of a run's results; None where it does not know, or not any more."""
-    about = {"event": {"name": list(_WITH_RESULTS)}, "resource": {"id": [f"prefect.flow-run.{run_id}"]}}
+    try:
+        return ResultsRecord.model_validate(await _told(post, run_id, _WITH_RESULTS))
+    except ValidationError:
+        return None
+
+
+async def failure_told(post: Post, run_id: str) -> str | None:
+    """Return the class of the error that ended a run, as the API was told; None where it does not know."""
+    match await _told(post, run_id, [f"{EVENTS}.{Act.FAILED}"]):
+        case {"details": {"error": str(name)}}:
+            return name
+        case _:
+            return None
+
+
+async def steps_told(post: Post, run_id: str) -> list[StepRecord]:
+    """Return how far the steps of a run are, as its driver has told the API last."""
+    about = {"flow_run_id": {"any_": [run_id]}, "type": {"any_": ["table"]}, "key": {"like_": "-steps"}}
+    answer = json.loads(await post(ARTIFACTS_PATH, {"artifacts": about, "sort": "UPDATED_DESC", "limit": 1}))
+    try:
+        return TypeAdapter(list[StepRecord]).validate_json(answer[0]["data"])
+    except (LookupError, TypeError, ValidationError):
+        return []
+
+
+async def _told(post: Post, run_id: str, names: Sequence[str]) -> object:
+    """Return what the last event of some names tells of a run; None where there is none."""
+    about = {"event": {"name": list(names)}, "resource": {"id": [f"prefect.flow-run.{run_id}"]}}
     answer = json.loads(await post(EVENTS_PATH, {"filter": {**about, "order": "DESC"}, "limit": 1}))
     try:
-        return ResultsRecord.model_validate(answer["events"][0]["payload"])
-    except (LookupError, TypeError, ValidationError):
+        found: object = answer["events"][0]["payload"]
+    except (LookupError, TypeError):
         return None
+    return found
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ ApiPath = Literal[
     "/task_runs/{id}/set_state",
     "/events/filter",
     "/flows/filter",
+    "/artifacts/filter",
 ]
 
 

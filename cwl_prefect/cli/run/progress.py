@@ -126,7 +126,12 @@ class LiveTable:
 
 @contextmanager
 def shown_progress(
-    *, quiet: bool = False, verbose: bool = False, opened: Callable[[str], str] = str, lines: JsonLines | None = None
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    opened: Callable[[str], str] = str,
+    lines: JsonLines | None = None,
+    clock: Callable[[], float] = monotonic,
 ) -> Iterator[Observer]:
     """Show a run's progress on standard error while the context lasts; the observer is to be told its events.
 
@@ -135,17 +140,18 @@ def shown_progress(
         verbose: Write lines, also for every call.
         opened: Returns where the page of the run opens logged in, which only a terminal is shown.
         lines: Write lines of JSON.
+        clock: Tells how late it is in the run.
     """
     if quiet:
         yield lambda _: None
     elif lines is not None:
         yield lines
     elif not sys.stderr.isatty():
-        yield PlainLines(sys.stderr, every_call=verbose).observe
+        yield PlainLines(sys.stderr, every_call=verbose, clock=clock).observe
     elif verbose:
-        yield _linked(PlainLines(sys.stderr, every_call=True).observe, opened)
+        yield _linked(PlainLines(sys.stderr, every_call=True, clock=clock).observe, opened)
     else:
-        with _live() as observer:
+        with _live(clock) as observer:
             yield _linked(observer, opened)
 
 
@@ -160,12 +166,12 @@ def _linked(observer: Observer, opened: Callable[[str], str]) -> Observer:
 
 
 @contextmanager
-def _live() -> Iterator[Observer]:
+def _live(clock: Callable[[], float]) -> Iterator[Observer]:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    tally = Tally()
+    tally = Tally(clock)
     table = LiveTable(tally)
     console = Console(stderr=True)
     with Live(table, console=console, refresh_per_second=REFRESHES_PER_SECOND, redirect_stdout=False) as live:

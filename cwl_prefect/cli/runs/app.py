@@ -36,9 +36,6 @@ class LogLevel(StrEnum):
 
 
 RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run: its name, its flow run id, or the beginning of the id.")
-]
-RunOrLast = Annotated[
     str, typer.Argument(metavar="RUN", help="A run: its name, its flow run id, the beginning of the id, or last.")
 ]
 Name = Annotated[str | None, typer.Option("--name", metavar="PATTERN", help="Runs so named; * and ? stand for any.")]
@@ -78,7 +75,7 @@ def list_runs(  # noqa: PLR0917 - one parameter for each option
 
 
 @app.command()
-def show(run: RunOrLast, prices: Prices = None, json: Json = False) -> None:
+def show(run: RunName, prices: Prices = None, json: Json = False) -> None:
     """Show what is known of a run."""
     from cwl_prefect.cli.runs import listing
 
@@ -86,7 +83,7 @@ def show(run: RunOrLast, prices: Prices = None, json: Json = False) -> None:
 
 
 @app.command()
-def outputs(run: RunOrLast) -> None:
+def outputs(run: RunName) -> None:
     """Print the output object of a run, wherever it ran."""
     from cwl_prefect.cli.runs import listing
 
@@ -95,7 +92,7 @@ def outputs(run: RunOrLast) -> None:
 
 @app.command()
 def report(
-    run: RunOrLast,
+    run: RunName,
     output: Output = None,
     format: Annotated[
         ReportFormat | None, typer.Option(help="By the suffix of FILE where it is not given, else tsv.")
@@ -110,7 +107,7 @@ def report(
 
 @app.command()
 def advise(
-    run: RunOrLast,
+    run: RunName,
     output: Output = None,
     margin: Annotated[
         float, typer.Option(min=0, metavar="PERCENT", help="How much more than was used a step is to ask for.")
@@ -124,7 +121,7 @@ def advise(
 
 @app.command()
 def crate(
-    run: RunOrLast,
+    run: RunName,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -147,7 +144,7 @@ CallName = Annotated[
 
 
 @app.command()
-def command(run: RunOrLast, call: CallName) -> None:
+def command(run: RunName, call: CallName) -> None:
     """Print the command of a call as a script: its words, environment and directory, and what was staged for it."""
     from cwl_prefect.cli.runs import by_hand
 
@@ -156,7 +153,7 @@ def command(run: RunOrLast, call: CallName) -> None:
 
 @app.command()
 def rerun(
-    run: RunOrLast,
+    run: RunName,
     call: CallName,
     shell: Annotated[bool, typer.Option("--shell", help="Open a shell in its place instead.")] = False,
     workdir: Annotated[
@@ -171,8 +168,16 @@ def rerun(
 
 
 @app.command()
+def watch(run: RunName) -> None:
+    """Show the progress of a run until it ends, wherever it runs, and exit as it does; Ctrl-C leaves it running."""
+    from cwl_prefect.cli.runs.watch import watch as watch_run
+
+    raise typer.Exit(watch_run(run))
+
+
+@app.command()
 def logs(
-    run: RunOrLast,
+    run: RunName,
     step: Annotated[str | None, typer.Option(help="Of this step or call alone, as align or align[3].")] = None,
     level: Annotated[LogLevel, typer.Option(help="Lines of this level and above.")] = LogLevel.DEBUG,
     since: Annotated[str | None, typer.Option(metavar="AGE", help="Lines at most so old: 90s, 30m, 12h, 7d.")] = None,
@@ -192,7 +197,7 @@ def logs(
 
 @app.command()
 def resume(  # noqa: PLR0917 - one parameter for each option
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run: its name or id.")] = None,
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run: its name or id, or last.")] = None,
     all_unfinished: Annotated[
         bool, typer.Option("--all-unfinished", help="Every run of this machine that was killed or interrupted.")
     ] = False,
@@ -242,9 +247,7 @@ def cancel(
     """Stop a run."""
     from cwl_prefect.cli.runs import commands as runs
 
-    if delete and not yes:
-        typer.confirm(f"Cancel {run} and remove its workspaces?", abort=True, err=True)
-    runs.stop(run, for_now=False, force=force, delete=delete)
+    runs.stop(run, for_now=False, force=force, delete=delete, ask=delete and not yes)
 
 
 @app.command("rm")
@@ -252,6 +255,4 @@ def remove(run: RunName, yes: Yes = False) -> None:
     """Remove a run that has ended: its workspaces on this machine, and its record in Prefect."""
     from cwl_prefect.cli.runs import commands as runs
 
-    if not yes:
-        typer.confirm(f"Remove {run}, its workspaces and its record?", abort=True, err=True)
-    runs.remove(run)
+    runs.remove(run, ask=not yes)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+import typer
 from prefect.client.orchestration import PrefectClient
 
 from cwl_prefect import api
@@ -37,7 +38,7 @@ def logs(run: str, wanted: Wanted, *, follow: bool) -> None:
 
     async def read(client: PrefectClient, settings: Settings) -> None:
         """Print the lines of the run's log as the API has them."""
-        line = await listing.find_or_last(asking(posting(client)), run, settings)
+        line = await listing.find(asking(posting(client)), run, settings)
         async for text in lines_of(client, line.flow_run.id, wanted, follow=follow):
             tell(text)
 
@@ -57,6 +58,8 @@ def resume(run: str, *, quiet: bool, verbose: bool, lines: JsonLines | None = No
     Raises:
         CwlPrefectError: It cannot be resumed; failures of steps are reported here and decide the exit code.
     """
+    if run == "last":
+        run = str(_found(run).flow_run.id)
     if not resuming.known_runs(run, settings_with({})):
         _reschedule(run)
         return SUCCESS
@@ -71,6 +74,19 @@ def resume(run: str, *, quiet: bool, verbose: bool, lines: JsonLines | None = No
 
             result = run_interruptibly(work)
         return report(result, results)
+
+
+def _found(run: str, question: str | None = None) -> listing.Line:
+    """Find a run, and ask whether something is to be done to it where there is a question.
+
+    Raises:
+        InputError: There is no such run.
+        Abort: It is not to be done.
+    """
+    line = with_api(lambda client, settings: listing.find(asking(posting(client)), run, settings))
+    if question is not None:
+        typer.confirm(question.format(line.flow_run.name), abort=True, err=True)
+    return line
 
 
 def _reschedule(run: str) -> None:
@@ -98,16 +114,16 @@ def resume_all(chosen: Filter, *, failed: bool, at_once: int, stagger_s: float, 
     return max(codes, default=0)
 
 
-def stop(run: str, *, for_now: bool, force: bool, delete: bool = False) -> None:
-    """Stop a run, and remove its workspaces if so asked.
+def stop(run: str, *, for_now: bool, force: bool, delete: bool = False, ask: bool = False) -> None:
+    """Stop a run, and remove its workspaces if so asked, after a question where ``ask`` says so.
 
     Raises:
         InputError: There is no such run, or it cannot be stopped from here.
     """
+    line = _found(run, "Cancel {} and remove its workspaces?" if ask else None)
 
     async def end(client: PrefectClient, settings: Settings) -> list[str]:
         """End the run where it has not ended, and give the lines that tell what was done."""
-        line = await listing.find(asking(posting(client)), run, settings)
         state = line.state
         if not (delete and listing.has_ended(line)):
             state = await control.stop(client, line, for_now=for_now, force=force, delete=delete)
@@ -120,19 +136,20 @@ def stop(run: str, *, for_now: bool, force: bool, delete: bool = False) -> None:
         tell(text)
 
 
-def remove(run: str) -> None:
-    """Remove a run that has ended.
+def remove(run: str, *, ask: bool) -> None:
+    """Remove a run that has ended, after a question where ``ask`` says so.
 
     Raises:
         InputError: There is no such run, or it has not ended.
     """
+    line = _found(run, "Remove {}, its workspaces and its record?" if ask else None)
 
     async def forget(client: PrefectClient, settings: Settings) -> None:
         """Remove the run from the API and from this machine."""
-        await control.forget(client, await listing.find(asking(posting(client)), run, settings), settings)
+        await control.forget(client, line, settings)
 
     with_api(forget)
-    tell(f"Removed {run}.")
+    tell(f"Removed {line.flow_run.name}.")
 
 
 def _shown(code: int) -> int:

@@ -81,7 +81,7 @@ def show(run: str, *, as_json: bool, prices: Path | None = None) -> None:
 
     async def read(post: Post, settings: Settings) -> tuple[Line, ResultsRecord | None]:
         """Find the run, the name of its workflow, and what the API was told of its results."""
-        (line,) = await listing.with_workflows(post, [await listing.find_or_last(records.asking(post), run, settings)])
+        (line,) = await listing.with_workflows(post, [await listing.find(records.asking(post), run, settings)])
         return line, await records.results_told(post, str(line.flow_run.id))
 
     line, told = posting(read)
@@ -140,7 +140,7 @@ def outputs(run: str) -> None:
 
     async def read(post: Post, settings: Settings) -> CwlObject:
         """Find the run, and read what came of it: as this machine recorded it, or the API was told."""
-        line = await listing.find_or_last(records.asking(post), run, settings)
+        line = await listing.find(records.asking(post), run, settings)
         return _recorded_outputs(str(line.flow_run.id), settings) or await listing.outputs(post, line)
 
     found = posting(read)

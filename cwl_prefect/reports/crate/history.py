@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from cwl_prefect.model.values import CwlObject
-from cwl_prefect.reports.record import RUNNING, CallTry, Record, read_lines, read_record, try_in
+from cwl_prefect.reports.record import RUNNING, CallTry, Record, read_record, try_in
+from cwl_prefect.reports.trace import read_lines
 
 CACHED = "cached"
 _NEVER_RAN = ("skipped", "cancelled")

@@ -6,18 +6,15 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from cwl_prefect.model.trace_ids import TraceIds
-from cwl_prefect.reports.record import CallTry, read_lines, try_in
+from cwl_prefect.reports.record import CallTry, try_in
 from cwl_prefect.reports.telemetry.span import KILLED, EndedStep, RunSpan, call_span, parent_of, step_span
+from cwl_prefect.reports.trace import Line, moment, read_lines
 
 UNSENT_S = 10.0
 """Seconds before its last sign of life in which a driver may not have sent what ended."""
 
 _WHY = "the driver was killed"
-
-Line = Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +43,7 @@ def read_earlier(directory: Path, ids: TraceIds) -> Earlier:
     with suppress(OSError):
         for line in read_lines(directory):
             if line.get("event") == "run_started":
-                found.append(_Driver(ids=TraceIds(ids.run_id, _number(line, "began_at")), name=str(line["workflow"])))
+                found.append(_Driver(ids=TraceIds(ids.run_id, moment(line, "began_at")), name=str(line["workflow"])))
             if found:
                 found[-1].lines.append(line)
     before = list(takewhile(lambda driver: driver.ids.run != ids.run, found))
@@ -73,7 +70,7 @@ class _Driver:
         """Yield what it may not have sent, where it did not come to its end."""
         if self.lines[-1].get("event") == "run_ended":
             return
-        last_s = _number(self.lines[-1], "at")
+        last_s = moment(self.lines[-1], "at")
         yield RunSpan(
             name=f"run {self.name}",
             identifier=self.ids.run,
@@ -89,13 +86,13 @@ class _Driver:
     def _steps(self, last_s: float) -> Iterator[RunSpan]:
         subworkflows = {str(line["call"]) for line in self._of("subworkflow_started")}
         ended = {str(line["step"]): line for line in self._of("step_ended")}
-        began = {str(line["step"]): _number(line, "at") for line in reversed(list(self._of("step_planned")))}
+        began = {str(line["step"]): moment(line, "at") for line in reversed(list(self._of("step_planned")))}
         for step, began_s in began.items():
             line = ended.get(step, {"at": last_s, "state": KILLED, "message": _WHY})
             found = EndedStep(
                 step=step,
                 began_s=began_s,
-                ended_s=_number(line, "at"),
+                ended_s=moment(line, "at"),
                 state=str(line["state"]),
                 message=None if line["message"] is None else str(line["message"]),
             )
@@ -112,7 +109,7 @@ class _Driver:
             now = number + (found is not None and found.state == "retrying")
             if (call, now) not in ended:
                 ended[call, now] = CallTry(step=str(line["step"]), call=call, state=KILLED, at=last_s, message=_WHY)
-                began[call, now] = _number(line, "at")
+                began[call, now] = moment(line, "at")
         for (call, number), found in ended.items():
             if found.at >= last_s - UNSENT_S:
                 began_s = began.get((call, number), found.at)
@@ -130,8 +127,3 @@ class _Driver:
 
     def _of(self, event: str) -> Iterator[Line]:
         yield from (line for line in self.lines if line.get("event") == event)
-
-
-def _number(line: Line, member: str) -> float:
-    found = line.get(member)
-    return float(found) if isinstance(found, int | float) else 0.0

@@ -1,5 +1,8 @@
 """The commands of ``cwl-prefect`` and their arguments; what does the work is imported when it is needed."""
 
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,29 +23,76 @@ from cwl_prefect.errors import UsageError
 class ReportingGroup(TyperGroup):
     """Commands whose errors become one message and an exit code."""
 
-    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer hides the base of its Context
+    def make_context(  # type: ignore[override]  # typer hides the base of its Context
+        self, info_name: str | None, args: list[str], parent: typer.Context | None = None, **extra: object
+    ) -> typer.Context:
+        """Read the options before the command."""
+        given = list(args)
+        with _reported(self, given):
+            made: typer.Context = super().make_context(info_name, args, parent, **extra)  # type: ignore[assignment]  # as above
+        made.meta[_GIVEN] = given
+        return made
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # as above
         """Run the command that was asked for."""
-        try:
+        with _reported(self, ctx.meta[_GIVEN]):
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort):
-            raise
-        except (Exception, KeyboardInterrupt) as exc:
-            from cwl_prefect.cli.failures import report_failure
-
-            if isinstance(exc, typer.TyperException) and not exc.format_message():
-                raise  # the help was shown
-            raise typer.Exit(report_failure(_as_ours(exc))) from exc
 
 
-def _as_ours(error: BaseException) -> BaseException:
+_GIVEN = "cwl_prefect.given"
+_NOT_AS_MEANT = re.compile(r"Value error, |, unable to parse.*| \(Possible options: .*\)", re.DOTALL)
+
+
+@contextmanager
+def _reported(group: TyperGroup, given: Sequence[str]) -> Iterator[None]:
+    """Report what goes wrong within the context, and leave with its exit code.
+
+    Args:
+        group: The commands.
+        given: The words of the command line.
+    """
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except (Exception, KeyboardInterrupt) as exc:
+        from cwl_prefect.cli.failures import report_failure
+
+        if isinstance(exc, typer.TyperException) and not exc.format_message():
+            raise  # the help was shown
+        raise typer.Exit(report_failure(_as_ours(exc, group, given))) from exc
+
+
+def _as_ours(error: BaseException, group: TyperGroup, given: Sequence[str]) -> BaseException:
     """Return what typer says of a command line as an error of ours, without the words of pydantic."""
     if not isinstance(error, typer.TyperException):
         return error
-    text = error.format_message().replace("Value error, ", "").replace("Input should be", "it should be")
-    text = text.partition(", unable to parse")[0]
-    context = getattr(error, "ctx", None)
-    command = "cwl-prefect" if context is None else context.command_path
-    return UsageError(f"{text}{'' if text[-1] in '.?' else '.'}", hint=f"`{command} -h` shows what can be given.")
+    text = _NOT_AS_MEANT.sub("", error.format_message()).replace("Input should be", "it should be")
+    text += _found(error.__cause__)
+    meant = " or ".join(sorted(getattr(error, "possibilities", None) or ()))
+    text += f". Did you mean {meant}?" if meant else "" if text[-1] in ".?" else "."
+    return UsageError(text, hint=f"`{' '.join(_command(group, given))} -h` shows what can be given.")
+
+
+def _found(invalid: BaseException | None) -> str:
+    """Return what was given in place of a valid value, where pydantic knows it."""
+    from pydantic import ValidationError
+
+    given = [each["input"] for each in invalid.errors()] if isinstance(invalid, ValidationError) else []
+    return "".join(f", not {str(each)!r}" for each in given if isinstance(each, str | int | float))
+
+
+def _command(group: TyperGroup, given: Sequence[str]) -> Iterator[str]:
+    """Yield the words that name the command that was given."""
+    yield "cwl-prefect"
+    for word in given:
+        found = group.get_command(typer.Context(group), word)
+        if found is None:
+            return
+        yield word
+        if not isinstance(found, TyperGroup):
+            return
+        group = found
 
 
 class GraphFormat(StrEnum):

@@ -25,6 +25,10 @@ def group_of(module: str, about: str) -> typer.Typer:
             """Return the one with a name."""
             return _loaded(module).get_command(ctx, cmd_name)
 
+        def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[object, ...]:  # type: ignore[override]  # as above
+            """Return the one that is asked for, or refuse it with those that could be meant."""
+            return _loaded(module).resolve_command(ctx, args)
+
     return typer.Typer(cls=LoadedOnUse, help=about, no_args_is_help=True)
 
 

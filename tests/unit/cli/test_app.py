@@ -235,7 +235,9 @@ def test_requirements_in_the_job_order_reach_the_compiler(fake):
         pytest.param(["--max-ram", "lots", "greet.cwl"], 2, "is no size", id="bad-memory"),
         pytest.param(["--max-cores", "-1", "greet.cwl"], 2, "--max-cores", id="bad-cores"),
         pytest.param(["--backend", "cloud", "greet.cwl"], 2, "'--backend': 'cloud' is not one of", id="bad-backend"),
-        pytest.param(["--parallel", "greet.cwl"], 2, "'--parallel': it should be a valid integer.\n", id="no-number"),
+        pytest.param(
+            ["--parallel", "greet.cwl"], 2, "it should be a valid integer, not 'greet.cwl'.\n", id="no-number"
+        ),
     ],
 )
 def test_wrong_command_lines_are_told(fake, arguments, code, told):
@@ -244,6 +246,33 @@ def test_wrong_command_lines_are_told(fake, arguments, code, told):
     assert result.exit_code == code
     assert told in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told", "command"),
+    [
+        ("--nosuch", "No such option: --nosuch.", ""),
+        ("--verison", "No such option: --verison. Did you mean --version?", ""),
+        ("--version=3", "Option '--version' does not take a value.", ""),
+        ("rnu", "No such command 'rnu'. Did you mean 'run'?", ""),
+        ("runs shwo", "No such command 'shwo'. Did you mean 'show'?", " runs"),
+        ("runs --nosuch", "No such option: --nosuch.", " runs"),
+        ("runs show", "Missing argument 'RUN'.", " runs show"),
+        ("runs ls --limit", "Option '--limit' requires an argument.", " runs ls"),
+        (
+            "runs ls --limit 0",
+            "Invalid value for '--limit': it should be greater than or equal to 1, not '0'.",
+            " runs ls",
+        ),
+        ("graph --fromat dot", "No such option: --fromat. Did you mean --format?", " graph"),
+        ("validate a b c", "Got unexpected extra argument(s) (c).", " validate"),
+    ],
+)
+def test_every_wrong_command_line_is_told_in_two_lines(arguments, told, command):
+    result = invoke(*arguments.split())
+
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: {told}\nTo fix: `cwl-prefect{command} -h` shows what can be given.\n"
 
 
 def test_a_wrong_environment_names_the_variable(fake, monkeypatch):

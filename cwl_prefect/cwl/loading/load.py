@@ -24,6 +24,7 @@ from schema_salad.exceptions import SchemaSaladException
 from schema_salad.sourceline import add_lc_filename
 
 from cwl_prefect._lib.locations import WEB_SCHEMES, scheme_of
+from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.open_texts import open_text
 from cwl_prefect.cwl.loading.faults import described, document_error, faults_of
@@ -109,7 +110,12 @@ def _resolved(document: str, defaults: Mapping[str, Any], reading: Reading) -> t
     share_places()
     location = document_uri(document)
     context, root, uri = _fetched(document, location, _loading_context(reading, urllib.parse.urldefrag(location).url))
-    context, uri = resolve_and_validate_document(context, root, uri)
+    try:
+        context, uri = resolve_and_validate_document(context, root, uri)
+    except (SchemaSaladException, WorkflowException) as error:
+        if not _is_process(location, root, context):
+            raise _no_process(document, root) from error
+        raise
     reading.tell_failures()
     process = f"{uri}#main" if "$graph" in root and "#" not in uri else uri
     context.overrides_list = overrides_of(defaults, process)
@@ -207,7 +213,7 @@ def document_uri(document: str) -> str:
         return _existing_file(whole, document).absolute().as_uri()
     path, separator, fragment = document.rpartition("#")
     if separator and Path(path).exists():
-        return f"{_existing_file(Path(path), document).absolute().as_uri()}#{fragment}"
+        return f"{_existing_file(Path(path), document).absolute().as_uri()}{fragment and f'#{fragment}'}"
     raise DocumentError(f"{document}: no such file.", hint="Check the path of the CWL document.")
 
 
@@ -307,8 +313,54 @@ def _without_main(document: str, entries: list[dict[str, Any]]) -> DocumentError
     outermost = next((name for uri, name in names.items() if uri not in run_by_others), "id")
     return DocumentError(
         f"{document}: it holds several processes, and none is called main: {', '.join(names.values())}.",
-        hint=f"Name one, as in {document}#{outermost}.",
+        hint=f"Name one, as in {document.rstrip('#')}#{outermost}.",
     )
+
+
+def _is_process(uri: str, root: Mapping[str, Any], context: LoadingContext) -> bool:
+    """Check whether a URI names a process of a document, or the document."""
+    loader: Any = context.loader
+    fragment, found = _fragment(uri), loader.idx.get(uri)
+    return not fragment or fragment in _processes(root) or (isinstance(found, Mapping) and "class" in found)
+
+
+def _processes(root: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the processes of a document by their names; one without has an empty one."""
+    graph = root.get("$graph")
+    entries = graph if isinstance(graph, list) else [root]
+    return {_fragment(str(entry.get("id", ""))): entry for entry in entries if isinstance(entry, Mapping)}
+
+
+def _steps(process: Mapping[str, Any]) -> list[str]:
+    """Return the names of the steps of a process."""
+    steps = process.get("steps") or ()
+    ids = steps if isinstance(steps, Mapping) else [step.get("id", "") for step in steps if isinstance(step, Mapping)]
+    return [_fragment(str(name)).rpartition("/")[2] for name in ids]
+
+
+def _fragment(uri: str) -> str:
+    """Return the name that a URI has in its document."""
+    return urllib.parse.unquote(uri.rpartition("#")[2]) if "#" in uri or "/" not in uri else ""
+
+
+def _no_process(document: str, root: Mapping[str, Any]) -> DocumentError:
+    """Return the error that a document has no process of the name that was asked for, which may be a step's."""
+    whole, _, asked = document.rpartition("#")
+    processes = _processes(root)
+    parts = asked.split("/")
+    for name, process in processes.items():
+        step = next((step for step in _steps(process) if step in parts), None)
+        if step is not None:
+            workflow = f"{whole}#{name}" if "$graph" in root else whole
+            return DocumentError(
+                f"{document}: {step!r} is a step of a workflow, not a process by itself.",
+                hint=f"`cwl-prefect run --single-step {step} {workflow}` runs it alone.",
+            )
+    if "$graph" in root:
+        hint = did_you_mean(asked, processes, otherwise="it has:")
+    else:
+        hint = f"leave out '#{asked}': the document is one process."
+    return DocumentError(f"{document}: it has no process {asked!r}.", hint=hint)
 
 
 def _kind(value: object) -> str:

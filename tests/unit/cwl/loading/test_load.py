@@ -415,6 +415,32 @@ class TestBadDocuments:
         with pytest.raises(DocumentError, match=r"echo, other\.\nTo fix: Name one, as in .*main\.cwl#other"):
             load_process(str(write(GRAPH.replace("id: main", "id: other"))))
 
+    @pytest.mark.parametrize(
+        ("fragment", "told"),
+        [
+            ("ecoh", "it has no process 'ecoh'.\nTo fix: did you mean 'echo'?"),
+            ("zzz", "it has no process 'zzz'.\nTo fix: it has: 'echo', 'main'."),
+            ("say", "'say' is a step of a workflow.*run --single-step say .*main.cwl#main` runs it alone"),
+            ("main/say", "'say' is a step of a workflow.*run --single-step say .*main.cwl#main` runs it alone"),
+        ],
+    )
+    def test_a_part_of_a_graph_that_is_no_process_is_told_with_what_there_is(self, write, fragment, told):
+        with pytest.raises(DocumentError, match=f"(?s){told}") as found:
+            load_process(f"{write(GRAPH)}#{fragment}")
+        assert "#" + fragment in str(found.value)
+
+    def test_a_part_of_one_process_is_told_as_a_step_or_as_nothing(self, write):
+        write(GRAPH, "echo.cwl")
+        path = write(CHAIN.replace("echo.cwl", "echo.cwl#echo"))
+        with pytest.raises(DocumentError, match="run --single-step one .*main.cwl` runs it alone"):
+            load_process(f"{path}#one")
+        with pytest.raises(DocumentError, match=r"no process 'zzz'\.\nTo fix: leave out '#zzz'"):
+            load_process(f"{path}#zzz")
+
+    def test_faults_of_a_part_are_told_as_they_are(self, write):
+        with pytest.raises(DocumentError, match="baseComand"):
+            load_process(f"{write(GRAPH.replace('baseCommand', 'baseComand'))}#echo")
+
     def test_the_only_process_of_a_graph_needs_no_fragment(self, write):
         tool = GRAPH.partition("- class: Workflow")[0]
         assert load_process(str(write(tool))).tool["id"].endswith("#echo")

@@ -432,7 +432,7 @@ class TestBadDocuments:
     def test_a_part_of_one_process_is_told_as_a_step_or_as_nothing(self, write):
         write(GRAPH, "echo.cwl")
         path = write(CHAIN.replace("echo.cwl", "echo.cwl#echo"))
-        with pytest.raises(DocumentError, match="run --single-step one .*main.cwl` runs it alone"):
+        with pytest.raises(DocumentError, match=r"run --single-step one .*main\.cwl` runs it alone"):
             load_process(f"{path}#one")
         with pytest.raises(DocumentError, match=r"no process 'zzz'\.\nTo fix: leave out '#zzz'"):
             load_process(f"{path}#zzz")

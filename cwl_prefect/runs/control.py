@@ -27,6 +27,7 @@ from cwl_prefect.flows.lifecycle.results import remove_undelivered
 from cwl_prefect.flows.lifecycle.stopping import FOREVER, INTERRUPTED, INTERRUPTING
 from cwl_prefect.runs.known_run import KILLED
 from cwl_prefect.runs.listing import ENDED, Line, has_ended, is_killed
+from cwl_prefect.runs.persisted_results import remove_results
 from cwl_prefect.server.client import posting
 from cwl_prefect.server.closing import close_left_open, nested_flow_runs
 from cwl_prefect.server.local_server import configured_api
@@ -155,7 +156,7 @@ def delete_data(line: Line, settings: Settings) -> bool:
 
 
 async def forget(client: PrefectClient, line: Line, settings: Settings) -> None:
-    """Remove a run that has ended: its workspaces here, and its records in Prefect.
+    """Remove a run that has ended: its workspaces here, and its records and persisted results in Prefect.
 
     Raises:
         InputError: It has not ended.
@@ -164,6 +165,7 @@ async def forget(client: PrefectClient, line: Line, settings: Settings) -> None:
         raise InputError(f"the run {line.flow_run.name} has not ended.", hint="cancel it first.")
     await reap_run(str(line.flow_run.id))
     delete_data(line, settings)
+    await remove_results(client, line.flow_run.id)
     for nested in await nested_flow_runs(posting(client), str(line.flow_run.id), datetime.now(UTC)):
         await client.delete_flow_run(UUID(nested["id"]))
     await client.delete_flow_run(line.flow_run.id)

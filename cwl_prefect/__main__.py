@@ -48,10 +48,20 @@ def stand_by() -> None:
     from cwl_prefect.settings import Settings
 
     home = Path(wanted["directory"], Settings().home)
-    if wait_for_calls(place, home, wanted["modules"], wanted["models"]) is None:
+    if wait_for_calls(place, home, wanted["modules"], wanted["models"], _complete_options) is None:
         return
     with _process(leave):
         _run_command_line()
+
+
+def _complete_options() -> None:
+    """Make what typer would make of each option of ``run`` at its first use."""
+    from typer.core import TyperGroup
+
+    from cwl_prefect.cli.app import command
+
+    if isinstance(command, TyperGroup):
+        command.commands["run"].make_context("run", [], resilient_parsing=True)
 
 
 def _run_command_line() -> None:

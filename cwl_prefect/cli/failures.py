@@ -6,7 +6,7 @@ import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -43,8 +43,9 @@ def settings_with(overrides: Mapping[str, object]) -> Settings:
 
     demand_harmless_settings(environment(), Path.cwd())
     given = {name: value for name, value in overrides.items() if value is not None}
+    made: Callable[..., Settings] = Settings
     try:
-        return Settings.model_validate({**Settings().model_dump(exclude_unset=True), **given})
+        return made(**given)
     except ValidationError as exc:
         raise _settings_error(exc.errors(include_url=False), given) from exc
     except SettingsError as exc:

@@ -19,6 +19,7 @@ from cwl_prefect.server.state import ServerFiles, last_state
 from cwl_prefect.settings import Settings
 
 HOST = "127.0.0.1"
+PREFECT = version("prefect")
 SERVER_MODULE = "cwl_prefect.server.process"
 CAUSE_LINES = 3
 
@@ -62,7 +63,7 @@ async def spawn(settings: Settings, files: ServerFiles) -> None:
             port=port,
             descriptor=listener.fileno(),
             idle_s=settings.server_idle_s,
-            prefect_version=version("prefect"),
+            prefect_version=PREFECT,
         )
         try:
             prepare_database(files.database)

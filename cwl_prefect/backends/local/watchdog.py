@@ -47,6 +47,8 @@ class Watchdog:
     def close(self) -> None:
         """End the watchdog, with whatever it guards."""
         if self._process is not None:
+            if not self._places:
+                self._process.kill()  # nothing is left to look for, which takes it many times longer than its end
             with suppress(OSError, subprocess.TimeoutExpired):
                 self._process.communicate(timeout=_END_S)
         if self._table is not None:

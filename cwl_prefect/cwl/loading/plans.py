@@ -10,7 +10,6 @@ import re
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -135,17 +134,19 @@ def documents_of(document: str, directory: Path) -> tuple[Path, ...]:
 def _key(document: str) -> str:
     path, separator, fragment = document.partition("#")
     place = os.path.abspath(path) if not is_url(document) else path  # noqa: PTH100 - keeps links
-    parts = [place, separator, fragment, str(PLAN_FORMAT), *(f"{name}={version(name)}" for name in _COMPILERS)]
-    return hashlib.sha256("\0".join([*parts, _own_sources()]).encode("utf-8", "surrogateescape")).hexdigest()
+    parts = [place, separator, fragment, _COMPILER]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-@cache
-def _own_sources() -> str:
+def _compiler() -> str:
     """Return what tells this compiler from any other, released or being worked on."""
-    found = hashlib.sha256()
+    sources = hashlib.sha256()
     for source in sorted(Path(__file__).parents[1].rglob("*.py")):
-        found.update(source.read_bytes())
-    return found.hexdigest()
+        sources.update(source.read_bytes())
+    return "\0".join([str(PLAN_FORMAT), *(f"{name}={version(name)}" for name in _COMPILERS), sources.hexdigest()])
+
+
+_COMPILER = _compiler()  # when this is imported, which a process that stands by has done before
 
 
 def _read(entry: Path) -> WorkflowPlan | None:

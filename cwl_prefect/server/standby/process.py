@@ -35,7 +35,11 @@ _BACKLOG = 16
 
 
 def wait_for_calls(
-    place: Place, home: Path, modules: Iterable[str], models: Iterable[tuple[str, str]]
+    place: Place,
+    home: Path,
+    modules: Iterable[str],
+    models: Iterable[tuple[str, str]],
+    complete: Callable[[], None],
 ) -> list[str] | None:
     """Wait for calls: come back in a fork for each of them, with its arguments, and with None once nobody calls.
 
@@ -47,6 +51,7 @@ def wait_for_calls(
         home: Home directory of cwl-prefect.
         modules: What to import; those that cannot be are left out.
         models: Models of pydantic in them, as module and name, that a call would finish before their first use.
+        complete: Does what else a call would do before the first use of what was imported.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     held = hold(place, home)
@@ -55,7 +60,7 @@ def wait_for_calls(
     waiting = os.getpid()
     try:
         with reads_seen() as names:
-            _load(modules, models)
+            _load(modules, models, complete)
         tell(held, home, names=sorted(names), values=values_of(sorted(names), os.environ))
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - names are all that is needed
             return None
@@ -69,7 +74,7 @@ def wait_for_calls(
             release(place, held)
 
 
-def _load(modules: Iterable[str], models: Iterable[tuple[str, str]]) -> None:
+def _load(modules: Iterable[str], models: Iterable[tuple[str, str]], complete: Callable[[], None]) -> None:
     gc.disable()
     for name in modules:
         with contextlib.suppress(Exception):  # what an optional import raises is its own affair
@@ -77,6 +82,8 @@ def _load(modules: Iterable[str], models: Iterable[tuple[str, str]]) -> None:
     for module, name in models:
         with contextlib.suppress(Exception):
             getattr(sys.modules[module], name).model_rebuild()  # does nothing where it is finished
+    with contextlib.suppress(Exception):
+        complete()
     gc.collect()
     gc.freeze()  # forks share what is never looked at
     gc.enable()

@@ -1,5 +1,6 @@
 """Processes end with a driver that is killed."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,15 @@ def test_what_has_ended_is_not_looked_for_again(sleeper: subprocess.Popen) -> No
     watchdog.ended(sleeper.pid)
     watchdog.close()
     assert sleeper.poll() is None
+
+
+def test_one_that_guards_nothing_is_ended_without_a_look_at_every_process():
+    watchdog = Watchdog()
+    watchdog._begin()
+    process = watchdog._process
+    assert process is not None
+    watchdog.close()
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_closing_ends_what_is_guarded(sleeper: subprocess.Popen) -> None:

@@ -49,6 +49,11 @@ def test_the_file_goes_over_the_variable_member_by_member(monkeypatch: pytest.Mo
     assert found.step_overrides == {"align": {"image": "b", "env": {"A": "1"}}, "sort": {}}
 
 
+def test_a_wrong_variable_is_no_error_where_an_option_goes_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CWL_PREFECT_MAX_CORES", "many")
+    assert settings_with({"max_cores": 2.0}).max_cores == 2.0
+
+
 def test_assets_without_catalogs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="--assets is for --stage-in stac") as told:
         chosen_settings({"assets": ("red",)})

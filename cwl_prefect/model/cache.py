@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias
 
-from pydantic import Base64Bytes, Field
+from pydantic import Base64Bytes, Field, PlainValidator
 
 from cwl_prefect._lib.hashing import digits
 from cwl_prefect.model.job import DockerImage
-from cwl_prefect.model.values import CwlObject, CwlValue
+from cwl_prefect.model.values import CwlObject, CwlValue, as_object
 
 KEY_SCHEME = 2
 """Version of how keys are made; entries of another version are never found."""
@@ -16,6 +16,8 @@ KEY_SCHEME = 2
 ENTRY_FORMAT = 3
 """Version of how entries are written."""
 
+JsonObject: TypeAlias = Annotated[CwlObject, PlainValidator(as_object)]
+"""An object of JSON that was read just now: what is in it need not be looked at."""
 
 RESOURCES = "resources"
 """What is read where an expression reads the cores, memory or disk of ``runtime``."""
@@ -87,7 +89,7 @@ class CallKey:
     """The key of a call, and what it was made of, for people."""
 
     digest: str
-    parts: CwlObject
+    parts: JsonObject
 
 
 Checksum: TypeAlias = Annotated[str, Field(pattern=r"^sha1\$[0-9a-f]{40}$")]
@@ -139,9 +141,9 @@ class CacheEntry:
     run_id: str
     created_at: float
     duration_s: float
-    outputs: CwlObject
+    outputs: JsonObject
     reads: tuple[Read, ...] = ()  # what its expressions read beside what the key is made of
-    seen: CwlObject = field(default_factory=dict)  # what that was
+    seen: JsonObject = field(default_factory=dict)  # what that was
     files: tuple[StoredFile, ...] = ()
     directories: tuple[str, ...] = ()
     links: tuple[StoredLink, ...] = ()

@@ -21,10 +21,10 @@ from cwl_prefect._lib.own_files import make_private
 from cwl_prefect.engine.records.secrets import secret_texts, without
 from cwl_prefect.engine.workflow.graph import draw
 from cwl_prefect.model.events import RunEnded, RunObserver, RunStarted, StepEnded, StepEvent, StepEventKind
+from cwl_prefect.model.json_text import dumps
 from cwl_prefect.model.plan import WorkflowPlan, encode_plan
 from cwl_prefect.model.usage import Tried
 from cwl_prefect.model.values import CwlObject, bounded, map_file_objects
-from cwl_prefect.reports.json_text import dumps
 from cwl_prefect.reports.record import members_of
 from cwl_prefect.reports.trace import PLAN, TRACE, TRACE_VERSION
 

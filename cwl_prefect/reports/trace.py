@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from cwl_prefect.model.events import RunEnded, RunEvent, RunStarted, RunState, StepEvent, StepEventKind
+from cwl_prefect.model.json_text import loads
 from cwl_prefect.model.plan import WorkflowPlan
-from cwl_prefect.reports.json_text import loads
 
 TRACE = "trace.jsonl"
 TRACE_VERSION = 1

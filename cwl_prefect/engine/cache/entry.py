@@ -19,6 +19,7 @@ from cwl_prefect.engine.cache.fingerprint import NotReusableError, local_path
 from cwl_prefect.engine.cache.store import DamagedError, Store
 from cwl_prefect.engine.staging.copying import write_all
 from cwl_prefect.model.cache import ENTRY_FORMAT, BrokenLink, CacheEntry, StoredFile, StoredLink
+from cwl_prefect.model.json_text import loads
 from cwl_prefect.model.values import CwlObject, as_object, file_objects, map_file_objects
 
 SMALL_FILE = 4096
@@ -119,15 +120,11 @@ def _plain(part: object) -> object:
 def decode_entry(key: str, body: bytes) -> CacheEntry | None:
     """Read an entry, or give None where it is not the whole entry of this key."""
     try:
-        found = as_object(json.loads(body, parse_constant=_no_number))
+        found = as_object(loads(body))
         entry = _adapter().validate_python(found["entry"]) if found["format"] == ENTRY_FORMAT else None
     except (ValueError, KeyError, TypeError):
         return None
     return entry if entry is not None and entry.key.digest == key else None
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 @cache

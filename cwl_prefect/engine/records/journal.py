@@ -1,18 +1,18 @@
 """What a run looked up in the call cache, call by call, for whoever asks later why something ran again."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from pydantic import TypeAdapter
 
 from cwl_prefect._lib.own_files import make_private, open_private
 from cwl_prefect.engine.records.lines import read_lines
 from cwl_prefect.model.cache import CallKey
+from cwl_prefect.model.json_text import dumps
 from cwl_prefect.model.values import CwlObject
 
 LOOK_UPS = "lookups.jsonl"
@@ -53,7 +53,7 @@ class Journal:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._stream: TextIO | None = None
+        self._stream: BinaryIO | None = None
 
     def found(self, step: str, call: str, key: CallKey) -> None:
         """Note a hit."""
@@ -81,8 +81,8 @@ class Journal:
         try:
             if self._stream is None:
                 make_private(self._path.parent)
-                self._stream = open(self._path, "a", encoding="utf-8", opener=open_private)  # noqa: SIM115
-            self._stream.write(json.dumps({"at": round(time.time(), 3), **line}) + "\n")
+                self._stream = open(self._path, "ab", opener=open_private)  # noqa: SIM115
+            self._stream.write(dumps({"at": round(time.time(), 3), **line}) + b"\n")
         except OSError:
             self._path = None
 

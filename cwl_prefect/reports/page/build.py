@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from operator import attrgetter
 
-from cwl_prefect.reports.json_text import dumps
+from cwl_prefect.model.json_text import dumps
 from cwl_prefect.reports.page.graph import graph
 from cwl_prefect.reports.page.previews import previews
 from cwl_prefect.reports.prices import money

@@ -24,5 +24,9 @@ def loads(text: bytes) -> JsonValue:
     try:
         found = orjson.loads(text)
     except ValueError:  # halves of characters
-        found = json.loads(text)
+        found = json.loads(text, parse_constant=_no_number)
     return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cwl_prefect.reports.json_text import dumps, loads
+from cwl_prefect.model.json_text import dumps, loads
 
 VALUES = {
     "usual": {"a": [1, 2.5, None, True], "b": "naïve"},
@@ -17,6 +17,12 @@ VALUES = {
 def test_what_is_written_is_read(value: object) -> None:
     assert loads(dumps(value)) == value
     assert json.loads(dumps(value)) == value
+
+
+@pytest.mark.parametrize("halved", ["", ', "\\udcff"'])
+def test_what_is_no_number_is_not_read(halved: str) -> None:
+    with pytest.raises(ValueError, match=r"NaN|expected"):
+        loads(f"[NaN{halved}]".encode())
 
 
 def test_there_are_no_spaces() -> None:

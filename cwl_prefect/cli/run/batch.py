@@ -133,11 +133,10 @@ def prepare_items(
         try:
             order = {**read(), **common}
             plan = load(order)
-            for key, meant in unknown_inputs(plan, order).items():
-                raise InputError(f"there is no input {key!r}.{meant}")
+            _refuse_unknown(plan, order)
             ready = prepared(plan, order, settings)
         except CwlPrefectError as error:
-            problems.append(f"  {place}: {error.message}")
+            problems.append(f"  {place}: {error.message.removeprefix(f'{place}: ')}")
             continue
         names.append(name)
         keys.append(run_key(plan.digest, order, ready, state_of_tree))
@@ -173,8 +172,19 @@ def _of_row(row: Row, plan: WorkflowPlan) -> CwlObject:
     found, own = referred(cells, directory_uri(directory))
     if row.table.suffix.lower() == ".jsonl":
         return {**found, **resolved_order(as_object(own), directory)}
+    _refuse_unknown(plan, dict.fromkeys(own))
     flags = [flag for name, cell in own.items() for flag in _flags(name, str(cell), ports.get(name))]
     return {**found, **files_and_values(plan.inputs, flags, directory)[1]}
+
+
+def _refuse_unknown(plan: WorkflowPlan, order: CwlObject) -> None:
+    """Refuse inputs that a workflow does not have.
+
+    Raises:
+        InputError: There is one, which is named with the one that was meant.
+    """
+    for key, meant in unknown_inputs(plan, order).items():
+        raise InputError(f"there is no input {key!r}.{meant}")
 
 
 def _flags(name: str, cell: str, port: InputPort | None) -> list[str]:

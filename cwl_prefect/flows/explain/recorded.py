@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cwl_prefect.cwl.javascript import engine
 from cwl_prefect.engine.records.command_script import SCRIPT, ScriptOfCall
-from cwl_prefect.engine.staging.workspace import Workspace
-from cwl_prefect.errors import UnsupportedError
+from cwl_prefect.engine.staging.workspace import Workspace, run_directory
+from cwl_prefect.errors import CwlPrefectError, UnsupportedError
 from cwl_prefect.flows.execution.attempt import Attempt, Call, Ready, Refused
 from cwl_prefect.flows.explain.shown_run import shown_run
 from cwl_prefect.model.job import ContainerJob
@@ -112,7 +112,17 @@ async def _prepared(past: PastCall, settings: Settings, runs: Path) -> tuple[Att
         attempt = Attempt(run=run, call=Call(tool=past.tool, values=past.inputs, step=step, index=index))
         prepared = await attempt.prepare()
         if isinstance(prepared, Refused):
-            raise prepared.error
+            raise _of_gone(prepared.error, run_directory(settings.runs, past.run_id))
         assert isinstance(prepared, Ready)  # noqa: S101 - nothing is looked up
         await prepared.lease.aclose()
         return attempt, prepared
+
+
+def _of_gone(error: CwlPrefectError, directory: Path) -> CwlPrefectError:
+    """Return why a call cannot be bound, with what to do where it read what a step made whose workspaces are gone."""
+    if str(directory) in error.message and not directory.is_dir():
+        error.hint = (
+            "the workspaces of this run are gone, as those of runs that succeed are: run the workflow with `--keep "
+            "always`, which finds its calls in the cache."
+        )
+    return error

@@ -135,6 +135,22 @@ def test_wrong_inputs_are_all_named_before_anything_starts(tmp_path, load, runs)
     assert runs == []
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("t.csv", "txet\n1\n", "t.csv, row 1: there is no input 'txet'. Did you mean 'text'?"),
+        ("t.jsonl", '{"txet": 1}\n', "t.jsonl, row 1: there is no input 'txet'. Did you mean 'text'?"),
+        ("t.yml", "- n: 1\n", "t.yml: expected a mapping"),
+    ],
+)
+def test_wrong_inputs_are_told_alike_wherever_they_stand(tmp_path, load, monkeypatch, name, text, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError) as found:
+        prepare_items([name], [], load, Settings(home=tmp_path))
+    assert found.value.message.splitlines()[1].startswith(f"  {told}")
+
+
 def test_rows_that_cannot_be_read_hide_no_wrong_inputs(tmp_path, load, runs):
     (tmp_path / "t.csv").write_text("n\n1,2\nx\n3\n")
     (tmp_path / "u.csv").write_text("n,n\n1,2\n")

@@ -64,6 +64,15 @@ async def test_an_input_that_is_gone_is_told(tmp_path: Path) -> None:
         await stage_again(found, Settings(home=tmp_path / "home"), tmp_path / "again")
 
 
+async def test_what_a_step_made_is_told_to_have_gone_with_the_workspaces(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    made = tmp_path / "home/runs/run-1/prepare/call/out/reads"
+    found = replace(past(tmp_path), inputs={"f": {"class": "File", "location": made.as_uri()}})
+    with pytest.raises(CwlPrefectError) as error:
+        await script_of(found, settings)
+    assert "--keep always" in str(error.value)
+
+
 async def test_what_ran_no_command_is_told(tmp_path: Path) -> None:
     found = replace(past(tmp_path, EXPRESSION + requires_javascript), inputs={})
     with pytest.raises(UnsupportedError, match="ran no command"):

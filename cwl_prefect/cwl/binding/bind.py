@@ -39,6 +39,7 @@ CONTAINER_STAGEDIR = "/var/lib/cwl"
 
 PATIENCE_S = 0.02  # for all JavaScript of one call, on the event loop
 MOST_TRIALS = 5
+HOPS = 50  # to a thread take as long as a trial in vain
 
 _ORIGINALS = (EntryKind.FILE, EntryKind.WRITABLE_FILE, EntryKind.DIRECTORY, EntryKind.WRITABLE_DIRECTORY)
 _MPI = "http://commonwl.org/cwltool#MPIRequirement"
@@ -116,7 +117,7 @@ class Binder:
         self._places = cache(places or (lambda _: {}))  # of a tool, by its digest
         self._facts: dict[str, _Facts] = {}
         self._updates = Updates()
-        self._slow: Counter[str] = Counter()  # how often a tool's JavaScript took too long, by digest of the tool
+        self._lost: Counter[str] = Counter()  # hops to a thread that trials in vain took, less those that were saved
 
     def bind(self, tool: ToolPlan, inputs: CwlObject, place: Place, *, name: str) -> Bound:
         """Describe one call of a command line tool.
@@ -143,14 +144,18 @@ class Binder:
         """
         if binds_quickly(tool):
             return self.bind(tool, inputs, place, name=name)
-        if self._slow[tool.digest] >= MOST_TRIALS or updates_in_place(tool):
+        if self._lost[tool.digest] >= MOST_TRIALS * HOPS or updates_in_place(tool):
             return None
         try:
             with engine.at_once(PATIENCE_S):
-                return self.bind(tool, inputs, place, name=name)
+                bound = self.bind(tool, inputs, place, name=name)
+        except engine.NoneIdle:
+            return None  # which says nothing of its JavaScript
         except engine.TookLong:
-            self._slow[tool.digest] += 1
+            self._lost[tool.digest] += HOPS
             return None
+        self._lost[tool.digest] = max(0, self._lost[tool.digest] - 1)
+        return bound
 
     def evaluate(self, tool: ToolPlan, inputs: CwlObject, *, name: str) -> CwlObject:
         """Return the outputs of an ExpressionTool.

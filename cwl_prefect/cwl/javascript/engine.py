@@ -55,6 +55,10 @@ class TookLong(Exception):  # noqa: N818 - it says nothing of the expression its
     """An expression did not end at once, where its caller cannot wait."""
 
 
+class NoneIdle(TookLong):
+    """It could not begin: each process has another expression, or is still to be started."""
+
+
 class JavascriptRead(NamedTuple):
     """Something that is not the same in every call of a tool, and was read.
 
@@ -112,15 +116,16 @@ class QuickJSEngine:
         """Let this thread wait no longer than this for all its expressions together.
 
         Raises:
-            TookLong: They did not end within that time, or no process was idle.
+            TookLong: They did not end within that time.
+            NoneIdle: No process was idle.
         """
         patience = self._patience
-        patience.deadline_s, patience.exceeded = time.monotonic() + patience_s, False
+        patience.deadline_s, patience.lost = time.monotonic() + patience_s, None
         try:
             yield
         except Exception:
-            if patience.exceeded:  # whatever was made of it
-                raise TookLong from None
+            if patience.lost is not None:  # whatever was made of it
+                raise patience.lost from None
             raise
         finally:
             del patience.deadline_s
@@ -149,19 +154,20 @@ class QuickJSEngine:
             return evaluator.ask(request, deadline_s=limit_s)
 
     def _ask_at_once(self, request: Request, deadline_s: float) -> tuple[Reply, str]:
-        self._patience.exceeded = True
+        self._patience.lost = NoneIdle
         if not self._free.acquire(blocking=False):
-            raise TookLong
+            raise NoneIdle
         try:
             if not self._idle:  # a process takes its time to start
-                raise TookLong
+                raise NoneIdle
+            self._patience.lost = TookLong
             with self._evaluator() as evaluator:
                 reply, text = evaluator.ask(request, deadline_s=deadline_s)
         finally:
             self._free.release()
         if reply is Reply.TIMED_OUT:
             raise TookLong
-        self._patience.exceeded = False
+        self._patience.lost = None
         return reply, text
 
     @contextmanager
@@ -338,10 +344,11 @@ def at_once(patience_s: float) -> Iterator[None]:
     """Let this thread wait no longer than this for all its expressions together.
 
     Raises:
-        TookLong: They did not end within that time, or could not begin.
+        TookLong: They did not end within that time.
+        NoneIdle: They could not begin.
     """
     if _installed is None:
-        raise TookLong
+        raise NoneIdle
     with _installed.at_once(patience_s):
         yield
 

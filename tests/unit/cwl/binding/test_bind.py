@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.cwl.binding import bind as binding
-from cwl_prefect.cwl.binding.bind import MOST_TRIALS, PATIENCE_S, Binder
+from cwl_prefect.cwl.binding.bind import HOPS, MOST_TRIALS, PATIENCE_S, Binder
 from cwl_prefect.cwl.javascript import engine as javascript
 from cwl_prefect.errors import CwlPrefectError, ExpressionError, InputError, OutputError, StepError, UnsupportedError
 from cwl_prefect.model.job import DockerImage, EntryKind, Resources
@@ -516,6 +516,26 @@ class TestBindingAtOnce:
             engine.eval("(1)")
             assert self.bind_at_once(tool, place, "'${while (true) {}}'", binder) is None
         assert trials == [PATIENCE_S] * MOST_TRIALS
+
+    def test_calls_that_are_fast_make_up_for_slow_ones(self, tool, place, started, patient, monkeypatch):
+        engine, binder = javascript.install(timeout_s=5, memory_mib=64), Binder()
+        for _ in range(MOST_TRIALS):
+            engine.eval("(1)")
+            with monkeypatch.context() as impatient:
+                impatient.setattr(binding, "PATIENCE_S", 0)
+                assert self.bind_at_once(tool, place, "$(1 + 1)", binder) is None
+            engine.eval("(1)")
+            for _ in range(HOPS):
+                assert self.bind_at_once(tool, place, "$(1 + 1)", binder) is not None
+        assert self.bind_at_once(tool, place, "$(1 + 1)", binder) is not None
+
+    def test_processes_that_are_busy_or_not_yet_started_are_no_trial(self, tool, place, patient):
+        engine, binder = javascript.install(timeout_s=5, memory_mib=64), Binder()
+        engine.close()
+        for _ in range(MOST_TRIALS + 2):
+            assert self.bind_at_once(tool, place, "$(1 + 1)", binder) is None
+        engine.eval("(1)")
+        assert self.bind_at_once(tool, place, "$(1 + 1)", binder) is not None
 
     def test_an_expression_that_throws_is_an_error_as_ever(self, tool, place, started, patient):
         with pytest.raises(ExpressionError, match="nothing"):

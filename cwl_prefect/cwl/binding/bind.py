@@ -85,6 +85,8 @@ class _Facts:
     load_listing: str | None
     shell: bool
     changes_inputs: bool
+    binds_quickly: bool  # by no JavaScript, which may take its whole time limit
+    collects_quickly: bool  # likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +144,11 @@ class Binder:
         Returns:
             None where ``bind`` is to be called in a thread: the JavaScript took too long, or may do so.
         """
-        if binds_quickly(tool):
+        with call_errors(name, places=self._places(tool.digest)):
+            facts = self._known(tool)
+        if facts.binds_quickly:
             return self.bind(tool, inputs, place, name=name)
-        if self._lost[tool.digest] >= MOST_TRIALS * HOPS or updates_in_place(tool):
+        if self._lost[tool.digest] >= MOST_TRIALS * HOPS or facts.changes_inputs:
             return None
         try:
             with engine.at_once(PATIENCE_S):
@@ -177,6 +181,10 @@ class Binder:
             outputs = files.map_files(scope.evaluate(tool.document["expression"]), files.settled)
             self.host_files.demand(outputs)
         return expression_outputs(outputs, tool, name)
+
+    def collects_quickly(self, tool: ToolPlan) -> bool:
+        """Check whether collecting the outputs of a tool that was bound starts no JavaScript."""
+        return self._known(tool).collects_quickly
 
     def demand_readable(self, tool: ToolPlan, inputs: CwlObject, *, name: str) -> None:
         """Raise an InputError where a file that the inputs of a call name may not be read, before any is."""
@@ -271,6 +279,8 @@ def _facts(tool: ToolPlan) -> _Facts:
     named = named_types((*tool.hints, *tool.requirements))
     document: Any = tool.document
     listing: Any = requirement(tool.requirements, tool.hints, "LoadListingRequirement") or {}
+    inward = {key: value for key, value in tool.document.items() if key != "outputs"}
+    requirements = [entry for entry in tool.requirements if entry["class"] != "InlineJavascriptRequirement"]
     return _Facts(
         inputs=parameters(document["inputs"], named),
         outputs=parameters(document["outputs"], named),
@@ -278,6 +288,8 @@ def _facts(tool: ToolPlan) -> _Facts:
         load_listing=listing.get("loadListing"),
         shell=requirement(tool.requirements, tool.hints, "ShellCommandRequirement") is not None,
         changes_inputs=updates_in_place(tool),
+        binds_quickly=not has_javascript([inward, requirements, tool.hints]),
+        collects_quickly=not has_javascript(tool.document["outputs"]),
     )
 
 
@@ -303,32 +315,6 @@ def docker_requirement(tool: ToolPlan) -> tuple[DockerImage | None, bool]:
     )
     required = any(entry["class"] == "DockerRequirement" for entry in tool.requirements)
     return image, required
-
-
-def binds_quickly(tool: ToolPlan) -> bool:
-    """Check whether binding a call of a tool starts no JavaScript, which may take its whole time limit."""
-    return _expressions(tool)[0]
-
-
-def collects_quickly(tool: ToolPlan) -> bool:
-    """Check whether collecting the outputs of a tool starts no JavaScript."""
-    return _expressions(tool)[1]
-
-
-_QUICK: dict[str, tuple[bool, bool]] = {}  # by digest of the tool
-_MOST_TOOLS = 1024  # far more than a workflow has; a process that serves many runs forgets them all then
-
-
-def _expressions(tool: ToolPlan) -> tuple[bool, bool]:
-    found = _QUICK.get(tool.digest)
-    if found is None:
-        if len(_QUICK) >= _MOST_TOOLS:
-            _QUICK.clear()
-        inward = {key: value for key, value in tool.document.items() if key != "outputs"}
-        requirements = [entry for entry in tool.requirements if entry["class"] != "InlineJavascriptRequirement"]
-        binding = has_javascript([inward, requirements, tool.hints])
-        found = _QUICK[tool.digest] = (not binding, not has_javascript(tool.document["outputs"]))
-    return found
 
 
 def expression_outputs(value: Any, tool: ToolPlan, name: str) -> CwlObject:

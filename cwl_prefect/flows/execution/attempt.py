@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeAlias, TypeVar
 
 from cwl_prefect.backends.base import Backend, JobHandle, ended
 from cwl_prefect.backends.naming import CALL_LABEL, FLOW_RUN_LABEL, STEP_LABEL
-from cwl_prefect.cwl.binding.bind import Bound, Place, collects_quickly
+from cwl_prefect.cwl.binding.bind import Bound, Place
 from cwl_prefect.cwl.binding.collect import gives_outdir
 from cwl_prefect.engine.outputs.diagnose import RunLimits, explain
 from cwl_prefect.engine.outputs.file_modes import clear_setuid
@@ -162,7 +162,7 @@ class Attempt:
         outcome = executed.outcome
         self._check(ready, executed.job, outcome)
         small = is_small(ready.space.out)
-        collecting = _at_once if small and collects_quickly(self.call.tool) else self.run.in_thread
+        collecting = _at_once if small and self.run.binder.collects_quickly(self.call.tool) else self.run.in_thread
         outputs = await collecting(self._collect, ready, outcome)
         await self._keep(ready, outputs, small=small)
         return outputs

@@ -102,7 +102,7 @@ class _Listing:
             return
         if name is not None and not isinstance(name, str):
             raise StepError(f"entryname must be a string, {declared['entryname']} gave {shown(name)}.")
-        if isinstance(entry, list) and entry and all(map(is_file_object, entry)) and self.version != "v1.0":
+        if self._is_files(entry, named=bool(name)):
             if name:
                 raise StepError("entryname names one file, and entry gave a list of them.")
             yield from (_Entry(found=item, writable=writable) for item in entry)
@@ -110,6 +110,15 @@ class _Listing:
             yield _Entry(found={**entry, "basename": name} if name else entry, writable=writable)
         else:
             yield _Entry(found=self._text(entry, name), writable=writable)
+
+    def _is_files(self, entry: Any, *, named: bool) -> bool:
+        """Check whether an entry gave Files and Directories; an empty list without a name gave none of them."""
+        return (
+            isinstance(entry, list)
+            and self.version != "v1.0"
+            and (bool(entry) or not named)
+            and all(map(is_file_object, entry))
+        )
 
     def _text(self, entry: Any, name: str | None) -> CwlObject:
         if not isinstance(entry, str) and self.version in _BEFORE_JSON:

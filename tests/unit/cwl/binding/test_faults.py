@@ -239,6 +239,15 @@ class TestUnnamedEnums:
         assert list(command[1:]) == words
 
 
+class TestNoFiles:
+    @pytest.mark.parametrize("version", ["v1.1", "v1.2"])
+    @pytest.mark.parametrize("entry", ["$(inputs.fs)", "${return inputs.fs;}"])
+    def test_an_entry_that_gives_no_files_places_nothing(self, bind: Bind, version: str, entry: str) -> None:
+        listing = f'InitialWorkDirRequirement: {{listing: [{{entry: "{entry}", writable: true}}]}}'
+        text = tool("{fs: 'File[]'}").replace("{}}", f"{{}}, {listing}}}", 1).replace("v1.2", version)
+        assert bind(text, {"fs": []}).call.entries == ()
+
+
 class TestContents:
     def test_a_binding_loads_the_contents_of_an_array(self, bind: Bind, tmp_path: Path) -> None:
         (tmp_path / "a").write_text("one")

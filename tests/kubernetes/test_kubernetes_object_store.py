@@ -19,6 +19,7 @@ from cwl_prefect.settings import Settings
 from cwl_prefect.storage.credentials import Credentials, lending
 from tests.contract.backend_contract import BackendCase, JobMaker
 from tests.kubernetes.cluster import HELPER_IMAGE, VARIABLES
+from tests.linking import READ, read_through_links
 from tests.object_store import ObjectStore, fresh_store, running_store
 
 pytestmark = pytest.mark.kubernetes
@@ -119,6 +120,11 @@ class TestObjectStore(BackendCase):
         assert await following.adopt(job) is None
         await following.close()
         assert object_store.keys("ws/calls") == []
+
+
+async def test_links_of_a_pod_are_outputs(tmp_path: Path, settings: Settings, cluster: None) -> None:
+    chosen = settings.model_dump(exclude_unset=True)
+    assert await read_through_links(tmp_path, **chosen, backend="kubernetes") == READ
 
 
 class TestStorageBlock(BackendCase):

@@ -175,15 +175,19 @@ class HostFiles:
         if _is_below(real, self.made) or not self.fetched.isdisjoint((real, *_above(real))):
             return _MADE
         by_name = lexical in self.named or real in self.named
-        why = self._refusal(lexical, by_name=by_name) or self._refusal(real, by_name=by_name) or _kind_refusal(real)
+        given = by_name or self._is_named(lexical, real)
+        own = given or _is_below(real, self.roots)
+        linked = own and _is_below(lexical, self.made)  # by a step, to what the run may read where it lies
+        why = self._refusal(real, by_name=by_name) or _kind_refusal(real)
+        if why is None and not linked:
+            why = self._refusal(lexical, by_name=by_name)
         if why is not None:
             return Judgement(Verdict.REFUSED, why)
-        given = by_name or self._is_named(lexical, real)
         if given and self.checked:
             return _ALLOWED
         if os.path.isdir(real):  # noqa: PTH112 - a text
             return self._judged_directory(real, given=given)
-        return _ALLOWED if given or _is_below(real, self.roots) else self._outside()
+        return _ALLOWED if own else self._outside()
 
     def _outside(self) -> Judgement:
         return Judgement(Verdict.REFUSED if self.untrusted else Verdict.OUTSIDE, _OUTSIDE)

@@ -14,7 +14,7 @@ _logger = logging.getLogger(__name__)
 _MOST_LINKS = 5  # that are named
 
 
-def validate(outputs: CwlObject, call: BoundCall, outdir: Path, *, name: str) -> None:
+def validate(outputs: CwlObject, call: BoundCall, outdir: Path, *, name: str) -> list[str]:
     """Check that every File and Directory exists and lies inside the output directory or is an input passed on.
 
     A location that is a path instead of a URI was checked when it was collected: only inputs passed on have one, whose
@@ -26,9 +26,13 @@ def validate(outputs: CwlObject, call: BoundCall, outdir: Path, *, name: str) ->
         outdir: The output directory on this machine.
         name: What to call the call in errors.
 
+    Returns:
+        The links in output directories of the call that lead out of the Directory that they are part of.
+
     Raises:
         OutputError: One does not; the text names the port and the path.
     """
+    leaving: list[str] = []
     for port, value in outputs.items():
         for found in file_objects(value):
             place = path_here(found)
@@ -38,7 +42,8 @@ def validate(outputs: CwlObject, call: BoundCall, outdir: Path, *, name: str) ->
             if str(found.get("location")).startswith("file:") and not _lies_plainly_in(path, outdir):
                 _check_place(path, _allowed(call, outdir), port=port, name=name)
             if found["class"] == "Directory" and _lies_in(path, outdir):
-                _check_directory(path, _allowed(call, outdir), port=port, name=name)
+                leaving += _check_directory(path, _allowed(call, outdir), port=port, name=name)
+    return leaving
 
 
 def _lies_in(path: str, outdir: Path) -> bool:
@@ -69,9 +74,11 @@ def _allowed(call: BoundCall, outdir: Path) -> tuple[str, ...]:
     return (os.path.realpath(outdir), *sources)
 
 
-def _check_directory(directory: str, allowed: tuple[str, ...], *, port: str, name: str) -> None:
-    """Check what is in a directory, whose links will be followed when it is published."""
+def _check_directory(directory: str, allowed: tuple[str, ...], *, port: str, name: str) -> list[str]:
+    """Check what is in a directory; return its links that lead out of it."""
+    own = os.path.realpath(directory)
     dangling: list[str] = []
+    leaving: list[str] = []
     waiting = [(directory, 1)]
     while waiting:
         place, depth = waiting.pop()
@@ -90,10 +97,13 @@ def _check_directory(directory: str, allowed: tuple[str, ...], *, port: str, nam
                 elif os.path.exists(entry.path):  # noqa: PTH110 - a text
                     _check_place(entry.path, allowed, port=port, name=name)
                     _check_plain(entry, port=port, name=name)
+                    if not os.path.realpath(entry.path).startswith(f"{own}/"):
+                        leaving.append(entry.path)
                 else:
                     dangling.append(f"{os.path.relpath(entry.path, directory)} -> {os.readlink(entry.path)}")  # noqa: PTH115
     if dangling:
         _tell_dangling(sorted(dangling), port=port, name=name)
+    return leaving
 
 
 def _tell_dangling(links: list[str], *, port: str, name: str) -> None:

@@ -83,13 +83,20 @@ class Layout:
 
     def find(self, target: str) -> Node | None:
         """Find what is at a place, if anything is."""
-        node = self.root
-        for name in split(target):
-            inner = (node.children or {}).get(name)
+        found = self.reach(target)
+        return None if found is None or found[1] else found[0]
+
+    def reach(self, target: str) -> tuple[Node, list[str]] | None:
+        """Find what is at a place, or the entry that is staged as a whole around it, with the names below that."""
+        node, names = self.root, split(target)
+        for depth, name in enumerate(names):
+            if node.children is None:
+                return node, names[depth:]
+            inner = node.children.get(name)
             if inner is None:
                 return None
             node = inner
-        return node
+        return node, []
 
     def _parent(self, names: Sequence[str], entry: StagedEntry | None) -> Node | None:
         """Return the directory for a new place; None where the directory around it brings the entry along anyway."""

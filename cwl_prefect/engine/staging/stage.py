@@ -14,7 +14,7 @@ from cwl_prefect.engine.staging.workspace import Workspace
 from cwl_prefect.errors import StepError
 from cwl_prefect.model.job import BoundCall, ContainerJob, EntryKind, Mount, StagedEntry
 
-_HINTS = {
+HINTS = {
     errno.ENOSPC: "free space where the workspaces are, or choose another place by --workdir",
     errno.EDQUOT: "your disk quota is used up: free space, or choose another place by --workdir",
     errno.EROFS: "choose a writable place by --workdir",
@@ -37,7 +37,7 @@ def stage(
     """Put a call's files in place and say how to run it.
 
     Without mounts, every target is a path inside the workspace, where inputs are links. With mounts, inputs are mounted
-    read-only; those in the output directory have a mount point there, which :func:`relink` replaces after the run.
+    read-only; those in the output directory have a mount point there, which ``relink`` replaces after the run.
     Literals are written and writable entries copied, unless the call updates them in place.
 
     Args:
@@ -88,43 +88,13 @@ def stream_file(target: str | None, name: str, workspace: Workspace) -> Path:
     return workspace.logs / name if target is None else workspace.out / target
 
 
-def relink(call: BoundCall, workspace: Workspace) -> None:
-    """Let what was mounted into the output directory appear there, as links to the originals, so that globs find it.
-
-    Call it after a run with mounts and before outputs are collected. A directory that the tool replaced by a link is
-    not entered.
+def layout_of(call: BoundCall) -> Layout:
+    """Return what a call finds where.
 
     Raises:
-        StepError: A mount point cannot be replaced.
+        StepError: Two entries are to be at one place, or a target is no usable path.
+        OSError: A directory that must be taken apart cannot be read.
     """
-    if call.outdir == str(workspace.out):
-        return
-    try:
-        node = _layout(call).find(call.outdir)
-        if node is not None:
-            _relink(node, workspace.out, in_place=call.inplace_update)
-    except OSError as error:
-        msg = f"the inputs in {workspace.out} cannot be linked: {error}"
-        raise StepError(msg, hint=_HINTS.get(error.errno or 0)) from error
-
-
-def _relink(node: Node, path: Path, *, in_place: bool) -> None:
-    if node.children is not None:
-        if path.is_dir() and not path.is_symlink():
-            for name, inner in node.children.items():
-                _relink(inner, path / name, in_place=in_place)
-        return
-    entry = node.entry
-    if entry is None or not _is_original(entry, in_place=in_place):
-        return
-    if path.is_dir() and not path.is_symlink():
-        path.rmdir()
-    else:
-        path.unlink(missing_ok=True)
-    path.symlink_to(entry.source)
-
-
-def _layout(call: BoundCall) -> Layout:
     layout = Layout(in_place=call.inplace_update)
     layout.add_directory(call.outdir)
     layout.add_directory(call.tmpdir)
@@ -145,7 +115,7 @@ def _reserve_streams(layout: Layout, call: BoundCall) -> None:
 
 
 def _put_in_place(call: BoundCall, workspace: Workspace, *, mounts: bool) -> "_Mounts | _Links":
-    layout = _layout(call)
+    layout = layout_of(call)
     _reserve_streams(layout, call)
     staging = _Mounts(call=call, workspace=workspace) if mounts else _Links(call=call, workspace=workspace)
     staging.realise(layout)
@@ -161,10 +131,10 @@ def _errors_of(name: str) -> Iterator[None]:
         raise error.naming(name).at_step(name) from error
     except OSError as error:
         msg = f"the files of {name} cannot be put in place: {error}"
-        raise StepError(msg, step=name, hint=_HINTS.get(error.errno or 0)) from error
+        raise StepError(msg, step=name, hint=HINTS.get(error.errno or 0)) from error
 
 
-def _is_original(entry: StagedEntry, *, in_place: bool) -> bool:
+def is_original(entry: StagedEntry, *, in_place: bool) -> bool:
     """Check whether the tool gets the very file or directory instead of a copy or something new."""
     return entry.kind in READ_ONLY_KINDS or (in_place and entry.kind not in LITERAL_KINDS)
 
@@ -190,7 +160,7 @@ class _Links:
         for directory in roots:
             node = layout.find(directory)
             if node is not None and (node.children or not os.path.isdir(directory)):  # noqa: PTH112 - a text
-                self._realise(node, Path(directory))
+                realise(node, Path(directory), in_place=self.call.inplace_update)
 
     def host_path(self, target: str) -> Path:
         """Return a target, which is its own path on this machine.
@@ -205,20 +175,23 @@ class _Links:
     def _roots(self) -> list[str]:
         return [str(directory) for directory in (self.workspace.out, self.workspace.tmp, self.workspace.stage)]
 
-    def _realise(self, node: Node, path: Path) -> None:
-        if node.children is not None:
-            _make_directory(path)
-            for name, inner in node.children.items():
-                self._realise(inner, path / name)
-        elif node.entry is not None:
-            self._put(node.entry, path)
 
-    def _put(self, entry: StagedEntry, path: Path) -> None:
-        if _is_original(entry, in_place=self.call.inplace_update):
-            _demand_source(entry)
-            path.symlink_to(entry.source)
-        else:
-            _produce(entry, path)
+def realise(node: Node, path: Path, *, in_place: bool) -> None:
+    """Make the links, copies and literals of what is at a place, and below it.
+
+    Raises:
+        StepError: An input is not of its kind.
+        OSError: A file cannot be read or written.
+    """
+    if node.children is not None:
+        _make_directory(path)
+        for name, inner in node.children.items():
+            realise(inner, path / name, in_place=in_place)
+    elif node.entry is not None and is_original(node.entry, in_place=in_place):
+        _demand_source(node.entry)
+        path.symlink_to(node.entry.source)
+    elif node.entry is not None:
+        _produce(node.entry, path)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -278,7 +251,7 @@ class _Mounts:
             self._realise(inner, f"{target}/{name}", None if inner_host is None else inner_host / name)
 
     def _put(self, entry: StagedEntry, target: str, host: Path | None) -> None:
-        if _is_original(entry, in_place=self.call.inplace_update):
+        if is_original(entry, in_place=self.call.inplace_update):
             directory = _demand_source(entry)
             if host is not None:
                 host.mkdir() if directory else host.touch(exist_ok=False)

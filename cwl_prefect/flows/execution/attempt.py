@@ -24,7 +24,8 @@ from cwl_prefect.engine.scheduling.scheduler import ResourcePool
 from cwl_prefect.engine.scheduling.shared_limits import slots_of
 from cwl_prefect.engine.staging import workspace as workspaces
 from cwl_prefect.engine.staging.identity import identity
-from cwl_prefect.engine.staging.stage import relink, stage
+from cwl_prefect.engine.staging.relink import hold, relink
+from cwl_prefect.engine.staging.stage import stage
 from cwl_prefect.engine.staging.unchanged import Unchanged
 from cwl_prefect.engine.staging.workspace import Workspace, is_small
 from cwl_prefect.environment import search_path
@@ -338,12 +339,11 @@ class Attempt:
     def _collect(self, ready: Ready, outcome: JobOutcome) -> CwlObject:
         """Collect the outputs and validate them."""
         bound, space = ready.bound, ready.space
-        if ready.backend.capabilities.mounts:
-            relink(bound.call, space)
-        else:
+        if not ready.backend.capabilities.mounts:
             ready.inputs.demand(name=self.call.name)
+        relink(bound.call, space)
         outputs = bound.collect(space.out, outcome.exit_code or 0)
-        validate(outputs, bound.call, space.out, name=self.call.name)
+        hold(validate(outputs, bound.call, space.out, name=self.call.name), name=self.call.name)
         clear_setuid(outputs, space.out, name=self.call.name)
         declared = {port.id for port in self.call.tool.outputs}
         return {port: value for port, value in outputs.items() if port in declared}

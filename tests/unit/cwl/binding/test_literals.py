@@ -11,7 +11,8 @@ from cwl_prefect.cwl.binding.bind import Place
 from cwl_prefect.cwl.javascript import engine as javascript
 from cwl_prefect.engine.outputs.publish import publish
 from cwl_prefect.engine.outputs.validate import validate
-from cwl_prefect.engine.staging.stage import relink, stage
+from cwl_prefect.engine.staging.relink import relink
+from cwl_prefect.engine.staging.stage import stage
 from cwl_prefect.engine.staging.workspace import Workspace
 from cwl_prefect.model.values import file_objects
 

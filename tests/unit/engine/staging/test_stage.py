@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from cwl_prefect.engine.staging import workspace as workspaces
 from cwl_prefect.engine.staging.layout import Layout
-from cwl_prefect.engine.staging.stage import relink, stage
+from cwl_prefect.engine.staging.relink import relink
+from cwl_prefect.engine.staging.stage import stage
 from cwl_prefect.engine.staging.workspace import Workspace
 from cwl_prefect.errors import StepError
 from cwl_prefect.model.job import BoundCall, EntryKind, Mount, StagedEntry

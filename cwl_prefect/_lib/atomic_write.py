@@ -44,6 +44,8 @@ def write_where_named(path: Path, content: bytes) -> None:
     Raises:
         OSError: It cannot be written.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if is_device(path):
         path.write_bytes(content)
     else:

@@ -67,10 +67,10 @@ def _as_ours(error: BaseException, group: TyperGroup, given: Sequence[str]) -> B
     """Return what typer says of a command line as an error of ours, without the words of pydantic."""
     if not isinstance(error, typer.TyperException):
         return error
-    text = _NOT_AS_MEANT.sub("", error.format_message()).replace("Input should be", "it should be")
+    text = _NOT_AS_MEANT.sub("", error.format_message()).replace("Input should be", "it should be").rstrip(".")
     text += _found(error.__cause__)
     meant = " or ".join(sorted(getattr(error, "possibilities", None) or ()))
-    text += f". Did you mean {meant}?" if meant else "" if text[-1] in ".?" else "."
+    text += f". Did you mean {meant}?" if meant else "" if text[-1] == "?" else "."
     return UsageError(text, hint=f"`{' '.join(_command(group, given))} -h` shows what can be given.")
 
 
@@ -78,7 +78,8 @@ def _found(invalid: BaseException | None) -> str:
     """Return what was given in place of a valid value, where pydantic knows it."""
     from pydantic import ValidationError
 
-    given = [each["input"] for each in invalid.errors()] if isinstance(invalid, ValidationError) else []
+    wrong = invalid.errors() if isinstance(invalid, ValidationError) else []
+    given = [each["input"] for each in wrong if repr(each["input"]) not in each["msg"]]
     return "".join(f", not {str(each)!r}" for each in given if isinstance(each, str | int | float))
 
 

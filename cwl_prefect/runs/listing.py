@@ -157,7 +157,7 @@ def details(line: Line) -> Mapping[str, object]:
         "name": run.name,
         "workflow": line.workflow,
         "state": line.state,
-        "message": None if run.state is None else run.state.message,
+        "message": message_of(line),
         "tags": without_mark(run.tags),
         "began": None if run.start_time is None else run.start_time.isoformat(),
         "ended": None if run.end_time is None else run.end_time.isoformat(),
@@ -176,6 +176,15 @@ def details(line: Line) -> Mapping[str, object]:
         "workspaces": str(known.directory),
         "resumable": known.refusal is None,
     }
+
+
+def message_of(line: Line) -> str | None:
+    """Return what Prefect says of the state of a run, without the words that it puts before the text of an error."""
+    state = line.flow_run.state
+    return None if state is None or state.message is None else _RAISED.sub("", state.message)
+
+
+_RAISED = re.compile(r"^Flow run encountered an exception: \w+: ")
 
 
 async def outputs(post: Post, line: Line) -> CwlObject:

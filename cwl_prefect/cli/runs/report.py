@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from cwl_prefect._lib.atomic_write import is_device
 from cwl_prefect.cli.failures import settings_with
 from cwl_prefect.cli.terminal import tell
+from cwl_prefect.errors import UsageError
 from cwl_prefect.reports.files import Format, find_directory, rendered, write
 from cwl_prefect.reports.prices import priced
 from cwl_prefect.reports.record import read_record
@@ -14,7 +16,7 @@ def report(run: str, output: Path | None, chosen: str | None, *, prices: Path | 
 
     Raises:
         InputError: Nothing is recorded of the run.
-        UsageError: The file cannot be written, or there are no prices in theirs.
+        UsageError: The file cannot be written, its name does not tell the format, or there are no prices in theirs.
     """
     record = priced(read_record(find_directory(run, settings_with({}).reports)), prices)
     text = rendered(record, _format_of(output) if chosen is None else Format(chosen))
@@ -41,7 +43,14 @@ def crate(run: str, output: Path | None, *, data: bool) -> None:
 
 
 def _format_of(output: Path | None) -> Format:
-    suffix = "" if output is None else output.suffix.lstrip(".").lower()
-    if suffix in {str(known) for known in Format}:
-        return Format(suffix)
-    return Format.TSV if output is None else Format.HTML
+    if output is None:
+        return Format.TSV
+    suffix = output.suffix.lstrip(".").lower()
+    if suffix in {"", "htm"} or is_device(output):
+        return Format.HTML
+    if suffix not in {str(known) for known in Format}:
+        raise UsageError(
+            f"--output: {output} does not say how to write it.",
+            hint=f"end its name in {', '.join(f'.{known}' for known in Format)}, or give --format.",
+        )
+    return Format(suffix)

@@ -1,7 +1,6 @@
 """The command ``runs watch``: the progress of a run that another process drives, here or elsewhere."""
 
 import asyncio
-import re
 import shlex
 import time
 from dataclasses import dataclass, field
@@ -28,7 +27,6 @@ LOOK_S = 1.0
 """Seconds between two looks."""
 
 _TOLD_S = 5.0  # an event about the end of a run comes so much later at most
-_RAISED = re.compile(r"^Flow run encountered an exception: \w+: ")  # as Prefect says it
 _ENDS = {"COMPLETED": RunState.SUCCEEDED, "CANCELLED": RunState.CANCELLED}
 
 
@@ -153,8 +151,7 @@ def _end(line: Line) -> RunEnded:
     """Return how a run ended whose driver did not record it."""
     state = line.flow_run.state
     kind = RunState.FAILED if state is None or line.state == KILLED else _ENDS.get(state.type, RunState.FAILED)
-    message = None if state is None or state.message is None else _RAISED.sub("", state.message)
-    return RunEnded(state=kind, message=message, outputs={})
+    return RunEnded(state=kind, message=listing.message_of(line), outputs={})
 
 
 async def _exit_code(post: Post, line: Line, end: RunEnded) -> int:

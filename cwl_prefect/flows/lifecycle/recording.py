@@ -72,7 +72,8 @@ def concluded(settings: Settings) -> Callable[[Flow[..., object], FlowRun, State
         directory = Workdirs.of(settings).directory_of(str(flow_run.id))
         if not directory.is_dir() or is_driven(directory):
             return  # it may have begun again
-        if not _is_kept(settings.keep, succeeded=state.is_completed()):
+        begun = any(path.name != DRIVER_LOCK for path in directory.iterdir())
+        if not begun or not _is_kept(settings.keep, succeeded=state.is_completed()):
             remove_run(directory.parent, str(flow_run.id))
             return
         outcome = _known_to_prefect(state)

@@ -248,6 +248,9 @@ def test_wrong_command_lines_are_told(fake, arguments, code, told):
     assert result.stdout == ""
 
 
+_NO_LEVEL = "Invalid value for '--level': 'loud' is not one of 'debug', 'info', 'warning', 'error'."
+
+
 @pytest.mark.parametrize(
     ("arguments", "told", "command"),
     [
@@ -264,6 +267,7 @@ def test_wrong_command_lines_are_told(fake, arguments, code, told):
             "Invalid value for '--limit': it should be greater than or equal to 1, not '0'.",
             " runs ls",
         ),
+        ("runs logs last --level loud", _NO_LEVEL, " runs logs"),
         ("graph --fromat dot", "No such option: --fromat. Did you mean --format?", " graph"),
         ("validate a b c", "Got unexpected extra argument(s) (c).", " validate"),
     ],

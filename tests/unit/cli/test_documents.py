@@ -23,6 +23,15 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path):
     assert pipe.is_fifo()
 
 
+@pytest.mark.parametrize("name", [".", "..", "/", "", "there/"])
+def test_a_directory_is_no_file_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    with pytest.raises(PublishError, match="Is a directory"):
+        write_text("{}", Path(name))
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
 def test_a_new_tool_replaces_no_file(tmp_path: Path):
     wanted = tmp_path / "tool.cwl"
     write_tool(["echo", "hello"], wanted)

@@ -65,6 +65,13 @@ def test_what_is_to_be_kept_stays_and_a_run_is_complete_when_prefect_says_so(end
     assert run_directory(settings.runs, str(flow_run.id)).exists() == (outcome is not None)
 
 
+def test_of_a_run_that_could_not_be_opened_nothing_is_left(tmp_path, flow_run):
+    settings = Settings(home=tmp_path, keep=Keep.ALWAYS)
+    claim(settings.runs, str(flow_run.id)).release()
+    concluded(settings)(None, flow_run, Failed())
+    assert not run_directory(settings.runs, str(flow_run.id)).exists()
+
+
 def test_a_run_that_ended_keeps_its_trail_until_prefect_knows(tmp_path):
     settings = Settings(home=tmp_path, keep=Keep.NEVER)
     directory = run_directory(settings.runs, "r1")

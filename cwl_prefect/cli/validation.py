@@ -62,7 +62,7 @@ def _of_job_order(document: str, job_order: str, settings: Settings) -> list[Fin
     try:
         with lent_credentials(settings), places_in(job_order):
             values = api.read_job_order(job_order)
-            plan = api.compile_document(document, job_order=values)
+            plan = api.load_plan(document, job_order=values, settings=settings)
             found += [_unknown_input(key, meant, job_order) for key, meant in unknown_inputs(plan, values).items()]
             prepared(plan, values, settings)
     except InputError as error:

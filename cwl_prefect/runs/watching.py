@@ -28,7 +28,8 @@ def events_between(before: Sequence[StepRecord], now: Sequence[StepRecord]) -> I
         if row == earlier:
             continue
         counts, counts_before = _counts(row), _counts(earlier)
-        yield StepEvent(kind=StepEventKind.PLANNED, step=row.step, count=row.waiting + row.running + _ended(counts))
+        if row.step not in known or counts[StepEventKind.PLANNED] != counts_before[StepEventKind.PLANNED]:
+            yield StepEvent(kind=StepEventKind.PLANNED, step=row.step, count=counts[StepEventKind.PLANNED])
         for kind in (StepEventKind.STARTED, *_ENDINGS):
             for _ in range(counts[kind] - counts_before[kind]):
                 yield StepEvent(kind=kind, step=row.step)
@@ -37,8 +38,5 @@ def events_between(before: Sequence[StepRecord], now: Sequence[StepRecord]) -> I
 def _counts(row: StepRecord) -> Mapping[StepEventKind, int]:
     counts = {kind: int(getattr(row, kind.value)) for kind in _ENDINGS}
     started = row.running + sum(counts[kind] for kind in _ENDINGS if kind not in _NEVER_STARTED)
-    return {**counts, StepEventKind.STARTED: started}
-
-
-def _ended(counts: Mapping[StepEventKind, int]) -> int:
-    return sum(counts[kind] for kind in _ENDINGS)
+    planned = row.waiting + row.running + sum(counts.values())
+    return {**counts, StepEventKind.STARTED: started, StepEventKind.PLANNED: planned}

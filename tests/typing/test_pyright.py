@@ -25,7 +25,7 @@ def checked(directory: Path) -> str:
 
 
 def test_pyright_finds_no_fault_in_what_users_write() -> None:
-    assert checked(HERE).strip() == "0 errors, 0 warnings, 0 informations"
+    assert checked(HERE).startswith("0 errors, 0 warnings, ")
 
 
 def test_pyright_knows_what_a_run_gives(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from cwl_prefect.cwl.loading.compile import plan_of
 from cwl_prefect.cwl.loading.documents import canonical_process
 from cwl_prefect.cwl.loading.load import load_processes, translated_errors
 from cwl_prefect.cwl.loading.places import place_of
+from cwl_prefect.cwl.loading.plans import read_plan
 from cwl_prefect.cwl.loading.reading import NotFetchedError
 from cwl_prefect.cwl.loading.undeclared import undeclared_features
 from cwl_prefect.cwl.values.types import ANY, CwlType, Parameter, parameters
@@ -40,10 +41,14 @@ def check_document(document: str, *, images: bool = False) -> Checked:
     """Compile each process of a document, and look for what would fail in a run.
 
     Args:
-        document: A local path, ``file://`` or ``http(s)://`` URL, with ``#id`` for a part of it.
+        document: A local path, ``file://`` or ``http(s)://`` URL, with ``#id`` for a part of it; or a plan, which was
+            checked when it was compiled.
         images: Whether each tool has to name an image.
     """
     try:
+        compiled = read_plan(document)
+        if compiled is not None:
+            return Checked(plans=(compiled,))
         processes = load_processes(document)
         with translated_errors(document):
             plans = tuple(plan_of(process, origin=document) for process in processes)

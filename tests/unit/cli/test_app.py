@@ -258,7 +258,7 @@ _NO_LEVEL = "Invalid value for '--level': 'loud' is not one of 'debug', 'info', 
         ("--verison", "No such option: --verison. Did you mean --version?", ""),
         ("--version=3", "Option '--version' does not take a value.", ""),
         ("rnu", "No such command 'rnu'. Did you mean 'run'?", ""),
-        ("runs shwo", "No such command 'shwo'. Did you mean 'show'?", " runs"),
+        ("runs outputz", "No such command 'outputz'. Did you mean 'outputs'?", " runs"),
         ("runs --nosuch", "No such option: --nosuch.", " runs"),
         ("runs show", "Missing argument 'RUN'.", " runs show"),
         ("runs ls --limit", "Option '--limit' requires an argument.", " runs ls"),
@@ -415,6 +415,20 @@ def test_validate_lists_what_a_document_names_outside_of_its_tree(tmp_path, monk
 
     monkeypatch.setenv("CWL_PREFECT_ALLOW_PATH", json.dumps([str(tmp_path)]))
     assert CliRunner().invoke(app, ["validate", str(document)]).stderr == ""
+
+
+def test_a_plan_is_checked_as_it_is_run(tmp_path):
+    document, plan, order = (tmp_path / name for name in ("say.cwl", "plan.json", "order.yml"))
+    document.write_text(
+        "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: echo\ninputs: {n: int}\noutputs: {o: stdout}\n"
+    )
+    assert invoke("compile", str(document), "-o", str(plan)).exit_code == 0
+    assert invoke("validate", str(plan)).stdout == f"{plan} is valid CWL v1.2.\n"
+    order.write_text("n: many\n")
+    wrong = invoke("validate", str(plan), str(order))
+    assert wrong.exit_code == 11
+    assert "order.yml:1:1: " in wrong.stderr
+    assert "input n: expected int, found " in wrong.stderr
 
 
 def test_validate_checks_each_process_of_a_graph_without_main(tmp_path):

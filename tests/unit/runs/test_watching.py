@@ -22,5 +22,10 @@ def test_what_happened_between_looks_adds_up_to_what_the_driver_counted():
     assert (sort.total, sort.running, sort.done) == (1, 1, False)
 
 
+def test_how_many_calls_a_step_has_is_told_once():
+    later = [StepRecord(step="align", waiting=4, running=3, failed=1)]
+    assert [event.kind.value for event in events_between(EARLY, later)] == ["started", "started", "failed"]
+
+
 def test_where_nothing_changed_nothing_happened():
     assert list(events_between(LATER, LATER)) == []

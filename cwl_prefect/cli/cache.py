@@ -12,6 +12,7 @@ import typer
 from cwl_prefect._lib.suggestions import did_you_mean
 from cwl_prefect.cli.failures import lent_credentials, settings_with
 from cwl_prefect.cli.quantities import cache_bounds
+from cwl_prefect.cli.runs.app import RunName
 from cwl_prefect.cli.terminal import tell
 from cwl_prefect.engine.cache.care import read_entries, sweep, verify
 from cwl_prefect.engine.cache.checksums import Checksums
@@ -69,14 +70,14 @@ def show_entry(
     with _opened(cache) as (_, store):
         found = [entry for kept, entry in read_entries(store) if kept.name.startswith(key)]
     if len(found) != 1:
-        count = "no call" if not found else f"{len(found)} calls"
-        raise UsageError(f"there is {count} with the key {key} in {store.place}.", hint="see `cwl-prefect cache ls`.")
+        known = "there is no call with" if not found else f"there are {len(found)} calls whose keys begin with"
+        raise UsageError(f"{known} {key!r} in {store.place}.", hint="see `cwl-prefect cache ls`.")
     tell(json.dumps({**_summary(found[0]), "key_parts": found[0].key.parts, "outputs": found[0].outputs}, indent=2))
 
 
 @app.command()
 def explain(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run: its name, id or beginning of the id, or `last`.")],
+    run: RunName,
     step: Annotated[str, typer.Argument(metavar="STEP", help="A step, as prepare.align, or one call: align[3].")],
     cache: Place = None,
 ) -> None:

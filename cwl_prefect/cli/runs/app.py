@@ -35,8 +35,20 @@ class LogLevel(StrEnum):
         return getLevelNamesMapping()[self.name]
 
 
+def _not_empty(value: str | None) -> str | None:
+    """Refuse a name that is empty, as of a variable that is not set."""
+    if value is not None and not value.strip():
+        raise typer.BadParameter("it is empty.")
+    return value
+
+
 RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run: its name, its flow run id, the beginning of the id, or last.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run: its name, its flow run id, the beginning of the id, or last.",
+        callback=_not_empty,
+    ),
 ]
 Name = Annotated[str | None, typer.Option("--name", metavar="PATTERN", help="Runs so named; * and ? stand for any.")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="Runs with this tag; repeatable.")]
@@ -139,7 +151,10 @@ def crate(
 
 
 CallName = Annotated[
-    str, typer.Argument(metavar="CALL", help="A call as align[3], or the step where it was called once.")
+    str,
+    typer.Argument(
+        metavar="CALL", help="A call as align[3], or the step where it was called once.", callback=_not_empty
+    ),
 ]
 
 
@@ -197,7 +212,9 @@ def logs(
 
 @app.command()
 def resume(  # noqa: PLR0917 - one parameter for each option
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run: its name or id, or last.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run: its name or id, or last.", callback=_not_empty)
+    ] = None,
     all_unfinished: Annotated[
         bool, typer.Option("--all-unfinished", help="Every run of this machine that was killed or interrupted.")
     ] = False,

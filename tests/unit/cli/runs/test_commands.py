@@ -5,7 +5,9 @@ from uuid import UUID
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from cwl_prefect.cli.app import app as whole
 from cwl_prefect.cli.runs import commands
 from cwl_prefect.cli.runs.app import app
 from cwl_prefect.engine.records import manifest
@@ -83,3 +85,10 @@ def test_every_command_about_a_run_says_that_it_takes_the_last_one():
         if run is not None:
             (argument,) = run.annotation.__metadata__
             assert argument.help.endswith("or last."), command.callback.__name__
+
+
+@pytest.mark.parametrize("words", ["runs show", "runs resume", "runs rm --yes", "runs rerun last", "cache explain"])
+def test_a_variable_that_is_not_set_is_no_run(words):
+    told = CliRunner().invoke(whole, [*words.split(), "", *(["x"] if words.startswith("cache") else [])])
+    assert told.exit_code == 2
+    assert told.stderr.partition("\n")[0].endswith("': it is empty.")

@@ -31,7 +31,7 @@ from cwl_prefect.storage.objects import RemoteObject, begins, begun, kind, liste
 from cwl_prefect.storage.outer import outer_only
 from cwl_prefect.storage.stac.documents import MAX_DOCUMENT, too_large
 from cwl_prefect.storage.stac.stage_in import Choice, staged
-from cwl_prefect.storage.transfer import BLOCK, StoppedError, transfer
+from cwl_prefect.storage.transfer import BLOCK, StoppedError, room_in, transfer
 
 PARALLEL = 8
 """Files that are fetched at a time."""
@@ -161,7 +161,9 @@ class Downloads:
         if begins(url) and not any(_files(place)):
             with locked(place, stop), _TRANSFERS:
                 if not any(_files(place)):
-                    return self._kept(begun(url, BLOCK), stop, nullcontext())
+                    return self._kept(
+                        begun(url, BLOCK, room_in(self.directory, self.least_free_mib)), stop, nullcontext()
+                    )
         return self._file(look(url), stop)
 
     def _file(self, remote: RemoteObject, stop: Event) -> Download:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -12,6 +13,8 @@ from cwl_prefect.errors import StorageError
 from cwl_prefect.storage.calling import called
 from cwl_prefect.storage.failures import storage_errors
 from cwl_prefect.storage.filesystems import filesystem
+from cwl_prefect.storage.outer import outer_only
+from cwl_prefect.storage.services.answers import may_be_inner
 from cwl_prefect.storage.services.names import Target, resolved
 
 if TYPE_CHECKING:
@@ -62,8 +65,7 @@ def look(url: str) -> RemoteObject:
         UsageError: No file system takes the URL, or its package is not installed.
         StorageError: There is no file, or the server refuses.
     """
-    target = resolved(url)
-    files, path = filesystem(target.url, stage="STAGEIN")
+    target, files, path = _opened(url)
     with storage_errors("read", url):
         about = files.info(path)
     if about.get("type") == "directory":
@@ -73,13 +75,31 @@ def look(url: str) -> RemoteObject:
     return _as_told(described(target.url, files, path, about), url, target)
 
 
+def _opened(url: str) -> "tuple[Target, AbstractFileSystem, str]":
+    """Return what a URL stands for, with the file system that it is of; none of the inner network where a service says.
+
+    Raises:
+        UsageError: No file system takes the URL, or its package is not installed.
+        StorageError: Its service does not tell where the file lies.
+    """
+    target = resolved(url)
+    with nullcontext() if target.told_at is None else outer_only(may_be_inner(target.told_at)):
+        files, path = filesystem(target.url, stage="STAGEIN")
+    return target, files, path
+
+
 def begins(url: str) -> bool:
     """Check whether the store of a URL tells what an object is with its beginning, by one request."""
     return scheme_of(url) == "s3"
 
 
-def begun(url: str, most: int) -> RemoteObject:
+def begun(url: str, most: int, room: float) -> RemoteObject:
     """Ask what lies at a URL of a store that tells it with so many bytes of the object.
+
+    Args:
+        url: Where it lies.
+        most: How many of its bytes are read.
+        room: Bytes that the disk takes; of what is larger none is read.
 
     Raises:
         UsageError: The package of its file system is not installed.
@@ -95,7 +115,8 @@ def begun(url: str, most: int) -> RemoteObject:
         wanted = {"Bucket": bucket, "Key": key, "Range": f"bytes=0-{most - 1}"}
         answer = cast("Mapping[str, object]", await called(files, "call_s3", "get_object", **wanted))
         async with cast("AbstractAsyncContextManager[_Body]", answer["Body"]) as body:
-            return answer, await body.read() if "ContentRange" in answer else b""  # else it sends the whole
+            partial = "ContentRange" in answer  # else it sends the whole
+            return answer, await body.read() if partial and _size(answer) <= room else b""
 
     try:
         with storage_errors("read", url):
@@ -104,8 +125,11 @@ def begun(url: str, most: int) -> RemoteObject:
         if error.missing or _nothing_of(error.__cause__):
             return look(url)  # a directory is told in words, and what is empty has no beginning
         raise
-    size = int(str(answer.get("ContentRange") or answer["ContentLength"]).rpartition("/")[2])
-    return replace(described(url, files, path, {**answer, "size": size}), beginning=content)
+    return replace(described(url, files, path, {**answer, "size": _size(answer)}), beginning=content)
+
+
+def _size(answer: Mapping[str, object]) -> int:
+    return int(str(answer.get("ContentRange") or answer["ContentLength"]).rpartition("/")[2])
 
 
 def _nothing_of(error: BaseException | None) -> bool:
@@ -135,7 +159,7 @@ def kind(url: str) -> str | None:
         StorageError: The server refuses.
     """
     try:
-        files, path = filesystem(resolved(url).url, stage="STAGEIN")
+        _, files, path = _opened(url)
         with storage_errors("read", url):
             return "Directory" if files.info(path).get("type") == "directory" else "File"
     except StorageError as error:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cwl_prefect._lib.locations import host_of, is_inner, is_web
+from cwl_prefect._lib.locations import host_of, is_inner, is_web, scheme_of
 
 if TYPE_CHECKING:
     from aiohttp import AddrInfoType, ClientSession
@@ -65,8 +65,8 @@ _CLIENT: ContextVar[OuterClient | None] = ContextVar("cwl_prefect_outer_client",
 
 
 def hosts_of(urls: Iterable[str]) -> frozenset[str]:
-    """Return the hosts of those URLs that are web addresses, as whoever connects names them."""
-    return frozenset(host_of(url).lower() for url in urls if is_web(url)) - {""}
+    """Return the hosts of those URLs that are web addresses or objects of DRS, as whoever connects names them."""
+    return frozenset(host_of(url).lower() for url in urls if is_web(url) or scheme_of(url) == "drs") - {""}
 
 
 @contextmanager

@@ -128,10 +128,15 @@ def _demand_digest(remote: RemoteObject, path: Path) -> None:
 _ROOM = "Make room, as by `cwl-prefect cache gc --max-size`, or let CWL_PREFECT_HOME be on a larger disk."
 
 
+def room_in(directory: Path, least_free_mib: float) -> float:
+    """Return how many bytes a directory's disk takes, where some MiB stay free."""
+    return max(0.0, shutil.disk_usage(directory).free - least_free_mib * _MIB)
+
+
 def _demand_room(remote: RemoteObject, part: Part, path: Path, least_free_mib: float) -> None:
     needed = 0 if remote.size is None else remote.size - part.size
-    free = shutil.disk_usage(path.parent).free
-    if needed > max(0.0, free - least_free_mib * _MIB):
+    if needed > room_in(path.parent, least_free_mib):
+        free = shutil.disk_usage(path.parent).free
         raise StorageError(
             f"{shown_url(remote.url)} cannot be stored in {path.parent}: it needs {needed / _MIB:.0f} MiB, and "
             f"{free / _MIB:.0f} MiB are free, of which {least_free_mib:g} stay.",

@@ -29,11 +29,13 @@ class Target:
         url: Where the file lies.
         size: Its bytes, where they are known.
         digest: Algorithm of :mod:`hashlib` and checksum in hexadecimal digits, where it is known.
+        told_at: Where a service was asked that told it; None where a person did.
     """
 
     url: str
     size: int | None = None
     digest: tuple[str, str] | None = None
+    told_at: str | None = None
 
 
 class _AccessUrl(BaseModel):
@@ -89,7 +91,7 @@ def _of_drs(url: str) -> Target:
             hint=f"Ask for an object with an access URL of {', '.join(_TARGETS)} that needs no headers; "
             "bundles are not read.",
         )
-    return Target(url=address, size=about.size, digest=_digest(about.checksums or ()))
+    return Target(url=address, size=about.size, digest=_digest(about.checksums or ()), told_at=place)
 
 
 def _addresses(url: str, place: str, about: _Object) -> Iterator[str]:

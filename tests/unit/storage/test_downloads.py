@@ -247,6 +247,21 @@ class TestFailures:
 
         assert web.reads("a") == []
 
+    def test_of_an_object_that_the_disk_does_not_take_no_byte_comes(self, object_store, tmp_path, monkeypatch):
+        came, begin = [], storage_downloads.begun
+
+        def noted(*arguments):
+            found = begin(*arguments)
+            came.append(len(found.beginning))
+            return found
+
+        monkeypatch.setattr(storage_downloads, "begun", noted)
+        url = object_store.put("a", CONTENT)
+        with pytest.raises(StorageError, match=r"it needs 1 MiB, and \d+ MiB are free"):
+            Downloads(directory=tmp_path, least_free_mib=1e12).file(url, Event())
+        assert Downloads(directory=tmp_path).file(url, Event()).path.read_bytes() == CONTENT
+        assert came == [0, len(CONTENT)]
+
     def test_nobody_waits_for_what_was_stopped(self, web, downloads):
         web.held.clear()
         url, stop = web.put("a", CONTENT), Event()

@@ -4,13 +4,17 @@ from threading import Event
 
 import pytest
 
+from cwl_prefect._lib.locations import host_of
 from cwl_prefect.errors import StorageError, UsageError
 from cwl_prefect.storage.downloads import Downloads
 from cwl_prefect.storage.objects import kind, listed, look
+from cwl_prefect.storage.outer import outer_only
 from cwl_prefect.storage.services import answers, names
 from cwl_prefect.storage.services.names import resolved
+from tests.web_server import running_web_server
 
 CONTENT = b"reads"
+INWARD = "it leads into the network of this machine"
 
 
 @pytest.fixture
@@ -155,6 +159,33 @@ class TestDrs:
     def test_an_object_of_another_size_is_never_an_input(self, web, service, downloads):
         with pytest.raises(StorageError, match="it has 7 bytes, but 5 lie at"):
             downloads.file(service(at(web.put("a", CONTENT), size=7)), Event())
+
+    def test_it_leads_nowhere_else_in_the_network_of_this_machine(self, service, downloads, monkeypatch):
+        with running_web_server("127.0.0.2") as inner:
+            url = service(at(inner.put("secret", CONTENT)))
+            for read in (lambda: downloads.file(url, Event()), lambda: kind(url)):
+                with pytest.raises(StorageError, match=INWARD):
+                    read()
+            assert inner.asked == []
+
+            monkeypatch.setenv("CWL_PREFECT_ALLOW_URL", json.dumps([inner.address]))
+            assert downloads.file(url, Event()).path.read_bytes() == CONTENT
+
+    def test_nor_does_the_answer_of_its_host(self, web, service):
+        with running_web_server("127.0.0.2") as inner:
+            web.redirections["drs.example.org/objects/1"] = inner.put("secret", json.dumps(at("https://h/a")).encode())
+            with pytest.raises(StorageError, match=INWARD):
+                resolved("drs://drs.example.org/1")
+            assert inner.asked == []
+
+    def test_a_host_that_a_person_named_may_be_there(self, web, downloads, monkeypatch):
+        monkeypatch.setattr(names, "DRS_OBJECT", f"{web.address}/{{id}}")
+        web.put("1", json.dumps(at(web.put("a", CONTENT))).encode())
+        url = f"drs://{host_of(web.address)}/1"
+        with outer_only([]), pytest.raises(StorageError, match=INWARD):
+            downloads.file(url, Event())
+        with outer_only([url]):
+            assert downloads.file(url, Event()).path.read_bytes() == CONTENT
 
     def test_a_bundle_is_no_directory(self):
         with pytest.raises(StorageError, match="bundles of DRS are not read"):

@@ -8,6 +8,7 @@ from cwl_prefect.errors import DocumentError, StorageError
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage.services import names, registries
 from cwl_prefect.storage.services.registries import asked_at, located
+from tests.web_server import running_web_server
 
 TOOL = """
 cwlVersion: v1.2
@@ -47,6 +48,15 @@ def test_a_name_leads_to_the_first_document_of_its_version(web, path):
     put(web, PLACE, path)
 
     assert located(f"{ID}:v1/2", f"{web.address}/") == f"{web.address}/{PLACE}/PLAIN_CWL/descriptor/{path}"
+
+
+def test_a_registry_leads_nowhere_else_in_the_network_of_this_machine(web):
+    with running_web_server("127.0.0.2") as inner:
+        put(inner, PLACE)
+        web.redirections[f"{PLACE}/CWL/files"] = f"{inner.address}/{PLACE}/CWL/files"
+        with pytest.raises(StorageError, match="it leads into the network of this machine"):
+            located(f"{ID}:v1/2", web.address)
+        assert inner.asked == []
 
 
 @pytest.mark.parametrize("document", ["a.cwl#main", "https://host/a.cwl", "https://host/workflows/1", "#main", RAW])

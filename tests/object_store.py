@@ -2,6 +2,9 @@
 
 import http.client
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -9,6 +12,8 @@ from functools import cache, cached_property
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.waiting import until
 
 BUCKET = "data"
 
@@ -51,6 +56,10 @@ class ObjectStore:
     def content(self, key: str) -> bytes:
         """Return the content of an object."""
         return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def remove(self, key: str) -> None:
+        """Remove an object."""
+        self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def keys(self, prefix: str = "") -> list[str]:
         """Return the keys of all objects below a prefix."""
@@ -126,6 +135,38 @@ def running_store(address: str = "127.0.0.1") -> Iterator[ObjectStore]:
             yield found
         finally:
             server.stop()
+
+
+@contextmanager
+def separate_store(address: str = "127.0.0.1") -> Iterator[ObjectStore]:
+    """Run a store as a process of its own, with an empty bucket, which this process finds by its environment."""
+    with socket.socket() as free:
+        free.bind((address, 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                until(lambda: _answers(address, port))
+                store = ObjectStore(endpoint=f"http://{address}:{port}", bucket=BUCKET)
+                for name, value in store.environment.items():
+                    patch.setenv(name, value)
+                store.create()
+                yield store
+        finally:
+            server.terminate()
+
+
+def _answers(address: str, port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((address, port)) == 0
+
+
+def own_address() -> str:
+    """Give the address at which pods reach this machine; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("203.0.113.1", 9))
+        return str(probe.getsockname()[0])
 
 
 @contextmanager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _RENEWED = timedelta(days=1)
+_RIGHT = "Give the credentials the right to remove objects below it."
 
 
 class Blobs:
@@ -77,7 +78,17 @@ class Blobs:
             except FileNotFoundError:
                 return None
 
-    async def remove(self, name: str) -> None:
-        """Remove an object, if it is there."""
-        with storage_errors("removed", f"{self._url}/{name}"):
-            await called(self._files, "rm_file", f"{self._root}/{name}")
+    async def remove(self, *names: str) -> None:
+        """Remove objects that may be there, at most 1,000."""
+        bucket, prefix, _ = self._files.split_path(self._root)
+        found = {"Objects": [{"Key": f"{prefix}/{name}"} for name in names], "Quiet": True}
+        with storage_errors("removed", f"{self._url}/{names[0]}"):
+            answer = await called(self._files, "call_s3", "delete_objects", Bucket=bucket, Delete=found)
+        for error in cast("Mapping[str, list[Mapping[str, str]]]", answer).get("Errors", []):
+            raise StorageError(f"{self._url}/{names[0]} cannot be removed: {error['Code']}.", hint=_RIGHT)
+
+    async def sizes(self, prefix: str) -> list[int]:
+        """Return how many bytes the objects below a prefix have each; there are few."""
+        with storage_errors("listed", f"{self._url}/{prefix}"):
+            found = await called(self._files, "find", f"{self._root}/{prefix}", detail=True)
+        return [int(about["size"]) for about in cast("Mapping[str, Mapping[str, int]]", found).values()]

@@ -2,23 +2,16 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-import pytest
-
 from cwl_prefect.storage.downloads import PARALLEL, Downloads
 from cwl_prefect.storage.fetching import fetched
 from cwl_prefect.storage.filesystems import filesystem
-from tests.object_store import BUCKET, ObjectStore
-from tests.waiting import until
+from tests.object_store import separate_store
 
 COUNT, SIZE = 1000, 10 * 1024
 
@@ -34,7 +27,7 @@ class Times:
 def measure(directory: Path, *, repeat: int) -> Times:
     """Fetch inputs of 10 KiB from a store that is a process of its own, by ours and by the bulk get in turn."""
     directory.mkdir(parents=True, exist_ok=True)
-    with _store() as store:
+    with separate_store() as store:
         urls = [store.put(f"inputs/{number}", os.urandom(SIZE)) for number in range(COUNT)]
         works = {"ours": lambda place: _by_ours(urls, place), "bulk": lambda place: _by_bulk(urls, place)}
         found: dict[str, list[float]] = {name: [] for name in works}
@@ -63,27 +56,3 @@ def _seconds(work: Callable[[Path], None], place: Path) -> float:
     seconds = round(time.perf_counter() - began, 3)
     shutil.rmtree(place)
     return seconds
-
-
-@contextmanager
-def _store() -> Iterator[ObjectStore]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            with pytest.MonkeyPatch.context() as patch:
-                until(lambda: _answers(port))
-                store = ObjectStore(endpoint=f"http://127.0.0.1:{port}", bucket=BUCKET)
-                for name, value in store.environment.items():
-                    patch.setenv(name, value)
-                store.create()
-                yield store
-        finally:
-            server.terminate()
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0

@@ -20,6 +20,7 @@ from cwl_prefect.model.job import ContainerJob, DockerImage, Resources
 from tests.bench.processes import BenchError
 from tests.calls import job, own_directories
 from tests.kubernetes.cluster import VARIABLES, cluster_settings, problem
+from tests.object_store import ObjectStore, own_address, separate_store
 
 IMAGE, LABEL, NAMESPACE = "busybox:1.35", "cwl-prefect.io/bench", "default"
 
@@ -56,16 +57,57 @@ async def _measure(volume: Path, width: int, repeat: int) -> Times:
             await _bare(api, f"{number}-{uuid.uuid4().hex[:6]}", width)
             bare.append(round(time.monotonic() - began, 3))
             await asyncio.sleep(pause_s)
-            jobs = [_job(volume, f"{number}-{index}") for index in range(width)]
-            began = time.monotonic()
-            outcomes = await asyncio.gather(*(execute(backend, job) for job in jobs))
-            ours.append(round(time.monotonic() - began, 3))
-            if any(outcome.exit_code != 0 for outcome in outcomes):
-                raise BenchError("a step failed")
+            ours.append(await _seconds(backend, volume, str(number), width))
     finally:
         await backend.close()
         await api.close()
     return Times(ours=tuple(ours), bare=tuple(bare))
+
+
+def measure_store(volume: Path, *, width: int, repeat: int) -> Times:
+    """Run so many calls at once whose files go by an object store, and so many on a directory of the node, in turn.
+
+    Raises:
+        BenchError: There is no cluster.
+    """
+    found = problem()
+    if found is not None:
+        raise BenchError(found)
+    with separate_store(own_address()) as store:
+        return asyncio.run(_measure_store(volume.resolve(), store, width, repeat))
+
+
+async def _measure_store(volume: Path, store: ObjectStore, width: int, repeat: int) -> Times:
+    api, secret = await connect(), f"cwl-bench-{uuid.uuid4().hex[:8]}"
+    keys = {name: store.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    await api.put_secret(NAMESPACE, {"metadata": {"name": secret}, "stringData": keys})
+    by_store = {"kubernetes_volume": None, "workspaces": store.url("ws"), "workspaces_secret": secret}
+    backends = {
+        name: KubernetesBackend(cluster_settings(volume, **changed), VARIABLES)
+        for name, changed in (("store", by_store), ("volume", {}))
+    }
+    times: dict[str, list[float]] = {name: [] for name in backends}
+    try:
+        for name, backend in backends.items():
+            await execute(backend, _job(volume, f"first-{name}"))  # connects, and brings the launcher
+        for number in range(repeat):
+            for name in sorted(backends, reverse=number % 2 == 1):
+                await asyncio.sleep(1 + width / 10 + number / repeat)
+                times[name].append(await _seconds(backends[name], volume, f"{name}-{number}", width))
+    finally:
+        await asyncio.gather(*(backend.close() for backend in backends.values()))
+        await api.delete_secret(NAMESPACE, secret)
+        await api.close()
+    return Times(ours=tuple(times["store"]), bare=tuple(times["volume"]))
+
+
+async def _seconds(backend: KubernetesBackend, volume: Path, name: str, width: int) -> float:
+    jobs = [_job(volume, f"{name}-{index}") for index in range(width)]
+    began = time.monotonic()
+    outcomes = await asyncio.gather(*(execute(backend, job) for job in jobs))
+    if any(outcome.exit_code != 0 for outcome in outcomes):
+        raise BenchError(f"a step failed: {outcomes}")
+    return round(time.monotonic() - began, 3)
 
 
 def _job(volume: Path, name: str) -> ContainerJob:

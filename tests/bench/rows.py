@@ -291,6 +291,23 @@ def kubernetes_50(bench: Bench) -> Iterator[Check]:
     )
 
 
+def kubernetes_store_50(bench: Bench) -> Iterator[Check]:
+    """50 calls at once on Kubernetes with files in an object store, against the same on a directory of the node."""
+    from tests.bench import jobs
+
+    times = jobs.measure_store(bench.documents / "kubernetes-store-50", width=50, repeat=bench.repeat)
+    figure, what = median(times.ours) / median(times.bare), "50-wide scatter on Kubernetes by an object store"
+    yield Check(
+        row="kubernetes-store-50",
+        what=what,
+        figure=figure,
+        bar=2.0,
+        unit="times a volume",
+        ours=times.ours,
+        reference=times.bare,
+    )
+
+
 def _against_bare_jobs(bench: Bench, row: str, what: str, bar: float, *, width: int, repeat: int) -> Check:
     from tests.bench import jobs
 
@@ -316,6 +333,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Check]]] = {
     "docker-50": docker_50,
     "kubernetes-step": kubernetes_step,
     "kubernetes-50": kubernetes_50,
+    "kubernetes-store-50": kubernetes_store_50,
     "echo-from-nothing": echo_from_nothing,
     "echo-fresh-home": echo_fresh_home,
 }

@@ -1,6 +1,5 @@
 """Steps of a real cluster whose files come from an object store and go there: no volume is shared."""
 
-import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from cwl_prefect.storage.credentials import Credentials, lending
 from tests.contract.backend_contract import BackendCase, JobMaker
 from tests.kubernetes.cluster import HELPER_IMAGE, VARIABLES
 from tests.linking import READ, read_through_links
-from tests.object_store import ObjectStore, fresh_store, running_store
+from tests.object_store import ObjectStore, fresh_store, own_address, running_store
 
 pytestmark = pytest.mark.kubernetes
 
@@ -31,13 +30,6 @@ cat > large; ln -s large link; mkdir empty; printf small > small; printf err >&2
 env | grep -c AWS
 exit 3
 """
-
-
-def own_address() -> str:
-    """Give the address at which pods reach this machine; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("203.0.113.1", 9))
-        return str(probe.getsockname()[0])
 
 
 @pytest.fixture(scope="module")

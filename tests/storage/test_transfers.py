@@ -8,19 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from cwl_prefect.backends.kubernetes.manifest.job import StepPod
 from cwl_prefect.backends.kubernetes.transfers import program
 from cwl_prefect.backends.kubernetes.transfers.bucket import Bucket, blob
-from cwl_prefect.backends.kubernetes.transfers.containers import TransferContainers, program_text
+from cwl_prefect.backends.kubernetes.transfers.containers import FETCH_NAME, TransferContainers, program_text
 from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers, open_transfers
 from cwl_prefect.backends.kubernetes.transfers.trees import INLINE, Entry, Tree, encoded, sha1_of
 from cwl_prefect.errors import BackendError, StorageError, UsageError
 from cwl_prefect.model.job import Mount
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage.blobs import Blobs
+from tests.calls import job
 from tests.object_store import ObjectStore
 
 LARGE = b"large" * INLINE
-CALL = "cwl-call"
+CALL, KEPT = "cwl-call", "programs/1"
 
 
 @pytest.fixture
@@ -30,7 +32,9 @@ def runs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def transfers(object_store: ObjectStore, runs: Path) -> Transfers:
-    containers = TransferContainers(url=object_store.url("ws"), image="python:3-slim", secret="keys")
+    containers = TransferContainers(
+        url=object_store.url("ws"), image="python:3-slim", secret="keys", launcher="busybox"
+    )
     return Transfers(containers=containers, runs=runs)
 
 
@@ -49,11 +53,21 @@ def mounts(tmp_path: Path, runs: Path) -> list[Mount]:
     return [Mount(source=given, target="/in/given"), Mount(source=out, target="/out", writable=True)]
 
 
+def fetched(bucket: Bucket, volume: Path) -> Path:
+    """Fetch the inputs of the call, where another container has brought the program; return its directory."""
+    own = volume / "own"
+    own.mkdir(parents=True)
+    (own / program.PROGRAM).write_text("program")
+    program.fetch(bucket, f"calls/{CALL}", str(volume), str(own), KEPT)
+    return own
+
+
 def stored(bucket: Bucket, volume: Path) -> None:
     """Upload what is on a volume, as if the tool had ended."""
-    alive = volume / "ended"
+    alive = volume / "own" / program.ALIVE
+    alive.unlink()
     alive.touch()
-    program.store(bucket, f"calls/{CALL}", str(volume), str(alive))
+    program.store(bucket, f"calls/{CALL}", str(volume), str(alive.parent), KEPT)
 
 
 def on(volume: Path, path: Path) -> Path:
@@ -66,7 +80,7 @@ async def test_files_go_to_the_pod_and_come_back(
 ) -> None:
     volume, (given, out) = tmp_path / "volume", (mount.source for mount in mounts)
     size_mib = await transfers.send(CALL, mounts)
-    program.fetch(bucket, f"calls/{CALL}", str(volume), str(volume / "own/alive"))
+    fetched(bucket, volume)
     assert size_mib == pytest.approx((len(LARGE) + 4) / 2**20)
     assert on(volume, given).read_bytes() == LARGE
     assert on(volume, out / "literal").read_text() == "text"
@@ -87,7 +101,7 @@ async def test_files_go_to_the_pod_and_come_back(
 async def made_large(transfers: Transfers, bucket: Bucket, mounts: list[Mount], volume: Path) -> None:
     """Send a call to its pod, let it make a large file there, and store what it left."""
     await transfers.send(CALL, mounts)
-    program.fetch(bucket, f"calls/{CALL}", str(volume), str(volume / "alive"))
+    fetched(bucket, volume)
     on(volume, mounts[1].source / "made").write_bytes(LARGE[::-1])
     stored(bucket, volume)
 
@@ -113,7 +127,7 @@ async def test_a_link_that_a_tool_made_is_not_followed_for_the_next(
     (tmp_path / "secret").write_text("mine")
     (mounts[1].source / "link").symlink_to(tmp_path / "secret")
     await transfers.send(CALL, [Mount(source=mounts[1].source, target="/in")])
-    program.fetch(bucket, f"calls/{CALL}", str(tmp_path / "volume"), str(tmp_path / "volume/alive"))
+    fetched(bucket, tmp_path / "volume")
     assert on(tmp_path / "volume", mounts[1].source / "link").readlink() == tmp_path / "secret"
 
 
@@ -172,34 +186,88 @@ async def test_what_does_not_come_whole_changes_nothing(
     assert [path.name for path in mounts[1].source.parent.iterdir()] == ["out"]
 
 
-def test_the_program_needs_nothing_but_python(
-    bucket: Bucket, object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_program_needs_nothing_but_python(bucket: Bucket, object_store: ObjectStore, tmp_path: Path) -> None:
     tree = Tree(path="work/out", writable=True, entries=(Entry(path="", kind="directory", mode=0o755),))
     bucket.write(f"calls/{CALL}/inputs.json", encoded([tree]))
-    alive = tmp_path / "volume/own/alive"
-    words = (object_store.url("ws"), f"calls/{CALL}", str(tmp_path / "volume"), str(alive))
+    bucket.write(f"{KEPT}/{os.uname().machine}", b"program")
+    own = tmp_path / "volume/own"
+    words = (object_store.url("ws"), f"calls/{CALL}", str(tmp_path / "volume"), str(own), KEPT)
     start = [sys.executable, "-I", "-S", "-c", program_text()]
     subprocess.run([*start, "fetch", *words], env=object_store.environment, check=True, timeout=60)
+    assert (own / program.PROGRAM).read_bytes() == b"program"
 
     storing = subprocess.Popen([*start, "store", *words], env=object_store.environment)
-    with alive.open("wb"):  # until here it waits for who opens it, then for the end
+    with (own / program.ALIVE).open("wb"):  # until here it waits for who opens it, then for the end
         (tmp_path / "volume/work/out/made").write_text("made")
 
     assert storing.wait(60) == 0
     assert b"made" in bucket.read(f"calls/{CALL}/outputs.json")
 
 
-def test_the_program_says_why_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("environment", "code", "said"),
+    [
+        pytest.param({}, 1, "s3://data/ws: the pod has no AWS_ACCESS_KEY_ID", id="no-key"),
+        pytest.param(None, program.LACKING, f"{KEPT}/{os.uname().machine} is not in the store yet", id="no-program"),
+    ],
+)
+def test_the_program_says_why_it_failed(
+    object_store: ObjectStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str] | None,
+    code: int,
+    said: str,
+) -> None:
     monkeypatch.setattr(program, "_TERMINATION_LOG", str(tmp_path / "said"))
-    monkeypatch.setattr(program.os, "environ", {"AWS_SECRET_ACCESS_KEY": "s3cret"})
-    assert program.main(["fetch", "s3://data/ws", "calls/a", str(tmp_path), str(tmp_path / "alive")]) == 1
-    assert (tmp_path / "said").read_text() == "s3://data/ws: the pod has no AWS_ACCESS_KEY_ID"
+    monkeypatch.setattr(program.os, "environ", object_store.environment if environment is None else environment)
+    own = str(tmp_path / "own")
+    assert program.main(["fetch", object_store.url("ws"), "calls/a", str(tmp_path), own, KEPT]) == code
+    assert (tmp_path / "said").read_text() == said
+
+
+async def test_pods_bring_the_launcher_until_the_store_has_it_for_each_kind_of_node(
+    transfers: Transfers, bucket: Bucket, object_store: ObjectStore, mounts: list[Mount], tmp_path: Path
+) -> None:
+    step = StepPod(job=job(tmp_path), image="x", entry_point=(), mounts=(), stdin=None, user="1:1",
+                   init_containers=[{"name": "bringing"}])  # fmt: skip
+
+    def names() -> list[object]:
+        return [container["name"] for container in transfers.placed(step, CALL).init_containers]
+
+    await transfers.send(CALL, mounts)
+    assert names() == ["bringing", FETCH_NAME]
+    program._bring(bucket, str(mounts[0].source), f"{transfers.containers.kept}/one")  # as a pod that has brought it
+    await transfers.send(CALL, mounts)
+    assert names() == [FETCH_NAME]
+
+    with pytest.raises(program.LackingError):
+        program._bring(bucket, str(tmp_path / "missing"), f"{transfers.containers.kept}/other")
+    transfers.doubt()  # as after each call that was lost
+    await transfers.send(CALL, mounts)
+    assert names() == ["bringing", FETCH_NAME]
+    program._bring(bucket, str(mounts[0].source), f"{transfers.containers.kept}/other")
+    await transfers.send(CALL, mounts)
+    assert names() == [FETCH_NAME]
+    assert object_store.content(f"ws/{transfers.containers.kept}/other") == LARGE
+
+
+async def test_what_somebody_removed_is_uploaded_for_the_next_try(
+    transfers: Transfers, bucket: Bucket, object_store: ObjectStore, mounts: list[Mount], tmp_path: Path
+) -> None:
+    await transfers.send(CALL, mounts)
+    removed = f"ws/{blob(sha1_of(str(mounts[0].source)))}"
+    object_store.remove(removed)
+    with pytest.raises(program.LackingError, match="404"):
+        fetched(bucket, tmp_path / "volume")
+    transfers.doubt()
+    await transfers.send(CALL, mounts)
+    assert object_store.content(removed) == LARGE
 
 
 def test_credentials_are_named_and_addresses_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {"AWS_ENDPOINT_URL": "http://minio:9000", "AWS_SECRET_ACCESS_KEY": "s3cret"})
-    containers = TransferContainers(url="s3://data/ws", image="python:3-slim", secret="keys")
+    containers = TransferContainers(url="s3://data/ws", image="python:3-slim", secret="keys", launcher="box")
     container = containers.fetching("calls/a")
     assert container["env"] == [{"name": "AWS_ENDPOINT_URL", "value": "http://minio:9000"}]
     assert container["envFrom"] == [{"secretRef": {"name": "keys"}}]

@@ -31,7 +31,7 @@ from cwl_prefect.backends.kubernetes.patience import Patience, exceeded_quota, w
 from cwl_prefect.backends.kubernetes.storage import make_outputs
 from cwl_prefect.backends.kubernetes.transfers.arrival import received
 from cwl_prefect.backends.kubernetes.transfers.secret import give, take_back
-from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers
+from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers, call_of
 from cwl_prefect.backends.kubernetes.wait import PodWait
 from cwl_prefect.backends.kubernetes.watch import Followed, PodWatch
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL, JOB_LABEL, job_labels
@@ -175,7 +175,7 @@ class KubernetesBackend:
             return handle
         await remove(cluster.api, cluster.defaults.namespace, handle.reference)
         if cluster.transfers is not None:
-            await cluster.transfers.forget(handle.reference)
+            await cluster.transfers.forget(call_of(job))
         return None
 
     async def wait(self, handle: JobHandle) -> JobOutcome:
@@ -202,6 +202,8 @@ class KubernetesBackend:
                 outcome = await running.wait.outcome()
                 if cluster.transfers is not None:
                     outcome = await received(cluster.transfers, handle, outcome, running.followed, running.watch)
+                    if outcome.reason is Reason.LOST:
+                        cluster.transfers.doubt()
                 cluster.launcher.ended(handle.reference)
                 if outcome.reason in _WITH_LIVING_PODS or running.followed.replaced:
                     await remove(cluster.api, cluster.defaults.namespace, handle.reference)
@@ -226,7 +228,7 @@ class KubernetesBackend:
         else:
             await remove(cluster.api, cluster.defaults.namespace, handle.reference)
         if cluster.transfers is not None:
-            await cluster.transfers.forget(handle.reference)
+            await cluster.transfers.forget(call_of(handle.job))
         if running is not None:
             running.watch.forget(handle.reference)
         self._running.pop(handle.reference, None)
@@ -323,12 +325,12 @@ class KubernetesBackend:
 
     async def _sent(self, cluster: Cluster, transfers: Transfers, step: StepPod, mounts: Sequence[Mount]) -> StepPod:
         """Upload what a call is to find, and return its pod with what brings it there and takes away what it leaves."""
-        name, run, secret = job_name(step.job.job_id), job_labels(step.job, {}).get(FLOW_RUN_LABEL), None
+        run, secret = job_labels(step.job, {}).get(FLOW_RUN_LABEL), None
         if run is not None and transfers.containers.secret is None:
             self._watch_for(cluster, step.job)  # which notes that something of the run is in the cluster
             secret = await self._lent.get(run)
-        size_mib = await transfers.send(name, mounts)
-        return transfers.placed(step, name, inputs_mib=size_mib, secret=secret)
+        size_mib = await transfers.send(call_of(step.job), mounts)
+        return transfers.placed(step, call_of(step.job), inputs_mib=size_mib, secret=secret)
 
     async def _lend(self, run: str) -> str | None:
         """Write what a storage block lends a run into its Secret, and return that; None where there is nothing."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from cwl_prefect.backends.base import JobHandle
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, number, part, parts, text
 from cwl_prefect.backends.kubernetes.transfers.containers import STORE_NAME
-from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers
+from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers, call_of
 from cwl_prefect.backends.kubernetes.watch import Followed, PodWatch
 from cwl_prefect.model.job import JobOutcome, Reason
 
@@ -41,7 +41,7 @@ async def received(
         with suppress(TimeoutError):
             async with asyncio.timeout(_TICK_S):
                 await followed.changed.wait()
-    if number(stored or {}, "exitCode") == 0 and await transfers.receive(handle.reference):
+    if number(stored or {}, "exitCode") == 0 and await transfers.receive(call_of(handle.job)):
         return outcome
     why = text(stored or {}, "message") or "its pod went away before that"
     message = f"what it left was not uploaded: {why}"

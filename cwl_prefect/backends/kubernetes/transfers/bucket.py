@@ -1,6 +1,7 @@
 """Objects of a store of S3's kind, as pods read and write them, where nothing but Python is.
 
-The driver uses :mod:`cwl_prefect.storage`; to start that takes ten times as long, in each pod twice.
+The driver uses :mod:`cwl_prefect.storage`; to start that takes ten times as long, in each pod twice. Little is
+imported here: each pod reads it twice too, and compiles it where its image has no compiled library.
 """
 
 import hashlib
@@ -8,17 +9,13 @@ import hmac
 import mmap
 import re
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
-from http.client import HTTPException
-from pathlib import Path
-from typing import TypeVar
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from threading import local
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
 _TRIES, _SILENT_S = 6, 60.0
@@ -27,6 +24,10 @@ _BLOCK = 1024 * 1024
 _PART = 512 * 1024 * 1024  # bytes from which a file goes in parts; S3 takes 5 GiB at once, and 10,000 parts
 _RENEWED = timedelta(days=1)
 _UNSIGNED = "UNSIGNED-PAYLOAD"
+_FAILURES = 300
+
+NOT_FOUND = 404
+"""Status of an answer where nothing is there."""
 
 T = TypeVar("T")
 
@@ -48,8 +49,7 @@ class RefusedError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True)
-class Credentials:
+class Credentials(NamedTuple):
     """What requests are signed with, see :func:`signed`."""
 
     key_id: str
@@ -108,6 +108,16 @@ class Bucket:
         self._endpoint = (endpoint or f"https://s3.{region}.amazonaws.com").rstrip("/")
         self._url = url.rstrip("/")
         self._part = part
+        self._kept = local()  # the connection of each thread
+
+    def size(self, name: str) -> int | None:
+        """Return how many bytes an object has; None where there is none.
+
+        Raises:
+            RefusedError: The store does not tell.
+        """
+        about = self._about(name)
+        return None if about is None else about[0]
 
     def read(self, name: str) -> bytes:
         """Return an object.
@@ -127,7 +137,7 @@ class Bucket:
         def copy() -> None:
             """Write it from the beginning."""
             found = hashlib.sha1(usedforsecurity=False)
-            with self._opened("GET", blob(sha1)) as answer, Path(place).open("wb") as stream:
+            with self._opened("GET", blob(sha1)) as answer, open(place, "wb") as stream:
                 while block := answer.read(_BLOCK):
                     found.update(block)
                     stream.write(block)
@@ -147,7 +157,7 @@ class Bucket:
         if self._is_fresh(blob(sha1)):
             return
         with (
-            Path(place).open("rb") as stream,
+            open(place, "rb") as stream,
             mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
             memoryview(content) as whole,
         ):
@@ -165,18 +175,23 @@ class Bucket:
         self._answer("PUT", name, content)
 
     def _is_fresh(self, name: str) -> bool:
-        def ask() -> str:
-            """Ask when it was written."""
+        about = self._about(name)
+        return about is not None and datetime.now(UTC) - about[1] < _RENEWED
+
+    def _about(self, name: str) -> tuple[int, datetime] | None:
+        """Return the size of an object, and when it was written; None where there is none."""
+
+        def ask() -> tuple[int, datetime]:
+            """Ask for it."""
             with self._opened("HEAD", name) as answer:
-                return str(answer.headers["Last-Modified"])
+                return int(answer.headers["Content-Length"]), parsedate_to_datetime(answer.headers["Last-Modified"])
 
         try:
-            written = parsedate_to_datetime(self._patiently(ask, name))
+            return self._patiently(ask, name)
         except RefusedError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
+            if error.status != NOT_FOUND:
                 raise
-            return False
-        return datetime.now(UTC) - written < _RENEWED
+            return None
 
     def _put_parts(self, name: str, whole: memoryview) -> None:
         begun = self._answer("POST", name, query="uploads=").decode()
@@ -215,37 +230,56 @@ class Bucket:
 
         return self._patiently(ask, name)
 
+    @contextmanager
     def _opened(
         self, method: str, name: str, body: bytes | memoryview | None = None, query: str = ""
-    ) -> "urllib.response.addinfourl":
+    ) -> Iterator[HTTPResponse]:
+        """Give the answer to a request, by the connection of this thread, which the next one goes by too."""
         path = quote(f"{self._url.partition('://')[2]}/{name}")
         url = f"{self._endpoint}/{path}" + (f"?{query}" if query else "")
         headers = signed(method, url, self._credentials, datetime.now(UTC))
         headers |= {"content-length": str(0 if body is None else len(body)), "content-type": "application/octet-stream"}
-        request = urllib.request.Request(url, data=body, headers=headers, method=method)  # noqa: S310
-        return urllib.request.urlopen(request, timeout=_SILENT_S)  # type: ignore[no-any-return]  # noqa: S310
+        connection = self._connection()
+        try:
+            connection.request(method, url[url.index("/", url.index("://") + 3) :], body, headers)
+            answer = connection.getresponse()
+            if answer.status >= _FAILURES:
+                raise _StatusError(answer.status, answer.read(_BLOCK))  # noqa: TRY301 - the connection is closed then
+            yield answer
+            answer.read()  # else the next answer would begin with what is left of this one
+        except BaseException:
+            connection.close()
+            raise
+
+    def _connection(self) -> HTTPConnection:
+        if not hasattr(self._kept, "connection"):
+            where = urlsplit(self._endpoint)
+            kind = HTTPSConnection if where.scheme == "https" else HTTPConnection
+            self._kept.connection = kind(where.hostname or "", where.port, timeout=_SILENT_S)
+        found: HTTPConnection = self._kept.connection  # which connects anew once it was closed
+        return found
 
     def _patiently(self, ask: Callable[[], T], name: str) -> T:
         """Ask, and again where the failure may pass by itself."""
         for tries in range(1, _TRIES + 1):
             try:
                 return ask()
-            except urllib.error.HTTPError as error:
-                told = _told(error)
-                if error.code not in _PASSING or tries == _TRIES:
-                    raise RefusedError(f"{self._url}/{name}: {told}", status=error.code) from None
+            except _StatusError as error:
+                if error.status not in _PASSING or tries == _TRIES:
+                    raise RefusedError(f"{self._url}/{name}: {error}", status=error.status) from None
             except (HTTPException, OSError) as error:
                 if tries == _TRIES:
-                    raise RefusedError(f"{self._url}/{name}: {getattr(error, 'reason', error)}") from None
+                    raise RefusedError(f"{self._url}/{name}: {error}") from None
             time.sleep(0.25 * 2**tries)
         raise AssertionError
 
 
-def _told(error: urllib.error.HTTPError) -> str:
-    """Return what a store says of a failure, its status last."""
-    with error:
-        code = _tagged("Code", error.read(_BLOCK).decode("utf-8", "replace"))
-    return f"{code} {error.code}".strip()
+class _StatusError(Exception):
+    """A store answered with a failure: what it says, its status last."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(f"{_tagged('Code', body.decode('utf-8', 'replace'))} {status}".strip())
+        self.status = status
 
 
 def _tagged(tag: str, text: str) -> str:

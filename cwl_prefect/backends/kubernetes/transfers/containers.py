@@ -1,6 +1,7 @@
 """The containers that go with a call's own where its pod shares no volume: one before it, and one beside it."""
 
 import base64
+import hashlib
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,6 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from cwl_prefect.backends.kubernetes.launcher import ALIVE
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject
 from cwl_prefect.backends.kubernetes.storage import OWN_DIRECTORY, VOLUME_NAME, VOLUME_PATH
 from cwl_prefect.storage.credentials import lent
@@ -31,11 +31,18 @@ class TransferContainers:
         url: Prefix of the object store.
         image: Image with Python.
         secret: Secret of the namespace whose variables are the credentials; None: the template gives them.
+        launcher: Image that the program in the store is of which connects the streams of tools.
     """
 
     url: str
     image: str
     secret: str | None
+    launcher: str
+
+    @property
+    def kept(self) -> str:
+        """Prefix of the objects that are the launcher's program, each for a kind of node."""
+        return f"programs/{hashlib.sha256(self.launcher.encode()).hexdigest()[:12]}"
 
     def fetching(self, call: str) -> KubernetesObject:
         """Return the init container that fetches the inputs of a call."""
@@ -46,8 +53,8 @@ class TransferContainers:
         return self._container(STORE_NAME, "store", call)
 
     def _container(self, name: str, command: str, call: str) -> KubernetesObject:
-        alive = f"{VOLUME_PATH}/{OWN_DIRECTORY}/{ALIVE}"
-        words = ["python3", "-I", "-S", "-c", program_text(), command, self.url, call, VOLUME_PATH, alive]
+        own = f"{VOLUME_PATH}/{OWN_DIRECTORY}"
+        words = ["python3", "-I", "-S", "-c", program_text(), command, self.url, call, VOLUME_PATH, own, self.kept]
         secrets: list[JsonValue] = [] if self.secret is None else [{"secretRef": {"name": self.secret}}]
         return {
             "name": name,

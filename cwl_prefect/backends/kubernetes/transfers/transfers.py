@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from typing import TypeAlias
 from cwl_prefect._lib.locations import scheme_of, shown_url
 from cwl_prefect._lib.single_flight import Once
 from cwl_prefect.backends.kubernetes.manifest.job import StepPod
+from cwl_prefect.backends.kubernetes.objects import job_name
 from cwl_prefect.backends.kubernetes.transfers.bucket import blob
 from cwl_prefect.backends.kubernetes.transfers.containers import TransferContainers
 from cwl_prefect.backends.kubernetes.transfers.program import INPUTS, OUTPUTS
@@ -26,13 +28,16 @@ from cwl_prefect.backends.kubernetes.transfers.trees import (
     scanned,
     sha1_of,
 )
+from cwl_prefect.backends.naming import FLOW_RUN_LABEL, job_labels
 from cwl_prefect.errors import BackendError, StorageError, UsageError
-from cwl_prefect.model.job import Mount
+from cwl_prefect.model.job import ContainerJob, Mount
 from cwl_prefect.settings import Settings
 from cwl_prefect.storage.blobs import Blobs
 from cwl_prefect.storage.downloads import PARALLEL
 
 _MIB = 2**20
+TRUSTED_S = 6 * 3600.0
+"""Seconds for which it is taken for granted that something is in the store that was not older than a day before."""
 
 _logger = logging.getLogger(__name__)
 
@@ -53,7 +58,9 @@ class Transfers:
     runs: Path
     _opened: Once[str, Blobs] = field(default_factory=lambda: Once(lambda url: asyncio.to_thread(Blobs, url)))
     _digests: dict[str, tuple[_Identity, str]] = field(default_factory=dict)  # of files, by path
-    _there: set[str] = field(default_factory=set)  # digits of what was uploaded, or came from there
+    _there: dict[str, float] = field(default_factory=dict)  # digits of what is there, and since when that is known
+    _sent: dict[str, float] = field(default_factory=dict)  # calls, and when
+    _has_program: bool = False  # which pods therefore need not bring
     _uploading: dict[str, asyncio.Lock] = field(default_factory=dict)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL))
 
@@ -64,14 +71,15 @@ class Transfers:
 
         Args:
             step: The pod.
-            call: Name of its Job.
+            call: Its name, see :func:`call_of`.
             inputs_mib: What was sent for it.
             secret: Secret whose variables are the credentials; None: the one that settings name, if any.
         """
         containers = self.containers if secret is None else replace(self.containers, secret=secret)
+        bringing = () if self._has_program else step.init_containers
         return replace(
             step,
-            init_containers=[*step.init_containers, containers.fetching(f"calls/{call}")],
+            init_containers=[*bringing, containers.fetching(f"calls/{call}")],
             beside=[containers.storing(f"calls/{call}")],
             disk_mib=inputs_mib + step.job.resources.outdir_mib,
         )
@@ -80,7 +88,7 @@ class Transfers:
         """Upload what a call is to find, where nobody has uploaded it yet, and return how many MiB that is.
 
         Args:
-            call: Name of its Job.
+            call: Its name.
             shown: What it sees of this machine's files.
 
         Raises:
@@ -88,6 +96,8 @@ class Transfers:
         """
         with _errors(call):
             blobs = await self._opened.get(self.containers.url)
+            self._sent[call] = time.monotonic()
+            self._has_program = self._has_program or await _is_there(blobs, self.containers.kept)
             trees = await asyncio.to_thread(lambda: tuple(self._trees(shown)))
             await blobs.remove(f"calls/{call}/{OUTPUTS}")
             files = {entry.sha1: place for tree in trees for entry, place in _files(tree)}
@@ -108,23 +118,31 @@ class Transfers:
                 return False
             for tree in decoded(told):
                 await self._replace(Path("/", tree.path), tree.entries, blobs)
+                self._learn(Path("/", tree.path), tree.entries, since_s=self._sent.get(call))
         return True
+
+    def doubt(self) -> None:
+        """Take nothing for granted that was in the store: somebody may have removed it."""
+        self._there.clear()
+        self._has_program = False
 
     async def forget(self, call: str) -> None:
         """Remove the lists of a call; what the store does not let go of is told to the log."""
+        self._sent.pop(call, None)
         try:
             blobs = await self._opened.get(self.containers.url)
-            await asyncio.gather(*(blobs.remove(f"calls/{call}/{name}") for name in (INPUTS, OUTPUTS)))
+            await blobs.remove(*(f"calls/{call}/{name}" for name in (INPUTS, OUTPUTS)))
         except StorageError as error:
             _logger.warning("%s stays in the object store: %s", f"calls/{call}", error.message)
 
     async def _put(self, blobs: Blobs, sha1: str, source: Path) -> None:
         async with self._uploading.setdefault(sha1, asyncio.Lock()):
-            if sha1 in self._there:
+            now_s = time.monotonic()
+            if now_s < self._there.get(sha1, -TRUSTED_S) + TRUSTED_S:
                 return
             async with self._turns:
                 await blobs.put(blob(sha1), source)
-            self._there.add(sha1)
+            self._there[sha1] = now_s
 
     async def _replace(self, top: Path, entries: Sequence[Entry], blobs: Blobs) -> None:
         """Make a tree beside the one that is there, then put it in its place."""
@@ -143,15 +161,21 @@ class Transfers:
             await asyncio.to_thread(_swap, arriving, top)
         finally:
             await asyncio.to_thread(_remove, arriving)
-        self._learn(top, entries)
 
-    def _learn(self, top: Path, entries: Sequence[Entry]) -> None:
-        """Remember what came from the store, so that it is neither read nor uploaded for the next step."""
+    def _learn(self, top: Path, entries: Sequence[Entry], *, since_s: float | None) -> None:
+        """Remember what came from the store, so that it is neither read nor uploaded for the next step.
+
+        Args:
+            top: Where it is here.
+            entries: What it is.
+            since_s: When its call was sent; None where an earlier process did that, who knows how long ago.
+        """
         for entry in entries:
             if entry.sha1:
                 place = inside(str(top), entry.path)
                 self._digests[place] = (_identity(place), entry.sha1)
-                self._there.add(entry.sha1)
+                if since_s is not None:
+                    self._there.setdefault(entry.sha1, since_s)
 
     def _trees(self, shown: Sequence[Mount]) -> Iterator[Tree]:
         """Yield what is at the sources of mounts, each once."""
@@ -171,6 +195,18 @@ class Transfers:
         return known[1]
 
 
+def call_of(job: ContainerJob) -> str:
+    """Return the name below which the lists of a call are: that of its Job, below that of its run."""
+    run, name = job_labels(job, {}).get(FLOW_RUN_LABEL), job_name(job.job_id)
+    return name if run is None else f"{run}/{name}"
+
+
+async def _is_there(blobs: Blobs, prefix: str) -> bool:
+    """Check whether the launcher's program is there for every kind of node that asked for it."""
+    found = await blobs.sizes(prefix)
+    return bool(found) and all(found)
+
+
 def open_transfers(settings: Settings) -> Transfers | None:
     """Return what brings files to the store that settings name; None where they name none.
 
@@ -186,7 +222,10 @@ def open_transfers(settings: Settings) -> Transfers | None:
             hint="Write s3://BUCKET/PREFIX; AWS_ENDPOINT_URL names a store that is not Amazon's.",
         )
     containers = TransferContainers(
-        url=url.rstrip("/"), image=settings.workspaces_image, secret=settings.workspaces_secret
+        url=url.rstrip("/"),
+        image=settings.workspaces_image,
+        secret=settings.workspaces_secret,
+        launcher=settings.kubernetes_helper_image,
     )
     return Transfers(containers=containers, runs=settings.runs.resolve())
 

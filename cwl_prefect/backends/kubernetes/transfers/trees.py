@@ -9,11 +9,8 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 FILE, DIRECTORY, LINK, OTHER = "file", "directory", "link", "other"
 """Kinds of what is in a tree; of another kind are pipes, sockets and devices."""
@@ -26,8 +23,7 @@ _AT_ONCE = 8
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A file, directory, link or other thing in a tree.
 
     Attributes:
@@ -51,8 +47,7 @@ class Entry:
     target: str = ""
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(NamedTuple):
     """A file or directory with all that is in it, directories before what they hold.
 
     Attributes:
@@ -68,7 +63,8 @@ class Tree:
 
 def encoded(trees: Iterable[Tree]) -> bytes:
     """Write trees as JSON; names that are not UTF-8 stay what they are."""
-    return json.dumps([asdict(tree) for tree in trees], separators=(",", ":")).encode()
+    found = [{**tree._asdict(), "entries": [entry._asdict() for entry in tree.entries]} for tree in trees]
+    return json.dumps(found, separators=(",", ":")).encode()
 
 
 def decoded(body: bytes) -> list[Tree]:
@@ -98,8 +94,7 @@ def scanned(top: str, *, follow: bool = False, sha1: Callable[[str], str] | None
     yield from _Scan(top, follow=follow, sha1=sha1 or sha1_of).entries("", frozenset())
 
 
-@dataclass(frozen=True)
-class _Scan:
+class _Scan(NamedTuple):
     top: str
     follow: bool
     sha1: Callable[[str], str]
@@ -110,14 +105,14 @@ class _Scan:
         status = self._status(place)
         about = Entry(path=path, kind=OTHER, mode=stat.S_IMODE(status.st_mode) & 0o777)
         if stat.S_ISLNK(status.st_mode):
-            yield replace(about, kind=LINK, target=os.readlink(place))  # noqa: PTH115 - Path would write it anew
+            yield about._replace(kind=LINK, target=os.readlink(place))
         elif stat.S_ISREG(status.st_mode):
             yield self._file(about, place, status)
         elif stat.S_ISDIR(status.st_mode):
             identity = (status.st_dev, status.st_ino)
             if identity in above:
                 raise OSError(f"{place} contains itself by a link")
-            yield replace(about, kind=DIRECTORY, mtime_ns=status.st_mtime_ns)
+            yield about._replace(kind=DIRECTORY, mtime_ns=status.st_mtime_ns)
             for name in sorted(_readable(place, status, os.listdir)):
                 yield from self.entries(f"{path}/{name}" if path else name, above | {identity})
         else:
@@ -126,15 +121,15 @@ class _Scan:
     def _status(self, place: str) -> os.stat_result:
         if self.follow:
             with suppress(FileNotFoundError):  # a link that leads nowhere is one
-                return Path(place).stat()
-        return Path(place).lstat()
+                return os.stat(place)
+        return os.lstat(place)
 
     def _file(self, about: Entry, place: str, status: os.stat_result) -> Entry:
-        about = replace(about, kind=FILE, size=status.st_size, mtime_ns=status.st_mtime_ns)
+        about = about._replace(kind=FILE, size=status.st_size, mtime_ns=status.st_mtime_ns)
         if status.st_size > INLINE:
-            return replace(about, sha1=_readable(place, status, self.sha1))
-        content = _readable(place, status, lambda path: Path(path).read_bytes())
-        return replace(about, size=len(content), content=base64.b64encode(content).decode())
+            return about._replace(sha1=_readable(place, status, self.sha1))
+        content = _readable(place, status, _content)
+        return about._replace(size=len(content), content=base64.b64encode(content).decode())
 
 
 def _readable(place: str, status: os.stat_result, read: Callable[[str], T]) -> T:
@@ -142,13 +137,18 @@ def _readable(place: str, status: os.stat_result, read: Callable[[str], T]) -> T
     try:
         return read(place)
     except PermissionError:
-        Path(place).chmod(stat.S_IMODE(status.st_mode) | stat.S_IRUSR | stat.S_IXUSR)
+        os.chmod(place, stat.S_IMODE(status.st_mode) | stat.S_IRUSR | stat.S_IXUSR)
         return read(place)
+
+
+def _content(place: str) -> bytes:
+    with open(place, "rb") as stream:
+        return stream.read()
 
 
 def sha1_of(place: str) -> str:
     """Return the digits of the SHA-1 of a file."""
-    with Path(place).open("rb") as stream:
+    with open(place, "rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
 
 
@@ -164,21 +164,24 @@ def make(top: str, entries: Iterable[Entry], get: Callable[[Entry, str], None]) 
         ValueError: An entry lies elsewhere.
         OSError: Something cannot be written.
     """
-    directories, links, files = [], [], []
+    directories: list[tuple[Entry, str]] = []
+    links, large = directories[:], directories[:]
     for entry in entries:
         place = inside(top, entry.path)
         if entry.kind == DIRECTORY:
-            Path(place).mkdir(0o700)
+            os.mkdir(place, 0o700)
             directories.append((entry, place))
         elif entry.kind == LINK:
             links.append((entry, place))
         elif entry.kind == OTHER:
             os.mkfifo(place)
+        elif entry.content is None:
+            large.append((entry, place))
         else:
-            files.append((entry, place))
-    each(lambda found: _make_file(*found, get), files)
+            _make_file(entry, place, get)
+    each(lambda found: _make_file(*found, get), large)
     for entry, place in links:  # after all else, so that nothing is written through one
-        Path(place).symlink_to(entry.target)
+        os.symlink(entry.target, place)
     for entry, place in reversed(directories):
         _finish(entry, place)
 
@@ -206,7 +209,7 @@ def _make_file(entry: Entry, place: str, get: Callable[[Entry, str], None]) -> N
 
 def _finish(entry: Entry, place: str) -> None:
     os.utime(place, ns=(entry.mtime_ns, entry.mtime_ns))
-    Path(place).chmod(entry.mode)
+    os.chmod(place, entry.mode)
 
 
 def each(work: Callable[[T], object], items: Iterable[T]) -> None:
@@ -215,6 +218,13 @@ def each(work: Callable[[T], object], items: Iterable[T]) -> None:
     Raises:
         Exception: What the first raised.
     """
+    found = list(items)
+    if len(found) < 2:  # most calls have so few that threads, which are slow to import, gain nothing
+        for item in found:
+            work(item)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for future in [threads.submit(work, item) for item in items]:
+        for future in [threads.submit(work, item) for item in found]:
             future.result()

@@ -539,7 +539,7 @@ def test_a_pod_of_its_own_volume_has_credentials_where_no_tool_is() -> None:
     pod = {**pod, "volumes": [*pod.get("volumes", []), {"name": "claimed", **runs}]}
     platform = {**platform, "spec": {**platform["spec"], "template": {**platform["spec"]["template"], "spec": pod}}}
     storage = Storage(volume={"emptyDir": {}}, path=Path("/"), ephemeral=True, replaced=runs)
-    containers = TransferContainers(url="s3://data/ws", image="python:3-slim", secret="keys")
+    containers = TransferContainers(url="s3://data/ws", image="python:3-slim", secret="keys", launcher="x")
     step = Transfers(containers=containers, runs=VOLUME).placed(
         StepPod(job=job(), image="x", entry_point=(), mounts=job().mounts, stdin=None, user="1000:100"), "cwl-a"
     )

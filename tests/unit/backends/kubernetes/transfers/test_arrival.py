@@ -9,6 +9,7 @@ import pytest
 from cwl_prefect.backends.base import JobHandle
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject
 from cwl_prefect.backends.kubernetes.transfers.arrival import received
+from cwl_prefect.backends.kubernetes.transfers.transfers import call_of
 from cwl_prefect.backends.kubernetes.watch import Followed
 from cwl_prefect.errors import BackendError
 from cwl_prefect.model.job import ContainerJob, DockerImage, JobOutcome, Reason
@@ -35,7 +36,7 @@ class FakeTransfers:
         self.there, self.asked = there, 0
 
     async def receive(self, call: str) -> bool:
-        assert call == HANDLE.reference
+        assert call == call_of(JOB)
         self.asked += 1
         return self.there
 

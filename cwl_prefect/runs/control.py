@@ -17,13 +17,12 @@ from prefect.states import Scheduled
 from cwl_prefect.engine.records import manifest
 from cwl_prefect.engine.records.audit import Act, actor
 from cwl_prefect.engine.records.manifest import Outcome
-from cwl_prefect.engine.staging.workspace import remove_run
 from cwl_prefect.errors import InputError
 from cwl_prefect.flows.driver_lock import is_driven
 from cwl_prefect.flows.lifecycle.audit import record
+from cwl_prefect.flows.lifecycle.collecting import remove_run_of
 from cwl_prefect.flows.lifecycle.reaping import reap_run
 from cwl_prefect.flows.lifecycle.recording import note_end
-from cwl_prefect.flows.lifecycle.results import remove_undelivered
 from cwl_prefect.flows.lifecycle.stopping import FOREVER, INTERRUPTED, INTERRUPTING
 from cwl_prefect.runs.known_run import KILLED
 from cwl_prefect.runs.listing import ENDED, Line, has_ended, is_killed
@@ -147,10 +146,7 @@ def delete_data(line: Line, settings: Settings) -> bool:
         return False
     if is_driven(directory):
         raise InputError(f"the run {run_id} is running.", hint="cancel it first.")
-    found = manifest.read(directory)
-    if found is not None:
-        remove_undelivered(found, settings)
-    remove_run(directory.parent, run_id)
+    remove_run_of(directory.parent, manifest.read(directory), run_id, settings)
     record(directory.parent, Act.DELETED, run_id)
     return True
 

@@ -41,6 +41,7 @@ async def _collect(settings: Settings, unused_for_s: float | None, most_bytes: i
         "containers": done.containers,
         "files": done.files,
         "uploads": done.uploads,
+        "objects": done.objects,
     }
     get_run_logger().info("workspaces: %s", ", ".join(f"{count} {what}" for what, count in found.items()))
     return found | await _collect_cache(settings, unused_for_s, most_bytes)

@@ -74,7 +74,7 @@ class Blobs:
         """Return a small object; None where there is none."""
         with storage_errors("read", f"{self._url}/{name}"):
             try:
-                return cast("bytes", await called(self._files, "cat_file", f"{self._root}/{name}"))
+                return cast("bytes", await called(self._files, "cat_file", f"{self._root}/{name}", max_concurrency=1))
             except FileNotFoundError:
                 return None
 

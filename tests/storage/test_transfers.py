@@ -53,21 +53,23 @@ def mounts(tmp_path: Path, runs: Path) -> list[Mount]:
     return [Mount(source=given, target="/in/given"), Mount(source=out, target="/out", writable=True)]
 
 
-def fetched(bucket: Bucket, volume: Path) -> Path:
-    """Fetch the inputs of the call, where another container has brought the program; return its directory."""
-    own = volume / "own"
-    own.mkdir(parents=True)
-    (own / program.PROGRAM).write_text("program")
-    program.fetch(bucket, f"calls/{CALL}", str(volume), str(own), KEPT)
-    return own
+def paths(volume: Path) -> list[str]:
+    """Give where the pipe and the program are on a volume, and where the store keeps the program."""
+    return [str(volume), str(volume / "own/alive"), str(volume / "own/box"), KEPT]
+
+
+def fetched(bucket: Bucket, volume: Path) -> None:
+    """Fetch the inputs of the call, where another container has brought the program."""
+    (volume / "own").mkdir(parents=True)
+    (volume / "own/box").write_text("program")
+    program.fetch(bucket, f"calls/{CALL}", *paths(volume))
 
 
 def stored(bucket: Bucket, volume: Path) -> None:
     """Upload what is on a volume, as if the tool had ended."""
-    alive = volume / "own" / program.ALIVE
-    alive.unlink()
-    alive.touch()
-    program.store(bucket, f"calls/{CALL}", str(volume), str(alive.parent), KEPT)
+    (volume / "own/alive").unlink()
+    (volume / "own/alive").touch()
+    program.store(bucket, f"calls/{CALL}", *paths(volume))
 
 
 def on(volume: Path, path: Path) -> Path:
@@ -151,12 +153,15 @@ async def test_lists_that_cannot_be_removed_are_told_and_keep_nobody(
     assert caplog.messages == [f"calls/{CALL} stays in the object store: s3://data/ws cannot be removed: no right"]
 
 
-async def test_what_an_earlier_try_left_is_not_taken_for_the_next_one_s(
-    transfers: Transfers, object_store: ObjectStore, mounts: list[Mount]
+async def test_what_an_earlier_try_left_is_replaced(
+    transfers: Transfers, bucket: Bucket, object_store: ObjectStore, mounts: list[Mount], tmp_path: Path
 ) -> None:
-    object_store.put(f"ws/calls/{CALL}/outputs.json", b"[]")
     await transfers.send(CALL, mounts)
     assert not await transfers.receive(CALL)
+    object_store.put(f"ws/calls/{CALL}/outputs.json", b"[]")
+    await made_large(transfers, bucket, mounts, tmp_path / "volume")
+    assert await transfers.receive(CALL)
+    assert (mounts[1].source / "made").exists()
 
 
 @pytest.mark.parametrize("place", ["elsewhere", "runs/link/out", "runs/../elsewhere"])
@@ -191,13 +196,13 @@ def test_the_program_needs_nothing_but_python(bucket: Bucket, object_store: Obje
     bucket.write(f"calls/{CALL}/inputs.json", encoded([tree]))
     bucket.write(f"{KEPT}/{os.uname().machine}", b"program")
     own = tmp_path / "volume/own"
-    words = (object_store.url("ws"), f"calls/{CALL}", str(tmp_path / "volume"), str(own), KEPT)
+    words = (object_store.url("ws"), f"calls/{CALL}", *paths(tmp_path / "volume"))
     start = [sys.executable, "-I", "-S", "-c", program_text()]
     subprocess.run([*start, "fetch", *words], env=object_store.environment, check=True, timeout=60)
-    assert (own / program.PROGRAM).read_bytes() == b"program"
+    assert (own / "box").read_bytes() == b"program"
 
     storing = subprocess.Popen([*start, "store", *words], env=object_store.environment)
-    with (own / program.ALIVE).open("wb"):  # until here it waits for who opens it, then for the end
+    with (own / "alive").open("wb"):  # until here it waits for who opens it, then for the end
         (tmp_path / "volume/work/out/made").write_text("made")
 
     assert storing.wait(60) == 0
@@ -221,8 +226,7 @@ def test_the_program_says_why_it_failed(
 ) -> None:
     monkeypatch.setattr(program, "_TERMINATION_LOG", str(tmp_path / "said"))
     monkeypatch.setattr(program.os, "environ", object_store.environment if environment is None else environment)
-    own = str(tmp_path / "own")
-    assert program.main(["fetch", object_store.url("ws"), "calls/a", str(tmp_path), own, KEPT]) == code
+    assert program.main(["fetch", object_store.url("ws"), "calls/a", *paths(tmp_path)]) == code
     assert (tmp_path / "said").read_text() == said
 
 

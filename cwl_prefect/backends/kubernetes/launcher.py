@@ -17,13 +17,16 @@ from pydantic import JsonValue
 from cwl_prefect.backends.cgroups import usage_of
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, part
 from cwl_prefect.backends.kubernetes.storage import OWN_DIRECTORY, VOLUME_PATH, Storage
-from cwl_prefect.backends.kubernetes.transfers.program import PROGRAM
 from cwl_prefect.model.usage import Usage
 
 MOUNT_PATH = "/.cwl-prefect"
 STREAMS_PATH = "/.cwl-prefect-streams"
+PROGRAM = "busybox"
 PROGRAM_PATH = f"{MOUNT_PATH}/{PROGRAM}"
 """Where a step finds the program."""
+
+ALIVE = "alive"
+"""Name of the pipe beside the program that is open for as long as a step's container lives."""
 
 LAUNCHER_NAME = "cwl-prefect-launcher"
 """Name of the init container that brings the program."""

@@ -11,8 +11,6 @@ from enum import StrEnum
 from cwl_prefect.backends.kubernetes.launcher import LAUNCHER_NAME, NOT_SHARED, NOT_WRITABLE, PROGRAM_PATH, used
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, conditions, moment, number, part, parts, text
 from cwl_prefect.backends.kubernetes.sidecars import is_native
-from cwl_prefect.backends.kubernetes.transfers.containers import FETCH_NAME
-from cwl_prefect.backends.kubernetes.transfers.program import LACKING
 from cwl_prefect.backends.outcomes import signal_of
 from cwl_prefect.model.job import ContainerJob, JobOutcome, Reason
 
@@ -121,11 +119,9 @@ def outcome_of(pod: KubernetesObject, job: ContainerJob) -> JobOutcome | None:
     if ended:
         return _by_user(pod, _judged(job, ended))
     if text(pod, "status", "phase") == "Failed":
-        failed = _failed_init(pod)
-        code = number(part(failed, "state", "terminated"), "exitCode")
-        lacked = text(failed, "name") == FETCH_NAME and code == LACKING
-        said = _said_by_init(failed) or _pod_message(pod) or "its pod failed"
-        return _outcome(job, {}, Reason.LOST if lacked else Reason.START_FAILED, message=said)
+        return _outcome(
+            job, {}, Reason.START_FAILED, message=_init_failure(pod) or _pod_message(pod) or "its pod failed"
+        )
     return None
 
 
@@ -266,22 +262,16 @@ def _pod_message(pod: KubernetesObject) -> str | None:
     return ": ".join(filter(None, said)) or None
 
 
-def _failed_init(pod: KubernetesObject) -> KubernetesObject:
-    """Return the status of the init container that failed; an empty one where none did."""
+def _init_failure(pod: KubernetesObject) -> str | None:
     sidecars = {text(each, "name") for each in parts(pod, "spec", "initContainers") if is_native(each)}
     for status in parts(pod, "status", "initContainerStatuses"):
         ended = part(status, "state", "terminated")
         if ended and number(ended, "exitCode") != 0 and text(status, "name") not in sidecars:
-            return status
-    return {}
-
-
-def _said_by_init(status: KubernetesObject) -> str | None:
-    if not status:
-        return None
-    ended = part(status, "state", "terminated")
-    code, said = number(ended, "exitCode"), text(ended, "message")
-    return f"the init container {text(status, 'name')} ended with exit code {code} {said}".rstrip()
+            return (
+                f"the init container {text(status, 'name')} ended with exit code {number(ended, 'exitCode')}"
+                f" {text(ended, 'message')}".rstrip()
+            )
+    return None
 
 
 def _by_user(pod: KubernetesObject, outcome: JobOutcome) -> JobOutcome:

@@ -20,6 +20,7 @@ from cwl_prefect.errors import ServerError
 from cwl_prefect.flows.driver_lock import is_driven
 from cwl_prefect.flows.lifecycle import collecting
 from cwl_prefect.flows.lifecycle.workdirs import Workdirs
+from cwl_prefect.runs.cache_collecting import size_text
 from cwl_prefect.runs.concluding import conclude
 from cwl_prefect.runs.known_run import local_time
 
@@ -99,6 +100,8 @@ def _collect(*, dry_run: bool) -> None:
     for run in done.removed:
         tell(f"{would}removed  {run.name}  {run.run_id}")
     tell(f"{len(done.marked)} marked, {len(done.removed)} removed, {done.containers} containers, {done.files} files.")
+    if done.objects:
+        tell(f"{done.objects} objects {would or 'were '}removed from the object store: {size_text(done.freed)}.")
     if done.uploads:
         tell(f"{done.uploads} unfinished uploads {would or 'were '}ended.")
 

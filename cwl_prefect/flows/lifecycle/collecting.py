@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from cwl_prefect._lib.file_lock import FileLock, try_lock
 from cwl_prefect._lib.locations import scheme_of, shown_url
+from cwl_prefect.backends.kubernetes.transfers.garbage import collect_garbage, remove_calls
 from cwl_prefect.engine.records import audit, manifest, retention
 from cwl_prefect.engine.records.audit import Act, AuditEntry
 from cwl_prefect.engine.records.retention import KeptRun, Retention
@@ -38,6 +39,8 @@ class Collected:
     killed: list[KeptRun] = field(default_factory=list)  # whose drivers were, as far as this machine can tell
     containers: int = 0
     files: int = 0
+    objects: int = 0  # of the object store by which files of calls go
+    freed: int = 0  # their bytes
     uploads: int = 0  # that killed drivers and pods began, and whose parts their stores kept
 
 
@@ -63,7 +66,7 @@ def collect(settings: Settings, *, dry_run: bool = False) -> Collected:
     done = Collected()
     for runs in Workdirs.of(settings).directories:
         _collect(runs, settings, done, dry_run=dry_run)
-    done.uploads += _end_uploads_of_pods(settings, dry_run=dry_run)
+    _collect_store(settings, done, dry_run=dry_run)
     if not dry_run:
         forget_unused(settings)
     return done
@@ -146,9 +149,7 @@ def _remove(runs: Path, run: KeptRun, settings: Settings) -> bool:
     if held is None:
         return False
     with held:
-        if run.manifest is not None:
-            remove_undelivered(run.manifest, settings)
-        remove_run(runs, run.directory.name)
+        remove_run_of(runs, run.manifest, run.directory.name, settings)
     _record(runs, Act.WORKSPACE_REMOVED, run.run_id)
     return not run.directory.exists()
 
@@ -166,16 +167,41 @@ def _end_uploads(run: KeptRun, *, dry_run: bool) -> int:
         return journal.end_left()
 
 
-def _end_uploads_of_pods(settings: Settings, *, dry_run: bool) -> int:
-    """End uploads below the workspaces in an object store that are too old for somebody to go on with them."""
-    url = settings.workspaces
-    if url is None or scheme_of(url) != "s3":
-        return 0
+def remove_run_of(runs: Path, found: manifest.RunManifest | None, run_id: str, settings: Settings) -> None:
+    """Remove what a run that nobody drives has here and in object stores; what stays there is told to the log."""
+    if found is not None:
+        remove_undelivered(found, settings)
+    remove_lists(run_id, settings)
+    remove_run(runs, run_id)
+
+
+def remove_lists(run_id: str, settings: Settings) -> None:
+    """Remove what calls of a run left in the object store by which their files go, as where its driver was killed."""
+    url = _store_of(settings)
+    if url is None:
+        return
     try:
-        return end_abandoned(url, age_s=UPLOAD_AGE_S, dry_run=dry_run)
+        remove_calls(url, run_id)
     except CwlPrefectError as error:
-        _logger.warning("unfinished uploads below %s stay: %s", shown_url(url), error.message)
-        return 0
+        _logger.warning("lists of the calls of %s stay below %s: %s", run_id, shown_url(url), error.message)
+
+
+def _store_of(settings: Settings) -> str | None:
+    """Return where files of calls go in an object store of S3's kind, if they do."""
+    return settings.workspaces if scheme_of(settings.workspaces or "") == "s3" else None
+
+
+def _collect_store(settings: Settings, done: Collected, *, dry_run: bool) -> None:
+    """Remove what no call needs from the object store, and end uploads that are too old for somebody to go on with."""
+    url = _store_of(settings)
+    if url is None:
+        return
+    try:
+        garbage = collect_garbage(url, dry_run=dry_run)
+        done.objects, done.freed = garbage.objects, garbage.freed
+        done.uploads += end_abandoned(url, age_s=UPLOAD_AGE_S, dry_run=dry_run)
+    except CwlPrefectError as error:
+        _logger.warning("what nobody needs below %s stays: %s", shown_url(url), error.message)
 
 
 def _collect_files(runs: Path, staying: list[KeptRun], *, dry_run: bool) -> int:

@@ -18,6 +18,7 @@ from cwl_prefect.engine.records.manifest import Outcome, RunManifest
 from cwl_prefect.engine.staging.workspace import DRIVER_LOCK, clear_run, remove_run, run_directory
 from cwl_prefect.flows.driver_lock import is_driven
 from cwl_prefect.flows.execution.run import Run
+from cwl_prefect.flows.lifecycle.collecting import remove_lists
 from cwl_prefect.flows.lifecycle.stopping import INTERRUPTED
 from cwl_prefect.flows.lifecycle.workdirs import Workdirs
 from cwl_prefect.model.plan import WorkflowPlan
@@ -57,6 +58,7 @@ def clear(run: Run, *, succeeded: bool) -> None:
     now, and is known to have been cancelled.
     """
     if not _is_kept(run.settings.keep, succeeded=succeeded):
+        remove_lists(run.run_id, run.settings)
         clear_run(run.runs, run.run_id, spared=frozenset({manifest.MANIFEST, AUDIT_FILE, DRIVER_LOCK}))
 
 

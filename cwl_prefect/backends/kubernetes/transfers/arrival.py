@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from cwl_prefect.backends.base import JobHandle
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, number, part, parts, text
-from cwl_prefect.backends.kubernetes.transfers.containers import STORE_NAME
+from cwl_prefect.backends.kubernetes.transfers.containers import FETCH_NAME, STORE_NAME
+from cwl_prefect.backends.kubernetes.transfers.program import LACKING
 from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers, call_of
 from cwl_prefect.backends.kubernetes.watch import Followed, PodWatch
 from cwl_prefect.model.job import JobOutcome, Reason
@@ -28,28 +29,30 @@ async def received(
         watch: Whatever tells of that.
 
     Returns:
-        How it ended: as its command did, or as lost where what it left did not come.
+        How it ended: as its command did, or as lost where what it needed was not there or what it left did not come.
 
     Raises:
         BackendError: Nothing is learned of the pod any more, or the store does not answer.
     """
+    if outcome.reason is Reason.START_FAILED and number(_ended(followed, FETCH_NAME), "exitCode") == LACKING:
+        return replace(outcome, reason=Reason.LOST)  # who sends it again sends what was missing too
     if outcome.reason not in _RAN:
         return outcome
-    while (stored := _stored(followed)) is None and not followed.replaced:
+    while not (stored := _ended(followed, STORE_NAME)) and not followed.replaced:
         followed.changed.clear()
         watch.check()
         with suppress(TimeoutError):
             async with asyncio.timeout(_TICK_S):
                 await followed.changed.wait()
-    if number(stored or {}, "exitCode") == 0 and await transfers.receive(call_of(handle.job)):
+    if number(stored, "exitCode") == 0 and await transfers.receive(call_of(handle.job)):
         return outcome
-    why = text(stored or {}, "message") or "its pod went away before that"
+    why = text(stored, "message") or "its pod went away before that"
     message = f"what it left was not uploaded: {why}"
     return replace(outcome, reason=Reason.LOST, exit_code=None, signal=None, message=message)
 
 
-def _stored(followed: Followed) -> KubernetesObject | None:
-    """Return how the container that uploads has ended; None where it has not."""
-    statuses = parts(followed.pod or {}, "status", "containerStatuses")
-    ended = (part(status, "state", "terminated") for status in statuses if text(status, "name") == STORE_NAME)
-    return next(ended, None) or None
+def _ended(followed: Followed, name: str) -> KubernetesObject:
+    """Return how a container has ended; an empty object where it has not."""
+    pod = followed.pod or {}
+    statuses = [*parts(pod, "status", "initContainerStatuses"), *parts(pod, "status", "containerStatuses")]
+    return next((part(status, "state", "terminated") for status in statuses if text(status, "name") == name), {})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from cwl_prefect.backends.kubernetes.launcher import ALIVE, PROGRAM
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject
 from cwl_prefect.backends.kubernetes.storage import OWN_DIRECTORY, VOLUME_NAME, VOLUME_PATH
 from cwl_prefect.storage.credentials import lent
@@ -54,7 +55,8 @@ class TransferContainers:
 
     def _container(self, name: str, command: str, call: str) -> KubernetesObject:
         own = f"{VOLUME_PATH}/{OWN_DIRECTORY}"
-        words = ["python3", "-I", "-S", "-c", program_text(), command, self.url, call, VOLUME_PATH, own, self.kept]
+        paths = [VOLUME_PATH, f"{own}/{ALIVE}", f"{own}/{PROGRAM}"]
+        words = ["python3", "-I", "-S", "-c", program_text(), command, self.url, call, *paths, self.kept]
         secrets: list[JsonValue] = [] if self.secret is None else [{"secretRef": {"name": self.secret}}]
         return {
             "name": name,

@@ -3,11 +3,11 @@
 What runs in a pod is the text of this module and of those that it needs, so that any image with Python 3.11 will do,
 and it is always of the driver's version::
 
-    python3 -I -S -c TEXT fetch|store URL CALL VOLUME OWN KEPT
+    python3 -I -S -c TEXT fetch|store URL CALL VOLUME ALIVE PROGRAM KEPT
 
-OWN is a directory of the volume that no tool changes. The program that connects a tool's streams is brought there too:
-from the image of another init container where the store has none for this kind of node below KEPT, and from the store
-afterwards, so that further pods need no such container.
+ALIVE is where the pipe goes that is open for as long as the tool's container lives, PROGRAM where that goes which
+connects the tool's streams: from the image of another init container where the store has none for this kind of node
+below KEPT, and from the store afterwards, so that further pods need no such container. Tools change nothing there.
 """
 
 import os
@@ -19,21 +19,17 @@ from cwl_prefect.backends.kubernetes.transfers.trees import decoded, each, encod
 INPUTS, OUTPUTS = "inputs.json", "outputs.json"
 """Names of the lists of a call, below its own prefix."""
 
-PROGRAM, ALIVE = "busybox", "alive"
-"""What is in that directory: the program, and the pipe that is open for as long as a tool's container lives."""
-
 LACKING = 75
 """How the program ends where another try finds what this one lacked (sysexits.h, EX_TEMPFAIL)."""
 
 _TERMINATION_LOG = "/dev/termination-log"
-_LIST = "inputs"  # stays for the container that uploads
 
 
 class LackingError(Exception):
     """Something is not in the store; who sends the call again sends it too."""
 
 
-def fetch(bucket: Bucket, call: str, volume: str, own: str, kept: str) -> None:
+def fetch(bucket: Bucket, call: str, volume: str, alive: str, program: str, kept: str) -> None:
     """Put the inputs of a call onto the volume, the program, and a pipe that tells its tool's end.
 
     Raises:
@@ -41,16 +37,16 @@ def fetch(bucket: Bucket, call: str, volume: str, own: str, kept: str) -> None:
         RefusedError: Something cannot be read.
         OSError: Something cannot be written.
     """
-    os.makedirs(own, exist_ok=True)
-    _bring(bucket, f"{own}/{PROGRAM}", f"{kept}/{os.uname().machine}")
+    os.makedirs(os.path.dirname(alive), exist_ok=True)
+    _bring(bucket, program, f"{kept}/{os.uname().machine}")
     body = bucket.read(f"{call}/{INPUTS}")
     for tree in decoded(body):
         top = inside(volume, tree.path)
         os.makedirs(os.path.dirname(top), exist_ok=True)
         make(top, tree.entries, lambda entry, place: _get(bucket, entry.sha1, place))
-    with open(f"{own}/{_LIST}", "wb") as stream:
+    with open(f"{alive}.{INPUTS}", "wb") as stream:  # for the container that uploads
         stream.write(body)
-    os.mkfifo(f"{own}/{ALIVE}")
+    os.mkfifo(alive)
 
 
 def _get(bucket: Bucket, sha1: str, place: str) -> None:
@@ -72,7 +68,12 @@ def _bring(bucket: Bucket, place: str, name: str) -> None:
             with open(place, "rb") as stream:
                 bucket.write(name, stream.read())
         return
-    content = bucket.read(name) if bucket.size(name) else b""
+    try:
+        content = bucket.read(name)
+    except RefusedError as error:
+        if error.status != NOT_FOUND:
+            raise
+        content = b""
     if not content:
         bucket.write(name, b"")
         raise LackingError(f"{name} is not in the store yet")
@@ -81,18 +82,16 @@ def _bring(bucket: Bucket, place: str, name: str) -> None:
     os.chmod(place, 0o755)  # noqa: S103 - a program
 
 
-def store(bucket: Bucket, call: str, volume: str, own: str, _: str) -> None:
+def store(bucket: Bucket, call: str, volume: str, alive: str, *_: str) -> None:
     """Wait for the end of a tool, then upload what it left, and a list of that as the last.
 
     Raises:
         RefusedError: The store does not take something.
         OSError: Something cannot be read.
     """
-    with open(
-        f"{own}/{ALIVE}", "rb"
-    ) as pipe:  # a tool's container has it open for as long as it lives, however it ends
+    with open(alive, "rb") as pipe:  # the tool's container has it open for as long as it lives, however it ends
         pipe.read()
-    with open(f"{own}/{_LIST}", "rb") as stream:
+    with open(f"{alive}.{INPUTS}", "rb") as stream:
         inputs = decoded(stream.read())
     known = {entry.sha1 for tree in inputs for entry in tree.entries}
     left = [tree._replace(entries=tuple(scanned(inside(volume, tree.path)))) for tree in inputs if tree.writable]
@@ -110,8 +109,7 @@ def main(arguments: list[str]) -> int:
     """Do what the arguments say; why it failed is what the container says at its end."""
     command, url, *others = arguments
     try:
-        work = {"fetch": fetch, "store": store}[command]
-        work(Bucket(url, os.environ), *others)
+        (fetch if command == "fetch" else store)(Bucket(url, os.environ), *others)
     except (LackingError, RefusedError, OSError, ValueError) as error:
         with open(_TERMINATION_LOG, "w", encoding="utf-8", errors="replace") as stream:
             stream.write(str(error))

@@ -99,7 +99,6 @@ class Transfers:
             self._sent[call] = time.monotonic()
             self._has_program = self._has_program or await _is_there(blobs, self.containers.kept)
             trees = await asyncio.to_thread(lambda: tuple(self._trees(shown)))
-            await blobs.remove(f"calls/{call}/{OUTPUTS}")
             files = {entry.sha1: place for tree in trees for entry, place in _files(tree)}
             await asyncio.gather(*(self._put(blobs, sha1, Path(place)) for sha1, place in files.items()))
             await blobs.write(f"calls/{call}/{INPUTS}", encoded(trees))
@@ -107,6 +106,8 @@ class Transfers:
 
     async def receive(self, call: str) -> bool:
         """Bring here what a call left, in place of what was sent; False where it has not uploaded it.
+
+        To be asked for once its pod says that it has: what an earlier try left is replaced by then.
 
         Raises:
             BackendError: It cannot be read or written.

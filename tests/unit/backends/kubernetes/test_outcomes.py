@@ -20,8 +20,6 @@ from cwl_prefect.backends.kubernetes.outcomes import (
     told,
     was_preempted,
 )
-from cwl_prefect.backends.kubernetes.transfers.containers import FETCH_NAME
-from cwl_prefect.backends.kubernetes.transfers.program import LACKING
 from cwl_prefect.model.job import Reason
 from tests.calls import job
 
@@ -167,21 +165,6 @@ def test_a_failed_init_container_is_named() -> None:
     assert outcome is not None
     assert outcome.reason is Reason.START_FAILED
     assert outcome.message == "the init container fetch ended with exit code 3 no route"
-
-
-@pytest.mark.parametrize(
-    ("name", "code", "reason"),
-    [
-        pytest.param(FETCH_NAME, LACKING, Reason.LOST, id="another-try-finds-it"),
-        pytest.param(FETCH_NAME, 1, Reason.START_FAILED, id="refused"),
-        pytest.param("mine", LACKING, Reason.START_FAILED, id="of-the-template"),
-    ],
-)
-def test_a_call_whose_files_are_not_in_the_store_is_lost(name: str, code: int, reason: Reason) -> None:
-    status = {"name": name, "state": {"terminated": {"exitCode": code}}}
-    outcome = outcome_of(pod("Failed", initContainerStatuses=[status]), JOB)
-    assert outcome is not None
-    assert outcome.reason is reason
 
 
 def test_a_pod_that_goes_on_has_no_outcome() -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cwl_prefect.backends.kubernetes.transfers import garbage
 from cwl_prefect.engine.records import audit, manifest, retention
 from cwl_prefect.engine.records.audit import Act
 from cwl_prefect.engine.records.manifest import Outcome, RunManifest
@@ -204,3 +205,27 @@ def test_old_uploads_of_pods_are_ended(settings, object_store, monkeypatch):
         assert collect(chosen).uploads == 0
     assert collect(chosen).uploads == 1
     assert object_store.uploads() == []
+
+
+def test_what_no_call_needs_goes_from_the_object_store(settings, object_store, monkeypatch):
+    object_store.put(f"ws/blobs/sha1/00/{'0' * 40}", b"nobody's")
+    chosen = settings.model_copy(update={"workspaces": object_store.url("ws")})
+
+    assert collect(chosen).objects == 0
+    monkeypatch.setattr(garbage, "BLOB_AGE_S", -1.0)
+    found = collect(chosen, dry_run=True)
+    assert (found.objects, found.freed) == (1, 8)
+    assert collect(chosen).objects == 1
+    assert object_store.keys() == []
+
+
+def test_the_calls_of_a_removed_run_go_from_the_object_store(settings, object_store):
+    for run in ("gone", "other"):
+        object_store.put(f"ws/calls/{run}/a/inputs.json", b"[]")
+    (settings.runs / "gone").mkdir(parents=True)
+    collecting.remove_run_of(
+        settings.runs, None, "gone", settings.model_copy(update={"workspaces": object_store.url("ws")})
+    )
+
+    assert object_store.keys() == ["ws/calls/other/a/inputs.json"]
+    assert not (settings.runs / "gone").exists()

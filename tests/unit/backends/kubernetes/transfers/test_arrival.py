@@ -9,6 +9,7 @@ import pytest
 from cwl_prefect.backends.base import JobHandle
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject
 from cwl_prefect.backends.kubernetes.transfers.arrival import received
+from cwl_prefect.backends.kubernetes.transfers.program import LACKING
 from cwl_prefect.backends.kubernetes.transfers.transfers import call_of
 from cwl_prefect.backends.kubernetes.watch import Followed
 from cwl_prefect.errors import BackendError
@@ -107,6 +108,21 @@ async def test_a_call_that_never_ran_or_was_ended_is_not_waited_for(reason: Reas
     transfers, found = FakeTransfers(), outcome(reason, None)
     assert await ending(transfers, Followed(pod=pod()), found) is found
     assert transfers.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [
+        pytest.param("cwl-prefect-fetch", LACKING, Reason.LOST, id="another-try-finds-it"),
+        pytest.param("cwl-prefect-fetch", 1, Reason.START_FAILED, id="refused"),
+        pytest.param("mine", LACKING, Reason.START_FAILED, id="of-the-template"),
+    ],
+)
+async def test_a_call_is_lost_that_lacks_what_its_next_try_brings(name: str, code: int, reason: Reason) -> None:
+    status: KubernetesObject = {"name": name, "state": {"terminated": {"exitCode": code}}}
+    failed: KubernetesObject = {"status": {"initContainerStatuses": [status]}}
+    found = await ending(FakeTransfers(), Followed(pod=failed), outcome(Reason.START_FAILED, None))
+    assert found.reason is reason
 
 
 async def test_a_watch_that_ended_is_told() -> None:

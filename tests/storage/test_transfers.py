@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from cwl_prefect.backends.kubernetes.manifest.job import StepPod
+from cwl_prefect.backends.kubernetes.objects import KubernetesObject
 from cwl_prefect.backends.kubernetes.transfers import program
 from cwl_prefect.backends.kubernetes.transfers.bucket import Bucket, blob
-from cwl_prefect.backends.kubernetes.transfers.containers import FETCH_NAME, TransferContainers, program_text
+from cwl_prefect.backends.kubernetes.transfers.containers import FETCH_NAME, TransferContainers
 from cwl_prefect.backends.kubernetes.transfers.transfers import Transfers, open_transfers
 from cwl_prefect.backends.kubernetes.transfers.trees import INLINE, Entry, Tree, encoded, sha1_of
 from cwl_prefect.errors import BackendError, StorageError, UsageError
@@ -196,16 +197,23 @@ def test_the_program_needs_nothing_but_python(bucket: Bucket, object_store: Obje
     bucket.write(f"calls/{CALL}/inputs.json", encoded([tree]))
     bucket.write(f"{KEPT}/{os.uname().machine}", b"program")
     own = tmp_path / "volume/own"
-    words = (object_store.url("ws"), f"calls/{CALL}", *paths(tmp_path / "volume"))
-    start = [sys.executable, "-I", "-S", "-c", program_text()]
-    subprocess.run([*start, "fetch", *words], env=object_store.environment, check=True, timeout=60)
+    containers = TransferContainers(url=object_store.url("ws"), image="x", secret=None, launcher="x")
+
+    def command(container: KubernetesObject) -> list[str]:
+        """Give the command of a container, in places of this machine."""
+        words = [str(word) for word in container["command"]]  # type: ignore[union-attr]
+        return [sys.executable, *words[1:-4], *paths(tmp_path / "volume")]
+
+    environment = object_store.environment
+    fetching, storing = (command(make(f"calls/{CALL}")) for make in (containers.fetching, containers.storing))
+    subprocess.run(fetching, env=environment, check=True, timeout=60)
     assert (own / "box").read_bytes() == b"program"
 
-    storing = subprocess.Popen([*start, "store", *words], env=object_store.environment)
+    uploading = subprocess.Popen(storing, env=environment)
     with (own / "alive").open("wb"):  # until here it waits for who opens it, then for the end
         (tmp_path / "volume/work/out/made").write_text("made")
 
-    assert storing.wait(60) == 0
+    assert uploading.wait(60) == 0
     assert b"made" in bucket.read(f"calls/{CALL}/outputs.json")
 
 

@@ -1,5 +1,6 @@
 """The containers that go with a call's own where its pod shares no volume: one before it, and one beside it."""
 
+import ast
 import base64
 import hashlib
 import os
@@ -21,6 +22,9 @@ FETCH_NAME, STORE_NAME = "cwl-prefect-fetch", "cwl-prefect-store"
 
 _HERE = Path(__file__).parent
 _MODULES = ("trees", "bucket", "program")
+_AGAIN = "import sys; exec(open(f'{sys.argv[5]}.py').read())"
+"""Runs what the container before has left beside the pipe: a text of this length is not to be told twice."""
+
 _OPEN_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION")
 
 
@@ -47,16 +51,16 @@ class TransferContainers:
 
     def fetching(self, call: str) -> KubernetesObject:
         """Return the init container that fetches the inputs of a call."""
-        return self._container(FETCH_NAME, "fetch", call)
+        return self._container(FETCH_NAME, ["-c", program_text(), "fetch"], call)
 
     def storing(self, call: str) -> KubernetesObject:
-        """Return the container that uploads what a call left, once its tool has ended."""
-        return self._container(STORE_NAME, "store", call)
+        """Return the container that uploads what a call left, once its tool has ended, by the same program."""
+        return self._container(STORE_NAME, ["-c", _AGAIN, "store"], call)
 
-    def _container(self, name: str, command: str, call: str) -> KubernetesObject:
+    def _container(self, name: str, program: list[str], call: str) -> KubernetesObject:
         own = f"{VOLUME_PATH}/{OWN_DIRECTORY}"
         paths = [VOLUME_PATH, f"{own}/{ALIVE}", f"{own}/{PROGRAM}"]
-        words = ["python3", "-I", "-S", "-c", program_text(), command, self.url, call, *paths, self.kept]
+        words = ["python3", "-I", "-S", *program, self.url, call, *paths, self.kept]
         secrets: list[JsonValue] = [] if self.secret is None else [{"secretRef": {"name": self.secret}}]
         return {
             "name": name,
@@ -80,13 +84,25 @@ def _open_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]
 def program_text() -> str:
     """Return the program of the containers as one line of Python, packed: each change of a pod that is told carries it.
 
-    The modules are made one after the other under their own names, where each finds those before it.
+    The modules are made one after the other under their own names, where each finds those before it. What is only for
+    people is left out.
     """
     lines = ["import sys, types"]
     for module in _MODULES:
         name = "__main__" if module == _MODULES[-1] else f"{__package__}.{module}"
-        source = (_HERE / f"{module}.py").read_text("utf-8")
+        source = _shortened((_HERE / f"{module}.py").read_text("utf-8"))
         lines.append(f"made = sys.modules.setdefault({name!r}, types.ModuleType({name!r}))")
         lines.append(f"exec(compile({source!r}, {module!r}, 'exec'), made.__dict__)")
     packed = base64.b64encode(zlib.compress("\n".join(lines).encode(), 9)).decode()
-    return f"import base64, zlib; exec(zlib.decompress(base64.b64decode('{packed}')))"
+    return f"import base64, zlib; text = zlib.decompress(base64.b64decode('{packed}')); exec(text)"
+
+
+def _shortened(source: str) -> str:
+    """Return a module without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]
+            body[:] = kept or [ast.Pass()]
+    return ast.unparse(tree)

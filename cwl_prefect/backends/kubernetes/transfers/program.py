@@ -46,6 +46,8 @@ def fetch(bucket: Bucket, call: str, volume: str, alive: str, program: str, kept
         make(top, tree.entries, lambda entry, place: _get(bucket, entry.sha1, place))
     with open(f"{alive}.{INPUTS}", "wb") as stream:  # for the container that uploads
         stream.write(body)
+    with open(f"{alive}.py", "wb") as stream:
+        stream.write(globals().get("text", b""))
     os.mkfifo(alive)
 
 

@@ -12,6 +12,7 @@ from cwl_prefect.backends.kubernetes.api.client import KubernetesApi
 from cwl_prefect.backends.kubernetes.backend import KubernetesBackend
 from cwl_prefect.backends.kubernetes.jobs import reap
 from cwl_prefect.backends.kubernetes.objects import KubernetesObject, part, parts
+from cwl_prefect.backends.kubernetes.transfers.transfers import call_of
 from cwl_prefect.backends.naming import FLOW_RUN_LABEL
 from cwl_prefect.model.job import ContainerJob, Mount
 from cwl_prefect.settings import Settings
@@ -87,7 +88,10 @@ class TestObjectStore(BackendCase):
 
         assert outcome.exit_code == 3
         self.assert_here(workspace)
-        assert [key.split("/")[1] for key in object_store.keys("ws")] == ["blobs"]  # the input and its copy are one
+        kinds = [key.split("/")[1] for key in object_store.keys("ws")]
+        assert kinds == ["blobs", "programs"]  # the input and its copy are one
+        again = replace(job, job_id=f"{job.job_id}-again")
+        assert (await execute(backend, again)).exit_code == 3  # without the container that brings the program
 
     async def test_the_next_driver_gets_what_a_call_left_that_ended_without_one(
         self,
@@ -108,7 +112,7 @@ class TestObjectStore(BackendCase):
         assert (await finish(following, handle)).exit_code == 3
         self.assert_here(workspace)
 
-        object_store.put(f"ws/calls/{handle.reference}/inputs.json", b"[]")  # as of a call that nobody takes over
+        object_store.put(f"ws/calls/{call_of(job)}/inputs.json", b"[]")  # as of a call that nobody takes over
         assert await following.adopt(job) is None
         await following.close()
         assert object_store.keys("ws/calls") == []

@@ -234,7 +234,7 @@ class Bucket:
     def _opened(
         self, method: str, name: str, body: bytes | memoryview | None = None, query: str = ""
     ) -> Iterator[HTTPResponse]:
-        """Give the answer to a request, by the connection of this thread, which the next one goes by too."""
+        """Yield the answer to a request, by the connection of this thread, which the next one goes by too."""
         path = quote(f"{self._url.partition('://')[2]}/{name}")
         url = f"{self._endpoint}/{path}" + (f"?{query}" if query else "")
         headers = signed(method, url, self._credentials, datetime.now(UTC))

@@ -22,7 +22,12 @@ FETCH_NAME, STORE_NAME = "cwl-prefect-fetch", "cwl-prefect-store"
 
 _HERE = Path(__file__).parent
 _MODULES = ("trees", "bucket", "program")
-_AGAIN = "import sys; exec(open(f'{sys.argv[5]}.py').read())"
+_CACHED = (
+    "import os, sys; sys.pycache_prefix = None if os.path.isdir(sys.path[1] + '/__pycache__') else sys.argv[5] + '.pyc'"
+)
+"""Where an image has no compiled library, the container before compiles what it imports for the one after, too."""
+
+_AGAIN = f"{_CACHED}; exec(open(f'{{sys.argv[5]}}.py').read())"
 """Runs what the container before has left beside the pipe: a text of this length is not to be told twice."""
 
 _OPEN_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION")
@@ -94,7 +99,7 @@ def program_text() -> str:
         lines.append(f"made = sys.modules.setdefault({name!r}, types.ModuleType({name!r}))")
         lines.append(f"exec(compile({source!r}, {module!r}, 'exec'), made.__dict__)")
     packed = base64.b64encode(zlib.compress("\n".join(lines).encode(), 9)).decode()
-    return f"import base64, zlib; text = zlib.decompress(base64.b64decode('{packed}')); exec(text)"
+    return f"{_CACHED}; import base64, zlib; text = zlib.decompress(base64.b64decode('{packed}')); exec(text)"
 
 
 def _shortened(source: str) -> str:

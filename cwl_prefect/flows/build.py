@@ -10,7 +10,9 @@ from typing import Any
 from prefect import State
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
+from prefect.filesystems import LocalFileSystem
 from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from prefect.states import Completed, Failed, exception_to_failed_state
 from prefect.utilities.annotations import quote
 
@@ -147,7 +149,10 @@ def build_requested_flow(plan: WorkflowPlan, request: RunRequest, *, shown: bool
     body = _presented(_body, plan, signature(plan)) if shown else _reference
     listed = request.backends is None or not request.backends.fake
     options = {"listed": listed, "validate_parameters": False, "persist_result": False}
-    return _flow(body, plan, request.settings, rebuild=_again, **options)
+    made = _flow(body, plan, request.settings, rebuild=_again, **options)
+    # Its results are persisted nowhere, yet Prefect would ask the API first where that would be.
+    made.result_storage = LocalFileSystem(basepath=str(PREFECT_LOCAL_STORAGE_PATH.value()))
+    return made
 
 
 def _outputs_or_state(report: RunReport, settings: Settings) -> CwlObject | State[object]:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 from prefect import Flow
+from prefect import results as prefect_results
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, PREFECT_UI_URL, temporary_settings
@@ -131,6 +132,16 @@ class TestFlows:
     def test_the_report_of_a_requested_run_is_not_stored(self, plan, settings):
         flow = build_requested_flow(plan, request(settings), shown=False)
         assert (flow.persist_result, flow.result_serializer) == (False, "json")
+
+    def test_the_api_is_not_asked_where_results_of_a_requested_run_go(self, plan, settings, monkeypatch):
+        asked = []
+        monkeypatch.setattr(prefect_results, "_read_server_default_result_storage_block_id", lambda: asked.append(None))
+        prefect_results.ResultStore().update_for_flow(build_flow(plan, settings), _sync=True)
+        assert asked == [None]  # of a flow that a user has it is
+        prefect_results.ResultStore().update_for_flow(
+            build_requested_flow(plan, request(settings), shown=False), _sync=True
+        )
+        assert asked == [None]
 
     def test_the_settings_limit_its_time(self, plan, tmp_path):
         flow = build_flow(plan, Settings(home=tmp_path, run_timeout_s=60))

@@ -56,7 +56,8 @@ class Finding:
 def findings_of(error: CwlPrefectError, check: str) -> tuple[Finding, ...]:
     """Return the faults that an error tells of as findings; what to do about all of them is said with the last."""
     fixes = [each.fix for each in error.faults]
-    fixes[-1] = fixes[-1] or error.hint
+    if error.hint not in fixes:
+        fixes[-1] = fixes[-1] or error.hint
     return tuple(
         Finding(check=check, severity=Severity.ERROR, message=each.text, fix=fix, place=each.place)
         for each, fix in zip(error.faults, fixes, strict=True)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from cwl_prefect._lib.suggestions import did_you_mean, near
 from cwl_prefect.cwl.javascript import engine, references
 from cwl_prefect.cwl.javascript.engine import JavascriptError
-from cwl_prefect.cwl.javascript.scanner import Expression, scan
+from cwl_prefect.cwl.javascript.scanner import Expression, scan, short_source
 from cwl_prefect.cwl.javascript.uses import Use
 from cwl_prefect.cwl.loading.places import place_of
 from cwl_prefect.cwl.values.types import Array, CwlType, Plain, Record
@@ -63,10 +63,10 @@ def _of_expression(source: str, use: Use, sight: Sight) -> Iterator[Finding]:
         yield from _of_reference(path, use, sight)
     elif not sight.javascript:
         fix = f"Add `{_JAVASCRIPT}: {{}}` to the requirements, or use a parameter reference such as $(inputs.name)."
-        text = f"${_short(source)} is JavaScript, which needs {_JAVASCRIPT}."
+        text = f"${short_source(source)} is JavaScript, which needs {_JAVASCRIPT}."
         yield _error(use, "javascript-not-required", text, fix)
     elif (wrong := syntax_error(source)) is not None:
-        yield _error(use, "expression-syntax", f"${_short(source)}: {wrong}.", "Correct the JavaScript.")
+        yield _error(use, "expression-syntax", f"${short_source(source)}: {wrong}.", "Correct the JavaScript.")
     else:
         yield from _of_javascript(source, use, sight)
 
@@ -162,8 +162,3 @@ def _wrong(script: str) -> str | None:
 def _error(use: Use, check: str, text: str, fix: str | None) -> Finding:
     place = place_of(use.node, use.key)
     return Finding(check=check, severity=Severity.ERROR, message=text, fix=fix, place=place)
-
-
-def _short(source: str) -> str:
-    line = " ".join(source.split())
-    return line if len(line) <= 60 else f"{line[:60]}…"

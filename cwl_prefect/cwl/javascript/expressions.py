@@ -9,7 +9,7 @@ from cwl_prefect.cwl.javascript import engine, references
 from cwl_prefect.cwl.javascript.engine import JavascriptError, JavascriptRead
 from cwl_prefect.cwl.javascript.reads import Evaluation, Owners, Recorder, followed
 from cwl_prefect.cwl.javascript.references import BrokenReferenceError
-from cwl_prefect.cwl.javascript.scanner import Expression, may_hold_expression, scan
+from cwl_prefect.cwl.javascript.scanner import Expression, may_hold_expression, scan, short_source
 from cwl_prefect.cwl.javascript.unknown import check_known, declaration, unknown_read
 from cwl_prefect.model.values import unusable
 
@@ -98,7 +98,7 @@ class Scope:
                 return value
         if self.script.library is None:
             raise JavascriptError(
-                f"${source} is JavaScript, which InlineJavascriptRequirement does not allow here",
+                f"${short_source(source)} is JavaScript, which InlineJavascriptRequirement does not allow here",
                 hint=f"Add {_JAVASCRIPT} to the requirements, or use a parameter reference such as $(inputs.name).",
             )
         try:

@@ -22,6 +22,7 @@ _WORD = re.compile(r"[\w$]+")
 _BEFORE_OPERAND = frozenset(
     ("await", "case", "delete", "do", "else", "in", "instanceof", "new", "of", "return", "throw", "typeof", "void"),
 )
+_LONGEST = 60  # characters of an expression that is told in one line
 _SHOWN = 40  # characters of an expression without an end
 _REFERENCE = re.compile(r"""\$\([A-Za-z_]\w*(?:\.\w+|\[\d+\]|\['(?:[^'\\]|\\.)+'\]|\["(?:[^"\\]|\\.)+"\])*\)""")
 
@@ -31,6 +32,12 @@ class Expression:
     """The text of an expression with its parentheses or braces, without the dollar sign."""
 
     source: str
+
+
+def short_source(source: str) -> str:
+    """Return the text of an expression as one line, cut off where it is long."""
+    line = " ".join(source.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def may_hold_expression(text: Any) -> bool:

@@ -15,7 +15,7 @@ from cwltool.workflow import Workflow, WorkflowStep
 from pydantic import JsonValue
 from schema_salad.utils import aslist
 
-from cwl_prefect.cwl.loading.documents import as_written, bare_inputs, canonical_process, short_type
+from cwl_prefect.cwl.loading.documents import as_written, bare_inputs, canonical_process, process_class, short_type
 from cwl_prefect.cwl.loading.places import places_of, places_of_step, wrong_at
 from cwl_prefect.cwl.loading.reading import named_files
 from cwl_prefect.cwl.loading.undeclared import undeclared_features
@@ -30,7 +30,6 @@ from cwl_prefect.model.plan import (
     OutputPort,
     PickValue,
     Places,
-    ProcessClass,
     Scatter,
     ScatterMethod,
     Source,
@@ -162,7 +161,7 @@ def _tool(process: Process) -> ToolPlan:
     return ToolPlan(
         digest=_digest([document, requirements, hints, version]),
         name=_name(process),
-        process_class=ProcessClass(process.tool["class"]),
+        process_class=process_class(process.tool),
         document=document,
         requirements=requirements,
         hints=hints,

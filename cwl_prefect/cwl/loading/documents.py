@@ -10,7 +10,10 @@ from typing import Any
 from cwltool.process import shortname
 from cwltool.update import ORIGINAL_CWLVERSION
 
+from cwl_prefect.cwl.loading.places import place_of
 from cwl_prefect.cwl.values.plain import plain
+from cwl_prefect.errors import Fault, UnsupportedError
+from cwl_prefect.model.plan import ProcessClass
 
 _IDENTIFIERS = frozenset({"id", "name", "type", "items", "symbols"})
 _TOOL_LEVEL = frozenset(
@@ -129,3 +132,19 @@ def _strip_field_bindings(declared: Any) -> None:
         declared.pop("inputBinding", None)
         for key in ("type", "items", "fields"):
             _strip_field_bindings(declared.get(key))
+
+
+def process_class(document: Mapping[str, Any]) -> ProcessClass:
+    """Return what kind of process a document that is no Workflow describes.
+
+    Raises:
+        UnsupportedError: It is of a class that an extension has added to CWL.
+    """
+    found = shortname(str(document["class"]))
+    for known in ProcessClass:
+        if found == known:
+            return known
+    kinds = ", ".join(("Workflow", *ProcessClass))
+    text = f"class: {found} is of an extension of CWL, which cannot be run; expected one of {kinds}"
+    fault = Fault(place=place_of(document, "class"), text=text)
+    raise UnsupportedError(str(fault), faults=(fault,))

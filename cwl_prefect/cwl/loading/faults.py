@@ -10,7 +10,7 @@ from schema_salad.exceptions import SchemaSaladException
 
 from cwl_prefect._lib.uris import path_of
 from cwl_prefect.cwl.access.open_texts import text_of
-from cwl_prefect.cwl.loading.rewording import NOT_FETCHED, of_link, read_place, reworded
+from cwl_prefect.cwl.loading.rewording import NOT_FETCHED, is_whole, of_link, read_place, reworded
 from cwl_prefect.cwl.values.messages import document_message, readable_path, short_path
 from cwl_prefect.errors import DocumentError, Fault, Place
 
@@ -186,7 +186,7 @@ def _of_text(text: str, document: str) -> Iterator[Fault]:
                 current = _continued(current, line.strip(), None)
         elif current is not None and _LEADS_ON.match(current.text):
             current, depth = Fault(place=read_place(placed["place"]), text=placed["text"]), placed.start("text")
-        elif current is not None and current.place is not None and placed.start("text") > depth:
+        elif current is not None and placed.start("text") > depth and not is_whole(current):
             current = _continued(current, placed["text"], placed["place"])
         else:
             if current is not None and current.place is not None:

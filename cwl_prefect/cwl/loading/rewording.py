@@ -19,6 +19,7 @@ NOT_FETCHED = "it cannot be fetched; check the address and the network"
 
 # of a document whose path is long, whose messages are therefore broken into more lines
 _PLACE_OF_SINK = re.compile(r"(?P<sink>with sink '[^']*') (?P<place>\([^()]*:\d+:\d+\)) (?P<type>of type .*)")
+_HOW = re.compile(r" *(?:source has )?(?P<field>linkMerge|pickValue) (?:method|is:) (?P<how>\w+)")
 _URL = re.compile(r"file://[^\s'\"#]*/")
 _Match: TypeAlias = "re.Match[str]"
 
@@ -44,6 +45,11 @@ def read_place(text: str) -> Place:
     return Place(document=document, line=int(line), column=int(column))
 
 
+def is_whole(fault: Fault) -> bool:
+    """Check whether nothing with a place of its own belongs to a fault any more: it has none, or tells of both ends."""
+    return fault.place is None or " with sink " in fault.text
+
+
 def of_link(fault: Fault) -> Fault:
     """Return a fault between a source and a sink the place of the sink, where the link is written."""
     text = _PLACE_OF_SINK.sub(r"\g<sink> \g<type> \g<place>", fault.text)
@@ -54,15 +60,23 @@ def of_link(fault: Fault) -> Fault:
     )
     if link is None:
         return reworded(fault)
-    given, wanted, rest = link["given"], link["wanted"], link["rest"]
-    if not _is_json(wanted):  # broken into lines, of which only the first has a place
-        wanted, rest = f"{wanted}{rest}", ""
+    given, (wanted, rest) = link["given"], _type_before(link["wanted"] + link["rest"])
+    more = _HOW.sub(r"; \g<field> is \g<how>", rest)
     return Fault(
         place=read_place(link["place"]),
         text=f"{link['sink']} has the type {_type_text(wanted)}, but its source {link['source']}"
-        f" has the type {_type_text(given)} ({fault.place}){rest}",
+        f" has the type {_type_text(given)} ({fault.place}){more}",
         fix=_fixof_link(link["sink"], given, wanted),
     )
+
+
+def _type_before(text: str) -> tuple[str, str]:
+    """Take a type, which may have been broken into lines, from what follows it."""
+    try:
+        end = json.JSONDecoder().raw_decode(text)[1]
+    except ValueError:
+        return text, ""
+    return text[:end], text[end:]
 
 
 def _is_json(text: str) -> bool:
@@ -122,6 +136,9 @@ def _undefined(found: _Match, fault: Fault) -> Fault:
         fix = "Check the path; a relative one starts from the directory of this document."
         return replace(fault, text=f"run: {path}: no such file", fix=fix)
     name = target.rpartition("/")[2]
+    if field == "class" and name in REQUIREMENTS:
+        fix = "Write `cwlVersion: v1.2`, or give it as a hint if the process can do without it."
+        return replace(fault, text=f"class: {name} came with a later version of CWL than this document's", fix=fix)
     meant = near(name, CLASSES + REQUIREMENTS) if field == "class" else None
     advice = "" if meant is None else f"; did you mean {meant!r}?"
     return replace(fault, text=f"{field}: {name!r} is unknown{advice}")
@@ -201,6 +218,14 @@ def _no_section(found: _Match, fault: Fault) -> Fault:
     return replace(fault, text=f"{found[1]}: missing, or neither a list nor a mapping", fix=fix)
 
 
+def _without_source(found: _Match, fault: Fault) -> Fault:
+    return replace(
+        fault,
+        text=f"the step gives no value to the required input {found[1]!r} of what it runs",
+        fix=f"Write `{found[1]}: SOURCE` in its `in`.",
+    )
+
+
 def _without_class(_: _Match, fault: Fault) -> Fault:
     return replace(
         fault, text="missing required field 'class'", fix="Write `class:` first, or the entries as a mapping."
@@ -233,6 +258,7 @@ _REWORDINGS: tuple[tuple[re.Pattern[str], _Rewording | str], ...] = (
     (re.compile(r"value is a (\w+), expected (.*)"), _wrong_kind),
     (re.compile(r"\"'(.*)'\" is not int, or value '.*' does not contain an expression.*"), _no_position),
     (re.compile(r"the value ('.*?') is not a valid enum_[0-9a-f]+, expected (.*)"), r"\1 is none of: \2"),
+    (re.compile(r"Required parameter '(.*)' does not have source, default, or valueFrom expression"), _without_source),
     (re.compile(r"Missing 'class' field"), _without_class),
     (re.compile(r"Missing '(\w+)' field"), r"missing required field '\1'"),
     (re.compile(r"\"(\w+)\" section is not valid\.?"), _no_section),

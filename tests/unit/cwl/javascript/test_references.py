@@ -56,7 +56,7 @@ def test_self_is_what_belongs_to_the_field() -> None:
         ("$(input.a)", r"input is unknown here"),
         ("$(inputs.a.length)", r"inputs\.a has no 'length'"),
         ("$(1 + 1)", r"\$\(1 \+ 1\) is JavaScript, which InlineJavascriptRequirement does not allow here"),
-        ("${return 1;}", r"is JavaScript"),
+        ("${\n  return 1;\n}", r"^\$\{ return 1; \} is JavaScript"),
     ],
 )
 def test_what_does_not_exist_is_told(text: str, told: str) -> None:

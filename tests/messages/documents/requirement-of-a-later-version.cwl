@@ -1,0 +1,7 @@
+cwlVersion: v1.0
+class: CommandLineTool
+requirements:
+  WorkReuse: {enableReuse: false}
+baseCommand: date
+inputs: []
+outputs: []

@@ -319,11 +319,12 @@ def docker_requirement(tool: ToolPlan) -> tuple[DockerImage | None, bool]:
 
 def expression_outputs(value: Any, tool: ToolPlan, name: str) -> CwlObject:
     """Check that an expression gave an object with the declared outputs (CWL Workflow, §ExpressionTool)."""
+    fields = ", ".join(port.id for port in tool.outputs)
     if not isinstance(value, Mapping):
         raise StepError(
             f"{name}: the expression gave {shown(value)}, expected an object of outputs.",
             step=name,
-            hint=f"Return an object with the fields {', '.join(port.id for port in tool.outputs)}.",
+            hint=f"Return an object with the fields {fields}." if fields else "Return an empty object: `return {};`.",
         )
     missing = [port.id for port in tool.outputs if port.id not in value and not _nullable(port.type)]
     if missing:

@@ -19,7 +19,7 @@ from cwl_prefect.server.state import ServerFiles, last_state
 from cwl_prefect.settings import Settings
 
 HOST = "127.0.0.1"
-PREFECT = version("prefect")
+PREFECT_VERSION = version("prefect")
 SERVER_MODULE = "cwl_prefect.server.process"
 CAUSE_LINES = 3
 
@@ -63,7 +63,7 @@ async def spawn(settings: Settings, files: ServerFiles) -> None:
             port=port,
             descriptor=listener.fileno(),
             idle_s=settings.server_idle_s,
-            prefect_version=PREFECT,
+            prefect_version=PREFECT_VERSION,
         )
         try:
             prepare_database(files.database)

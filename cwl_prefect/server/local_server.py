@@ -23,7 +23,7 @@ from cwl_prefect.errors import ServerError
 from cwl_prefect.server.client import OUR_AGENT, LocalApi, health
 from cwl_prefect.server.configured_api import configured_api_url, file_of_api
 from cwl_prefect.server.guard import OPEN, USER
-from cwl_prefect.server.launch import PREFECT, files_error, spawn, start_error
+from cwl_prefect.server.launch import PREFECT_VERSION, files_error, spawn, start_error
 from cwl_prefect.server.machine import Machine
 from cwl_prefect.server.state import ServerFiles, ServerState, forget, read_state
 from cwl_prefect.settings import Settings
@@ -276,7 +276,7 @@ def _whereabouts(files: ServerFiles, state: ServerState) -> str:
 
 def _is_current(files: ServerFiles, state: ServerState) -> bool:
     """Another Prefect's server is used while others use it, and replaced by ours otherwise."""
-    return state.prefect_version == PREFECT or is_locked(files.lease)
+    return state.prefect_version == PREFECT_VERSION or is_locked(files.lease)
 
 
 def _endpoint(state: ServerState, *, started: bool) -> ApiEndpoint:

@@ -309,7 +309,13 @@ def test_a_directory_is_no_document(command: CommandLine) -> None:
 def test_a_fragment_that_does_not_exist_is_refused(command: CommandLine) -> None:
     command.write("document.cwl", GRAPH)
 
-    assert_refused(command.run("document.cwl#three"), 10, "'#three'", "document.cwl", outdir=command.outdir)
+    assert_refused(
+        command.run("document.cwl#three"),
+        10,
+        "document.cwl#three: it has no process 'three'",
+        "'one', 'two'",
+        outdir=command.outdir,
+    )
 
 
 def test_a_document_that_is_not_text_is_refused(command: CommandLine) -> None:

@@ -230,7 +230,7 @@ async def test_a_server_takes_another_port_where_that_of_a_killed_one_is_taken(s
 
 async def test_another_prefects_server_is_replaced_unless_used(settings, stand_in, monkeypatch):
     async with local_server.lease(settings) as old:
-        monkeypatch.setattr(local_server, "version", lambda _: "99")
+        monkeypatch.setattr(local_server, "PREFECT_VERSION", "99")
         assert (await local_server.start(settings)).url == old.url
 
     assert (await local_server.start(settings)).started

@@ -122,7 +122,7 @@ async def test_a_server_of_another_prefect_is_replaced_unless_used(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with local_server.lease(settings) as old:
-        monkeypatch.setattr(local_server, "version", lambda _: "99.0")
+        monkeypatch.setattr(local_server, "PREFECT_VERSION", "99.0")
         assert (await local_server.start(settings)).url == old.url
 
     new = await local_server.start(settings)

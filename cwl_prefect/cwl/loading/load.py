@@ -43,9 +43,7 @@ EXTENSION_SCHEMAS = {
     "v1.3.0-dev1": "extensions-v1.3.yml",
 }
 
-_UNKNOWN_REQUIREMENT = re.compile(
-    r"checking field 'requirements'.*Field 'class' contains undefined reference", re.DOTALL
-)
+_UNKNOWN_REQUIREMENT = re.compile(r"checking field 'requirements'.*Field 'class' contains undefined reference")
 _OF_STEPS = re.compile(r"Workflow contains|Must specify scatterMethod|Step is missing|does not correspond to")
 IS_DOCUMENT = "A CWL document has the fields cwlVersion and class, or cwlVersion and $graph."
 
@@ -301,7 +299,7 @@ def _check_file_url(document: str) -> None:
 
 def _invalid(document: str, error: Exception) -> CwlPrefectError:
     faults = faults_of(error, document)
-    if _UNKNOWN_REQUIREMENT.search(str(error)):
+    if _UNKNOWN_REQUIREMENT.search(" ".join(str(error).split())):  # which breaks lines as paths are long
         hint = "Correct its name, or give it as a hint if the process can do without it."
         return UnsupportedError(described(faults, document), hint=hint, faults=faults)
     return document_error(faults, document)

@@ -411,6 +411,13 @@ class TestBadDocuments:
         assert "main.cwl:6:" in str(found.value)
         assert found.value.exit_code == 33
 
+    def test_an_unknown_requirement_is_unsupported_however_long_its_document_s_path_is(self, write):
+        text = document("inputs: {}\noutputs: {}\nrequirements: {FancyRequirement: {}}\n")
+        documents = [write(text, f"{'d' * length}/main.cwl") for length in range(1, 80, 4)]
+        for path in documents:
+            with pytest.raises(UnsupportedError, match="FancyRequirement"):
+                load_process(str(path))
+
     def test_a_graph_without_main_asks_for_a_fragment(self, write):
         with pytest.raises(DocumentError, match=r"echo, other\.\nTo fix: Name one, as in .*main\.cwl#other"):
             load_process(str(write(GRAPH.replace("id: main", "id: other"))))

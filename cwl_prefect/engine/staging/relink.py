@@ -51,6 +51,8 @@ def hold(links: Iterable[str], *, name: str) -> None:
         OutputError: One cannot be copied, for instance because it leads to a directory around it.
     """
     for link in links:
+        if not os.path.islink(link):  # noqa: PTH114 - a text
+            continue  # outputs may hold each other
         try:
             origin = Path(link).resolve(strict=True)
             Path(link).unlink()

@@ -107,6 +107,14 @@ def test_a_directory_holds_what_its_links_led_to_outside_of_it(ended: Ended) -> 
     assert (ended.data / "file").read_text() == "file"
 
 
+def test_directories_that_hold_each_other_hold_what_their_links_led_to(ended: Ended) -> None:
+    ended.link("d/deep/link", "{stage}/0/file")
+    found: CwlObject = {name: output(ended, name)["o"] for name in ("d", "d/deep", "d/../d/deep")}
+    hold(validate(found, ended.call, ended.space.out, name="align"), name="align")
+    assert (ended.space.out / "d" / "deep" / "link").read_text() == "file"
+    assert not (ended.space.out / "d" / "deep" / "link").is_symlink()
+
+
 def test_a_directory_that_would_hold_itself_is_refused(ended: Ended) -> None:
     ended.link("d/around", "{out}")
     leaving = validate(output(ended, "d"), ended.call, ended.space.out, name="align")

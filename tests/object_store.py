@@ -174,6 +174,7 @@ def fresh_store(running: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """Give a test the running store with an empty bucket, which this process finds by its environment."""
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
+    running.clear()  # of what a test left that had a store of its own
     running.create()
     yield running
     running.clear()

@@ -173,9 +173,9 @@ def test_what_the_launcher_says_tells_what_was_used(said: str, found: Usage | No
 
 
 def test_who_waits_for_the_end_of_a_tool_sees_it_however_it_ends(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "alive")
+    for pipe in ("alive", "go"):
+        os.mkfifo(tmp_path / pipe)
     launch = Launch(tmp_path, ["/bin/sh", "-c", "ls /proc/$$/fd; read -r _ < go"])
-    os.mkfifo(tmp_path / "go")
     with (tmp_path / "alive").open("rb") as alive:
         until(lambda: launch.out.read_bytes() != b"", 60)
         launch.process.kill()

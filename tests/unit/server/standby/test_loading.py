@@ -1,5 +1,6 @@
 """What a process loads before it waits: the models that calls would finish before their first use, too."""
 
+import gc
 import sys
 
 from pydantic import BaseModel, ConfigDict
@@ -58,7 +59,12 @@ def test_what_typer_makes_of_options_at_their_first_use_is_made_before(monkeypat
 
 
 def test_what_cannot_be_completed_keeps_nobody_from_waiting():
+    tried = []
+
     def fail() -> None:
+        tried.append(gc.isenabled())
         raise AttributeError
 
     _load([], [], fail)
+    assert tried == [False]
+    assert gc.isenabled()  # what comes after the failure was done, too

@@ -12,7 +12,6 @@ from pydantic import JsonValue
 
 from cwl_prefect._lib.file_lock import FileLock, try_lock
 from cwl_prefect._lib.locations import scheme_of, shown_url
-from cwl_prefect.backends.kubernetes.transfers.garbage import collect_garbage, remove_calls
 from cwl_prefect.engine.records import audit, manifest, retention
 from cwl_prefect.engine.records.audit import Act, AuditEntry
 from cwl_prefect.engine.records.retention import KeptRun, Retention
@@ -180,6 +179,8 @@ def remove_lists(run_id: str, settings: Settings) -> None:
     url = _store_of(settings)
     if url is None:
         return
+    from cwl_prefect.backends.kubernetes.transfers.garbage import remove_calls
+
     try:
         remove_calls(url, run_id)
     except CwlPrefectError as error:
@@ -196,6 +197,8 @@ def _collect_store(settings: Settings, done: Collected, *, dry_run: bool) -> Non
     url = _store_of(settings)
     if url is None:
         return
+    from cwl_prefect.backends.kubernetes.transfers.garbage import collect_garbage
+
     try:
         garbage = collect_garbage(url, dry_run=dry_run)
         done.objects, done.freed = garbage.objects, garbage.freed

@@ -109,6 +109,19 @@ class TestVerdicts:
         with pytest.raises(Exception, match="outside of the document's own tree"):
             known.demand({**found, "location": made.as_uri()})
 
+    def test_a_link_that_the_run_made_is_judged_by_what_it_leads_to(self, tmp_path: Path):
+        run = tmp_path / "a" / "own" / "runs" / "0e8fb5b0-2dbf-4c24-9f4e-3a1c7d7e6a55"
+        for directory in (run, tmp_path / "data", tmp_path / "other"):
+            directory.mkdir(parents=True)
+        for path in ("data/named", "a/of-the-tree", "other/secret"):
+            (tmp_path / path).write_text("")
+            (run / Path(path).name).symlink_to(tmp_path / path)
+        named = {"class": "Directory", "location": (tmp_path / "data").as_uri()}
+        known = policy(tmp_path / "a" / "wf.cwl").with_named(named).with_made(run)
+        assert said(known, run / "named") is Verdict.ALLOWED
+        assert said(known, run / "of-the-tree") is Verdict.ALLOWED
+        assert said(known, run / "secret") is Verdict.REFUSED
+
     def test_files_below_a_named_directory_are_named_with_it(self, tmp_path: Path):
         (tmp_path / "data").mkdir()
         named = {"class": "Directory", "location": (tmp_path / "data").as_uri()}
